@@ -1,0 +1,30 @@
+# One environment for everything, keyed by the requirement files: see scripts/environment.py.
+PYTHON ?= python3
+ARGS ?=
+ACTIVATE = env=$$($(PYTHON) scripts/environment.py) && export PATH="$$env/bin:$$PATH"
+
+.PHONY: help demo test test-slow lint format env chromium
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+
+demo:  ## set everything up and serve the page (ARGS="--port 8000 …")
+	@$(ACTIVATE) && exec python demo/sd_demo/app.py $(ARGS)
+
+test: chromium  ## set everything up and run the quick tests (ARGS="-k sampler …")
+	@$(ACTIVATE) && exec pytest -m "not slow" $(ARGS)
+
+test-slow: chromium  ## set everything up and run the tests that take minutes
+	@$(ACTIVATE) && exec pytest -m slow $(ARGS)
+
+lint:  ## style, types and import directions
+	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy && lint-imports
+
+format:  ## rewrite the code in the house's format
+	@$(ACTIVATE) && ruff check --fix . && ruff format .
+
+env:  ## build the environment if it is missing and print its path
+	@$(PYTHON) scripts/environment.py
+
+chromium:  ## find or install the browser of the browser tests
+	@$(PYTHON) scripts/chromium.py
