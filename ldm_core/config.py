@@ -1,0 +1,227 @@
+"""Geometry and schedule of a model as frozen values: presets are values, a bad value fails where it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, Self, TypeVar, get_type_hints
+
+FirstStageKind = Literal["kl", "vq"]
+ConditioningKey = Literal["concat", "crossattn", "hybrid", "adm"]
+Parameterization = Literal["eps", "x0", "v"]
+T = TypeVar("T")
+BetaSchedule = Literal["linear", "cosine", "sqrt_linear", "sqrt"]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """First stage (Rombach et al. 2022, appendix G): the reference's `ddconfig` plus `embed_dim` and the kind."""
+
+    kind: FirstStageKind = "kl"
+    in_channels: int = 3
+    out_ch: int = 3
+    ch: int = 128
+    ch_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    attn_resolutions: tuple[int, ...] = ()
+    resolution: int = 256
+    z_channels: int = 4
+    double_z: bool = True
+    embed_dim: int = 4
+    dropout: float = 0.0
+    n_embed: int = 0  # codebook size, VQ only
+
+    def __post_init__(self) -> None:
+        _require(self.kind in ("kl", "vq"), f"autoencoder kind must be 'kl' or 'vq', not {self.kind!r}")
+        _require(self.ch >= 1 and len(self.ch_mult) >= 1, f"autoencoder ch={self.ch}, ch_mult={self.ch_mult}: too small")
+        _require(self.kind == "vq" or self.double_z, "a KL autoencoder needs double_z=True: mean and log-variance")
+        _require(self.kind == "kl" or not self.double_z, "a VQ autoencoder needs double_z=False: it has no variance")
+        _require(self.kind == "kl" or self.n_embed >= 2, f"a VQ autoencoder needs n_embed >= 2, not {self.n_embed}")
+
+    @property
+    def downsampling(self) -> int:
+        """f: pixels per latent cell along one side."""
+        return int(2 ** (len(self.ch_mult) - 1))
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The noise-prediction UNet; names as in the published `unet_config`."""
+
+    in_channels: int = 4
+    out_channels: int = 4
+    model_channels: int = 320
+    channel_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    attention_resolutions: tuple[int, ...] = (4, 2, 1)  # downsampling factors that carry attention
+    num_heads: int = 8
+    transformer_depth: int = 1
+    context_dim: int | None = 768  # None: plain self-attention blocks, no text
+    num_classes: int | None = None  # set: y is added to the time embedding ("adm")
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for m in self.channel_mult:
+            width = m * self.model_channels
+            _require(width % 32 == 0, f"UNet width {width} is not a multiple of 32 (group norm has 32 groups)")
+            _require(width % self.num_heads == 0, f"UNet width {width} is not a multiple of num_heads={self.num_heads}")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """CLIP text tower (Radford et al. 2021)."""
+
+    vocab: int = 49408
+    text_len: int = 77
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    intermediate: int = 3072
+    hidden_act: str = "quick_gelu"
+
+    def __post_init__(self) -> None:
+        _require(self.width % self.heads == 0, f"text width {self.width} is not a multiple of heads={self.heads}")
+        _require(self.text_len >= 3, f"text_len {self.text_len} leaves no room between bos and eos (at least 3)")
+        _require(self.vocab >= 258, f"vocab {self.vocab} is smaller than 256 bytes, bos and eos")
+
+    @property
+    def bos(self) -> int:
+        """CLIP's vocabulary ends with bos, eos; eos is also the padding."""
+        return self.vocab - 2
+
+    @property
+    def eos(self) -> int:
+        return self.vocab - 1
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The forward process q(x_t | x_0)."""
+
+    beta_schedule: BetaSchedule = "linear"
+    timesteps: int = 1000
+    linear_start: float = 1e-4
+    linear_end: float = 2e-2
+    cosine_s: float = 8e-3
+    v_posterior: float = 0.0
+    given_betas: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.timesteps, f"timesteps must be at least 1, not {self.timesteps}")
+        _require(
+            0 < self.linear_start <= self.linear_end < 1,
+            f"need 0 < linear_start <= linear_end < 1, not {self.linear_start} and {self.linear_end}",
+        )
+        _require(self.cosine_s > 0, f"cosine_s must be above 0, not {self.cosine_s}")
+        _require(0 <= self.v_posterior <= 1, f"v_posterior must lie in [0, 1], not {self.v_posterior}")
+        kinds = ("linear", "cosine", "sqrt_linear", "sqrt")
+        _require(self.beta_schedule in kinds, f"beta_schedule must be one of {kinds}, not {self.beta_schedule!r}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole latent diffusion model: what a weights file carries in its header."""
+
+    name: str
+    first_stage: AutoencoderConfig
+    unet: UNetConfig
+    text: TextConfig | None
+    schedule: ScheduleConfig
+    scale_factor: float = 0.18215
+    image_size: int = 512
+    parameterization: Parameterization = "eps"
+    conditioning_key: ConditioningKey | None = "crossattn"
+    frozen: Mapping[str, str] = field(default_factory=dict)  # part → sha256 of its weights when it was frozen
+
+    def __post_init__(self) -> None:
+        _require(self.scale_factor > 0, f"scale_factor must be above 0, not {self.scale_factor}")
+        _require(self.parameterization in ("eps", "x0", "v"), f"unknown parameterization {self.parameterization!r}")
+        keys = (None, "concat", "crossattn", "hybrid", "adm")
+        _require(self.conditioning_key in keys, f"conditioning_key must be one of {keys}, not {self.conditioning_key!r}")
+        _require(
+            self.image_size % self.size_multiple == 0,
+            f"image_size {self.image_size} is not a multiple of {self.size_multiple}",
+        )
+
+    @property
+    def size_multiple(self) -> int:
+        """Width and height must be multiples of this: every downsampling of VAE and UNet comes out even."""
+        return self.first_stage.downsampling * int(2 ** (len(self.unet.channel_mult) - 1))
+
+    def latent_shape(self, height: int | None = None, width: int | None = None) -> tuple[int, int, int]:
+        """[C,h,w] of a latent for an image of height × width pixels; None is the trained size."""
+        h, w = height or self.image_size, width or self.image_size
+        for side, value in (("height", h), ("width", w)):
+            _require(
+                value > 0 and value % self.size_multiple == 0,
+                f"{side} {value} is not a positive multiple of {self.size_multiple}",
+            )
+        f = self.first_stage.downsampling
+        return self.first_stage.embed_dim, h // f, w // f
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of to_dict; unknown names and bad values raise ValueError."""
+        return _build(cls, values)
+
+
+def _build(cls: type[T], values: Mapping[str, Any]) -> T:
+    unknown = set(values) - {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    _require(not unknown, f"{cls.__name__} knows no {sorted(unknown)}")
+    hints = get_type_hints(cls)
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        part = next((t for t in (hints[name], *getattr(hints[name], "__args__", ())) if is_dataclass(t)), None)
+        if part is not None and isinstance(value, Mapping):
+            built[name] = _build(part, value)  # type: ignore[arg-type]
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return cls(**built)
+
+
+SD_SCHEDULE = ScheduleConfig(linear_start=0.00085, linear_end=0.012)
+
+SD_V1 = ModelConfig(
+    name="sd-v1",
+    first_stage=AutoencoderConfig(),
+    unet=UNetConfig(),
+    text=TextConfig(),
+    schedule=SD_SCHEDULE,
+)
+
+EMOJI_128 = ModelConfig(
+    name="emoji-128",
+    first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 1, 2, 4), num_res_blocks=1, resolution=128),
+    unet=UNetConfig(
+        model_channels=96,
+        channel_mult=(1, 2, 2),
+        num_res_blocks=1,
+        attention_resolutions=(2, 4),
+        num_heads=4,
+        context_dim=256,
+    ),
+    text=TextConfig(vocab=6144, text_len=32, width=256, layers=4, heads=4, intermediate=1024),
+    schedule=SD_SCHEDULE,
+    image_size=128,
+    parameterization="v",
+)
+
+TINY = ModelConfig(
+    name="tiny",
+    first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 2), num_res_blocks=1, resolution=32),
+    unet=UNetConfig(
+        model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(1, 2), num_heads=2, context_dim=32
+    ),
+    text=TextConfig(width=32, layers=2, heads=2, intermediate=64),
+    schedule=SD_SCHEDULE,
+    image_size=32,
+)

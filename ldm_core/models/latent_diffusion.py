@@ -1,0 +1,81 @@
+"""The whole model as one module whose state dict is a published single-file checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ldm_core.config import ConditioningKey, ModelConfig, UNetConfig
+from ldm_core.diffusion.schedule import Schedule
+from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.distribution import DiagonalGaussianDistribution
+from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.models.unet import UNetModel
+
+Condition = Tensor | Mapping[str, Sequence[Tensor]] | None
+
+
+class DiffusionWrapper(nn.Module):
+    """Hands the condition to the UNet at the door its key names: input channels, cross-attention, both, or class."""
+
+    def __init__(self, unet: UNetConfig, conditioning_key: ConditioningKey | None) -> None:
+        super().__init__()
+        self.diffusion_model = UNetModel(unet)
+        self.conditioning_key = conditioning_key
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Sequence[Tensor] = (),
+        c_crossattn: Sequence[Tensor] = (),
+    ) -> Tensor:
+        """x [B,C,h,w], t [B]; c_concat [B,C',h,w] each; c_crossattn [B,L,D] each (adm: class ids [B]) → [B,out,h,w]."""
+        key = self.conditioning_key
+        if key in ("concat", "hybrid"):
+            x = torch.cat([x, *c_concat], dim=1)
+        if key == "adm":
+            return self.diffusion_model(x, t, y=c_crossattn[0])  # type: ignore[no-any-return]
+        context = torch.cat(list(c_crossattn), dim=1) if key in ("crossattn", "hybrid") else None
+        return self.diffusion_model(x, t, context=context)  # type: ignore[no-any-return]
+
+
+class LatentDiffusion(nn.Module):
+    """UNet, first stage, text encoder and schedule buffers (Rombach et al. 2022). No losses, no EMA, no sampling."""
+
+    betas: Tensor
+    alphas_cumprod: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.schedule = Schedule.from_config(config.schedule)
+        for name, value in self.schedule.buffers().items():
+            self.register_buffer(name, value)
+        self.model = DiffusionWrapper(config.unet, config.conditioning_key)
+        self.first_stage_model = AutoencoderKL(config.first_stage)
+        if config.text is not None:
+            self.cond_stage_model = FrozenCLIPEmbedder(config.text)
+
+    def apply_model(self, x: Tensor, t: Tensor, cond: Condition = None) -> Tensor:
+        """x [B,C,h,w], t [B], cond: a context [B,L,D], or a dict of c_concat / c_crossattn lists → [B,C,h,w]."""
+        if isinstance(cond, Tensor):
+            door = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
+            cond = {door: [cond]}
+        return self.model(x, t, **(cond or {}))  # type: ignore[no-any-return]
+
+    def encode_first_stage(self, image: Tensor) -> DiagonalGaussianDistribution:
+        """Image [B,3,H,W] in [-1,1] → posterior over unscaled latents."""
+        return self.first_stage_model.encode(image)
+
+    def get_first_stage_encoding(
+        self, posterior: DiagonalGaussianDistribution, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A sample of the posterior, scaled to std ≈ 1: z [B,C,h,w]."""
+        return self.config.scale_factor * posterior.sample(generator)
+
+    def decode_first_stage(self, z: Tensor) -> Tensor:
+        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w] in about [-1,1]."""
+        return self.first_stage_model.decode(z / self.config.scale_factor)

@@ -1,0 +1,34 @@
+"""What several networks share: attention by shape, the timestep embedding."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Under this many scores per head a plain matmul-softmax-matmul beats the fused kernel on a CPU
+# (docs/performance.md has the table); above it the score matrix no longer fits the cache.
+PLAIN_ATTENTION_SCORES = 256 * 256
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q kᵀ/√d) v for q [B,H,N,d], k and v [B,H,M,d] → [B,H,N,d] (Vaswani et al. 2017, eq. 1)."""
+    if q.device.type == "cpu" and q.shape[-2] * k.shape[-2] <= PLAIN_ATTENTION_SCORES:
+        return attention_weights(q, k) @ v
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(q kᵀ/√d): [B,H,N,M], rows sum to 1. Scaled before the product so that half precision cannot overflow."""
+    return ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).softmax(-1)
+
+
+def timestep_embedding(t: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
+    """Timesteps t [B], may be fractional → [B,dim] fp32: cosines, then sines (Ho et al. 2020; order as in CompVis)."""
+    half = dim // 2
+    freqs = torch.exp(-math.log(max_period) / half * torch.arange(half, dtype=torch.float32, device=t.device))
+    angles = t.float()[:, None] * freqs
+    embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
+    return F.pad(embedding, (0, dim % 2))

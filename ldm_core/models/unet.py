@@ -1,0 +1,146 @@
+"""The noise-prediction UNet of latent diffusion. Attribute names are the published checkpoint's key names."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ldm_core.config import UNetConfig
+from ldm_core.models.attention import SpatialTransformer
+from ldm_core.models.ops import timestep_embedding
+
+
+class ResBlock(nn.Module):
+    """Two convolutions; the timestep embedding is added between them."""
+
+    def __init__(self, channels: int, out_channels: int, emb_channels: int, dropout: float) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(
+            nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
+        self.out_layers = nn.Sequential(
+            nn.GroupNorm(32, out_channels),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        same = channels == out_channels
+        self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        """x [B,C,h,w], emb [B,emb_channels] → [B,out_channels,h,w]."""
+        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        return self.skip_connection(x) + self.out_layers(h)
+
+
+class Downsample(nn.Module):
+    """Halve height and width by a strided convolution, padded on all sides."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,C,h/2,w/2]."""
+        return self.op(x)
+
+
+class Upsample(nn.Module):
+    """Double height and width by repetition, then smooth."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,C,2h,2w]."""
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Stage(nn.Sequential):
+    """A row of layers, each handed what it needs: residual blocks the time, transformers the context."""
+
+    def forward(self, x: Tensor, emb: Tensor, context: Tensor | None) -> Tensor:
+        """x [B,C,h,w] → [B,C',h',w']."""
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, emb)
+            elif isinstance(layer, SpatialTransformer):
+                x = layer(x, context)
+            else:
+                x = layer(x)
+        return x
+
+
+class UNetModel(nn.Module):
+    """eps (or x0, or v) from x_t, t and a condition (Rombach et al. 2022, §3.2; Dhariwal & Nichol 2021)."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        ch, emb = c.model_channels, 4 * c.model_channels
+
+        def res(i: int, o: int) -> ResBlock:
+            return ResBlock(i, o, emb, c.dropout)
+
+        def attn(width: int) -> SpatialTransformer:
+            return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout)
+
+        self.time_embed = nn.Sequential(nn.Linear(ch, emb), nn.SiLU(), nn.Linear(emb, emb))
+        if c.num_classes is not None:
+            self.label_emb = nn.Embedding(c.num_classes, emb)
+
+        self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(c.in_channels, ch, 3, padding=1))])
+        widths, width, factor = [ch], ch, 1  # widths: of every skip connection; factor: downsampling so far
+        for level, mult in enumerate(c.channel_mult):
+            for _ in range(c.num_res_blocks):
+                layers: list[nn.Module] = [res(width, mult * ch)]
+                width = mult * ch
+                if factor in c.attention_resolutions:
+                    layers.append(attn(width))
+                self.input_blocks.append(Stage(*layers))
+                widths.append(width)
+            if level < len(c.channel_mult) - 1:
+                self.input_blocks.append(Stage(Downsample(width)))
+                widths.append(width)
+                factor *= 2
+
+        self.middle_block = Stage(res(width, width), attn(width), res(width, width))
+
+        self.output_blocks = nn.ModuleList()
+        for level, mult in reversed(list(enumerate(c.channel_mult))):
+            for i in range(c.num_res_blocks + 1):
+                layers = [res(width + widths.pop(), mult * ch)]
+                width = mult * ch
+                if factor in c.attention_resolutions:
+                    layers.append(attn(width))
+                if level > 0 and i == c.num_res_blocks:
+                    layers.append(Upsample(width))
+                    factor //= 2
+                self.output_blocks.append(Stage(*layers))
+
+        self.out = nn.Sequential(
+            nn.GroupNorm(32, width), nn.SiLU(), nn.Conv2d(width, c.out_channels, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """x [B,in,h,w], t [B] (may be fractional), context [B,L,context_dim], y class ids [B] → [B,out,h,w].
+
+        Raises ValueError where a class is needed and missing, or given and unknown to the model.
+        """
+        if (y is not None) != (self.config.num_classes is not None):
+            raise ValueError(f"this UNet has num_classes={self.config.num_classes}: y must be given exactly when set")
+        # the sinusoids need fp32 (bf16 turns t = 951 into 952); the layers behind them have the weights' dtype
+        emb = self.time_embed(timestep_embedding(t, self.config.model_channels).to(x.dtype))
+        if y is not None:
+            emb = emb + self.label_emb(y)
+        h, skips = x, []
+        for block in self.input_blocks:
+            h = block(h, emb, context)
+            skips.append(h)
+        h = self.middle_block(h, emb, context)
+        for block in self.output_blocks:
+            h = block(torch.cat([h, skips.pop()], dim=1), emb, context)
+        return self.out(h)
