@@ -1,7 +1,7 @@
 # One environment for everything, keyed by the requirement files: see scripts/environment.py.
 PYTHON ?= python3
 ARGS ?=
-ACTIVATE = env=$$($(PYTHON) scripts/environment.py) && export PATH="$$env/bin:$$PATH"
+ACTIVATE = env=$$($(PYTHON) -m scripts.environment) && export PATH="$$env/bin:$$PATH"
 
 .PHONY: help demo test test-slow lint format env chromium
 
@@ -24,7 +24,7 @@ format:  ## rewrite the code in the house's format
 	@$(ACTIVATE) && ruff check --fix . && ruff format .
 
 env:  ## build the environment if it is missing and print its path
-	@$(PYTHON) scripts/environment.py
+	@$(PYTHON) -m scripts.environment
 
 chromium:  ## find or install the browser of the browser tests
-	@$(PYTHON) scripts/chromium.py
+	@$(PYTHON) -m scripts.chromium

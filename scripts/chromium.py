@@ -8,11 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from scripts.environment import Run, apt_install, run  # noqa: E402  (a script's folder, not the repository, is on its path)
+from scripts.environment import Run, apt_install, run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 MISSING = "no Chromium: install chromium or google-chrome, or name one in $CHROMIUM; browser tests will be skipped"

@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=default_root(), help="folder that holds the environments")
     parser.add_argument("--torch-index-url", default=os.environ.get("TORCH_INDEX_URL", ""), help="for CPU-only wheels")
     args = parser.parse_args(argv)
-    if sys.version_info < (3, 11):
-        print(f"Latent Lab needs Python 3.11 or newer, this is {sys.version.split()[0]}: make PYTHON=…", file=sys.stderr)
+    if sys.version_info < (3, 11):  # noqa: UP036  (whatever python3 is on this machine runs this file)
+        print(f"Latent Lab needs Python 3.11 or newer, not {sys.version.split()[0]}: make PYTHON=…", file=sys.stderr)
         return 1
     if not has_venv() and not (apt_install(["python3-venv"]) and has_venv()):
         print("Python's venv module is missing: install the package python3-venv and try again", file=sys.stderr)

@@ -1,0 +1,36 @@
+# The page and its service on one port. Nothing is downloaded once the image is built.
+#   docker build -t latent-lab .                                      CUDA wheels
+#   docker build -t latent-lab --build-arg TORCH_INDEX_URL=URL .      CPU-only wheels from PyTorch's index
+FROM python:3.11-slim-bookworm AS build
+ARG TORCH_INDEX_URL=""
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+WORKDIR /build
+COPY requirements.txt constraints.txt ./
+RUN pip install --no-cache-dir ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements.txt
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lab
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /srv/latent-lab
+COPY LICENSE README.md ./
+COPY weights ./weights
+COPY ldm_core ./ldm_core
+COPY app ./app
+COPY demo ./demo
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    GRADIO_TEMP_DIR=/tmp/gradio \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    GRADIO_ANALYTICS_ENABLED=False \
+    HF_HUB_OFFLINE=1 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# The root file system may be read-only, so bytecode is written now.
+RUN python -m compileall -q ldm_core app demo
+USER 10001
+EXPOSE 7860
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/healthz', timeout=4)"]
+ENTRYPOINT ["python", "demo/sd_demo/app.py", "--host", "0.0.0.0", "--port", "7860"]

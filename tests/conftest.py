@@ -1,0 +1,41 @@
+"""What every test may rely on: no network, a Chromium or a reason, a time budget. Nothing else is global."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from hypothesis import settings
+
+from scripts import chromium as chromium_script
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+settings.register_profile("house", deadline=None)  # two busy cores: a deadline would measure the neighbours
+settings.load_profile("house")
+STARTED = time.monotonic()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--time-budget", type=float, metavar="SECONDS", help="skip tests not yet started by then")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    budget = item.config.getoption("--time-budget")
+    if budget is not None and time.monotonic() - STARTED > budget:
+        pytest.skip(f"the time budget of {budget:.0f} s is used up: run make test-slow")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser, for Playwright's `executable_path`; the test is skipped where there is none."""
+    path = chromium_script.find()
+    if path is None:
+        pytest.skip(chromium_script.MISSING)
+    return path

