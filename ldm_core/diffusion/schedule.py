@@ -128,6 +128,11 @@ class Schedule:
         return self.alphas_cumprod / (1.0 - self.alphas_cumprod)
 
     @cached_property
+    def log_sigma(self) -> Floats:
+        """log of σ = √((1−ᾱ)/ᾱ), the noise level in the variance-exploding words of Karras et al. (2022)."""
+        return -0.5 * np.log(self.snr)
+
+    @cached_property
     def posterior_variance(self) -> Floats:
         """Variance of x_{t−1} given x_t, between β̃ (v_posterior 0) and β (1): Ho et al. (2020), eq. 7 and §3.2."""
         v = self.v_posterior
@@ -190,11 +195,9 @@ class Schedule:
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
         """ᾱ at fractional t (any shape, fp32), by interpolating log σ with σ = √((1−ᾱ)/ᾱ) (Karras et al. 2022, app. C)."""
-        log_sigma = -0.5 * np.log(self.snr)
-        at = np.interp(t.detach().cpu().double().numpy(), np.arange(self.num_timesteps), log_sigma)
+        at = np.interp(t.detach().cpu().double().numpy(), np.arange(self.num_timesteps), self.log_sigma)
         return torch.from_numpy(np.asarray(1.0 / (1.0 + np.exp(2.0 * at)), dtype=np.float32)).to(t.device)
 
     def t_at_sigma(self, sigma: Floats) -> Floats:
         """The fractional timestep whose noise level is σ = √((1−ᾱ)/ᾱ): the inverse of alpha_bar_at."""
-        log_sigma = -0.5 * np.log(self.snr)
-        return np.interp(np.log(sigma), log_sigma, np.arange(self.num_timesteps, dtype=np.float64))
+        return np.interp(np.log(sigma), self.log_sigma, np.arange(self.num_timesteps, dtype=np.float64))

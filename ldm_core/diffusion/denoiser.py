@@ -1,0 +1,101 @@
+"""How a sampler's question is answered: one network call for many rows, guidance mixed per row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ldm_core.config import Parameterization
+from ldm_core.diffusion.schedule import Schedule
+
+ApplyModel = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A sampler asks: what is in x? x fp32 [C,h,w] at variance-preserving scale, t fp32 scalar, may be fractional."""
+
+    x: Tensor
+    t: Tensor
+    step: int
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Noise and clean latent, fp32 [C,h,w]; after guidance and correctors, before clipping or quantising."""
+
+    eps: Tensor
+    x0: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """What one row is conditioned on: context [L,D]; without `uncond`, or at scale 1, one term is enough."""
+
+    context: Tensor
+    uncond: Tensor | None = None
+    guidance_scale: float = 1.0
+
+    @property
+    def terms(self) -> list[Tensor]:
+        """Contexts the network must see for this row, the unconditional one first."""
+        guided = self.uncond is not None and self.guidance_scale != 1.0
+        return [self.uncond, self.context] if guided else [self.context]  # type: ignore[list-item]
+
+
+def to_eps_x0(kind: Parameterization, out: Tensor, x: Tensor, alpha_bar: Tensor) -> Answer:
+    """The network's output in either of the two words samplers speak; ᾱ broadcasts over x.
+
+    v = √ᾱ·ε − √(1−ᾱ)·x0 (Salimans & Ho 2022, app. D); x = √ᾱ·x0 + √(1−ᾱ)·ε gives the rest.
+    """
+    a, s = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+    if kind == "eps":
+        return Answer(out, (x - s * out) / a)
+    if kind == "x0":
+        return Answer((x - a * out) / s, out)
+    return Answer(a * out + s * x, a * x - s * out)
+
+
+class Denoiser:
+    """Answers queries with the network; rows may differ in timestep, prompt and guidance."""
+
+    def __init__(
+        self,
+        apply_model: ApplyModel,
+        schedule: Schedule,
+        parameterization: Parameterization,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.apply_model = apply_model
+        self.schedule = schedule
+        self.parameterization = parameterization
+        self.device = torch.device(device)
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def __call__(self, queries: Sequence[Query], conditionings: Sequence[Conditioning]) -> list[Answer]:
+        """One forward pass for all rows; classifier-free guidance (Ho & Salimans 2022) mixed in fp32.
+
+        A row with guidance is two rows of the batch. Answers come back on the queries' device.
+        """
+        terms = [c.terms for c in conditionings]
+        x = torch.stack([q.x for q, ts in zip(queries, terms, strict=True) for _ in ts])
+        t = torch.stack([q.t for q, ts in zip(queries, terms, strict=True) for _ in ts])
+        context = torch.stack([term for ts in terms for term in ts])
+        out = self.apply_model(
+            x.to(self.device, self.dtype), t.to(self.device), context.to(self.device, self.dtype)
+        ).to(x.device, torch.float32)
+
+        answers, row = [], 0
+        for query, ts, c in zip(queries, terms, conditionings, strict=True):
+            mixed = out[row + len(ts) - 1]
+            if len(ts) == 2:
+                mixed = out[row] + c.guidance_scale * (mixed - out[row])
+            row += len(ts)
+            alpha_bar = self.schedule.alpha_bar_at(query.t)
+            answers.append(to_eps_x0(self.parameterization, mixed, query.x, alpha_bar))
+        return answers

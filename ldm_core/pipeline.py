@@ -1,0 +1,257 @@
+"""Text to image, image to image, inpainting: one call, step by step if wanted."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldm_core.checkpoint import load_model
+from ldm_core.config import ModelConfig
+from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
+from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
+from ldm_core.diffusion.inpaint import Inpainting
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
+from ldm_core.diffusion.schedule import Grid
+from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.tokenizer import Tokenizer
+
+Pixels = NDArray[np.uint8]
+PREVIEW_CELLS = 16  # a preview decodes at most 16×16 latent cells, whatever the picture's size
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One answered question of a batch: step i of n, at timestep t; x, eps, x0 are fp32 [B,C,h,w]."""
+
+    i: int
+    n: int
+    t: float
+    x: Tensor
+    eps: Tensor
+    x0: Tensor
+
+
+Run = Generator[Step, None, Tensor]
+
+
+def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+    """A pipeline from our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder.
+
+    Raises CheckpointError for a file that is none of these, ValueError for an unknown device or dtype.
+    """
+    where = resolve_device(device)
+    precision = resolve_dtype(dtype, where)
+    loaded = load_model(path, dtype=precision, device=where)
+    tokenizer = Tokenizer.load(loaded.tokenizer_dir, loaded.config.text.text_len) if loaded.config.text else None
+    return Pipeline(loaded.model, tokenizer, name=Path(path).stem, sha256=loaded.sha256)
+
+
+class Pipeline:
+    """A loaded model that makes pictures. Not thread-safe: one caller at a time."""
+
+    def __init__(
+        self, model: LatentDiffusion, tokenizer: Tokenizer | None, name: str = "model", sha256: str = ""
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.config: ModelConfig = model.config
+        self.tokenizer = tokenizer
+        self.weights_name = name
+        self.weights_sha256 = sha256
+        parameter = next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.denoise = Denoiser(
+            model.apply_model, model.schedule, model.config.parameterization, self.device, self.dtype
+        )
+        self._context = lru_cache(maxsize=256)(self._encode_one)
+
+    # -- the path of a picture, in order ---------------------------------------------------------------------------
+
+    def encode_prompt(self, prompt: str) -> Tensor:
+        """Prompt → context [L,D]; what does not fit the tokenizer's length is dropped (tokenizer.count tells). Cached."""
+        return self._context(prompt)
+
+    @torch.no_grad()
+    def _encode_one(self, prompt: str) -> Tensor:
+        if self.tokenizer is None:
+            raise ValueError(f"{self.weights_name} has no text encoder: it cannot follow a prompt")
+        ids = self.tokenizer.encode([prompt]).to(self.device)
+        return self.model.cond_stage_model(ids)[0]  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def encode_image(self, image: Pixels) -> Tensor:
+        """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w]."""
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+        with memory_guard("encoding the picture"):
+            mode = self.model.encode_first_stage(pixels.to(self.device, self.dtype)).mode()
+        return (self.config.scale_factor * mode[0]).to("cpu", torch.float32)
+
+    def stream(
+        self,
+        prompt: str,
+        negative_prompt: str = "",
+        steps: int = 25,
+        eta: float = 0.0,
+        guidance_scale: float = 5.0,
+        sampler: str = "ddim",
+        seed: int = 7,
+        batch: int = 1,
+        height: int | None = None,
+        width: int | None = None,
+        init_image: Pixels | None = None,
+        strength: float = 0.75,
+        mask: Pixels | None = None,
+    ) -> Run:
+        """Yield a Step per question; the generator's return value is the final latents [B,C,h,w].
+
+        Image k of the batch is the image of seed + k. init_image uint8 [H,W,3] with strength in (0,1] starts from a
+        picture; mask uint8 [H,W], white (≥ 128) is repainted. Bad arguments raise ValueError at once.
+        """
+        if init_image is not None:
+            height, width = init_image.shape[:2]
+        shape = self.config.latent_shape(height, width)
+        self._check(steps, eta, guidance_scale, sampler, batch, strength, init_image, mask)
+        cond = Conditioning(self.encode_prompt(prompt), self.encode_prompt(negative_prompt), guidance_scale)
+        grid = self.model.schedule.grid("uniform", steps, eta)
+        z0 = None if init_image is None else self.encode_image(init_image)
+        if z0 is not None:
+            grid = grid.tail(max(1, min(steps, int(steps * strength))))
+        starts = [self._start(sampler, grid, shape, seed + k, z0, mask) for k in range(batch)]
+        return self._drive([t for t, _ in starts], [a for _, a in starts], [cond] * batch, len(grid))
+
+    def _start(
+        self, sampler: str, grid: Grid, shape: tuple[int, int, int], seed: int, z0: Tensor | None, mask: Pixels | None
+    ) -> tuple[Trajectory, Callable[[Query, Answer], Answer]]:
+        """One image's coroutine, and what to do to each of its answers."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def noise() -> Tensor:
+            return torch.randn(shape, generator=generator)
+
+        x = noise()
+        if z0 is None:
+            return SAMPLERS[sampler](x, grid, noise=noise), _unchanged
+        a = grid.alpha_bar[0]
+        x = a.sqrt() * z0 + (1.0 - a).sqrt() * x
+        if mask is None:
+            return SAMPLERS[sampler](x, grid, noise=noise), _unchanged
+        inpainting = Inpainting(z0, mask, self.model.schedule, seed)
+        if sampler == "ddim":
+            return SAMPLERS[sampler](x, grid, noise=noise, blend=inpainting.blend), _unchanged
+        return SAMPLERS[sampler](x, grid, noise=noise), inpainting.correct
+
+    def _drive(
+        self,
+        trajectories: Sequence[Trajectory],
+        correct: Sequence[Callable[[Query, Answer], Answer]],
+        conditionings: Sequence[Conditioning],
+        n: int,
+    ) -> Run:
+        """Gather everyone's questions, answer them in one batch, send the answers back."""
+        queries = [next(t) for t in trajectories]
+        while True:
+            with memory_guard("denoising"):
+                answers = self.denoise(queries, conditionings)
+            answers = [f(q, a) for f, q, a in zip(correct, queries, answers, strict=True)]
+            x = torch.stack([q.x for q in queries])
+            eps, x0 = torch.stack([a.eps for a in answers]), torch.stack([a.x0 for a in answers])
+            yield Step(queries[0].step + 1, n, float(queries[0].t), x, eps, x0)
+            finals = []
+            for k, (trajectory, answer) in enumerate(zip(trajectories, answers, strict=True)):
+                try:
+                    queries[k] = trajectory.send(answer)
+                except StopIteration as end:
+                    finals.append(end.value)
+            if finals:
+                return torch.stack(finals)
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Pixels:
+        """Latents [B,C,h,w] → uint8 [B,H,W,3]. NaN from half precision is decoded again in fp32, with a warning."""
+        with memory_guard("decoding"):
+            image = self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
+            if not torch.isfinite(image).all() and self.dtype != torch.float32:
+                warnings.warn(f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2)
+                stage = self.model.first_stage_model.float()
+                image = self.model.decode_first_stage(z.to(self.device, torch.float32))
+                stage.to(self.dtype)
+        pixels = ((image.clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()  # type: ignore[no-any-return]
+
+    def preview(self, x0: Tensor) -> Pixels:
+        """A cheap look at latents [B,C,h,w]: averaged down to at most 16×16 cells, then decoded; uint8 [B,h',w',3]."""
+        factor = math.ceil(max(x0.shape[-2:]) / PREVIEW_CELLS)
+        return self.decode(F.avg_pool2d(x0, factor) if factor > 1 else x0)
+
+    def generate(
+        self,
+        prompt: str,
+        negative_prompt: str = "",
+        steps: int = 25,
+        eta: float = 0.0,
+        guidance_scale: float = 5.0,
+        sampler: str = "ddim",
+        seed: int = 7,
+        batch: int = 1,
+        height: int | None = None,
+        width: int | None = None,
+        init_image: Pixels | None = None,
+        strength: float = 0.75,
+        mask: Pixels | None = None,
+    ) -> Pixels:
+        """Arguments as in stream → uint8 [B,H,W,3]. Where a mask keeps a pixel, it is the original's."""
+        run = self.stream(
+            prompt, negative_prompt, steps, eta, guidance_scale, sampler, seed, batch, height, width,
+            init_image, strength, mask,
+        )  # fmt: skip
+        return paste_kept(self.decode(finish(run)), init_image, mask)
+
+    def _check(
+        self, steps: int, eta: float, guidance_scale: float, sampler: str, batch: int, strength: float,
+        init_image: Pixels | None, mask: Pixels | None,
+    ) -> None:  # fmt: skip
+        T = self.model.schedule.num_timesteps
+        faults = {
+            f"steps must lie in 1…{T}, not {steps}": not 1 <= steps <= T,
+            f"eta must lie in 0…1, not {eta}": not 0.0 <= eta <= 1.0,
+            f"guidance_scale must be a finite number, not {guidance_scale}": not math.isfinite(guidance_scale),
+            f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}": sampler not in SAMPLERS,
+            f"batch must be at least 1, not {batch}": batch < 1,
+            f"strength must lie above 0 and up to 1, not {strength}": not 0.0 < strength <= 1.0,
+            "a mask needs an init_image to keep": mask is not None and init_image is None,
+            "the mask must have the picture's height and width": mask is not None
+            and init_image is not None
+            and mask.shape[:2] != init_image.shape[:2],
+        }
+        for message, wrong in faults.items():
+            if wrong:
+                raise ValueError(message)
+
+
+def finish(run: Run) -> Tensor:
+    """Exhaust a stream for its final latents [B,C,h,w]."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:
+    """Images uint8 [B,H,W,3] with the original's pixels where mask [H,W] is black; unchanged without a mask."""
+    if init_image is None or mask is None:
+        return images
+    return np.where(mask[None, :, :, None] >= 128, images, init_image[None])
+
+
+def _unchanged(_query: Query, answer: Answer) -> Answer:
+    return answer
