@@ -1,0 +1,7 @@
+"""The one error of this package."""
+
+from __future__ import annotations
+
+
+class CheckpointError(Exception):
+    """A weights file that cannot be used; the message is one sentence for the person who named the file."""

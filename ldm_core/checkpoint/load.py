@@ -1,0 +1,86 @@
+"""A file or folder → a model with its weights in place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import torch
+
+from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.files import Tensors
+from ldm_core.checkpoint.inventory import empty_model, require_equal
+from ldm_core.checkpoint.source import read_source
+from ldm_core.config import ModelConfig
+from ldm_core.models.latent_diffusion import LatentDiffusion
+
+PACKAGED_TOKENIZER = Path(__file__).parents[2] / "weights" / "clip-tokenizer"  # SD v1's vocabulary
+PACKAGED_VOCAB = 49408
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model in evaluation mode and where it came from; `report` says in sentences what was normalised."""
+
+    model: LatentDiffusion
+    config: ModelConfig
+    path: Path
+    sha256: str
+    report: tuple[str, ...]
+
+    @property
+    def tokenizer_dir(self) -> Path:
+        """The folder with vocab.json and merges.txt; CheckpointError where no fitting one is found."""
+        found = find_tokenizer(self.path, self.config)
+        if found is None:
+            vocab = self.config.text.vocab if self.config.text else 0
+            raise CheckpointError(f"no folder 'tokenizer' with {vocab} entries lies beside {self.path.name}")
+        return found
+
+
+def load_model(
+    path: str | Path, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", use_ema: bool = False
+) -> LoadedModel:
+    """Read our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder, judged by content.
+
+    dtype None keeps what is stored (the widest, if a file mixes); the schedule's buffers stay fp32. Where neither
+    dtype nor device changes, weights stay mapped from the file. Raises CheckpointError with one clear sentence.
+    """
+    source = read_source(path, use_ema)
+    model = empty_model(source.config)
+    require_equal(source.path.name, source.tensors, model)
+    stored = stored_dtype(source.tensors)
+    tensors = source.tensors
+    for name in tensors:  # one at a time, so that the old tensor is gone before the next one is made
+        tensors[name] = tensors[name].to(device=device, dtype=dtype or stored)
+    buffers = dict(model.named_buffers())
+    model.load_state_dict({**tensors, **{n: b for n, b in buffers.items() if n in model.state_dict()}}, assign=True)
+    return LoadedModel(model.to(device).eval(), source.config, source.path, source.sha256(), source.notes)
+
+
+def stored_dtype(tensors: Tensors) -> torch.dtype:
+    """The one dtype of the weights, or the widest of several. CheckpointError for integers and 8-bit floats."""
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    strange = [d for d in dtypes if d not in (torch.float16, torch.bfloat16, torch.float32, torch.float64)]
+    if strange:
+        raise CheckpointError(f"weights of dtype {str(strange[0]).removeprefix('torch.')} are not read here")
+    return reduce(torch.promote_types, dtypes)
+
+
+def find_tokenizer(path: Path, config: ModelConfig) -> Path | None:
+    """The tokenizer that belongs to weights at `path`: their own if its vocabulary fits, else the packaged one."""
+    if config.text is None:
+        return None
+    own = (path if path.is_dir() else path.parent) / "tokenizer"
+    if _vocab_size(own) == config.text.vocab:
+        return own
+    return PACKAGED_TOKENIZER if config.text.vocab == PACKAGED_VOCAB and PACKAGED_TOKENIZER.is_dir() else None
+
+
+def _vocab_size(folder: Path) -> int | None:
+    try:
+        return len(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
