@@ -171,10 +171,11 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of to_dict; unknown names and bad values raise ValueError."""
-        return _build(cls, values)
+        return build_config(cls, values)
 
 
-def _build(cls: type[T], values: Mapping[str, Any]) -> T:
+def build_config(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Plain values → a (nested) config dataclass; unknown names and bad values raise ValueError."""
     unknown = set(values) - {f.name for f in fields(cls)}  # type: ignore[arg-type]
     _require(not unknown, f"{cls.__name__} knows no {sorted(unknown)}")
     hints = get_type_hints(cls)
@@ -182,7 +183,7 @@ def _build(cls: type[T], values: Mapping[str, Any]) -> T:
     for name, value in values.items():
         part = next((t for t in (hints[name], *getattr(hints[name], "__args__", ())) if is_dataclass(t)), None)
         if part is not None and isinstance(value, Mapping):
-            built[name] = _build(part, value)  # type: ignore[arg-type]
+            built[name] = build_config(part, value)  # type: ignore[arg-type]
         else:
             built[name] = tuple(value) if isinstance(value, list) else value
     return cls(**built)

@@ -1,0 +1,33 @@
+"""`python -m ldm_core VERB …`: finds the verb's module in ldm_core/cli and runs it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+VERBS = ("generate", "train", "evaluate", "data", "inspect", "convert")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Only the module of the verb asked for is imported; it has add_arguments(parser) and run(args) → exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m ldm_core", description="Latent Lab's command line")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
+    asked = [v for v in VERBS if argv[:1] == [v]]
+    for verb in asked or VERBS:
+        sub = verbs.add_parser(verb)
+        if asked:
+            module = importlib.import_module(f"ldm_core.cli.{verb}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The first stage's loss: L1 + LPIPS + KL + PatchGAN (Esser et al. 2021, eq. 4-7; Rombach et al. 2022, §G)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ldm_core.losses.gan import adaptive_weight, adopt_weight, hinge_d_loss, vanilla_d_loss
+from ldm_core.losses.perceptual import Trunk, make_lpips
+from ldm_core.models.discriminator import NLayerDiscriminator, weights_init
+from ldm_core.models.distribution import DiagonalGaussianDistribution
+
+Log = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class AutoencoderLossConfig:
+    """Published names and defaults; below the line, ours (all off by default)."""
+
+    disc_start: int = 50001
+    logvar_init: float = 0.0
+    kl_weight: float = 1e-6
+    pixelloss_weight: float = 1.0  # published but never used there; here it multiplies the L1 term
+    disc_num_layers: int = 3
+    disc_in_channels: int = 3
+    disc_factor: float = 1.0
+    disc_weight: float = 0.5
+    perceptual_weight: float = 1.0
+    use_actnorm: bool = False
+    disc_conditional: bool = False
+    disc_loss: Literal["hinge", "vanilla"] = "hinge"
+    # ours
+    learn_logvar: bool = False  # the published optimizer holds no logvar: a learned parameter that is never learned
+    perceptual_trunk: str = "random"  # or a path, see losses.perceptual; "" switches the term off
+    perceptual_net: Trunk = "vgg"
+    gradient_weight: float = 0.0  # L1 of image gradients at 1, 1/2 and 1/4 size: edges without a trained trunk
+    disc_ndf: int = 64
+
+    def __post_init__(self) -> None:
+        if self.disc_loss not in ("hinge", "vanilla"):
+            raise ValueError(f"disc_loss must be hinge or vanilla, not {self.disc_loss!r}")
+        for name in ("kl_weight", "disc_factor", "disc_weight", "perceptual_weight", "gradient_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, is {getattr(self, name)}")
+
+    @property
+    def trunk_name(self) -> str:
+        """What the perceptual term stands on: "off", "random", or the network's name for weights from a file."""
+        if self.perceptual_weight == 0 or not self.perceptual_trunk:
+            return "off"
+        return "random" if self.perceptual_trunk == "random" else self.perceptual_net
+
+
+PUBLISHED_LOSS = AutoencoderLossConfig(disc_start=50001, kl_weight=1e-6, disc_weight=0.5)
+
+
+class LPIPSWithDiscriminator(nn.Module):
+    """Both players' losses. The reconstruction term is a sum over a sample's pixels, as published.
+
+    Deviation: before `disc_start` the discriminator is not run at all (published: run, and multiplied by zero), so
+    g_loss, d_weight and both logits are logged as 0 there. The autoencoder learns the same.
+    """
+
+    def __init__(self, config: AutoencoderLossConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.perceptual_loss = None if c.trunk_name == "off" else make_lpips(c.perceptual_trunk, c.perceptual_net)
+        self.logvar = nn.Parameter(torch.tensor(c.logvar_init), requires_grad=c.learn_logvar)
+        self.discriminator = NLayerDiscriminator(c.disc_in_channels, c.disc_ndf, c.disc_num_layers, c.use_actnorm)
+        self.discriminator.apply(weights_init)
+        self.disc_loss = hinge_d_loss if c.disc_loss == "hinge" else vanilla_d_loss
+
+    def forward(
+        self,
+        inputs: Tensor,
+        reconstructions: Tensor,
+        posteriors: DiagonalGaussianDistribution,
+        optimizer_idx: int,
+        global_step: int,
+        last_layer: Tensor | None = None,
+        cond: Tensor | None = None,
+        split: str = "train",
+        weights: Tensor | None = None,
+    ) -> tuple[Tensor, Log]:
+        """Images [B,3,H,W] in [-1,1] → (loss, log). optimizer_idx 0: encoder and decoder; 1: discriminator.
+
+        cond [B,C,H,W] is concatenated where the discriminator is conditional; weights broadcast against [B,3,H,W].
+        """
+        if (cond is not None) != self.config.disc_conditional:
+            raise ValueError("cond must be given exactly when disc_conditional is set")
+        if optimizer_idx == 0:
+            args = (inputs, reconstructions, posteriors, global_step, last_layer, cond, weights)
+            loss, log = self.generator_loss(*args)
+        else:
+            loss, log = self.discriminator_loss(inputs, reconstructions, global_step, cond)
+        return loss, {f"{split}/{name}": value.detach() for name, value in log.items()}
+
+    def reconstruction_error(self, inputs: Tensor, reconstructions: Tensor) -> Tensor:
+        """[B,3,H,W]: L1 per element, plus each sample's perceptual and gradient distances spread over its elements."""
+        c = self.config
+        rec = c.pixelloss_weight * (inputs - reconstructions).abs()
+        if self.perceptual_loss is not None:
+            rec = rec + c.perceptual_weight * self.perceptual_loss(inputs, reconstructions)
+        if c.gradient_weight > 0:
+            rec = rec + c.gradient_weight * gradient_l1(inputs - reconstructions)
+        return rec
+
+    def generator_loss(
+        self,
+        inputs: Tensor,
+        reconstructions: Tensor,
+        posteriors: DiagonalGaussianDistribution,
+        global_step: int,
+        last_layer: Tensor | None = None,
+        cond: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> tuple[Tensor, Log]:
+        """nll + kl_weight·KL + d_weight·disc_factor·g, and its parts."""
+        c = self.config
+        rec = self.reconstruction_error(inputs, reconstructions)
+        nll = rec / self.logvar.exp() + self.logvar
+        weighted_nll = (nll if weights is None else weights * nll).sum() / len(nll)
+        nll_loss = nll.sum() / len(nll)
+        kl_loss = posteriors.kl().mean()
+        loss = weighted_nll + c.kl_weight * kl_loss
+
+        g_loss = d_weight = loss.new_zeros(())
+        disc_factor = adopt_weight(c.disc_factor, global_step, threshold=c.disc_start)
+        if disc_factor > 0:
+            g_loss = -self.discriminator(_join(reconstructions, cond)).mean()
+            if last_layer is not None and g_loss.requires_grad and nll_loss.requires_grad:  # 0 in evaluation
+                d_weight = adaptive_weight(nll_loss, g_loss, last_layer) * c.disc_weight
+            loss = loss + d_weight * disc_factor * g_loss
+        return loss, {
+            "total_loss": loss,
+            "logvar": self.logvar,
+            "kl_loss": kl_loss,
+            "nll_loss": nll_loss,
+            "rec_loss": rec.mean(),
+            "d_weight": d_weight,
+            "disc_factor": loss.new_tensor(disc_factor),
+            "g_loss": g_loss,
+        }
+
+    def discriminator_loss(
+        self, inputs: Tensor, reconstructions: Tensor, global_step: int, cond: Tensor | None = None
+    ) -> tuple[Tensor, Log]:
+        """disc_factor · hinge or vanilla loss on detached images, and the mean logits."""
+        disc_factor = adopt_weight(self.config.disc_factor, global_step, threshold=self.config.disc_start)
+        if disc_factor == 0:
+            zero = inputs.new_zeros(())
+            return zero, {"disc_loss": zero, "logits_real": zero, "logits_fake": zero}
+        real = self.discriminator(_join(inputs.detach(), cond))
+        fake = self.discriminator(_join(reconstructions.detach(), cond))
+        loss = disc_factor * self.disc_loss(real, fake)
+        return loss, {"disc_loss": loss, "logits_real": real.mean(), "logits_fake": fake.mean()}
+
+
+def gradient_l1(difference: Tensor, scales: Sequence[int] = (1, 2, 4)) -> Tensor:
+    """Mean |∂x| + |∂y| of a difference image [B,C,H,W], averaged over scales (box-filtered): [B,1,1,1]."""
+    total: Any = 0.0
+    for scale in scales:
+        d = difference if scale == 1 else nn.functional.avg_pool2d(difference, scale)
+        dx, dy = d[..., :, 1:] - d[..., :, :-1], d[..., 1:, :] - d[..., :-1, :]
+        total = total + dx.abs().mean(dim=(1, 2, 3), keepdim=True) + dy.abs().mean(dim=(1, 2, 3), keepdim=True)
+    return total / len(scales)  # type: ignore[no-any-return]
+
+
+def _join(images: Tensor, cond: Tensor | None) -> Tensor:
+    return images if cond is None else torch.cat([images, cond], dim=1)

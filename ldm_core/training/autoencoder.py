@@ -1,0 +1,149 @@
+"""Training the first stage: two players, two optimizers (Rombach et al. 2022, §3.1 and appendix G)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import ldm_core.config as presets
+from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
+from ldm_core.losses.quality import psnr, ssim
+from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.training.crops import (
+    Bytes,
+    composite,
+    picture_grid,
+    random_backgrounds,
+    random_crops,
+    to_tensor,
+    to_uint8,
+)
+from ldm_core.training.ema import LitEma, averaged
+from ldm_core.training.loop import optimize, step_rng, torch_rng
+from ldm_core.training.settings import LoopSettings
+
+Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
+
+
+@dataclass(frozen=True)
+class AutoencoderTraining:
+    """Settings of an autoencoder run."""
+
+    preset: str = "EMOJI_128"
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(lr=6e-4))
+    loss: AutoencoderLossConfig = field(default_factory=AutoencoderLossConfig)
+    crop: int = 64  # pixels
+    whole_share: float = 0.0  # share of the steps that see whole drawings, as many pixels of them
+    mean_loss: bool = True  # divide the summed loss by a sample's elements before clipping; Adam does not notice
+    validation: int = 64  # held-out drawings
+
+    @property
+    def model(self) -> presets.AutoencoderConfig:
+        """The geometry, by the preset's name."""
+        if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
+            raise ValueError(f"no preset is called {self.preset!r}")
+        return preset.first_stage
+
+
+class AutoencoderTask:
+    """One step of each player on random crops. Deviation: the published loop runs the autoencoder a second time for
+    the discriminator's step; here it judges the reconstructions of the first pass, which saves half the time.
+    """
+
+    def __init__(
+        self,
+        settings: AutoencoderTraining,
+        drawings: Bytes,
+        draw: Draw,
+        heldout: NDArray[np.integer],
+        palette: Bytes,
+        accelerator: Accelerator,
+    ) -> None:
+        """drawings uint8 [N,H,W,4]; draw(rng, n) → rows to train on; heldout: rows kept apart; palette uint8 [K,3]."""
+        self.settings, self.accelerator = settings, accelerator
+        self.drawings, self.draw, self.palette = drawings, draw, palette
+        torch.manual_seed(settings.loop.seed)
+        self.autoencoder = AutoencoderKL(settings.model)
+        self.loss = LPIPSWithDiscriminator(settings.loss)
+        self.model: nn.Module = accelerator.prepare(self.autoencoder)
+        self.loss = self.loss.to(accelerator.device)
+        lr, betas = settings.loop.lr, (0.5, 0.9)
+        self.parameters = [*self.autoencoder.parameters(), *([self.loss.logvar] if settings.loss.learn_logvar else [])]
+        ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
+        disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
+        self.networks = {"first_stage_model": self.autoencoder, "loss": self.loss}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {"ae": ae, "disc": disc}
+        self.averages = {"first_stage_model": LitEma(self.autoencoder, settings.loop.ema_decay)}
+        rows = np.random.default_rng(0).permutation(heldout)[: settings.validation]
+        white = np.full((len(rows), 3), 255, np.uint8)
+        self.heldout = to_tensor(composite(np.stack([drawings[r] for r in np.sort(rows)]), white))
+
+    def batch(self, step: int, rng: np.random.Generator) -> Tensor:
+        """The pictures [B,3,h,w] in [-1,1] of a step."""
+        del step
+        size, n = self.settings.crop, self.settings.loop.batch
+        if rng.random() < self.settings.whole_share:
+            whole = self.drawings.shape[1]
+            size, n = whole, max(1, n * size**2 // whole**2)
+        rows = self.draw(rng, n)
+        crops = random_crops(self.drawings, rows, size, rng)
+        return to_tensor(composite(crops, random_backgrounds(rng, n, self.palette))).to(self.accelerator.device)
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """Autoencoder, then (from disc_start on) discriminator."""
+        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        images, clip = self.batch(step, rng), self.settings.loop.clip
+        with self.accelerator.autocast():
+            reconstructions, posterior = self.model(images, generator=torch_rng(rng))
+            last = self.autoencoder.get_last_layer()
+            aeloss, log = self.loss(images, reconstructions, posterior, 0, step, last_layer=last)
+        scale = images[0].numel() if self.settings.mean_loss else 1
+        norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip)
+        self.averages["first_stage_model"].update(self.autoencoder)
+
+        discloss, disc_log = self.loss(images, reconstructions, posterior, 1, step)
+        if discloss.requires_grad:
+            parameters = list(self.loss.discriminator.parameters())
+            optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip)
+        return {"aeloss": aeloss.detach(), "discloss": discloss.detach(), **log, **disc_log, "grad_norm": norm}
+
+    @torch.no_grad()
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM."""
+        sums: dict[str, float] = {}
+        with averaged(self.averages["first_stage_model"], self.autoencoder):
+            for images in self.heldout.split(8):
+                images = images.to(self.accelerator.device)
+                reconstructions, posterior = self.autoencoder(images, sample_posterior=False)
+                _, log = self.loss(images, reconstructions, posterior, 0, step, split="val")
+                _, disc_log = self.loss(images, reconstructions, posterior, 1, step, split="val")
+                pair = images, reconstructions
+                quality = {"val/psnr": psnr(*pair).mean(), "val/ssim": ssim(*pair).mean()}
+                spread = {"val/latent_std": posterior.mean.std(), "val/posterior_std": posterior.std.mean()}
+                for name, value in {**log, **disc_log, **quality, **spread}.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(images) / len(self.heldout)
+        return sums
+
+    @torch.no_grad()
+    def sample(self, step: int) -> Bytes | None:
+        """Held-out drawings above, their reconstructions below."""
+        del step
+        images = self.heldout[:16].to(self.accelerator.device)
+        with averaged(self.averages["first_stage_model"], self.autoencoder):
+            reconstructions, _ = self.autoencoder(images, sample_posterior=False)
+        rows = [x[i : i + 8] for i in (0, 8) for x in (to_uint8(images), to_uint8(reconstructions))]
+        return picture_grid(np.concatenate(rows), columns=8)
+
+    def init_from(self, path: Path) -> None:
+        """Start from a weights file's first stage, its average included."""
+        from ldm_core.training.weights import load_part
+
+        load_part(path, "first_stage_model.", self.autoencoder)
+        self.averages["first_stage_model"] = LitEma(self.autoencoder, self.settings.loop.ema_decay)

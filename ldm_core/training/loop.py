@@ -1,0 +1,219 @@
+"""The training loop every part shares: budget, learning rate, metrics, samples, exact resume."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ldm_core.training.ema import LitEma
+from ldm_core.training.metrics import MetricLog
+from ldm_core.training.settings import LoopSettings, dump_settings
+from ldm_core.training.state import load_state, save_state
+
+
+class Task(Protocol):
+    """What the loop needs to know about the thing it trains."""
+
+    networks: dict[str, nn.Module]  # their state is in the checkpoint
+    optimizers: dict[str, torch.optim.Optimizer]  # lr is the full rate; the loop scales it
+    averages: dict[str, LitEma]
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """One update of the weights; what it returns is averaged and logged. All its randomness comes from `step`."""
+
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Figures on held-out data."""
+
+    def sample(self, step: int) -> NDArray[np.uint8] | None:
+        """A picture [H,W,3] to look at, or None."""
+
+
+def make_accelerator(mixed_precision: str | None = None) -> Accelerator:
+    """The machine as accelerate sees it; bf16 only where the processor has instructions for it."""
+    cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    if mixed_precision is None:
+        mixed_precision = "bf16" if has_bf16() else "no"
+    return Accelerator(cpu=cpu, mixed_precision=mixed_precision)
+
+
+def has_bf16() -> bool:
+    """Whether bf16 is faster than fp32 here: on a GPU that supports it, or a processor with AVX-512 bf16 or AMX."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:
+    """The randomness of one step: a function of the step, so that a resumed run draws the same numbers."""
+    return np.random.default_rng((seed, step, rank, stream))
+
+
+def torch_rng(rng: np.random.Generator) -> torch.Generator:
+    """A torch CPU generator seeded from a numpy one."""
+    return torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
+
+
+def optimize(
+    accelerator: Accelerator, loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer, clip: float
+) -> Tensor:
+    """Backward, clip, step; returns the gradient's norm before clipping."""
+    optimizer.zero_grad(set_to_none=True)
+    accelerator.backward(loss)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf, foreach=True)
+    optimizer.step()
+    return norm
+
+
+class Loop:
+    """Runs a task in a directory; starts where the directory's state.pt ends when there is one."""
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, directory: Path, accelerator: Accelerator, tensorboard: bool = True
+    ) -> None:
+        self.task, self.settings, self.directory = task, settings, directory
+        self.main = accelerator.is_main_process
+        directory.mkdir(parents=True, exist_ok=True)
+        self.base_lr = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimizers.items()}
+        self.step, self.past_seconds = self._resume()
+        self.started = time.monotonic()
+        self.log = MetricLog(directory, self.step, tensorboard) if self.main else None
+        self.sums: defaultdict[str, list[float]] = defaultdict(list)
+        self.stopping = False
+
+    @property
+    def seconds(self) -> float:
+        """Training time, earlier sessions included."""
+        return self.past_seconds + time.monotonic() - self.started
+
+    def run(self, until: int | None = None) -> int:
+        """Train to the end of the budget, to step `until`, or to SIGTERM/SIGINT; save; return the step reached."""
+        s, last = self.settings, time.monotonic()
+        every = {k: _Every(60 * m) for k, m in (("validate", s.validate_minutes), ("sample", s.sample_minutes))}
+        save, ticks = _Every(60 * s.save_minutes), 0
+        with stop_on_signals(self), tqdm(initial=self.step, total=s.max_steps, disable=not self.main) as bar:
+            while not self._finished(until):
+                factor = self._set_lr()
+                self._add(self.task.step(self.step))
+                self.step, ticks = self.step + 1, ticks + 1
+                bar.update()
+                if self.step % s.log_every == 0:
+                    now = time.monotonic()
+                    self._flush({"lr_factor": factor, "samples_per_second": s.batch * ticks / (now - last)}, bar)
+                    last, ticks = now, 0
+                for name, due in every.items():
+                    if due():
+                        getattr(self, f"_{name}")()
+                        last, ticks = time.monotonic(), 0
+                if save():
+                    self.save()
+        self.save()
+        if until is None:
+            self._validate()
+            self._sample()
+        if self.log:
+            self.log.close()
+        return self.step
+
+    def save(self) -> None:
+        """Write state.pt, whole or not at all."""
+        if self.main:
+            save_state(self.directory / "state.pt", self.task, self.step, self.seconds)
+
+    def _resume(self) -> tuple[int, float]:
+        path = self.directory / "state.pt"
+        return load_state(path, self.task) if path.exists() else (0, 0.0)
+
+    def _finished(self, until: int | None) -> bool:
+        over = self.settings.progress(self.step, self.seconds) >= 1.0
+        return self.stopping or over or (until is not None and self.step >= until)
+
+    def _set_lr(self) -> float:
+        factor = self.settings.lr_factor(self.step, self.seconds)
+        for name, optimizer in self.task.optimizers.items():
+            for group, base in zip(optimizer.param_groups, self.base_lr[name], strict=True):
+                group["lr"] = base * factor
+        return factor
+
+    def _add(self, values: Mapping[str, Tensor | float]) -> None:
+        for name, value in values.items():
+            number = float(value)
+            if not math.isfinite(number):
+                raise FloatingPointError(f"{name} is {number} at step {self.step}; nothing of this step was saved")
+            self.sums[name].append(number)
+
+    def _flush(self, extra: Mapping[str, float], bar: Any) -> None:
+        means = {name: sum(v) / len(v) for name, v in self.sums.items()}
+        self.sums.clear()
+        self._write({**means, **extra})
+        shown = {n.split("/")[-1]: f"{v:.4g}" for n, v in means.items() if n in ("aeloss", "train/loss")}
+        bar.set_postfix({**shown, "samples/s": f"{extra['samples_per_second']:.1f}"})
+
+    def _validate(self) -> None:
+        self._write(self.task.validate(self.step))
+
+    def _sample(self) -> None:
+        picture = self.task.sample(self.step) if self.main else None
+        if picture is not None:
+            path = self.directory / "samples" / f"{self.step:07d}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(path)
+
+    def _write(self, values: Mapping[str, float]) -> None:
+        if self.log:
+            self.log.log(self.step, self.seconds, values)
+
+
+class _Every:
+    """True once each time the interval has passed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def __call__(self) -> bool:
+        due = time.monotonic() - self.last >= self.seconds
+        if due:
+            self.last = time.monotonic()
+        return due
+
+
+@contextmanager
+def stop_on_signals(loop: Loop) -> Iterator[None]:
+    """SIGTERM and SIGINT end the loop after the present step, which is then saved."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        loop.stopping = True
+
+    try:
+        old = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread: a notebook's own affair
+        yield
+        return
+    try:
+        yield
+    finally:
+        for s, handler in old.items():
+            signal.signal(s, handler)
+
+
+def start(task: Task, settings: LoopSettings, whole: Any, name: str, runs: Path, accelerator: Accelerator) -> Loop:
+    """A loop in `runs/name`, with the whole run's settings written beside it as config.json."""
+    directory = runs / name
+    directory.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        (directory / "config.json").write_text(dump_settings(whole) + "\n")
+    return Loop(task, settings, directory, accelerator)

@@ -1,0 +1,96 @@
+"""What a run is made of, as frozen values; read from a TOML file, with `key=value` overrides on top."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ldm_core.config import build_config
+
+LearningRate = Literal["trapezoid", "cosine", "constant"]
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What every training loop shares. A run ends at `max_steps` or after `minutes`, whichever comes first."""
+
+    batch: int = 16
+    seed: int = 0
+    max_steps: int | None = None
+    minutes: float | None = None  # of training time, summed over resumed sessions
+    lr: float = 1e-4
+    schedule: LearningRate = "trapezoid"
+    warmup: int = 200  # steps
+    cooldown: float = 0.25  # last share of the budget, trapezoid only
+    clip: float = 1.0  # global gradient norm; 0 is off
+    ema_decay: float = 0.999
+    log_every: int = 20  # steps
+    save_minutes: float = 5.0
+    validate_minutes: float = 5.0
+    sample_minutes: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "lr", "log_every", "save_minutes", "validate_minutes", "sample_minutes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.cooldown <= 1 or not 0 <= self.ema_decay < 1:
+            raise ValueError(f"cooldown {self.cooldown} and ema_decay {self.ema_decay} must lie in [0, 1]")
+        if self.schedule not in ("trapezoid", "cosine", "constant"):
+            raise ValueError(f"schedule must be trapezoid, cosine or constant, not {self.schedule!r}")
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget that is used up, 0…1; 0 where the run has no end."""
+        by_steps = step / self.max_steps if self.max_steps else 0.0
+        by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def lr_factor(self, step: int, seconds: float) -> float:
+        """The learning rate at a step, as a share of `lr`: a pure function, so resuming needs no state."""
+        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        progress = self.progress(step, seconds)
+        if self.schedule == "cosine":
+            return warm * 0.5 * (1 + math.cos(math.pi * progress))
+        if self.schedule == "trapezoid" and self.cooldown > 0:
+            return warm * min(1.0, (1 - progress) / self.cooldown)
+        return warm
+
+
+def runs_dir() -> Path:
+    """Where runs live: $LATENT_LAB_RUNS, outside the tree."""
+    return Path(os.environ.get("LATENT_LAB_RUNS", "~/.cache/latent-lab/runs")).expanduser()
+
+
+def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
+    """TOML file → settings; `section.key=value` overrides it. Unknown names and bad values raise ValueError."""
+    values: dict[str, Any] = tomllib.loads(path.read_text()) if path else {}
+    for item in overrides:
+        key, sign, text = item.partition("=")
+        if not sign:
+            raise ValueError(f"an override reads section.key=value, not {item!r}")
+        *sections, name = key.strip().split(".")
+        where = values
+        for section in sections:
+            where = where.setdefault(section, {})
+        where[name] = _literal(text)
+    return build_config(cls, values)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word
+
+
+def dump_settings(settings: Any) -> str:
+    """The settings as JSON text."""
+    if not is_dataclass(settings) or isinstance(settings, type):
+        raise TypeError(f"settings are a dataclass value, not {type(settings).__name__}")
+    return json.dumps(asdict(settings), indent=1)
