@@ -1,0 +1,32 @@
+"""data: build the captioned corpus."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ldm_core.data.build import build
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One corpus so far: emoji."""
+    parser.add_argument("corpus", choices=["emoji"])
+    parser.add_argument("--out", type=Path, required=True, help="folder to build in; a second call resumes")
+    parser.add_argument("--limit", type=int, help="only the first LIMIT icons of each set, for a trial")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build with one progress bar per stage."""
+    bars: dict[str, tqdm[None]] = {}
+
+    def progress(what: str, done: int, total: int) -> None:
+        bar = bars.setdefault(what, tqdm(total=total, desc=what))
+        bar.update(done - bar.n)
+
+    build(args.out, progress, args.limit)
+    for bar in bars.values():
+        bar.close()
+    print((args.out / "counts.json").read_text())
+    return 0

@@ -1,0 +1,1 @@
+"""The captioned emoji corpus: fetched, rendered, named, split, read."""

@@ -1,0 +1,75 @@
+"""The corpus on disk, read: drawings memory-mapped, one entry a row."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = 128  # pixels along a side
+Split = Literal["train", "heldout"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one drawing shows. `name` is the set's own wording, `concept` the one all sets and skin tones share."""
+
+    name: str
+    style: str
+    concept: str
+    tone: str
+    tags: tuple[str, ...]
+    split: Split
+
+
+def write_index(path: Path, entries: list[Entry]) -> None:
+    """One row per drawing, in the drawings' order; tags joined by '|'."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, delimiter="\t")
+        rows.writerow(["row", *(f.name for f in fields(Entry))])
+        for number, e in enumerate(entries):
+            name, style, concept, tone, tags, split = astuple(e)
+            rows.writerow([number, name, style, concept, tone, "|".join(tags), split])
+
+
+def read_index(path: Path) -> list[Entry]:
+    """The inverse of write_index."""
+    with path.open(newline="") as file:
+        return [
+            Entry(r["name"], r["style"], r["concept"], r["tone"], tuple(t for t in r["tags"].split("|") if t), r["split"])  # type: ignore[arg-type]
+            for r in csv.DictReader(file, delimiter="\t")
+        ]
+
+
+class Corpus:
+    """Drawings uint8 RGBA [N,128,128,4] and their entries. Raises FileNotFoundError where none was built."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not (self.path / "index.tsv").exists():
+            raise FileNotFoundError(f"no corpus in {self.path}: build it with `python -m ldm_core data emoji --out DIR`")
+        self.entries = read_index(self.path / "index.tsv")
+        self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
+        split = np.array([e.split for e in self.entries])
+        self.train = np.flatnonzero(split == "train")
+        self.heldout = np.flatnonzero(split == "heldout")
+        groups: dict[tuple[str, str], list[int]] = {}
+        for row in self.train:
+            groups.setdefault((self.entries[row].concept, self.entries[row].style), []).append(int(row))
+        self.groups = [np.array(rows) for rows in groups.values()]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def drawing(self, row: int) -> NDArray[np.uint8]:
+        """RGBA [128,128,4], straight alpha."""
+        return np.asarray(self.drawings[row])
+
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """n training rows: uniform over (concept, style), then over its skin tones, so that 66 handshakes count once."""
+        chosen = rng.integers(len(self.groups), size=n)
+        return np.array([rng.choice(self.groups[g]) for g in chosen])

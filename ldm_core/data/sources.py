@@ -1,0 +1,134 @@
+"""Where the drawings come from: pinned packages, fetched by the npm client, verified, read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class SourceError(RuntimeError):
+    """A package could not be fetched, or is not the pinned one."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """One npm package at one version; `integrity` is npm's own sha512."""
+
+    name: str
+    version: str
+    integrity: str
+
+    @property
+    def archive(self) -> str:
+        """The file name `npm pack` gives it."""
+        return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+
+
+@dataclass(frozen=True)
+class IconSet:
+    """An open emoji set in iconify's form, and the words its style goes by in captions."""
+
+    package: Package
+    style: str
+    bare_tones: bool = False  # its names say "-dark" for "-dark-skin-tone"
+    unspaced: bool = False  # its names run words together
+
+
+@dataclass(frozen=True)
+class Icon:
+    """One drawing: the set's name for it and a complete SVG."""
+
+    slug: str
+    svg: str
+
+
+def _iconify(name: str, version: str, integrity: str) -> Package:
+    return Package(f"@iconify-json/{name}", version, f"sha512-{integrity}")
+
+
+ICON_SETS = (
+    IconSet(
+        _iconify("noto", "1.2.9", "DQiuXENbun41ch+XPSV55H9FaWKpHTyz46YIKtSaKYD4fIDDzL1tR6H4np/T38jfrTAeI3rcKF0mqHYeZVAuaw=="),
+        "noto style",
+    ),
+    IconSet(
+        _iconify("twemoji", "1.2.5", "uKpuIEV0v6K5BW3Mjdyl+XKFVAbbcPxAgifKvEMtZoUZB5+YiY5zaMm2uNNCxyXzAWU9yNLlj41WU6/mvgALsw=="),
+        "twemoji style",
+    ),
+    IconSet(
+        _iconify("fluent-emoji", "1.2.7", "D8G6bKAyIsyxP1rzZtIWr/gg/fO4Rg1+DyCWlfqKK4h8W+4Em/Y0P6QYgJUQTlUcagzJvSyg+9OBv4hz4Hc/QA=="),
+        "3d style",
+        bare_tones=True,
+    ),
+    IconSet(
+        _iconify("fluent-emoji-flat", "1.2.6", "RY47RgPb47fYUiyrA64sIOL0+UU02s29sXpNBbIQRBUlPlfNFTKUmZDERGuxDs/7yNGWqQYvuaSYM1M4fRXlUw=="),
+        "flat style",
+        bare_tones=True,
+    ),
+    IconSet(
+        _iconify("emojione", "1.2.3", "T9+T3HIbJNLKKsmxYKlaYhvnHYkz/HNYTV7SHCXVZPfeUi4FqskY70YeN8yYAZT8cCv7w5vJxS4Q1m8zb9CMMg=="),
+        "emojione style",
+    ),
+    IconSet(
+        _iconify("fxemoji", "1.2.2", "UAasRaxzFUKfIGSmLwnoarsssA4LX0VLLuEmplIqM6ZNQqIQRtav8tZ4H1neTlBreXuMQyAifr5jP4kn78DpiQ=="),
+        "fx style",
+        unspaced=True,
+    ),
+    IconSet(
+        _iconify("noto-v1", "1.2.5", "/DsVMius69Q0fRS53z7QK1TROSuar606jiIx+laXtdsYGMXpf6LtHBx6CGfoo3UHHb/XpBsw+1L1x3eyPqMuVA=="),
+        "blob style",
+    ),
+)
+
+EMOJIBASE = Package(
+    "emojibase-data",
+    "17.0.0",
+    "sha512-Yvgb5AWoHViHV/gq1qr5ZAarcBip+B27/ZLRsUJkbgAEaLlZ/fof9g882LTpmEpyhBNEC0m2SEmItljHsTygjA==",
+)
+
+
+def fetch(package: Package, cache: Path) -> Path:
+    """The package's archive in `cache`, downloaded unless it is there; SourceError where it is not the pinned one."""
+    archive = cache / package.archive
+    if not archive.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "pack", "--silent", "--pack-destination", str(cache), f"{package.name}@{package.version}"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise SourceError("the npm client is needed to fetch the emoji sets; install Node.js") from None
+        except subprocess.CalledProcessError as error:
+            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
+            raise SourceError(f"npm could not fetch {package.name}@{package.version}: {last}") from None
+    digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    if f"sha512-{digest}" != package.integrity:
+        raise SourceError(f"{archive.name} is not the pinned {package.name}@{package.version}; delete it and try again")
+    return archive
+
+
+def read_json(archive: Path, name: str) -> Any:
+    """A JSON file out of an npm archive."""
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile(f"package/{name}")
+        if member is None:
+            raise SourceError(f"{archive.name} has no {name}")
+        return json.load(member)
+
+
+def icons_of(data: dict[str, Any]) -> list[Icon]:
+    """Iconify's icons.json → drawings; what the set itself hides (kept there for old names) is left out."""
+    width, height = data.get("width", 16), data.get("height", 16)
+    icons = []
+    for slug, icon in data["icons"].items():
+        if icon.get("hidden"):
+            continue
+        box = f"{icon.get('left', 0)} {icon.get('top', 0)} {icon.get('width', width)} {icon.get('height', height)}"
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}">'
+        icons.append(Icon(slug, f"{head}{icon['body']}</svg>"))
+    return icons
