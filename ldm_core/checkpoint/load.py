@@ -33,11 +33,7 @@ class LoadedModel:
     @property
     def tokenizer_dir(self) -> Path:
         """The folder with vocab.json and merges.txt; CheckpointError where no fitting one is found."""
-        found = find_tokenizer(self.path, self.config)
-        if found is None:
-            vocab = self.config.text.vocab if self.config.text else 0
-            raise CheckpointError(f"no folder 'tokenizer' with {vocab} entries lies beside {self.path.name}")
-        return found
+        return require_tokenizer(self.path, self.config)
 
 
 def load_model(
@@ -77,6 +73,15 @@ def find_tokenizer(path: Path, config: ModelConfig) -> Path | None:
     if _vocab_size(own) == config.text.vocab:
         return own
     return PACKAGED_TOKENIZER if config.text.vocab == PACKAGED_VOCAB and PACKAGED_TOKENIZER.is_dir() else None
+
+
+def require_tokenizer(path: Path, config: ModelConfig) -> Path:
+    """The same, or CheckpointError."""
+    found = find_tokenizer(path, config)
+    if found is None:
+        vocab = config.text.vocab if config.text else 0
+        raise CheckpointError(f"no folder 'tokenizer' with {vocab} entries lies beside {path.name}")
+    return found
 
 
 def _vocab_size(folder: Path) -> int | None:

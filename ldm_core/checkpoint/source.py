@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldm_core.checkpoint.diffusers_folder import read_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors, judge, read_safetensors, sha256
 from ldm_core.checkpoint.normalise import normalise, unwrap
@@ -42,7 +43,7 @@ def read_source(path: str | Path, use_ema: bool = False) -> Source:
     """Read and normalise whatever lies at `path`; CheckpointError where nothing usable does."""
     path = Path(path)
     if path.is_dir():
-        raise CheckpointError(f"{path} is a folder")
+        return _read_folder(path, use_ema)
     metadata: dict[str, str] = {}
     notes: list[str] = []
     if judge(path) == "safetensors":
@@ -56,6 +57,12 @@ def read_source(path: str | Path, use_ema: bool = False) -> Source:
     tensors, more = normalise(tensors, Schedule.from_config(config.schedule), use_ema)
     layout = "latent-lab" if ours else "compvis"
     return Source(path, layout, container, config, tensors, (*notes, *more), (path,), metadata)
+
+
+def _read_folder(path: Path, use_ema: bool) -> Source:
+    tensors, config, files = read_folder(path)
+    tensors, notes = normalise(tensors, Schedule.from_config(config.schedule), use_ema)
+    return Source(path, "diffusers", "folder", config, tensors, tuple(notes), files, {})
 
 
 def _config_from_header(path: Path, metadata: dict[str, str]) -> ModelConfig:

@@ -1,0 +1,53 @@
+"""Any supported layout → one CompVis-named safetensors file, or a diffusers folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from ldm_core.checkpoint.diffusers_export import write_folder
+from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.files import Progress
+from ldm_core.checkpoint.inventory import empty_model, require_equal
+from ldm_core.checkpoint.load import PACKAGED_TOKENIZER, find_tokenizer, require_tokenizer, stored_dtype
+from ldm_core.checkpoint.save import save_model
+from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, read_source
+
+Format = Literal["compvis", "diffusers"]
+
+
+def convert(
+    source: str | Path,
+    out: str | Path,
+    format: Format = "compvis",
+    dtype: torch.dtype | None = None,
+    use_ema: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the weights at `source` to `out`, which must not exist yet; dtype None keeps the stored one.
+
+    "compvis": one safetensors file with the published key names and our config in its header, and where the tokenizer
+    is not SD v1's, the folder 'tokenizer' beside it. "diffusers": a folder. `progress` hears of bytes written.
+    """
+    if format not in get_args(Format):
+        raise ValueError(f"format must be one of {', '.join(get_args(Format))}, not {format!r}")
+    out = Path(out)
+    if out.exists():
+        raise CheckpointError(f"{out} exists already and is not overwritten")
+    if not out.parent.is_dir():
+        raise CheckpointError(f"there is no folder {out.parent} to write into")
+    read = read_source(source, use_ema)
+    require_equal(read.path.name, read.tensors, empty_model(read.config))
+    dtype = dtype or stored_dtype(read.tensors)
+    if format == "diffusers":
+        write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)
+        return out
+    metadata = {k: v for k, v in read.metadata.items() if k not in (CONFIG_KEY, FORMAT_KEY)}
+    save_model(read.tensors, read.config, out, dtype, metadata, progress)
+    tokenizer, beside = find_tokenizer(read.path, read.config), out.parent / "tokenizer"
+    if tokenizer is not None and tokenizer != PACKAGED_TOKENIZER and not beside.exists():
+        shutil.copytree(tokenizer, beside)
+    return out

@@ -1,0 +1,59 @@
+"""A diffusers folder → tensors under our names, and its geometry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from ldm_core.checkpoint.diffusers_config import read_config
+from ldm_core.checkpoint.diffusers_names import PARTS, modern, theirs
+from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
+from ldm_core.checkpoint.inventory import empty_model, expected_shapes
+from ldm_core.checkpoint.normalise import unwrap
+from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.config import ModelConfig
+
+STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+
+
+def read_folder(path: Path) -> tuple[Tensors, ModelConfig, tuple[Path, ...]]:
+    """Tensors mapped from disk, the geometry by the folder's config files, and the weights files read.
+
+    A name that has no place with us comes back under its part's prefix, for strict loading to refuse.
+    """
+    if not (path / "model_index.json").is_file():
+        raise CheckpointError(f"{path} is a folder without model_index.json, so not a diffusers model")
+    config = read_config(path)
+    expected = expected_shapes(empty_model(config))
+    ours = {there: name for name, there in theirs(expected, config.unet, len(config.first_stage.ch_mult)).items()}
+    tensors: Tensors = {}
+    files = tuple(_weights_file(path, part) for part in PARTS)
+    for (part, prefix), file in zip(PARTS.items(), files, strict=True):
+        for stored, tensor in _read(file).items():
+            inner = modern(part, stored)
+            name = ours.get((part, inner), prefix + inner)
+            tensors[name] = _shaped(tensor, expected.get(name))
+    return tensors, config, files
+
+
+def _shaped(tensor: Tensor, shape: tuple[int, ...] | None) -> Tensor:
+    """A linear layer is a 1×1 convolution."""
+    if shape is not None and len(shape) == 4 and tensor.ndim == 2 and shape == (*tensor.shape, 1, 1):
+        return tensor[:, :, None, None]
+    return tensor
+
+
+def _weights_file(path: Path, part: str) -> Path:
+    stem = STEMS[part]
+    old = "pytorch_model" if part == "text_encoder" else stem
+    names = (f"{stem}.safetensors", f"{stem}.fp16.safetensors", f"{old}.bin", f"{old}.fp16.bin")
+    found = next((file for name in names if (file := path / part / name).is_file()), None)
+    if found is None:
+        raise CheckpointError(f"{path} has no weights in {part}/ (looked for {', '.join(names)})")
+    return found
+
+
+def _read(file: Path) -> Tensors:
+    return read_safetensors(file)[0] if judge(file) == "safetensors" else unwrap(read_pickle(file))[0]

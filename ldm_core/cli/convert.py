@@ -1,0 +1,36 @@
+"""`python -m ldm_core convert IN OUT`: weights from one layout to another."""
+
+from __future__ import annotations
+
+import argparse
+
+DTYPES = ("float16", "bfloat16", "float32")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this verb's arguments."""
+    parser.description = "Read weights in any supported layout and write them in another one."
+    parser.add_argument("source", metavar="IN", help=".safetensors or .ckpt file, or diffusers folder")
+    parser.add_argument("out", metavar="OUT", help="file or folder to write; must not exist yet")
+    parser.add_argument("--format", choices=("compvis", "diffusers"), default="compvis", help="default: %(default)s")
+    parser.add_argument("--dtype", choices=DTYPES, help="default: as stored")
+    parser.add_argument("--ema", action="store_true", help="take the averaged weights of a training checkpoint")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write OUT, with a progress bar."""
+    import torch
+    from tqdm import tqdm
+
+    from ldm_core.checkpoint import convert
+
+    with tqdm(desc=args.out, unit="B", unit_scale=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        dtype = getattr(torch, args.dtype) if args.dtype else None
+        out = convert(args.source, args.out, args.format, dtype, args.ema, progress)
+    print(f"wrote {out}")
+    return 0
