@@ -15,7 +15,7 @@ import numpy as np
 
 from ldm_core.data.captions import canonical_caption
 from ldm_core.data.corpus import SIZE, Entry, write_index
-from ldm_core.data.names import Emoji, emoji_by_name, normal, segment, split_tone, words_of
+from ldm_core.data.names import Emoji, emoji_by_name, normal, segment, split_tone, without_number, words_of
 from ldm_core.data.render import render_all
 from ldm_core.data.sources import EMOJIBASE, ICON_SETS, Icon, IconSet, fetch, icons_of, read_json
 
@@ -29,7 +29,7 @@ def name_icon(icon: Icon, icons: IconSet, emoji: Mapping[str, Emoji], words: Map
     known = emoji.get(normal(slug))
     name = words_of(slug)
     if icons.unspaced:
-        name = known.label if known else segment(slug, words)
+        name = known.label if known else without_number(segment(slug, words))
     concept = known.label if known else name
     return Entry(name, icons.style, concept, tone, known.tags if known else (), "train")
 
@@ -42,7 +42,8 @@ def vocabulary(slugs: Sequence[str], emoji: Mapping[str, Emoji]) -> Counter[str]
     for entry in emoji.values():
         for text in (entry.label, *entry.tags):
             words.update(w for w in text.replace("-", " ").split() if w.isalnum())
-    return Counter({w: n for w, n in words.items() if len(w) > 1 or w in "ao0123456789"})
+    short = {"a", "of", "on", "in", "to", "up", "no", "tv", "cd", "or", "ok", "ox", "at"} | set("0123456789")
+    return Counter({w: n for w, n in words.items() if len(w) > 2 or w in short})
 
 
 def split(entries: Sequence[Entry]) -> list[Entry]:

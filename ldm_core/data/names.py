@@ -10,7 +10,7 @@ from typing import Any
 TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 _TONE = "|".join(sorted(TONES, key=len, reverse=True))
 _NUMBERED = re.compile(r"-tone(\d)(?:-tone(\d))?$")
-_NAMED = re.compile(rf"-({_TONE})-skin-tone(?:-({_TONE})-skin-tone)?$")
+_NAMED = re.compile(rf"-({_TONE})-skin-tone(?:-({_TONE})-skin-tone)?(?=-|$)")  # hair may follow
 _BARE = re.compile(rf"-({_TONE})(?:-({_TONE}))?$")  # Fluent's names leave "skin tone" out
 
 
@@ -33,7 +33,7 @@ def split_tone(slug: str, bare: bool) -> tuple[str, str]:
         tones = [t for t in match.groups() if t]
     else:
         return slug.removesuffix("-default"), ""
-    return slug[: match.start()], "+".join(dict.fromkeys(tones))
+    return slug[: match.start()] + slug[match.end() :], "+".join(dict.fromkeys(tones))
 
 
 def normal(text: str) -> str:
@@ -45,6 +45,11 @@ def normal(text: str) -> str:
 def words_of(slug: str) -> str:
     """'flag-for-chile' → 'flag for chile'."""
     return re.sub(r"[-_:]+", " ", slug).strip().lower()
+
+
+def without_number(name: str) -> str:
+    """'floppy disk 2' → 'floppy disk': a set's second drawing of the same thing; 'keycap 2' stays."""
+    return name if name.startswith(("keycap", "digit")) else re.sub(r"(?<=[a-z]{3}) [23]$", "", name)
 
 
 def emoji_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, Emoji]:
