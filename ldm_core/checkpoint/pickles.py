@@ -24,6 +24,7 @@ INERT_GLOBALS = (
     "main.ImageLogger",
     "main.CUDACallback",
     "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
     "numpy.dtype",
 )
 
@@ -41,8 +42,10 @@ def read_pickle(path: Path) -> dict[str, Any]:
     _check_archive(path)
     stubs: list[Any] = [(type(name.rpartition(".")[2], (Inert,), {}), name) for name in INERT_GLOBALS]
     try:
-        with safe_globals(stubs):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with safe_globals(stubs), path.open("rb") as file:
+            # torch judges a path by its suffix first; an open file it cannot, but neither map
+            by_path = path.suffix.lower() != ".safetensors"
+            content = torch.load(path if by_path else file, map_location="cpu", weights_only=True, mmap=by_path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path.name} is a pickle that wants to run code or holds more than tensors, and no option here runs it: "
