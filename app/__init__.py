@@ -1,0 +1,1 @@
+"""The inference service and the page."""

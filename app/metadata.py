@@ -1,0 +1,66 @@
+"""PNG files that know how they were made: write, read, restore."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from app.schemas import GenerateRequest, RequestError
+
+KEY = "latent-lab"
+MAX_TEXT = 64_000  # characters of metadata that are read from a file
+
+
+def write_png(
+    path: Path, pixels: NDArray[np.uint8], request: GenerateRequest, weights_sha256: str, version: str
+) -> None:
+    """Write pixels uint8 [H,W,3] with the request of this one picture (batch 1, its own seed) in text chunks.
+
+    A second chunk, `parameters`, says the same in the line other tools show.
+    """
+    alone = replace(request, batch=1)
+    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version}
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
+    info.add_itxt("parameters", parameters_line(alone, pixels.shape[1], pixels.shape[0], weights_sha256))
+    Image.fromarray(pixels).save(path, format="PNG", pnginfo=info)
+
+
+def parameters_line(r: GenerateRequest, width: int, height: int, weights_sha256: str) -> str:
+    """The settings as other Stable Diffusion programs write them."""
+    negative = f"\nNegative prompt: {r.negative_prompt}" if r.negative_prompt else ""
+    return (
+        f"{r.prompt}{negative}\nSteps: {r.steps}, Sampler: {r.sampler}, CFG scale: {r.guidance_scale}, "
+        f"Seed: {r.seed}, Size: {width}x{height}, Eta: {r.eta}, Model hash: {weights_sha256[:10]}"
+    )
+
+
+def read_png(path: Path) -> tuple[GenerateRequest, dict[str, str]]:
+    """The request a PNG was made from, and {weights_sha256, version}.
+
+    The file is untrusted: only its text is read, of bounded length, against the request's schema. Raises RequestError.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG":
+                raise RequestError(f"This is a {image.format} file; only PNG files carry the settings.")
+            text = getattr(image, "text", {}).get(KEY)
+    except RequestError:
+        raise
+    except Exception:
+        raise RequestError("This file is not a picture that can be read.") from None
+    if text is None:
+        raise RequestError("This PNG carries no Latent Lab settings; was it re-saved by another program?")
+    try:
+        if len(text) > MAX_TEXT:
+            raise ValueError
+        record = json.loads(text)
+        request = GenerateRequest.from_dict(record["request"])
+        return request, {"weights_sha256": str(record["weights_sha256"]), "version": str(record["version"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise RequestError("The settings in this PNG are damaged and cannot be restored.") from None

@@ -1,0 +1,96 @@
+"""One port: the HTTP routes at once, the page as soon as gradio is imported, the model when it is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api import health
+from app.service import Service
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STARTING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Latent Lab</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="2">
+<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;place-items:center;
+height:100vh;margin:0}p{opacity:.7}</style></head>
+<body><main><h1>Latent Lab</h1><p role="status">Starting: the model is loading. The page opens by itself.</p></main></body></html>"""
+
+
+class Page:
+    """The page's place in the app: says that things are starting until `app` is set, then hands over."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the page, or what stands in for it."""
+        if self.app is not None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await HTMLResponse(STARTING, headers={"Cache-Control": "no-store"})(scope, receive, send)
+
+
+def mount_page(service: Service) -> FastAPI:
+    """Import gradio (seconds) and build the page as an app of its own."""
+    import gradio as gr
+
+    from app.ui.guard import RefuseRemoteFiles
+    from app.ui.page import MOUNT, build_page
+
+    inner = FastAPI()
+    inner.add_middleware(RefuseRemoteFiles)
+    settings = service.settings
+    options: dict[str, Any] = {
+        "root_path": settings.root_path or None,
+        "allowed_paths": [str(service.outputs)],
+        "max_file_size": settings.max_upload_bytes,
+        "show_error": False,
+        "run_history": False,
+        **MOUNT,
+    }
+    return gr.mount_gradio_app(inner, build_page(service), path="/", **options)
+
+
+def build(settings: Settings) -> FastAPI:
+    """Routes and page around one service; nothing is loaded before the app starts."""
+    service, page = Service(settings), Page()
+
+    async def open_page(stack: contextlib.AsyncExitStack) -> None:
+        try:
+            inner = await asyncio.to_thread(mount_page, service)
+            await stack.enter_async_context(inner.router.lifespan_context(inner))
+            page.app = inner
+        except Exception:
+            log.exception("the page could not be built")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            service.start()
+            opening = asyncio.create_task(open_page(stack))
+            yield
+            opening.cancel()
+            service.close()
+
+    app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.include_router(health.router)
+    app.mount("/", page)  # last: everything that is no route is the page's
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
+    uvicorn.run(build(settings), host=settings.host, port=settings.port, log_level="warning")

@@ -1,0 +1,160 @@
+"""What page and HTTP both call: the loaded model, the queue, the files."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from app.engine import Engine, Job, Pixels, Stepped, sentence
+from app.metadata import write_png
+from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResult, Limits, RequestError, validate
+from app.settings import Settings
+from ldm_core import __version__
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline, Run, Step
+    from ldm_core.tokenizer import TokenCount
+
+log = logging.getLogger(__name__)
+PREVIEW_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the service is on its way to readiness; progress lies in [0, 1]."""
+
+    phase: Literal["starting", "loading", "ready", "failed"]
+    message: str
+    model: str = ""
+    device: str = ""
+    dtype: str = ""
+    progress: float = 0.0
+
+
+class NotReady(RequestError):
+    """The model is not loaded yet, or could not be."""
+
+
+class Service:
+    """One model, one queue."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.outputs = settings.outputs()
+        self.state = State("starting", "starting")
+        self.pipe: Pipeline | None = None
+        self.limits = Limits(
+            max_steps=settings.max_steps,
+            max_batch=settings.max_batch,
+            max_side=settings.max_side,
+            prompt_chars=settings.max_prompt_chars,
+        )
+        self.engine = Engine(self._work, settings.queue_size)
+
+    def start(self) -> None:
+        """Load the model in the background; `state` tells how far it is."""
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+
+    def _load(self) -> None:
+        name = self.settings.weights.stem
+        try:
+            self.state = State("loading", "importing torch", name, progress=0.1)
+            import ldm_core.pipeline  # the slow import, seconds
+            from ldm_core.diffusion.samplers import SAMPLERS
+
+            self.state = State("loading", f"reading {self.settings.weights.name}", name, progress=0.6)
+            pipe = ldm_core.pipeline.load(self.settings.weights, self.settings.device, self.settings.dtype)
+            self.state = State("loading", "first run", name, progress=0.9)
+            ldm_core.pipeline.finish(pipe.stream("warm-up", steps=1))
+            config = pipe.config
+            self.limits = replace(
+                self.limits,
+                max_steps=min(self.settings.max_steps, config.schedule.timesteps),
+                size_multiple=config.size_multiple,
+                image_size=config.image_size,
+                samplers=tuple(SAMPLERS),
+            )
+            self.pipe = pipe
+            dtype = str(pipe.dtype).removeprefix("torch.")
+            self.state = State("ready", "ready", name, str(pipe.device), dtype, 1.0)
+        except Exception as error:
+            log.exception("loading %s failed", self.settings.weights)
+            message = sentence(error) if not isinstance(error, OSError) else f"{error.strerror}: {error.filename}."
+            self.state = State("failed", message, name)
+
+    def count_tokens(self, text: str) -> TokenCount | None:
+        """What the model's tokenizer makes of a text; None while the model is loading."""
+        pipe = self.pipe
+        return None if pipe is None or pipe.tokenizer is None else pipe.tokenizer.count(text)
+
+    def submit(self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None) -> Job:
+        """Check a request and put it into the queue; RequestError, QueueFull or NotReady where that cannot be."""
+        if self.state.phase == "failed":
+            raise NotReady(f"The model could not be loaded: {self.state.message}")
+        if self.pipe is None:
+            raise NotReady("The model is still loading; please try again in a moment.")
+        validate(request, self.limits)
+        if request.seed == -1:
+            request = replace(request, seed=random.randint(0, MAX_SEED))
+        return self.engine.submit(Job(request, init_image, mask))
+
+    def cancel(self, job_id: str) -> bool:
+        """Stop a job at its next step."""
+        return self.engine.cancel(job_id)
+
+    def detach(self, job_id: str) -> None:
+        """Nobody watches this job any more: it is given up after a while unless somebody comes back."""
+        if job := self.engine.get(job_id):
+            job.deadline = time.monotonic() + self.settings.detach_seconds
+
+    def attach(self, job_id: str) -> Job | None:
+        """Come back to a job."""
+        if job := self.engine.get(job_id):
+            job.deadline = None
+        return job
+
+    def close(self) -> None:
+        """End the worker."""
+        self.engine.close()
+
+    def _work(self, job: Job) -> Generator[Stepped, None, GenerateResult]:
+        """The engine's question "how is a job done?": steps out, files at the end."""
+        from ldm_core.pipeline import paste_kept
+
+        pipe, r = self.pipe, job.request
+        if pipe is None:
+            raise NotReady("The model is not loaded.")
+        start = time.monotonic()
+        run = pipe.stream(
+            r.prompt, r.negative_prompt, r.steps, r.eta, r.guidance_scale, r.sampler, r.seed, r.batch,
+            r.height, r.width, job.init_image, r.strength, job.mask,
+        )  # fmt: skip
+        latents, last = yield from _watch(pipe, run)
+        pictures = paste_kept(pipe.decode(latents), job.init_image, job.mask)
+        images = []
+        for k, pixels in enumerate(pictures):
+            path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
+            write_png(path, pixels, replace(r, seed=r.seed + k), pipe.weights_sha256, __version__)
+            images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
+        return GenerateResult(r, tuple(images), time.monotonic() - start, last)
+
+
+def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[object, int]]:
+    """Pass a run's steps on as events, with time left and now and then a preview, always one of the last step."""
+    start = shown = time.monotonic()
+    i = 0
+    while True:
+        try:
+            step: Step = next(run)
+        except StopIteration as end:
+            return end.value, i
+        i, now = step.i, time.monotonic()
+        preview = None
+        if now - shown >= PREVIEW_SECONDS or i in (1, step.n):
+            preview, shown = pipe.preview(step.x0[:1])[0], now
+        yield Stepped(i, step.n, step.t, (now - start) / i * (step.n - i), preview)
