@@ -35,9 +35,13 @@ class AutoencoderConfig:
     embed_dim: int = 4
     dropout: float = 0.0
     n_embed: int = 0  # codebook size, VQ only
+    norm_groups: int = 32  # 32 channels in 32 groups forget every flat colour: keep 4 channels or more in a group
 
     def __post_init__(self) -> None:
         _require(self.kind in ("kl", "vq"), f"autoencoder kind must be 'kl' or 'vq', not {self.kind!r}")
+        widths = [m * self.ch for m in self.ch_mult]
+        fits = self.norm_groups >= 1 and all(w % self.norm_groups == 0 for w in widths)
+        _require(fits, f"autoencoder widths {widths} are not multiples of norm_groups={self.norm_groups}")
         _require(self.ch >= 1 and len(self.ch_mult) >= 1, f"autoencoder ch={self.ch}, ch_mult={self.ch_mult}: too small")
         _require(self.kind == "vq" or self.double_z, "a KL autoencoder needs double_z=True: mean and log-variance")
         _require(self.kind == "kl" or not self.double_z, "a VQ autoencoder needs double_z=False: it has no variance")
@@ -201,7 +205,7 @@ SD_V1 = ModelConfig(
 
 EMOJI_128 = ModelConfig(
     name="emoji-128",
-    first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 1, 2, 4), num_res_blocks=1, resolution=128),
+    first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 1, 2, 4), num_res_blocks=1, resolution=128, norm_groups=8),
     unet=UNetConfig(
         model_channels=96,
         channel_mult=(1, 2, 2),

@@ -61,7 +61,6 @@ FIXED: dict[str, Options] = {
     },
     "vae": {
         "act_fn": "silu",
-        "norm_num_groups": 32,
         "shift_factor": None,
         "latents_mean": None,
         "latents_std": None,
@@ -153,6 +152,7 @@ def _read_vae(o: Options) -> AutoencoderConfig:
         resolution=resolution,
         z_channels=channels,
         embed_dim=channels,
+        norm_groups=o.get("norm_num_groups", 32),
     )
 
 

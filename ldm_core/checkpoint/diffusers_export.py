@@ -147,6 +147,7 @@ def _vae_options(c: ModelConfig) -> Options:
         "latent_channels": v.z_channels,
         "block_out_channels": [m * v.ch for m in v.ch_mult],
         "layers_per_block": v.num_res_blocks,
+        "norm_num_groups": v.norm_groups,
         "scaling_factor": c.scale_factor,
         "force_upcast": False,
         "down_block_types": ["AttnDownEncoderBlock2D" if a else "DownEncoderBlock2D" for a in attends],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -12,19 +14,19 @@ from ldm_core.models.distribution import DiagonalGaussianDistribution
 from ldm_core.models.ops import attention
 
 
-def normalize(channels: int) -> nn.GroupNorm:
+def normalize(channels: int, groups: int) -> nn.GroupNorm:
     """The autoencoder's group norm: eps 1e-6, where the UNet's residual blocks have 1e-5."""
-    return nn.GroupNorm(32, channels, eps=1e-6)
+    return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResnetBlock(nn.Module):
     """Two pre-normed convolutions and a residual."""
 
-    def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, dropout: float, groups: int) -> None:
         super().__init__()
-        self.norm1 = normalize(in_channels)
+        self.norm1 = normalize(in_channels, groups)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = normalize(out_channels)
+        self.norm2 = normalize(out_channels, groups)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         if in_channels != out_channels:
@@ -40,9 +42,9 @@ class ResnetBlock(nn.Module):
 class AttnBlock(nn.Module):
     """Single-head self-attention over positions."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm = normalize(channels)
+        self.norm = normalize(channels, groups)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,11 +82,11 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """The blocks of one resolution, and the step to the next one where there is a next."""
 
-    def __init__(self, in_channels: int, out_channels: int, blocks: int, attend: bool, dropout: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, attend: bool, c: AutoencoderConfig) -> None:
         super().__init__()
         widths = [in_channels] + [out_channels] * blocks
-        self.block = nn.ModuleList(ResnetBlock(i, o, dropout) for i, o in zip(widths, widths[1:], strict=False))
-        self.attn = nn.ModuleList(AttnBlock(out_channels) for _ in range(blocks if attend else 0))
+        self.block = nn.ModuleList(ResnetBlock(i, o, c.dropout, c.norm_groups) for i, o in pairwise(widths))
+        self.attn = nn.ModuleList(AttnBlock(out_channels, c.norm_groups) for _ in range(blocks if attend else 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in,h,w] → [B,out,h',w']."""
@@ -102,11 +104,11 @@ class Level(nn.Module):
 class Middle(nn.Module):
     """Block, attention, block at the lowest resolution."""
 
-    def __init__(self, channels: int, dropout: float) -> None:
+    def __init__(self, channels: int, c: AutoencoderConfig) -> None:
         super().__init__()
-        self.block_1 = ResnetBlock(channels, channels, dropout)
-        self.attn_1 = AttnBlock(channels)
-        self.block_2 = ResnetBlock(channels, channels, dropout)
+        self.block_1 = ResnetBlock(channels, channels, c.dropout, c.norm_groups)
+        self.attn_1 = AttnBlock(channels, c.norm_groups)
+        self.block_2 = ResnetBlock(channels, channels, c.dropout, c.norm_groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h,w]."""
@@ -123,13 +125,13 @@ class Encoder(nn.Module):
         width, last = c.ch, len(c.ch_mult) - 1
         for i, mult in enumerate(c.ch_mult):
             attend = c.resolution // 2**i in c.attn_resolutions
-            level = Level(width, c.ch * mult, c.num_res_blocks, attend, c.dropout)
+            level = Level(width, c.ch * mult, c.num_res_blocks, attend, c)
             width = c.ch * mult
             if i != last:
                 level.downsample = Downsample(width)
             self.down.append(level)
-        self.mid = Middle(width, c.dropout)
-        self.norm_out = normalize(width)
+        self.mid = Middle(width, c)
+        self.norm_out = normalize(width, c.norm_groups)
         self.conv_out = nn.Conv2d(width, 2 * c.z_channels if c.double_z else c.z_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,17 +149,17 @@ class Decoder(nn.Module):
         super().__init__()
         width = c.ch * c.ch_mult[-1]
         self.conv_in = nn.Conv2d(c.z_channels, width, 3, padding=1)
-        self.mid = Middle(width, c.dropout)
+        self.mid = Middle(width, c)
         levels = []
         for i, mult in reversed(list(enumerate(c.ch_mult))):
             attend = c.resolution // 2**i in c.attn_resolutions
-            level = Level(width, c.ch * mult, c.num_res_blocks + 1, attend, c.dropout)
+            level = Level(width, c.ch * mult, c.num_res_blocks + 1, attend, c)
             width = c.ch * mult
             if i != 0:
                 level.upsample = Upsample(width)
             levels.append(level)
         self.up = nn.ModuleList(reversed(levels))  # numbered by resolution, run from the last to the first
-        self.norm_out = normalize(width)
+        self.norm_out = normalize(width, c.norm_groups)
         self.conv_out = nn.Conv2d(width, c.out_ch, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ class Task(Protocol):
 
 def make_accelerator(mixed_precision: str | None = None) -> Accelerator:
     """The machine as accelerate sees it; bf16 only where the processor has instructions for it."""
+    torch.set_flush_denormal(True)  # Adam's second moments decay into denormals, which are slow
     cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
     if mixed_precision is None:
         mixed_precision = "bf16" if has_bf16() else "no"
@@ -105,7 +107,11 @@ class Loop:
         s, last = self.settings, time.monotonic()
         every = {k: _Every(60 * m) for k, m in (("validate", s.validate_minutes), ("sample", s.sample_minutes))}
         save, ticks = _Every(60 * s.save_minutes), 0
-        with stop_on_signals(self), tqdm(initial=self.step, total=s.max_steps, disable=not self.main) as bar:
+        quiet = 0.5 if sys.stderr.isatty() else 30.0
+        with (
+            stop_on_signals(self),
+            tqdm(initial=self.step, total=s.max_steps, disable=not self.main, mininterval=quiet) as bar,
+        ):
             while not self._finished(until):
                 factor = self._set_lr()
                 self._add(self.task.step(self.step))
@@ -122,7 +128,7 @@ class Loop:
                 if save():
                     self.save()
         self.save()
-        if until is None:
+        if until is None and not self.stopping:
             self._validate()
             self._sample()
         if self.log:
