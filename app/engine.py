@@ -41,7 +41,7 @@ class Stepped:
     n: int
     t: float
     seconds_left: float
-    preview: Pixels | None = field(compare=False)
+    preview: Pixels | None = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def open_upload(path: Path, settings: Settings) -> Image.Image:
     except RequestError:
         raise
     except Image.DecompressionBombError:
-        raise RequestError("The picture has too many pixels.") from None
+        most = settings.max_upload_pixels / 1e6
+        raise RequestError(f"The picture has too many pixels; at most {most:.0f} megapixels are allowed.") from None
     except Exception:
         raise RequestError("This file is not a picture that can be read; use PNG, JPEG, WebP, GIF or BMP.") from None
 
