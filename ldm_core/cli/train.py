@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path("~/.cache/latent-lab/corpus")
+LATENTS = Path("~/.cache/latent-lab/latents")
+TOKENIZER = Path("weights/tokenizer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +22,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--minutes", type=float, help="stop after this much training time (loop.minutes)")
         sub.add_argument("--corpus", type=Path, default=CORPUS)
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
+        if part == "diffusion":
+            _frozen_parts(sub)
+    cache = parts.add_parser("cache-latents", help="encode the corpus for diffusion runs; goes on where it stopped")
+    cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
+    cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
+    cache.add_argument("--passes", type=int, default=2, help="1: all on white; each further one: random named colours")
+    cache.add_argument("--preset", default="EMOJI_128")
+    cache.add_argument("--corpus", type=Path, default=CORPUS)
+    export = parts.add_parser("export", help="three runs → one weights file")
+    _frozen_parts(export)
+    export.add_argument("--diffusion", required=True, metavar="RUN")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE")
+
+
+def _frozen_parts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
+    parser.add_argument("--text", required=True, metavar="RUN", help="run, or weights file")
+    parser.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN of the autoencoder")
 
 
 def run(args: argparse.Namespace) -> int:
     """Each part's imports are its own: torch is loaded only once the arguments are good."""
-    return {"autoencoder": train_autoencoder, "text": train_text, "diffusion": train_diffusion}[args.part](args)
+    verbs = {
+        "autoencoder": train_autoencoder,
+        "text": train_text,
+        "diffusion": train_diffusion,
+        "cache-latents": cache_latents,
+        "export": export_weights,
+    }
+    return verbs[args.part](args)
 
 
 def train_autoencoder(args: argparse.Namespace) -> int:
@@ -48,8 +75,63 @@ def train_text(args: argparse.Namespace) -> int:
 
 
 def train_diffusion(args: argparse.Namespace) -> int:
-    """The UNet."""
-    raise ValueError("not yet")
+    """The UNet, on cached latents."""
+    from ldm_core.data.captions import caption
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.tokenizer import Tokenizer
+    from ldm_core.training.assembly import FrozenText, find_run, load_autoencoder, load_text_encoder
+    from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
+    from ldm_core.training.latents import open_cache
+    from ldm_core.training.loop import make_accelerator
+
+    settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
+    accelerator, model = make_accelerator(), settings.model
+    decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
+    encoder = load_text_encoder(find_run(args.text), model.text)
+    text = FrozenText(Tokenizer.load(TOKENIZER, model.text.text_len), encoder, accelerator.device)
+    task = DiffusionTask(
+        settings,
+        open_cache(_latents(args)),
+        corpus.sample,
+        corpus.heldout,
+        lambda row, rng, background: caption(corpus.entries[row], rng, background),
+        text,
+        decoder,
+        accelerator,
+    )
+    return _train(task, settings, args, accelerator)
+
+
+def cache_latents(args: argparse.Namespace) -> int:
+    """Encode every drawing on white, then on random named backgrounds."""
+    import ldm_core.config as presets
+    from ldm_core.data.captions import BACKGROUNDS
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.training.assembly import find_run, load_autoencoder
+    from ldm_core.training.latents import build_cache, open_cache
+    from ldm_core.training.loop import make_accelerator
+
+    corpus, device = Corpus(args.corpus.expanduser()), make_accelerator().device
+    autoencoder = load_autoencoder(find_run(args.autoencoder), getattr(presets, args.preset).first_stage).to(device)
+    build_cache(_latents(args), autoencoder, corpus.drawings, BACKGROUNDS, args.passes, device)
+    cache = open_cache(_latents(args))
+    print(f"{_latents(args)}: {len(cache.moments)} passes of {len(corpus)}, scale factor {cache.scale_factor:.5f}")
+    return 0
+
+
+def export_weights(args: argparse.Namespace) -> int:
+    """Averaged weights of three runs in one file."""
+    from ldm_core.training.assembly import export, find_run
+
+    runs = [find_run(name) for name in (args.autoencoder, args.text, args.diffusion)]
+    config = export(*runs, _latents(args), args.out)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
+    return 0
+
+
+def _latents(args: argparse.Namespace) -> Path:
+    path: Path = args.latents or LATENTS / Path(args.autoencoder).stem
+    return path.expanduser()
 
 
 def _settings(cls: Any, args: argparse.Namespace) -> Any:

@@ -1,0 +1,101 @@
+"""Runs → frozen parts for the next run, and runs → one weights file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import ldm_core.config as presets
+from ldm_core.checkpoint.save import save_model
+from ldm_core.config import ModelConfig, TextConfig
+from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.tokenizer import Tokenizer
+from ldm_core.training.latents import encoder_state, open_cache, weights_hash
+from ldm_core.training.settings import runs_dir
+from ldm_core.training.state import averaged_weights, read_state
+from ldm_core.training.weights import load_part
+
+
+def find_run(name: str | Path) -> Path:
+    """A run by name, a run's directory, or a weights file; ValueError where there is none."""
+    for path in (runs_dir() / name, Path(name).expanduser()):
+        if (path / "state.pt").exists() or path.is_file():
+            return path
+    raise ValueError(f"there is no run or weights file {str(name)!r} (runs are in {runs_dir()})")
+
+
+def load_autoencoder(source: Path, config: presets.AutoencoderConfig) -> AutoencoderKL:
+    """The first stage of a run (averaged weights) or of a weights file, frozen."""
+    model = AutoencoderKL(config)
+    if source.is_file():
+        load_part(source, "first_stage_model.", model)
+    else:
+        model.load_state_dict(averaged_weights(source, "first_stage_model"))
+    return model.eval().requires_grad_(False)
+
+
+def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
+    """The text tower of a text run (averaged weights) or of a weights file, frozen."""
+    model = FrozenCLIPEmbedder(config)
+    if source.is_file():
+        load_part(source, "cond_stage_model.", model)
+    else:
+        clip = averaged_weights(source, "clip")
+        towers = {f"transformer.{k}": v for k, v in clip.items() if k.startswith("text_model.")}
+        model.load_state_dict({k: v for k, v in towers.items() if not k.endswith("position_ids")})
+    return model.eval().requires_grad_(False)
+
+
+class FrozenText:
+    """Prompts → context, by a tokenizer and a frozen encoder."""
+
+    def __init__(self, tokenizer: Tokenizer, encoder: FrozenCLIPEmbedder, device: torch.device | str = "cpu") -> None:
+        self.tokenizer, self.encoder, self.device = tokenizer, encoder.to(device), device
+
+    @torch.no_grad()
+    def __call__(self, prompts: Sequence[str]) -> Tensor:
+        """B prompts → [B,L,D] fp32."""
+        context: Tensor = self.encoder(self.tokenizer.encode(list(prompts)).to(self.device))
+        return context
+
+
+def export(autoencoder: Path, text: Path, diffusion: Path, latents: Path, out: Path) -> ModelConfig:
+    """Averaged weights of three runs → one 16-bit safetensors file with its config in the header.
+
+    The scale factor is the latent cache's, the frozen parts' hashes go into the config. Returns that config.
+    """
+    settings = json.loads((diffusion / "config.json").read_text())
+    preset: ModelConfig = getattr(presets, settings["preset"])
+    if preset.text is None:
+        raise ValueError(f"preset {settings['preset']} has no text encoder")
+    first, words = load_autoencoder(autoencoder, preset.first_stage), load_text_encoder(text, preset.text)
+    config = replace(
+        preset,
+        scale_factor=open_cache(latents).scale_factor,
+        parameterization=settings["parameterization"],
+        frozen={"encoder": weights_hash(encoder_state(first)), "cond_stage_model": weights_hash(words.state_dict())},
+    )
+    parts: Mapping[str, Mapping[str, Tensor]] = {
+        "model.": averaged_weights(diffusion, "model"),
+        "first_stage_model.": first.state_dict(),
+        "cond_stage_model.": words.state_dict(),
+    }
+    tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(autoencoder, text, diffusion))})
+    return config
+
+
+def _provenance(*runs: Path) -> dict[str, dict[str, float]]:
+    found = {}
+    for run in runs:
+        if not run.is_file():
+            state = read_state(run / "state.pt")
+            found[run.name] = {"steps": state["step"], "minutes": round(state["seconds"] / 60, 1)}
+    return found
