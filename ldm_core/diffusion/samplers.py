@@ -46,9 +46,7 @@ def ddim_update(eps: Tensor, x0: Tensor, alpha_bar_prev: Tensor, sigma: Tensor, 
     return alpha_bar_prev.sqrt() * x0 + direction + sigma * noise
 
 
-def ddim(
-    x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, blend: Blend = unblended
-) -> Trajectory:
+def ddim(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, blend: Blend = unblended) -> Trajectory:
     """Denoising diffusion implicit models (Song et al. 2021). Ends at the noise level of t = 0, as published.
 
     One draw per step even where σ = 0, so that eta does not shift later randomness.
@@ -60,9 +58,7 @@ def ddim(
     return x
 
 
-def ddpm(
-    x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, blend: Blend = unblended
-) -> Trajectory:
+def ddpm(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, blend: Blend = unblended) -> Trajectory:
     """Ancestral sampling from q(x_prev | x, x0) with its own variance (Ho et al. 2020, alg. 2), on any grid.
 
     Ends at x0 itself (σ = 0): the last step's posterior is a point, and no noise is added.

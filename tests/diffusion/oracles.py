@@ -1,0 +1,55 @@
+"""Things whose answers are known without our code: a smooth network, Gaussian data, a driver of one coroutine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ldm_core.config import SD_V1
+from ldm_core.diffusion.denoiser import Answer, Query
+from ldm_core.diffusion.samplers import Trajectory
+from ldm_core.diffusion.schedule import Schedule
+
+SCHEDULE = Schedule.from_config(SD_V1.schedule)
+SHAPE = (4, 6, 5)
+
+
+def network(x: Tensor, t: Tensor | float) -> Tensor:
+    """A smooth, bounded, nonlinear eps that depends on every element of x and on t."""
+    t = torch.as_tensor(t, dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 1)) if torch.as_tensor(t).ndim else t
+    return 0.7 * torch.sin(2.0 * x + torch.as_tensor(t) / 200.0) + 0.4 * x
+
+
+def eps_answer(x: Tensor, eps: Tensor, alpha_bar: Tensor) -> Answer:
+    return Answer(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())
+
+
+def network_oracle(query: Query) -> Answer:
+    return eps_answer(query.x, network(query.x, query.t), SCHEDULE.alpha_bar_at(query.t))
+
+
+def drive(trajectory: Trajectory, oracle: Callable[[Query], Answer]) -> Tensor:
+    """Answer every question of one coroutine; its final latent."""
+    return record(trajectory, oracle)[0]
+
+
+def record(trajectory: Trajectory, oracle: Callable[[Query], Answer]) -> tuple[Tensor, list[Query], list[Answer]]:
+    queries, answers = [next(trajectory)], []
+    while True:
+        answers.append(oracle(queries[-1]))
+        try:
+            queries.append(trajectory.send(answers[-1]))
+        except StopIteration as end:
+            return end.value, queries, answers
+
+
+def draws(seed: int, n: int, shape: tuple[int, ...] = SHAPE) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for _ in range(n)]
+
+
+def replay(noises: list[Tensor]) -> Callable[[], Tensor]:
+    queue: Iterator[Tensor] = iter(noises)
+    return lambda: next(queue)

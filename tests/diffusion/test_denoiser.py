@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from ldm_core.diffusion.denoiser import Conditioning, Denoiser, Query, to_eps_x0
+from tests.diffusion.oracles import SCHEDULE, draws
+
+
+def apply_model(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+    """Every row sees its own x, t and context, and nothing of its neighbours."""
+    return torch.tanh(x + context.mean(dim=(1, 2))[:, None, None, None]) * (1 + t / 1000)[:, None, None, None]
+
+
+def rows() -> tuple[list[Query], list[Conditioning]]:
+    xs, contexts = draws(0, 4), draws(1, 8, (3, 7))
+    ts = [torch.tensor(t) for t in (1.0, 951.0, 500.5, 999.0)]
+    queries = [Query(x, t, i) for i, (x, t) in enumerate(zip(xs, ts, strict=True))]
+    scales = [(1.0, True), (7.5, True), (3.0, False), (-2.0, True)]
+    return queries, [Conditioning(contexts[k], contexts[k + 4] if u else None, s) for k, (s, u) in enumerate(scales)]
+
+
+@pytest.mark.parametrize("kind", ["eps", "x0", "v"])
+def test_a_row_in_a_batch_is_the_row_alone(kind: str):
+    denoise = Denoiser(apply_model, SCHEDULE, kind)  # type: ignore[arg-type]
+    queries, conditionings = rows()
+    together = denoise(queries, conditionings)
+    for query, conditioning, answer in zip(queries, conditionings, together, strict=True):
+        (alone,) = denoise([query], [conditioning])
+        torch.testing.assert_close(answer.eps, alone.eps, rtol=0, atol=0)
+        torch.testing.assert_close(answer.x0, alone.x0, rtol=0, atol=0)
+
+
+def test_guidance_is_the_line_through_both_answers():
+    queries, conditionings = rows()
+    query, c = queries[1], conditionings[1]
+    (answer,) = Denoiser(apply_model, SCHEDULE, "eps")([query], [c])
+    with_context = apply_model(query.x[None], query.t[None], c.context[None])[0]
+    without = apply_model(query.x[None], query.t[None], c.uncond[None])[0]
+    torch.testing.assert_close(answer.eps, 7.5 * with_context - 6.5 * without, rtol=1e-5, atol=1e-5)
+
+
+def test_scale_one_costs_one_row():
+    seen = []
+
+    def counting(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        seen.append(len(x))
+        return apply_model(x, t, context)
+
+    queries, conditionings = rows()
+    Denoiser(counting, SCHEDULE, "eps")(queries, conditionings)
+    assert seen == [6]  # 1 + 2 + 1 + 2
+
+
+@pytest.mark.parametrize(("kind", "theirs"), [("eps", "epsilon"), ("x0", "sample"), ("v", "v_prediction")])
+@pytest.mark.parametrize("t", [1, 500, 981])
+def test_conversions_are_the_peers(kind: str, theirs: str, t: int):
+    x, out = draws(2, 2)
+    peer = DDIMScheduler(
+        1000, 0.00085, 0.012, "scaled_linear", clip_sample=False, set_alpha_to_one=False, prediction_type=theirs
+    )
+    peer.set_timesteps(50)
+    a = peer.alphas_cumprod[t]
+    answer = to_eps_x0(kind, out, x, a)  # type: ignore[arg-type]
+    torch.testing.assert_close(answer.x0, peer.step(out, t, x).pred_original_sample, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(a.sqrt() * answer.x0 + (1 - a).sqrt() * answer.eps, x, rtol=1e-5, atol=1e-4)
+
+
+def test_half_precision_networks_are_asked_at_full_timesteps():
+    seen = []
+
+    def network(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        seen.append((x.dtype, t))
+        return x
+
+    query = Query(draws(0, 1)[0], torch.tensor(951.0), 0)
+    (answer,) = Denoiser(network, SCHEDULE, "eps", dtype=torch.bfloat16)([query], [Conditioning(torch.zeros(3, 7))])
+    assert seen[0][0] == torch.bfloat16
+    assert float(seen[0][1]) == 951.0
+    assert answer.eps.dtype == answer.x0.dtype == torch.float32

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ldm_core.diffusion.samplers import SAMPLERS
+from ldm_core.pipeline import Pipeline, finish
+from tests.tiny import tiny_model
+
+LENGTH = 77
+
+
+class Letters:
+    """A tokenizer of one id a letter."""
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        rows = [[49406, *map(ord, t)][: LENGTH - 1] for t in texts]
+        return torch.tensor([row + [49407] * (LENGTH - len(row)) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Pipeline:
+    return Pipeline(tiny_model(), Letters())  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def half() -> np.ndarray:
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:, 12:] = 255
+    return mask
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_a_seed_in_a_batch_is_the_seed_alone(pipe: Pipeline, sampler: str):
+    together = finish(pipe.stream("a cat", steps=3, eta=0.5, seed=10, batch=3, sampler=sampler))
+    alone = [finish(pipe.stream("a cat", steps=3, eta=0.5, seed=10 + k, sampler=sampler))[0] for k in range(3)]
+    # the network's batched arithmetic may round differently; the randomness may not
+    torch.testing.assert_close(together, torch.stack(alone), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(together[0], together[1], atol=0.1)
+
+
+def test_the_same_call_gives_the_same_bytes(pipe: Pipeline):
+    first, again = (pipe.generate("a dog", "blurry", steps=4, eta=1.0, seed=3, batch=2) for _ in range(2))
+    assert first.shape == (2, 32, 32, 3)
+    assert first.dtype == np.uint8
+    assert first.tobytes() == again.tobytes()
+
+
+def test_prompt_negative_prompt_and_scale_are_heard(pipe: Pipeline):
+    def latent(**changes: object) -> Tensor:
+        return finish(pipe.stream(**{"prompt": "a", "steps": 2, **changes}))  # type: ignore[arg-type]
+
+    base = latent()
+    assert not torch.equal(base, latent(prompt="b"))
+    assert not torch.equal(base, latent(negative_prompt="c"))
+    assert not torch.equal(base, latent(guidance_scale=2.0))
+    assert torch.equal(latent(guidance_scale=1.0), latent(guidance_scale=1.0, negative_prompt="c"))
+
+
+def test_steps_tell_where_they_are(pipe: Pipeline):
+    steps = list(pipe.stream("a", steps=5, batch=2))
+    assert [(s.i, s.n) for s in steps] == [(k, 5) for k in range(1, 6)]
+    assert [s.t for s in steps] == [801, 601, 401, 201, 1]
+    assert all(s.x.shape == s.eps.shape == s.x0.shape == (2, *pipe.config.latent_shape()) for s in steps)
+    assert pipe.preview(steps[0].x0).shape == (2, 32, 32, 3)
+
+
+def test_other_sizes(pipe: Pipeline):
+    assert pipe.generate("a", steps=1, height=48, width=64).shape == (1, 48, 64, 3)
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_a_mask_keeps_pixels_and_repaints_the_rest(pipe: Pipeline, picture: np.ndarray, half: np.ndarray, sampler: str):
+    images = pipe.generate("a", steps=4, init_image=picture, mask=half, strength=1.0, sampler=sampler, batch=2)
+    assert (images[:, :, :12] == picture[:, :12]).all()
+    assert (images[:, :, 12:] != picture[:, 12:]).mean() > 0.5
+    nothing = pipe.generate("a", steps=2, init_image=picture, mask=np.zeros_like(half), sampler=sampler)
+    assert (nothing[0] == picture).all()
+
+
+def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: np.ndarray):
+    assert len(list(pipe.stream("a", steps=10, init_image=picture, strength=0.3))) == 3
+    assert len(list(pipe.stream("a", steps=10, init_image=picture, strength=1.0))) == 10
+    z = pipe.encode_image(picture)
+    near, far = (finish(pipe.stream("a", steps=20, init_image=picture, strength=s))[0] for s in (0.05, 0.9))
+    assert (near - z).square().mean() < (far - z).square().mean()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 0}, "steps must lie in 1…1000, not 0"),
+        ({"steps": 1001}, "not 1001"),
+        ({"eta": 1.5}, "eta"),
+        ({"guidance_scale": float("nan")}, "guidance_scale"),
+        ({"sampler": "dream"}, "sampler must be one of .*ddim"),
+        ({"batch": 0}, "batch"),
+        ({"strength": 0.0}, "strength"),
+        ({"height": 33}, "height 33"),
+        ({"mask": np.zeros((32, 32), np.uint8)}, "init_image"),
+        ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((16, 16), np.uint8)}, "mask"),
+    ],
+)
+def test_bad_arguments_are_refused_before_any_work(pipe: Pipeline, wrong: dict[str, object], words: str):
+    with pytest.raises(ValueError, match=words):
+        pipe.stream("a", **wrong)  # type: ignore[arg-type]
