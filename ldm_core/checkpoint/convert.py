@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from pathlib import Path
 from typing import Literal, get_args
@@ -47,7 +48,17 @@ def convert(
         return out
     metadata = {k: v for k, v in read.metadata.items() if k not in (CONFIG_KEY, FORMAT_KEY)}
     save_model(read.tensors, read.config, out, dtype, metadata, progress)
-    tokenizer, beside = find_tokenizer(read.path, read.config), out.parent / "tokenizer"
-    if tokenizer is not None and tokenizer != PACKAGED_TOKENIZER and not beside.exists():
-        shutil.copytree(tokenizer, beside)
+    _bring_tokenizer(find_tokenizer(read.path, read.config), out.parent / "tokenizer")
     return out
+
+
+def _bring_tokenizer(tokenizer: Path | None, beside: Path) -> None:
+    """Copy it, unless one is there, or it is the packaged one, which is found without."""
+    if tokenizer is None or beside.exists():
+        return
+    files = ("vocab.json", "merges.txt")
+    if filecmp.cmpfiles(tokenizer, PACKAGED_TOKENIZER, files, shallow=False)[0] == [*files]:
+        return
+    beside.mkdir()
+    for name in files:
+        shutil.copyfile(tokenizer / name, beside / name)

@@ -205,6 +205,7 @@ def _same_model(config: ModelConfig, preset: ModelConfig) -> bool:
     a, b = asdict(config), asdict(preset)
     for values in (a, b):
         del values["name"]
+        values["unet"]["attention_resolutions"] = sorted(values["unet"]["attention_resolutions"])
         if not values["first_stage"]["attn_resolutions"]:
             del values["first_stage"]["resolution"]
     return a == b

@@ -1,0 +1,298 @@
+"""Folders there and back, and diffusers itself as the judge of what we write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from ldm_core.checkpoint import CheckpointError, convert, load_model
+from ldm_core.checkpoint.diffusers_config import read_config
+from ldm_core.checkpoint.diffusers_export import write_config
+from ldm_core.config import EMOJI_128, SD_V1, TINY, ModelConfig, ScheduleConfig
+from ldm_core.diffusion.schedule import Schedule
+from tests.tiny import tiny_checkpoint
+
+GEOMETRIES = [
+    TINY,
+    EMOJI_128,
+    replace(TINY, name="x0", parameterization="x0", first_stage=replace(TINY.first_stage, attn_resolutions=(16,))),
+    replace(TINY, name="deep", unet=replace(TINY.unet, transformer_depth=2, num_res_blocks=2)),
+]
+
+
+def fake_tokenizer(folder: Path, vocab: int) -> None:
+    """CLIP's file format with as many entries as asked for, and no merges."""
+    folder.mkdir()
+    names = ["<|startoftext|>", "<|endoftext|>"]
+    entries = [*(f"t{i}" for i in range(vocab - 2)), *names]
+    (folder / "vocab.json").write_text(json.dumps({entry: i for i, entry in enumerate(entries)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A TINY single file and the folder made of it; read only."""
+    path = tiny_checkpoint(tmp_path_factory.mktemp("weights"))
+    return path, convert(path, path.parent / "folder", "diffusers")
+
+
+@pytest.fixture
+def folder(written: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A TINY folder to spoil."""
+    return shutil.copytree(written[1], tmp_path / "folder")
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    options = json.loads(path.read_text())
+    change(options)
+    path.write_text(json.dumps(options))
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    one, two = (load_model(path).model.state_dict() for path in (a, b))
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("config", GEOMETRIES, ids=lambda c: c.name)
+def test_there_and_back_is_exact(config: ModelConfig, tmp_path: Path) -> None:
+    if config.text and config.text.vocab != 49408:
+        fake_tokenizer(tmp_path / "tokenizer", config.text.vocab)
+    path = tiny_checkpoint(tmp_path, config)
+    there = convert(path, tmp_path / config.name, "diffusers")
+    (tmp_path / "back").mkdir()
+    back = convert(there, tmp_path / "back" / "weights.safetensors")
+    assert back.read_bytes() == path.read_bytes()
+    loaded = load_model(there)
+    assert loaded.config == config
+    assert loaded.tokenizer_dir == there / "tokenizer"
+    own = config.text is not None and config.text.vocab != 49408
+    assert (back.parent / "tokenizer" / "vocab.json").is_file() == own
+
+
+def test_sd_v1_is_described_as_it_was_published() -> None:
+    from tests.models.peers import SD_V1_TEXT, SD_V1_UNET, SD_V1_VAE
+
+    files = write_config(SD_V1)
+    for part, published in (("unet", SD_V1_UNET), ("vae", SD_V1_VAE), ("text_encoder", SD_V1_TEXT)):
+        options = files[f"{part}/config.json"]
+        for name in published.keys() - ({"sample_size"} if part == "vae" else set()):
+            value = published[name]
+            assert options[name] == ([*value] if isinstance(value, tuple) else value)
+    scheduler = files["scheduler/scheduler_config.json"]
+    assert scheduler["clip_sample"] is False
+    assert scheduler["set_alpha_to_one"] is False
+    assert (scheduler["steps_offset"], scheduler["prediction_type"]) == (1, "epsilon")
+    assert (scheduler["beta_schedule"], scheduler["beta_start"], scheduler["beta_end"]) == (
+        "scaled_linear",
+        0.00085,
+        0.012,
+    )
+
+
+def test_the_published_config_files_are_sd_v1(tmp_path: Path) -> None:
+    """Older files name fewer options, another sample size of the autoencoder, and a scheduler of another class."""
+    from tests.models.peers import SD_V1_TEXT, SD_V1_UNET, SD_V1_VAE
+
+    scheduler = {"_class_name": "PNDMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1}
+    scheduler |= {"beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "skip_prk_steps": True}
+    parts = {"unet": SD_V1_UNET, "vae": SD_V1_VAE, "text_encoder": SD_V1_TEXT | {"projection_dim": 768}}
+    for part, options in parts.items():
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(options))
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    assert read_config(tmp_path) == SD_V1
+
+
+SCHEDULES = [
+    ScheduleConfig(linear_start=0.00085, linear_end=0.012),
+    ScheduleConfig(beta_schedule="sqrt_linear", timesteps=200),
+    ScheduleConfig(beta_schedule="cosine"),
+    ScheduleConfig(beta_schedule="cosine", cosine_s=0.02),
+    ScheduleConfig(beta_schedule="sqrt"),
+    ScheduleConfig(timesteps=3, given_betas=(0.1, 0.2, 0.3)),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.beta_schedule}-{s.timesteps}-{s.cosine_s}")
+def test_every_schedule_means_the_same_there(schedule: ScheduleConfig, folder: Path) -> None:
+    ours = Schedule.from_config(schedule)
+    options = write_config(replace(TINY, schedule=schedule))["scheduler/scheduler_config.json"]
+    theirs = DDIMScheduler.from_config(options)
+    np.testing.assert_allclose(theirs.alphas_cumprod.numpy(), ours.alphas_cumprod, rtol=2e-4, atol=1e-7)
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(options))
+    back = Schedule.from_config(read_config(folder).schedule)
+    np.testing.assert_allclose(back.betas, ours.betas, rtol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["folder", "single file"])
+def test_diffusers_computes_the_same(way: str, written: tuple[Path, Path]) -> None:
+    from tests.models.peers import relative
+
+    path, there = written
+    if way == "folder":
+        pipe = StableDiffusionPipeline.from_pretrained(there)
+    else:
+        pipe = StableDiffusionPipeline.from_single_file(str(path), config=str(there))
+    model, generator = load_model(path).model, torch.Generator().manual_seed(0)
+    x, context = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 77, 32, generator=generator)
+    t, ids = torch.tensor([481]), torch.randint(0, 49408, (1, 77), generator=generator)
+    with torch.no_grad():
+        assert relative(model.apply_model(x, t, context), pipe.unet(x, t, context).sample) < 2e-4
+        assert relative(model.decode_first_stage(x), pipe.vae.decode(x / pipe.vae.config.scaling_factor).sample) < 2e-4
+        assert relative(model.cond_stage_model(ids), pipe.text_encoder(ids).last_hidden_state) < 2e-4
+    assert pipe.scheduler.config.prediction_type == "epsilon"
+    assert (pipe.tokenizer.model_max_length, len(pipe.tokenizer)) == (77, 49408)
+
+
+def test_diffusers_tokenizes_as_we_do(written: tuple[Path, Path]) -> None:
+    from ldm_core.tokenizer import Tokenizer
+
+    ours = Tokenizer.load(load_model(written[1]).tokenizer_dir, 77)
+    theirs = StableDiffusionPipeline.from_pretrained(written[1]).tokenizer
+    for text in ("a red apple, noto style", "", "größer, 林檎 🍎", "x" * 400 + " y" * 100):
+        ids = theirs(text, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        assert torch.equal(ours.encode([text]), ids)
+
+
+def test_what_diffusers_itself_saved_loads(written: tuple[Path, Path], tmp_path: Path) -> None:
+    """Its own files, with every default spelled out, also in half precision and as .bin."""
+    pipe = StableDiffusionPipeline.from_pretrained(written[1])
+    pipe.save_pretrained(tmp_path / "saved")
+    assert same_weights(tmp_path / "saved", written[0])
+    assert load_model(tmp_path / "saved").config.unet == TINY.unet
+    pipe.to(torch.float16).save_pretrained(tmp_path / "half", variant="fp16", safe_serialization=False)
+    loaded = load_model(tmp_path / "half")
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float16}
+
+
+def test_old_dialects_of_folders(written: tuple[Path, Path], folder: Path) -> None:
+    """The published SD v1.5 folder: the VAE's attention in other words, the text tower wrapped, positions stored."""
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    words = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for name, tensor in load_file(file).items():
+        for new, old in words.items():
+            name = name.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
+        renamed[name] = tensor.clone()
+    assert any("proj_attn" in name for name in renamed)
+    save_file(renamed, file)
+    file = folder / "text_encoder" / "model.safetensors"
+    wrapped = {f"text_model.{name}": tensor.clone() for name, tensor in load_file(file).items()}
+    save_file(wrapped | {"text_model.embeddings.position_ids": torch.arange(77)[None]}, file)
+    assert same_weights(folder, written[0])
+    assert load_model(folder).report == ()
+
+
+def test_linear_projections_are_one_by_one_convolutions(written: tuple[Path, Path], folder: Path) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    flat = {n: t.flatten(1).clone() if "proj_in.w" in n or "proj_out.w" in n else t for n, t in tensors.items()}
+    save_file(flat, file)
+    edit(folder / "unet" / "config.json", lambda options: options.update(use_linear_projection=True))
+    assert same_weights(folder, written[0])
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("unet", {"norm_eps": 1e-6}, "norm_eps is 1e-06; only 1e-05"),
+        ("unet", {"act_fn": "gelu"}, "act_fn"),
+        ("unet", {"attention_head_dim": [5, 10]}, r"attention_head_dim is \[5, 10\]"),
+        ("unet", {"class_embed_type": "timestep"}, "class_embed_type"),
+        ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type"),
+        ("unet", {"only_cross_attention": [True, False]}, "only_cross_attention"),
+        ("unet", {"block_out_channels": [32, 80]}, "not multiples"),
+        ("unet", {"down_block_types": ["SimpleCrossAttnDownBlock2D", "DownBlock2D"]}, "down_block_types"),
+        ("unet", {"up_block_types": ["UpBlock2D", "UpBlock2D"]}, "do not mirror"),
+        ("unet", {"in_channels": 9}, "of wrong shape"),
+        ("vae", {"shift_factor": 0.1}, "shift_factor"),
+        ("vae", {"use_quant_conv": False}, "use_quant_conv"),
+        ("vae", {"scaling_factor": -1}, "scale_factor must be above 0"),
+        ("text_encoder", {"layer_norm_eps": 1e-6}, "layer_norm_eps"),
+        ("text_encoder", {"num_hidden_layers": 3}, "missing"),
+        ("scheduler", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr"),
+        ("scheduler", {"prediction_type": "flow"}, "prediction_type"),
+        ("scheduler", {"beta_schedule": "exp"}, "beta_schedule"),
+    ],
+)
+def test_what_our_modules_do_not_compute_is_refused(
+    part: str, change: dict[str, Any], message: str, folder: Path
+) -> None:
+    name = "scheduler_config.json" if part == "scheduler" else "config.json"
+    edit(folder / part / name, lambda options: options.update(change))
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_model(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_incomplete_folders(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "elsewhere")
+    with pytest.raises(CheckpointError, match="no weights in vae/"):
+        load_model(folder)
+    (folder / "unet" / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"no readable unet/config\.json"):
+        load_model(folder)
+
+
+def test_a_stranger_among_the_weights(folder: Path) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file(load_file(file) | {"extra.weight": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match=r"1 unexpected \(model\.diffusion_model\.extra\.weight\)"):
+        load_model(folder)
+
+
+def test_what_a_folder_cannot_say_is_not_written(tmp_path: Path) -> None:
+    for config, message in (
+        (replace(TINY, text=None), "text conditioning"),
+        (replace(TINY, unet=replace(TINY.unet, channel_mult=(2, 4))), "channel_mult beginning with 1"),
+        (replace(TINY, first_stage=replace(TINY.first_stage, embed_dim=3), unet=TINY.unet), "embed_dim"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            write_config(config)
+
+
+def test_convert_overwrites_nothing_and_leaves_no_rest(tmp_path: Path) -> None:
+    path = tiny_checkpoint(tmp_path)
+    for format in ("compvis", "diffusers"):
+        with pytest.raises(CheckpointError, match="exists already"):
+            convert(path, path, format)
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        convert(path, tmp_path / "a" / "b")
+    with pytest.raises(ValueError, match="format must be one of"):
+        convert(path, tmp_path / "out", "onnx")  # type: ignore[arg-type]
+    with pytest.raises(CheckpointError, match="no folder 'tokenizer' with 6144"):
+        convert(tiny_checkpoint(tmp_path, EMOJI_128, name="e.safetensors"), tmp_path / "out", "diffusers")
+
+    def disk_is_full(_done: int, _total: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    for format in ("compvis", "diffusers"):
+        with pytest.raises(CheckpointError, match="No space left"):
+            convert(path, tmp_path / "out", format, progress=disk_is_full)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.safetensors", "tiny.safetensors"]
+
+
+def test_progress_goes_from_nothing_to_everything(written: tuple[Path, Path], tmp_path: Path) -> None:
+    for format in ("compvis", "diffusers"):
+        heard: list[tuple[int, int]] = []
+        convert(
+            written[0],
+            tmp_path / format,
+            format,
+            dtype=torch.float16,
+            progress=lambda done, total, heard=heard: heard.append((done, total)),
+        )
+        assert heard == sorted(heard)
+        assert len({total for _, total in heard}) == 1
+        assert heard[-1][0] == heard[-1][1] == 2 * sum(t.numel() for t in load_file(written[0]).values())
