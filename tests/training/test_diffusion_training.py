@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ldm_core.checkpoint.load import load_model
+from ldm_core.config import TINY
+from ldm_core.losses.diffusion import DiffusionLossConfig
+from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.training.assembly import export, find_run, load_autoencoder
+from ldm_core.training.crops import composite, to_tensor
+from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
+from ldm_core.training.latents import build_cache, encoder_state, open_cache, weights_hash
+from ldm_core.training.loop import Loop, make_accelerator, start
+from ldm_core.training.metrics import read_metrics
+from ldm_core.training.settings import LoopSettings, load_settings
+
+PALETTE = {"white": (255, 255, 255), "red": (200, 30, 30), "blue": (20, 60, 200)}
+ROWS = 12
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> AutoencoderKL:
+    torch.manual_seed(0)
+    return AutoencoderKL(TINY.first_stage).eval()
+
+
+@pytest.fixture(scope="module")
+def drawings() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    pictures = np.zeros((ROWS, 32, 32, 4), np.uint8)
+    for p in pictures:
+        p[6:26, 6:26] = [*rng.integers(0, 256, 3), 255]
+    return pictures
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory, autoencoder: AutoencoderKL, drawings: np.ndarray) -> Path:
+    directory = tmp_path_factory.mktemp("latents")
+    build_cache(directory, autoencoder, drawings, PALETTE, passes=2)
+    return directory
+
+
+class Words:
+    """A stand-in for a text encoder that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, prompts: Sequence[str]) -> torch.Tensor:
+        self.asked += prompts
+        return torch.stack([torch.full((5, 32), float(len(p))) for p in prompts])
+
+
+def make_task(cache_dir: Path, decoder: AutoencoderKL, words: Words | None = None, **changes: object) -> DiffusionTask:
+    loop = LoopSettings(batch=4, lr=1e-3, max_steps=6, warmup=2, log_every=1)
+    settings = DiffusionTraining(
+        preset="TINY",
+        loop=loop,
+        validation=4,
+        sample_steps=2,
+        prompts=("a", "bb"),
+        **changes,  # type: ignore[arg-type]
+    )
+    return DiffusionTask(
+        settings,
+        open_cache(cache_dir),
+        lambda rng, n: rng.integers(8, size=n),
+        np.arange(8, ROWS),
+        lambda row, rng, ground: f"{row} {ground} {rng.integers(3)}",
+        words or Words(),
+        decoder,
+        make_accelerator("no"),
+    )
+
+
+def loop(task: DiffusionTask, directory: Path) -> Loop:
+    return Loop(task, task.settings.loop, directory, task.accelerator, tensorboard=False)
+
+
+def test_cache_holds_the_posteriors(cache_dir: Path, autoencoder: AutoencoderKL, drawings: np.ndarray):
+    cache = open_cache(cache_dir)
+    assert cache.names[0] == "white" and len(cache.moments) == 2
+    assert (cache.backgrounds[0] == 0).all() and (cache.backgrounds[1] > 0).all()
+    colours = np.array([PALETTE[cache.names[b]] for b in cache.backgrounds[1]], np.uint8)
+    with torch.no_grad():
+        posterior = autoencoder.encode(to_tensor(composite(drawings, colours)))
+    noise = torch.randn(ROWS, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    z = cache.sample(np.arange(ROWS), np.ones(ROWS, int), noise)
+    torch.testing.assert_close(z, cache.scale_factor * (posterior.mean + posterior.std * noise), atol=5e-3, rtol=5e-3)
+    assert float(
+        torch.from_numpy(np.array(cache.moments[0][:, 0], np.float32)).std()
+    ) * cache.scale_factor == pytest.approx(1, rel=1e-3)
+
+
+def test_cache_goes_on_where_it_stopped(
+    tmp_path: Path, cache_dir: Path, autoencoder: AutoencoderKL, drawings: np.ndarray
+):
+    build_cache(tmp_path, autoencoder, drawings, PALETTE, passes=1)
+    assert len(open_cache(tmp_path).moments) == 1
+    before = (tmp_path / "pass-0.npy").stat().st_mtime_ns
+    build_cache(tmp_path, autoencoder, drawings, PALETTE, passes=2)
+    assert (tmp_path / "pass-0.npy").stat().st_mtime_ns == before
+    for n in range(2):
+        assert np.array_equal(np.load(tmp_path / f"pass-{n}.npy"), np.load(cache_dir / f"pass-{n}.npy"))
+
+
+def test_cache_of_another_encoder_is_refused(cache_dir: Path, drawings: np.ndarray):
+    with pytest.raises(ValueError, match="another encoder"):
+        build_cache(cache_dir, AutoencoderKL(TINY.first_stage), drawings, PALETTE, passes=1)
+    with pytest.raises(ValueError, match="no latents"):
+        open_cache(cache_dir / "nowhere")
+
+
+def test_resumed_run_equals_an_unbroken_one(cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path):
+    one = make_task(cache_dir, autoencoder)
+    loop(one, tmp_path / "one").run()
+    loop(make_task(cache_dir, autoencoder), tmp_path / "two").run(until=3)
+    two = make_task(cache_dir, autoencoder)
+    loop(two, tmp_path / "two").run()
+    for a, b in zip(one.unet.state_dict().values(), two.unet.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(*(t.averages["model"].shadow.values() for t in (one, two)), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_metrics_bins_and_samples(cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path):
+    task = make_task(cache_dir, autoencoder, loss=DiffusionLossConfig(learn_logvar=True))
+    start(task, task.settings.loop, task.settings, "run", tmp_path, task.accelerator).run()
+    names = {name for _, name, _, _ in read_metrics(tmp_path / "run" / "metrics.csv")}
+    assert names >= {f"{split}/{n}" for split in ("train", "val") for n in ("loss_simple", "loss_vlb", "loss")}
+    assert any(n.startswith("val/bin_") for n in names)
+    assert list((tmp_path / "run" / "samples").glob("*.png"))
+    assert float(task.loss.logvar.detach().abs().max()) > 0
+
+
+def test_captions_name_the_background_that_was_drawn(cache_dir: Path, autoencoder: AutoencoderKL):
+    words = Words()
+    task = make_task(cache_dir, autoencoder, words, white_share=0.5, caption_dropout=0.0)
+    rows = np.arange(8)
+    task.batch(rows, np.random.default_rng(0))
+    for row, prompt in zip(rows, words.asked[1:], strict=True):
+        ground = prompt.split(" ")[1]
+        assert ground in ("white", task.cache.names[task.cache.backgrounds[1, row]])
+
+
+def test_dropped_captions_become_the_empty_prompt(cache_dir: Path, autoencoder: AutoencoderKL):
+    task = make_task(cache_dir, autoencoder, caption_dropout=0.5)
+    _, context = task.batch(np.zeros(400, int), np.random.default_rng(0))
+    empty = (context == task.empty).all(dim=2).all(dim=1)
+    assert 0.4 < float(empty.float().mean()) < 0.6
+    assert not (context[~empty] == 0).any()
+
+
+def test_timesteps_are_uniform_and_stratified(cache_dir: Path, autoencoder: AutoencoderKL):
+    task = make_task(cache_dir, autoencoder)
+    t, _ = task.noised(torch.zeros(100, 4, 16, 16), np.random.default_rng(0))
+    assert torch.equal(torch.sort(t).values // 10, torch.arange(100))
+
+
+def test_three_runs_become_one_file(
+    cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
+    text = FrozenCLIPEmbedder(TINY.text)
+    clip = {k.removeprefix("transformer."): v for k, v in text.state_dict().items()}
+    head = {"step": 1, "seconds": 60.0, "averages": {}}
+    for name, part, state in (("ae", "first_stage_model", autoencoder.state_dict()), ("text", "clip", clip)):
+        (tmp_path / name).mkdir()
+        torch.save({**head, "networks": {part: state}}, tmp_path / name / "state.pt")
+    task = make_task(cache_dir, autoencoder)
+    start(task, task.settings.loop, task.settings, "diff", tmp_path, task.accelerator).run(until=2)
+
+    runs = [find_run(n) for n in ("ae", "text", "diff")]
+    config = export(*runs, cache_dir, tmp_path / "out.safetensors")
+    loaded = load_model(tmp_path / "out.safetensors")
+    assert loaded.config == config
+    assert (config.parameterization, config.scale_factor) == ("v", open_cache(cache_dir).scale_factor)
+    assert config.frozen["encoder"] == weights_hash(encoder_state(loaded.model.first_stage_model))
+    assert config.frozen["cond_stage_model"] == weights_hash(loaded.model.cond_stage_model.state_dict())
+    shadow = task.averages["model"].shadow["diffusion_model.out.2.bias"]
+    torch.testing.assert_close(loaded.model.model.diffusion_model.out[2].bias.float(), shadow, atol=1e-4, rtol=1e-3)
+
+    other = make_task(cache_dir, autoencoder)
+    other.init_from(tmp_path / "out.safetensors")
+    torch.testing.assert_close(other.unet.diffusion_model.out[2].bias, shadow, atol=1e-4, rtol=1e-3)
+    again = load_autoencoder(tmp_path / "out.safetensors", TINY.first_stage)
+    assert weights_hash(again.state_dict()) == weights_hash(autoencoder.state_dict())
+
+
+def test_find_run_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
+    with pytest.raises(ValueError, match="nope"):
+        find_run("nope")
+
+
+def test_shipped_config_loads():
+    settings = load_settings(DiffusionTraining, Path("configs/diffusion.toml"))
+    assert settings.loss.min_snr_gamma == 5.0 and json.dumps(settings.prompts)
