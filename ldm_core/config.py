@@ -207,8 +207,8 @@ EMOJI_128 = ModelConfig(
     name="emoji-128",
     first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 1, 2, 4), num_res_blocks=1, resolution=128, norm_groups=8),
     unet=UNetConfig(
-        model_channels=96,
-        channel_mult=(1, 2, 2),
+        model_channels=64,
+        channel_mult=(1, 2, 3),
         num_res_blocks=1,
         attention_resolutions=(2, 4),
         num_heads=4,
