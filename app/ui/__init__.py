@@ -1,0 +1,1 @@
+"""The page. Only here is gradio imported."""

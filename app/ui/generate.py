@@ -1,0 +1,174 @@
+"""The Generate tab: layout, and the events that carry a job from the button to the picture."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.engine import Done, Job
+from app.metadata import read_png
+from app.schemas import GenerateResult, RequestError, validate
+from app.service import Service
+from app.ui.form import Form, request_from, values_from
+from app.ui.picture import Stage, build_stage
+from app.ui.run import Watchers
+from app.ui.sources import Canvas, for_canvas, picture_and_mask
+from app.ui.status import Picture, line_html, tokens_html, view
+from app.ui.words import Wording, say
+
+log = logging.getLogger(__name__)
+Updates = dict[Any, Any]
+
+# What the browser shows before the server has answered: both buttons asleep, one word.
+SENDING = """() => { const off = {__type__: "update", interactive: false};
+return [off, off, window.latentLab.line("sending")]; }"""
+STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
+IDLE = """() => [{__type__: "update", interactive: true}, {__type__: "update", interactive: false}]"""
+
+
+def language(request: gr.Request | None, default: str) -> str:
+    """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
+    asked = request.query_params.get("lang") if request is not None else None
+    return asked if asked in ("en", "zh") else default
+
+
+class GenerateTab:
+    """Built inside a gr.Blocks context."""
+
+    def __init__(self, blocks: gr.Blocks, service: Service, wording: Wording) -> None:
+        self.service = service
+        self.lang = wording.lang
+        self.watchers = Watchers(service)
+        with gr.Column(elem_id="generate-tab"):
+            self.form = Form(service.limits, wording)
+            with gr.Column(elem_id="ask"):
+                self.form.ask()
+            with gr.Column(elem_id="picture"):
+                self.stage: Stage = build_stage(wording)
+            with gr.Column(elem_id="controls"):
+                self.form.controls()
+        # Both fixed, so that a job is found again after the server restarts; the id in it is no secret.
+        self.job_id = gr.BrowserState(None, storage_key="latent-lab-job", secret="latent-lab")  # noqa: S106
+        self._wire(blocks)
+
+    def _wire(self, blocks: gr.Blocks) -> None:
+        form, stage = self.form, self.stage
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        buttons = [form.generate, form.stop]
+        outputs = [*buttons, self.job_id, stage.line, *stage.about_one, stage.gallery, stage.history]
+        local: dict[str, Any] = {"fn": None, "api_visibility": "private"}
+
+        form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **local)
+        running = form.generate.click(
+            self.run, [stage.history, form.canvas, *form.fields], outputs, concurrency_limit=None, **private
+        )
+        running.then(js=IDLE, outputs=buttons, **local)
+        form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **local)
+        form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **private)
+
+        form["prompt"].change(
+            self.count_tokens, form["prompt"], form.tokens, trigger_mode="always_last", queue=False, **private
+        )
+        form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **private)
+        form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **private)
+        stage.gallery.select(self.select, stage.history, stage.about_one, **private)
+
+        resume = gr.Button(visible="hidden", elem_id="resume")
+        gr.on(
+            [blocks.load, resume.click], self.resume, [self.job_id, stage.history],
+            [*outputs, *form.fields], concurrency_limit=None, **private,
+        )  # fmt: skip
+
+    async def run(
+        self, history: list[Picture], canvas: Canvas | None, *values: Any, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Generate: submit and watch. A lost tab detaches the job, Stop cancels it."""
+        lang = language(request, self.lang)
+        try:
+            wanted = request_from(values)
+            size = (wanted.width, wanted.height)
+            init, mask = picture_and_mask(canvas, self.service.settings, self.service.limits, size, lang)
+            job = self.service.submit(wanted, init, mask)
+        except RequestError as error:
+            yield {self.stage.line: line_html(say(lang, "failed", message=error), "failed")}
+            return
+        except Exception:
+            log.exception("a request could not be submitted")
+            yield {self.stage.line: line_html(say(lang, "unexpected"), "failed")}
+            return
+        async for updates in self.watch(job, history, lang):
+            yield updates
+
+    async def watch(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
+        """A job's events as updates of the page, from its id to its pictures."""
+        yield {self.job_id: job.id, **self._buttons(running=not job.done)}
+        events = self.watchers.watch(job)
+        try:
+            async for event in events:
+                seen = view(event, job.request, lang)
+                updates: Updates = {self.stage.line: seen.line}
+                if seen.frame is not None:
+                    updates[self.stage.frame] = seen.frame
+                if isinstance(event, Done):
+                    updates |= self.finish(event.result, history, lang)
+                if not seen.running:
+                    updates |= self._buttons(running=False)
+                yield updates
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
+
+    def _buttons(self, running: bool) -> Updates:
+        return {self.form.generate: gr.update(interactive=not running), self.form.stop: gr.update(interactive=running)}
+
+    def finish(self, result: GenerateResult, history: list[Picture], lang: str) -> Updates:
+        """Updates for a finished job; the frame is already the view's."""
+        pictures = [Picture.of(image, result) for image in result.images]
+        return self.stage.show(pictures[0], lang, with_frame=False) | self.stage.gather(pictures, history)
+
+    async def resume(self, job_id: str | None, history: list[Picture], request: gr.Request) -> AsyncIterator[Updates]:
+        """A page that opens or reconnects goes on with the job it was watching."""
+        job = self.service.attach(job_id) if isinstance(job_id, str) else None
+        if job is None:
+            yield self._buttons(running=False) if self.service.state.phase == "ready" else {self.stage.history: history}
+            return
+        lang = language(request, self.lang)
+        yield dict(zip(self.form.fields, values_from(job.request, self.service.limits), strict=True))
+        async for updates in self.watch(job, history, lang):
+            yield updates
+
+    def stop(self, job_id: str | None) -> None:
+        """Cancel the job this page watches."""
+        if isinstance(job_id, str):
+            self.service.cancel(job_id)
+
+    def count_tokens(self, prompt: str, request: gr.Request) -> str:
+        """The counter under the prompt."""
+        return tokens_html(self.service.count_tokens(prompt or ""), language(request, self.lang))
+
+    def restore(self, file: str | None, request: gr.Request) -> Updates:
+        """Fill the form from a PNG's settings."""
+        lang = language(request, self.lang)
+        if file is None:
+            return {}
+        try:
+            made, _ = read_png(Path(file))
+            validate(made, self.service.limits)
+        except RequestError as error:
+            return {self.stage.line: line_html(str(error), "failed")}
+        filled = dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
+        return {self.stage.line: line_html(say(lang, "restored"), "done"), **filled}
+
+    def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
+        """Put the picture shown onto the canvas."""
+        if shown is None:
+            text = say(language(request, self.lang), "nothing_to_use")
+            return {self.stage.line: line_html(text, "failed")}
+        return {self.form.canvas: for_canvas(Path(shown.path))}
+
+    def select(self, history: list[Picture], event: gr.SelectData, request: gr.Request) -> Updates:
+        """Show one of the session's pictures."""
+        return self.stage.show(history[int(event.index)], language(request, self.lang))

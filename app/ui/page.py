@@ -1,0 +1,109 @@
+"""The whole page: header, tabs, language, and what gr.mount_gradio_app must be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.service import Service
+from app.ui.endpoint import add_endpoint
+from app.ui.generate import GenerateTab, language
+from app.ui.picture import scaling_update
+from app.ui.status import line_html, safe, state_html, tokens_html
+from app.ui.theme import ASSETS, head, theme
+from app.ui.words import Wording, say
+
+MOUNT: dict[str, Any] = {
+    "theme": theme(),
+    "css_paths": [ASSETS / "page.css"],
+    "head": head(),
+    "footer_links": [],
+    "ssr_mode": False,
+    "pwa": False,
+    "mcp_server": False,
+    "enable_monitoring": False,
+}
+CACHE_SECONDS = 24 * 3600  # previews and uploads older than this are deleted, looked for once an hour
+TICK_SECONDS = 0.7  # how often the header asks while the model loads
+
+SWITCH = "() => window.latentLab.switchLanguage()"
+
+
+def build_page(service: Service) -> gr.Blocks:
+    """The page on a service; needs no model yet."""
+    wording = Wording(service.settings.lang)
+    blocks: gr.Blocks
+    with gr.Blocks(
+        title="Latent Lab", analytics_enabled=False, delete_cache=(3600, CACHE_SECONDS), fill_width=True
+    ) as blocks:
+        header, switch = _header(service, wording)
+        with gr.Tabs(), wording.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
+            tab = GenerateTab(blocks, service, wording)
+        _wire_state(blocks, service, header, tab)
+        _wire_language(blocks, service, wording, header, switch, tab)
+        add_endpoint(service)
+    blocks.queue(default_concurrency_limit=16, max_size=None)
+    return blocks
+
+
+def _header(service: Service, wording: Wording) -> tuple[gr.HTML, gr.Button]:
+    with gr.Row(elem_id="header"):
+        gr.HTML(f"<h1>{safe(say(wording.lang, 'product'))}</h1>", elem_id="brand")
+        header = gr.HTML(state_html(service.state, wording.lang), elem_id="state")
+        switch = wording.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
+        theme_button = wording.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)
+    theme_button.click(fn=None, js="() => window.latentLab.switchTheme()", api_visibility="private")
+    return header, switch
+
+
+def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: GenerateTab) -> None:
+    """The header follows the model while it loads; then Generate wakes up."""
+    timer = gr.Timer(TICK_SECONDS)
+    form, line = tab.form, tab.stage.line
+
+    def refresh(prompt: str, request: gr.Request, ticking: bool) -> dict[Any, Any]:
+        lang, state = language(request, service.settings.lang), service.state
+        updates: dict[Any, Any] = {header: state_html(state, lang)}
+        if state.phase in ("starting", "loading"):
+            text = say(lang, f"state_{state.phase}", percent=f"{100 * state.progress:.0f}", message=state.message)
+            return updates | {line: line_html(text, fraction=state.progress)}
+        updates[timer] = gr.Timer(active=False)
+        if state.phase == "failed":
+            return updates | {line: line_html(say(lang, "load_failed", message=state.message), "failed")}
+        updates |= dict(zip(form.limited, form.limit_updates(service.limits), strict=True))
+        updates |= {
+            form.generate: gr.update(interactive=True),
+            form.tokens: tokens_html(service.count_tokens(prompt), lang),
+        }
+        return updates | ({line: line_html("")} if ticking else {})
+
+    def opened(prompt: str, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", request, ticking=False)
+
+    def ticked(prompt: str, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", request, ticking=True)
+
+    outputs = [header, timer, line, form.generate, form.tokens, *form.limited]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    blocks.load(opened, form["prompt"], outputs, **quiet)
+    timer.tick(ticked, form["prompt"], outputs, **quiet)
+
+
+def _wire_language(
+    blocks: gr.Blocks, service: Service, wording: Wording, header: gr.HTML, switch: gr.Button, tab: GenerateTab
+) -> None:
+    outputs = [*wording.components, tab.stage.scaling, header]
+
+    def translate(request: gr.Request) -> list[Any]:
+        lang = language(request, service.settings.lang)
+        updates: list[Any] = [{**gr.update(), **properties} for properties in wording.updates(lang)]
+        return [*updates, scaling_update(lang), state_html(service.state, lang)]
+
+    def opened(request: gr.Request) -> list[Any]:
+        same = language(request, service.settings.lang) == wording.lang
+        return [gr.skip()] * len(outputs) if same else translate(request)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    blocks.load(opened, None, outputs, **quiet)
+    switch.click(translate, None, outputs, js=SWITCH, **quiet)

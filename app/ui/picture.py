@@ -1,0 +1,84 @@
+"""The right half of the Generate tab: the picture, what is said about it, and the session's pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.ui.status import Picture, empty_html, facts_html, file_uri, frame_html
+from app.ui.words import Wording, say
+
+SMOOTH, NEAREST = "smooth", "nearest"
+
+
+@dataclass
+class Stage:
+    """Components that show pictures."""
+
+    frame: gr.HTML
+    line: gr.HTML
+    facts: gr.HTML
+    copy: gr.Button
+    download: gr.DownloadButton
+    scaling: gr.Radio
+    gallery: gr.Gallery
+    history: gr.State  # list[Picture], newest first
+    shown: gr.State  # Picture | None
+
+    @property
+    def about_one(self) -> list[Any]:
+        """What `show` fills."""
+        return [self.frame, self.facts, self.copy, self.download, self.shown]
+
+    def show(self, picture: Picture, lang: str, with_frame: bool = True) -> dict[Any, Any]:
+        """Updates that put a finished picture into the frame and its facts under it."""
+        alt = say(lang, "picture_alt", prompt=picture.prompt)
+        updates: dict[Any, Any] = {
+            self.facts: facts_html(picture, lang),
+            self.copy: gr.update(interactive=True),
+            self.download: gr.update(value=picture.path, interactive=True),
+            self.shown: picture,
+        }
+        return updates | ({self.frame: frame_html(file_uri(Path(picture.path)), alt)} if with_frame else {})
+
+    def gather(self, pictures: list[Picture], history: list[Picture]) -> dict[Any, Any]:
+        """Updates that put new pictures before the session's others; the gallery is given files, never pixels."""
+        known = {picture.path for picture in pictures}
+        gathered = pictures + [picture for picture in history if picture.path not in known]
+        files = [(picture.path, str(picture.seed)) for picture in gathered]
+        return {self.history: gathered, self.gallery: gr.update(value=files, selected_index=None)}
+
+
+def build_stage(wording: Wording) -> Stage:
+    """Lay the stage out."""
+    make = wording.make
+    frame = gr.HTML(empty_html(wording.lang), elem_id="stage")
+    line = gr.HTML(elem_id="line")
+    with gr.Row(elem_id="under"):
+        facts = gr.HTML(elem_id="facts", scale=4)
+        copy = make(gr.Button, {"value": "copy_settings"}, size="sm", interactive=False, elem_id="copy", min_width=110)
+        download = make(
+            gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="download", min_width=110
+        )
+    scaling = gr.Radio(
+        choices=_choices(wording.lang), value=SMOOTH, label=say(wording.lang, "scaling"), elem_id="scaling", buttons=[]
+    )
+    gallery = make(
+        gr.Gallery, {"label": "history"}, format="png", columns=6, height="auto", object_fit="contain", buttons=[],
+        allow_preview=False, interactive=False, elem_id="history",
+    )  # fmt: skip
+    copy.click(fn=None, js="() => window.latentLab.copySettings()", api_visibility="private")
+    scaling.change(fn=None, inputs=scaling, js="(v) => window.latentLab.setScaling(v)", api_visibility="private")
+    return Stage(frame, line, facts, copy, download, scaling, gallery, gr.State([]), gr.State(None))
+
+
+def _choices(lang: str) -> list[tuple[str, str]]:
+    return [(say(lang, SMOOTH), SMOOTH), (say(lang, NEAREST), NEAREST)]
+
+
+def scaling_update(lang: str) -> Any:
+    """The scaling choice in another language."""
+    return gr.update(choices=_choices(lang), label=say(lang, "scaling"))

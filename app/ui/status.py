@@ -1,0 +1,180 @@
+"""What the service says, as HTML for the page. Pure: events and states in, text out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from app.engine import Cancelled, Done, Event, Failed, Pixels, Queued, Started, Stepped
+from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
+from app.service import State
+from app.ui.words import duration, say
+
+if TYPE_CHECKING:
+    from ldm_core.tokenizer import TokenCount
+
+DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+
+
+def safe(text: object) -> str:
+    """Text for HTML that also passes through the page's own template language unchanged."""
+    html = escape(str(text))
+    for sign in "{}$`":
+        html = html.replace(sign, f"&#{ord(sign)};")
+    return html
+
+
+def state_html(state: State, lang: str) -> str:
+    """The header's line: "emoji-128 · CPU fp32 · ready"."""
+    percent = f"{100 * state.progress:.0f}"
+    word = say(lang, f"state_{state.phase}", percent=percent, message=state.message)
+    place = f"{state.device.upper()} {DTYPES.get(state.dtype, state.dtype)}".strip()
+    parts = [safe(part) for part in (state.model, place, word) if part]
+    dot = '<i class="dot"></i>'
+    return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{dot}{" · ".join(parts)}</span>'
+
+
+def tokens_html(count: TokenCount | None, lang: str) -> str:
+    """The counter, 7/30 tokens, and a warning with the words that are dropped."""
+    if count is None:
+        return f'<span class="tokens">{safe(say(lang, "tokens_loading"))}</span>'
+    text = safe(say(lang, "tokens", tokens=count.tokens, limit=count.limit))
+    if not count.truncated:
+        return f'<span class="tokens">{text}</span>'
+    dropped = count.truncated if len(count.truncated) <= 120 else f"{count.truncated[:120]}…"
+    return (
+        f'<span class="tokens over" role="alert">{text} · {safe(say(lang, "tokens_dropped", dropped=dropped))}</span>'
+    )
+
+
+def line_html(text: str, kind: str = "", fraction: float | None = None) -> str:
+    """The status line, with a bar while something runs; kind is "", "failed" or "done"."""
+    bar = ""
+    if fraction is not None:
+        percent = round(100 * fraction)
+        bar = f'<div class="bar" role="progressbar" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+    live = ' role="alert"' if kind == "failed" else ""
+    return f'<div class="line {kind}"><span{live}>{safe(text)}</span>{bar}</div>'
+
+
+def empty_html(lang: str) -> str:
+    """The frame before there is anything to show."""
+    return (
+        f'<div class="frame empty"><p>{safe(say(lang, "empty"))}</p>'
+        f"<p><small>{safe(say(lang, 'empty_hint'))}</small></p></div>"
+    )
+
+
+def frame_html(source: str, alt: str, forming: bool = False) -> str:
+    """The frame around a picture; `source` is a data URI, so that nothing flashes while it is fetched."""
+    kind = "frame forming" if forming else "frame"
+    return f'<div class="{kind}"><img src="{source}" alt="{safe(alt)}" decoding="sync"></div>'
+
+
+def pixels_uri(pixels: Pixels) -> str:
+    """uint8 [h,w,3] as a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    return _uri(buffer.getvalue())
+
+
+def file_uri(path: Path) -> str:
+    """A PNG file as a data URI, byte for byte: what is saved from the page still carries its settings."""
+    return _uri(path.read_bytes())
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One finished picture and what is said under it."""
+
+    path: str
+    seed: int
+    prompt: str
+    settings: str  # JSON of the request that makes this picture alone
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, image: GeneratedImage, result: GenerateResult) -> Picture:
+        """The picture with its own seed."""
+        settings = result.request.to_dict() | {"seed": image.seed, "batch": 1}
+        facts = {"width": image.width, "height": image.height, "steps": result.steps_done, "took": result.seconds}
+        return cls(str(image.path), image.seed, result.request.prompt, json.dumps(settings, ensure_ascii=False), facts)
+
+
+def facts_html(picture: Picture, lang: str) -> str:
+    """Seed, size and time under a picture; the settings ride along for the copy button."""
+    took = duration(lang, picture.facts["took"])
+    text = say(lang, "facts", **{**picture.facts, "seed": picture.seed, "seconds": took})
+    return f'<span class="facts" data-settings="{safe(picture.settings)}">{safe(text)}</span>'
+
+
+@dataclass(frozen=True)
+class View:
+    """What an event changes on the page; None leaves a part as it is."""
+
+    line: str
+    frame: str | None = None
+    running: bool = True
+
+
+def view(event: Event, request: GenerateRequest, lang: str) -> View:
+    """An event as the page shows it."""
+    return _VIEWS[type(event)](event, request, lang)
+
+
+def _queued(event: Queued, request: GenerateRequest, lang: str) -> View:
+    if event.wait_seconds is None:
+        return View(line_html(say(lang, "queued", position=event.position), fraction=0))
+    wait = duration(lang, event.wait_seconds)
+    return View(line_html(say(lang, "queued_wait", position=event.position, wait=wait), fraction=0))
+
+
+def _started(event: Started, request: GenerateRequest, lang: str) -> View:
+    return View(line_html(say(lang, "started", n=event.n), fraction=0))
+
+
+def _stepped(event: Stepped, request: GenerateRequest, lang: str) -> View:
+    i, n = event.i, event.n
+    left = duration(lang, event.seconds_left)
+    text = say(lang, "stepped", i=i, n=n, left=left) if i < n else say(lang, "decoding", n=n)
+    frame = None
+    if event.preview is not None:
+        alt = say(lang, "preview_alt", i=i, n=n, prompt=request.prompt)
+        frame = frame_html(pixels_uri(event.preview), alt, forming=True)
+    return View(line_html(text, fraction=i / n), frame)
+
+
+def _done(event: Done, request: GenerateRequest, lang: str) -> View:
+    picture = Picture.of(event.result.images[0], event.result)
+    frame = frame_html(file_uri(Path(picture.path)), say(lang, "picture_alt", prompt=picture.prompt))
+    return View(line_html(say(lang, "done", seconds=duration(lang, event.result.seconds)), "done"), frame, False)
+
+
+def _failed(event: Failed, request: GenerateRequest, lang: str) -> View:
+    return View(line_html(say(lang, "failed", message=event.message), "failed"), running=False)
+
+
+def _cancelled(event: Cancelled, request: GenerateRequest, lang: str) -> View:
+    return View(line_html(say(lang, "stopped", i=event.i, n=event.n)), running=False)
+
+
+_VIEWS: dict[type[Any], Callable[[Any, GenerateRequest, str], View]] = {
+    Queued: _queued,
+    Started: _started,
+    Stepped: _stepped,
+    Done: _done,
+    Failed: _failed,
+    Cancelled: _cancelled,
+}
