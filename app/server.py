@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -40,25 +39,10 @@ class Page:
             await HTMLResponse(STARTING, headers={"Cache-Control": "no-store"})(scope, receive, send)
 
 
-def mount_page(service: Service) -> FastAPI:
-    """Import gradio (seconds) and build the page as an app of its own."""
-    import gradio as gr
+def _mount_page(service: Service) -> FastAPI:
+    from app.ui.mount import mount_page  # imports gradio, which takes seconds
 
-    from app.ui.guard import RefuseRemoteFiles
-    from app.ui.page import MOUNT, build_page
-
-    inner = FastAPI()
-    inner.add_middleware(RefuseRemoteFiles)
-    settings = service.settings
-    options: dict[str, Any] = {
-        "root_path": settings.root_path or None,
-        "allowed_paths": [str(service.outputs)],
-        "max_file_size": settings.max_upload_bytes,
-        "show_error": False,
-        "run_history": False,
-        **MOUNT,
-    }
-    return gr.mount_gradio_app(inner, build_page(service), path="/", **options)
+    return mount_page(service)
 
 
 def build(settings: Settings) -> FastAPI:
@@ -67,7 +51,7 @@ def build(settings: Settings) -> FastAPI:
 
     async def open_page(stack: contextlib.AsyncExitStack) -> None:
         try:
-            inner = await asyncio.to_thread(mount_page, service)
+            inner = await asyncio.to_thread(_mount_page, service)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
             page.app = inner
         except Exception:
