@@ -123,8 +123,8 @@ def export_weights(args: argparse.Namespace) -> int:
     """Averaged weights of three runs in one file."""
     from ldm_core.training.assembly import export, find_run
 
-    runs = [find_run(name) for name in (args.autoencoder, args.text, args.diffusion)]
-    config = export(*runs, _latents(args), args.out)
+    autoencoder, text, diffusion = (find_run(name) for name in (args.autoencoder, args.text, args.diffusion))
+    config = export(autoencoder, text, diffusion, _latents(args), args.out)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
     return 0
 

@@ -102,7 +102,8 @@ def min_snr_weights(snr: Floats, gamma: float, parameterization: Parameterizatio
     """
     if gamma == 0:
         return np.ones_like(snr)
-    return np.minimum(snr, gamma) / {"x0": np.ones_like(snr), "eps": snr, "v": snr + 1}[parameterization]
+    scale: Floats = {"x0": np.ones_like(snr), "eps": snr, "v": snr + 1}[parameterization]
+    return np.minimum(snr, gamma) / scale
 
 
 def bin_means(errors: Tensor, t: Tensor, timesteps: int, bins: int = BINS) -> dict[str, float]:

@@ -26,4 +26,5 @@ def adaptive_weight(nll_loss: Tensor, g_loss: Tensor, last_layer: Tensor) -> Ten
     """‖∇nll‖ / (‖∇g‖ + 1e-4) at the decoder's last layer, clamped to [0, 1e4] (Esser et al. 2021, eq. 7)."""
     nll_grad = torch.autograd.grad(nll_loss, last_layer, retain_graph=True)[0]
     g_grad = torch.autograd.grad(g_loss, last_layer, retain_graph=True)[0]
-    return (nll_grad.norm() / (g_grad.norm() + 1e-4)).clamp(0.0, 1e4).detach()
+    nll_norm, g_norm = torch.linalg.vector_norm(nll_grad), torch.linalg.vector_norm(g_grad)
+    return (nll_norm / (g_norm + 1e-4)).clamp(0.0, 1e4).detach()

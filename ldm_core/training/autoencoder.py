@@ -41,6 +41,7 @@ class AutoencoderTraining:
     loss: AutoencoderLossConfig = field(default_factory=AutoencoderLossConfig)
     crop: int = 64  # pixels
     whole_share: float = 0.0  # share of the steps that see whole drawings, as many pixels of them
+    betas: tuple[float, float] = (0.5, 0.9)  # Adam's, both players'; the published ones
     mean_loss: bool = True  # divide the summed loss by a sample's elements before clipping; Adam does not notice
     validation: int = 64  # held-out drawings
 
@@ -74,7 +75,7 @@ class AutoencoderTask:
         self.loss = LPIPSWithDiscriminator(settings.loss)
         self.model: nn.Module = accelerator.prepare(self.autoencoder)
         self.loss = self.loss.to(accelerator.device)
-        lr, betas = settings.loop.lr, (0.5, 0.9)
+        lr, betas = settings.loop.lr, settings.betas
         self.parameters = [*self.autoencoder.parameters(), *([self.loss.logvar] if settings.loss.learn_logvar else [])]
         ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
         disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
@@ -119,7 +120,7 @@ class AutoencoderTask:
         """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM."""
         sums: dict[str, float] = {}
         with averaged(self.averages["first_stage_model"], self.autoencoder):
-            for images in self.heldout.split(8):
+            for images in torch.split(self.heldout, 8):
                 images = images.to(self.accelerator.device)
                 reconstructions, posterior = self.autoencoder(images, sample_posterior=False)
                 _, log = self.loss(images, reconstructions, posterior, 0, step, split="val")

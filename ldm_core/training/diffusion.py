@@ -98,7 +98,7 @@ class DiffusionTask:
         self.schedule = Schedule.from_config(config.schedule)
         self.unet = DiffusionWrapper(config.unet, config.conditioning_key)
         if torch.cuda.is_available():  # on CPUs fp32 convolutions are faster as they are
-            self.unet = self.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.unet = self.unet.to(memory_format=torch.channels_last)
         self.model: nn.Module = accelerator.prepare(self.unet)
         self.loss = DiffusionLoss(settings.loss, self.schedule, config.parameterization).to(accelerator.device)
         self.parameters = [p for m in (self.unet, self.loss) for p in m.parameters() if p.requires_grad]
@@ -149,7 +149,7 @@ class DiffusionTask:
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on held-out rows, always the same noise: the losses, and the error by noise level."""
         del step
-        errors, levels, sums = [], [], {}
+        errors, levels, sums = [], [], dict[str, float]()
         rng = step_rng(self.settings.loop.seed, 0, stream=1)
         with averaged(self.averages["model"], self.unet):
             for rows in np.array_split(self.heldout, max(1, len(self.heldout) // 64)):
@@ -180,7 +180,7 @@ class DiffusionTask:
                 steps=s.sample_steps,
                 guidance_scale=s.guidance_scale,
             )
-        images = torch.cat([self.decoder.decode(part / self.cache.scale_factor) for part in z.split(4)])
+        images = torch.cat([self.decoder.decode(part / self.cache.scale_factor) for part in torch.split(z, 4)])
         return picture_grid(to_uint8(images), columns=4)
 
     def init_from(self, path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,9 @@ def build_cache(
     directory.mkdir(parents=True, exist_ok=True)
     names, fingerprint = [WHITE, *(n for n in palette if n != WHITE)], weights_hash(encoder_state(autoencoder))
     meta_path = directory / "cache.json"
-    meta = json.loads(meta_path.read_text()) if meta_path.exists() else {"encoder": fingerprint, "done": {}}
+    meta: dict[str, Any] = {"encoder": fingerprint, "done": {}}
+    if meta_path.exists():
+        meta = json.loads(meta_path.read_text())
     if meta["encoder"] != fingerprint:
         raise ValueError(f"{directory} holds latents of another encoder: remove it or choose another directory")
     meta.update(names=names, rows=len(drawings))

@@ -56,7 +56,7 @@ def make_accelerator(mixed_precision: str | None = None) -> Accelerator:
 def has_bf16() -> bool:
     """Whether bf16 is faster than fp32 here: on a GPU that supports it, or a processor with AVX-512 bf16 or AMX."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

@@ -24,21 +24,21 @@ class MetricLog:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._events = SummaryWriter(str(directory / "events"), purge_step=step)  # type: ignore[no-untyped-call]
+            self._events = SummaryWriter(str(directory / "events"), purge_step=step)
 
     def log(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """One row a value; flushed, so that a killed run loses nothing."""
         for name, value in values.items():
             self._csv.writerow(_row(step, name, value, seconds))
             if self._events:
-                self._events.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                self._events.add_scalar(name, value, step)
         self._file.flush()
 
     def close(self) -> None:
         """Close both files."""
         self._file.close()
         if self._events:
-            self._events.close()  # type: ignore[no-untyped-call]
+            self._events.close()
 
 
 def read_metrics(path: Path) -> list[tuple[int, str, float, float]]:

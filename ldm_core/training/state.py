@@ -28,12 +28,18 @@ def save_state(path: Path, task: Task, step: int, seconds: float) -> None:
 
 
 def load_state(path: Path, task: Task) -> tuple[int, float]:
-    """The inverse: fills the task, strictly; returns (step, seconds). The learning rate stays the task's own."""
+    """The inverse: fills the task, strictly; returns (step, seconds).
+
+    Learning rate, betas and the like stay the task's own, so that a changed setting holds for the rest of a run.
+    """
     state = read_state(path)
     for name, network in task.networks.items():
         network.load_state_dict(state["networks"][name])
     for name, optimizer in task.optimizers.items():
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizers"][name])
+        for group, own in zip(optimizer.param_groups, settings, strict=True):
+            group.update(own)
     for name, average in task.averages.items():
         average.load_state_dict(state["averages"][name])
     torch.set_rng_state(state["rng"])
