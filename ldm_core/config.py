@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Self, TypeVar, get_type_hints
 
-FirstStageKind = Literal["kl", "vq"]
+FirstStageKind = Literal["kl", "vq", "identity"]
 ConditioningKey = Literal["concat", "crossattn", "hybrid", "adm"]
 Parameterization = Literal["eps", "x0", "v"]
 T = TypeVar("T")
@@ -35,17 +35,21 @@ class AutoencoderConfig:
     embed_dim: int = 4
     dropout: float = 0.0
     n_embed: int = 0  # codebook size, VQ only
+    beta: float = 0.25  # weight of the commitment to the codebook, VQ only
     norm_groups: int = 32  # 32 channels in 32 groups forget every flat colour: keep 4 channels or more in a group
 
     def __post_init__(self) -> None:
-        _require(self.kind in ("kl", "vq"), f"autoencoder kind must be 'kl' or 'vq', not {self.kind!r}")
+        kinds = ("kl", "vq", "identity")
+        _require(self.kind in kinds, f"autoencoder kind must be one of {kinds}, not {self.kind!r}")
         widths = [m * self.ch for m in self.ch_mult]
         fits = self.norm_groups >= 1 and all(w % self.norm_groups == 0 for w in widths)
         _require(fits, f"autoencoder widths {widths} are not multiples of norm_groups={self.norm_groups}")
         _require(self.ch >= 1 and len(self.ch_mult) >= 1, f"autoencoder ch={self.ch}, ch_mult={self.ch_mult}: too small")
-        _require(self.kind == "vq" or self.double_z, "a KL autoencoder needs double_z=True: mean and log-variance")
-        _require(self.kind == "kl" or not self.double_z, "a VQ autoencoder needs double_z=False: it has no variance")
-        _require(self.kind == "kl" or self.n_embed >= 2, f"a VQ autoencoder needs n_embed >= 2, not {self.n_embed}")
+        _require(self.kind != "kl" or self.double_z, "a KL autoencoder needs double_z=True: mean and log-variance")
+        _require(self.kind != "vq" or not self.double_z, "a VQ autoencoder needs double_z=False: it has no variance")
+        _require(self.kind != "vq" or self.n_embed >= 2, f"a VQ autoencoder needs n_embed >= 2, not {self.n_embed}")
+        whole = len(self.ch_mult) == 1 and self.in_channels == self.out_ch == self.embed_dim
+        _require(self.kind != "identity" or whole, "an identity first stage keeps size and channels: see IDENTITY")
 
     @property
     def downsampling(self) -> int:
@@ -192,6 +196,8 @@ def build_config(cls: type[T], values: Mapping[str, Any]) -> T:
             built[name] = tuple(value) if isinstance(value, list) else value
     return cls(**built)
 
+
+IDENTITY = AutoencoderConfig(kind="identity", ch_mult=(1,), embed_dim=3)  # diffusion on pixels
 
 SD_SCHEDULE = ScheduleConfig(linear_start=0.00085, linear_end=0.012)
 

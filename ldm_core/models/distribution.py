@@ -50,3 +50,23 @@ class DiagonalGaussianDistribution:
             return self.mean.new_zeros(1)
         terms = math.log(2.0 * math.pi) + self.logvar + (sample - self.mean) ** 2 / self.var
         return 0.5 * terms.sum(dim=tuple(dims))
+
+
+class PointPosterior:
+    """A posterior without spread: every sample is the latent itself. Of first stages that are no Gaussian encoder."""
+
+    def __init__(self, mean: Tensor) -> None:
+        self.mean = mean
+        self.std = self.var = torch.zeros_like(mean)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """The latent [B,C,h,w]; nothing is drawn."""
+        del generator
+        return self.mean
+
+    def mode(self) -> Tensor:
+        """The latent [B,C,h,w]."""
+        return self.mean
+
+
+Posterior = DiagonalGaussianDistribution | PointPosterior

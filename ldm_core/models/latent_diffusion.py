@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from ldm_core.config import ConditioningKey, ModelConfig, UNetConfig
 from ldm_core.diffusion.schedule import Schedule
-from ldm_core.models.autoencoder import AutoencoderKL
-from ldm_core.models.distribution import DiagonalGaussianDistribution
+from ldm_core.models.distribution import Posterior
+from ldm_core.models.first_stage import make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.models.unet import UNetModel
+from ldm_core.models.vq import VQModel
 
 Condition = Tensor | Mapping[str, Sequence[Tensor]] | None
 
@@ -55,7 +56,7 @@ class LatentDiffusion(nn.Module):
         for name, value in self.schedule.buffers().items():
             self.register_buffer(name, value)
         self.model = DiffusionWrapper(config.unet, config.conditioning_key)
-        self.first_stage_model = AutoencoderKL(config.first_stage)
+        self.first_stage_model = make_first_stage(config.first_stage)
         if config.text is not None:
             self.cond_stage_model = FrozenCLIPEmbedder(config.text)
 
@@ -66,16 +67,30 @@ class LatentDiffusion(nn.Module):
             cond = {door: [cond]}
         return self.model(x, t, **(cond or {}))  # type: ignore[no-any-return]
 
-    def encode_first_stage(self, image: Tensor) -> DiagonalGaussianDistribution:
-        """Image [B,3,H,W] in [-1,1] → posterior over unscaled latents."""
+    def encode_first_stage(self, image: Tensor) -> Posterior:
+        """Image [B,3,H,W] in [-1,1] → posterior over unscaled latents; of a VQ stage, before its codebook."""
         return self.first_stage_model.encode(image)
 
     def get_first_stage_encoding(
-        self, posterior: DiagonalGaussianDistribution, generator: torch.Generator | None = None
+        self, posterior: Posterior | Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """A sample of the posterior, scaled to std ≈ 1: z [B,C,h,w]."""
-        return self.config.scale_factor * posterior.sample(generator)
+        """A sample of the posterior (or the unscaled latent given), scaled to std ≈ 1: z [B,C,h,w]."""
+        sample = posterior if isinstance(posterior, Tensor) else posterior.sample(generator)
+        return self.config.scale_factor * sample
 
     def decode_first_stage(self, z: Tensor) -> Tensor:
-        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w] in about [-1,1]."""
+        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w] in about [-1,1]; a VQ stage quantises it first."""
         return self.first_stage_model.decode(z / self.config.scale_factor)
+
+    def quantize_denoised(self, x0: Tensor) -> Tensor:
+        """Scaled latent [B,C,h,w] or [C,h,w] → the nearest codebook entries, scaled: a sampler's `project`.
+
+        The published sampler quantises without undoing the scale, which is right only at scale factor 1. Raises
+        ValueError for a first stage without a codebook.
+        """
+        if not isinstance(self.first_stage_model, VQModel):
+            raise ValueError(f"quantize_denoised needs a VQ first stage, not {self.config.first_stage.kind!r}")
+        book, scale = self.first_stage_model.quantize, self.config.scale_factor
+        batch = x0 if x0.ndim == 4 else x0[None]
+        quant = scale * book.lookup(book.nearest(batch.to(book.embedding.weight) / scale)).to(x0)
+        return quant if x0.ndim == 4 else quant[0]
