@@ -20,7 +20,7 @@ from ldm_core.config import ModelConfig
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
 from ldm_core.diffusion.inpaint import Inpainting
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, ddim
 from ldm_core.diffusion.schedule import Grid
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.tokenizer import Tokenizer
@@ -77,7 +77,7 @@ class Pipeline:
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
     def encode_prompt(self, prompt: str) -> Tensor:
-        """Prompt → context [L,D]; what does not fit the tokenizer's length is dropped (tokenizer.count tells). Cached."""
+        """Prompt → context [L,D]; what does not fit is dropped (tokenizer.count tells). Cached."""
         return self._context(prompt)
 
     @torch.no_grad()
@@ -146,7 +146,7 @@ class Pipeline:
             return SAMPLERS[sampler](x, grid, noise=noise), _unchanged
         inpainting = Inpainting(z0, mask, self.model.schedule, seed)
         if sampler == "ddim":
-            return SAMPLERS[sampler](x, grid, noise=noise, blend=inpainting.blend), _unchanged
+            return ddim(x, grid, noise=noise, blend=inpainting.blend), _unchanged
         return SAMPLERS[sampler](x, grid, noise=noise), inpainting.correct
 
     def _drive(
@@ -180,12 +180,14 @@ class Pipeline:
         with memory_guard("decoding"):
             image = self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
             if not torch.isfinite(image).all() and self.dtype != torch.float32:
-                warnings.warn(f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2)
+                warnings.warn(
+                    f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
+                )
                 stage = self.model.first_stage_model.float()
                 image = self.model.decode_first_stage(z.to(self.device, torch.float32))
                 stage.to(self.dtype)
         pixels = ((image.clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).cpu().numpy()  # type: ignore[no-any-return]
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
     def preview(self, x0: Tensor) -> Pixels:
         """A cheap look at latents [B,C,h,w]: averaged down to at most 16×16 cells, then decoded; uint8 [B,h',w',3]."""
@@ -237,11 +239,11 @@ class Pipeline:
                 raise ValueError(message)
 
 
-def finish(run: Run) -> Tensor:
-    """Exhaust a stream for its final latents [B,C,h,w]."""
+def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tensor:
+    """Exhaust a stream for its final latents [B,C,h,w]; `each` sees every step."""
     while True:
         try:
-            next(run)
+            each(next(run))
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 

@@ -28,15 +28,16 @@ def make_beta_schedule(
     if n < 1:
         raise ValueError(f"a schedule needs at least 1 timestep, not {n}")
     if kind == "linear":
-        return np.linspace(linear_start**0.5, linear_end**0.5, n) ** 2
+        return np.square(np.linspace(linear_start**0.5, linear_end**0.5, n))
     if kind == "sqrt_linear":
         return np.linspace(linear_start, linear_end, n)
     if kind == "sqrt":
-        return np.linspace(linear_start, linear_end, n) ** 0.5
+        return np.sqrt(np.linspace(linear_start, linear_end, n))
     if kind == "cosine":
         angles = (np.arange(n + 1) / n + cosine_s) / (1 + cosine_s) * np.pi / 2
         alphas_cumprod = np.cos(angles) ** 2
-        return np.clip(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 0, 0.999)
+        betas: Floats = 1 - alphas_cumprod[1:] / alphas_cumprod[:-1]
+        return np.minimum(betas, 0.999)
     raise ValueError(f"beta schedule must be linear, cosine, sqrt_linear or sqrt, not {kind!r}")
 
 
@@ -44,8 +45,8 @@ def make_ddim_timesteps(kind: GridKind, n: int, T: int) -> NDArray[np.int64]:
     """Exactly n increasing timesteps in 0…T−1, reaching t ≥ T − ⌈T/n⌉ (Song et al. 2021, app. D.3).
 
     The published uniform grid is i·(T//n)+1, which for n that does not divide T has another number of steps or runs
-    past the table; this one equals it wherever n is a proper divisor of T. "quad" is the published ⌊(i·√(0.8T)/(n−1))²⌋+1
-    made strictly increasing; "trailing" counts down from T−1 (Lin et al. 2024, table 2).
+    past the table; this one equals it wherever n is a proper divisor of T. "quad" is the published
+    ⌊(i·√(0.8T)/(n−1))²⌋+1 made strictly increasing; "trailing" counts down from T−1 (Lin et al. 2024, table 2).
     """
     if not 1 <= n <= T:
         raise ValueError(f"steps must lie in 1…{T}, not {n}")
@@ -115,7 +116,7 @@ class Schedule:
     @cached_property
     def alphas_cumprod(self) -> Floats:
         """ᾱ_t, the share of the image's variance left in x_t."""
-        return np.cumprod(1.0 - self.betas)
+        return np.cumprod(1.0 - self.betas, dtype=np.float64)
 
     @cached_property
     def alphas_cumprod_prev(self) -> Floats:
@@ -174,7 +175,7 @@ class Schedule:
             with np.errstate(divide="ignore", invalid="ignore"):
                 w = self.betas**2 / (2.0 * self.posterior_variance * (1.0 - self.betas) * (1.0 - a))
             # an error δ in x0 is √SNR·δ in eps; an error δ in v is √ᾱ·δ in eps
-            w = w * {"eps": 1.0, "x0": self.snr, "v": a}[parameterization]
+            w = w * {"eps": np.ones_like(a), "x0": self.snr, "v": a}[parameterization]
         if len(w) > 1:
             w = np.append(w[1], w[1:])
         if np.isnan(w).any():  # the published check is .all(), which lets a single NaN pass
@@ -190,13 +191,12 @@ class Schedule:
         a = self.alphas_cumprod[timesteps]
         prev = np.append(self.alphas_cumprod[0], a[:-1])
         sigma = eta * np.sqrt((1 - prev) / (1 - a) * (1 - a / prev))
-        t, a, prev, sigma = (torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma))
-        return Grid(t, a, prev, sigma)
+        return Grid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma)))
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
-        """ᾱ at fractional t (any shape, fp32), by interpolating log σ with σ = √((1−ᾱ)/ᾱ) (Karras et al. 2022, app. C)."""
+        """ᾱ at fractional t, of t's shape and dtype, by interpolating log σ (Karras et al. 2022, app. C)."""
         at = np.interp(t.detach().cpu().double().numpy(), np.arange(self.num_timesteps), self.log_sigma)
-        return torch.from_numpy(np.asarray(1.0 / (1.0 + np.exp(2.0 * at)), dtype=np.float32)).to(t.device)
+        return torch.from_numpy(np.asarray(1.0 / (1.0 + np.exp(2.0 * at)))).to(t)
 
     def t_at_sigma(self, sigma: Floats) -> Floats:
         """The fractional timestep whose noise level is σ = √((1−ᾱ)/ᾱ): the inverse of alpha_bar_at."""

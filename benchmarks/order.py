@@ -1,0 +1,122 @@
+"""Each sampler's order of convergence on Gaussian data, where the exact answer is known: `python benchmarks/order.py`.
+
+Data N(mean, spread²) make x0's expectation linear in x, so that the probability flow keeps (x/√ᾱ − mean)/√(spread²+σ²)
+constant, and a stochastic sampler's mean and variance can be computed without sampling. Timesteps are fractional: grids
+of whole numbers are never fine enough to show an order above 1. Everything is in float64.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ldm_core.config import SD_V1
+from ldm_core.diffusion.denoiser import Answer, Query
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, noise_levels
+from ldm_core.diffusion.schedule import Grid, Schedule
+
+SCHEDULE = Schedule.from_config(SD_V1.schedule)
+FIRST, LAST = 14.0, 0.1  # σ, inside SD's range of 0.029 to 14.6
+MEAN, SPREAD = 0.7, 0.4
+END: dict[str, dict[str, object]] = {"ddim": {}, "plms": {}, "ddpm": {"end_at_x0": False}}  # the rest: last_sigma
+STOCHASTIC = {"ddpm", "euler_a", "dpmpp_2m_sde"}
+
+
+def fractional_grid(n: int, eta: float = 0.0, spacing: str = "log") -> Grid:
+    """n steps from FIRST to LAST, evenly in log σ or in σ."""
+    sigma = np.geomspace(FIRST, LAST, n + 1) if spacing == "log" else np.linspace(FIRST, LAST, n + 1)
+    alpha_bar = torch.from_numpy(1 / (1 + sigma**2))
+    a, prev = alpha_bar[:-1], alpha_bar[1:]
+    noise = eta * ((1 - prev) / (1 - a) * (1 - a / prev)).sqrt()
+    return Grid(torch.from_numpy(SCHEDULE.t_at_sigma(sigma[:-1])), a, prev, noise)
+
+
+def gaussian(query: Query, mean: float = MEAN, spread: float = SPREAD) -> Answer:
+    """The exact answer: E[x0|x] for data N(mean, spread²), ᾱ found from the question's fractional t."""
+    a = SCHEDULE.alpha_bar_at(query.t)
+    gain = spread**2 * a.sqrt() / (spread**2 * a + 1 - a)
+    x0 = mean + gain * (query.x - a.sqrt() * mean)
+    return Answer((query.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
+
+
+def finish(trajectory: Trajectory, oracle: Callable[[Query], Answer] = gaussian) -> Tensor:
+    query = next(trajectory)
+    while True:
+        try:
+            query = trajectory.send(oracle(query))
+        except StopIteration as end:
+            return end.value
+
+
+def start(name: str, x: Tensor, grid: Grid, noise: Callable[[], Tensor]) -> Trajectory:
+    options = END.get(name, {"last_sigma": LAST})
+    return SAMPLERS[name](x, grid, noise=noise, **options)  # type: ignore[arg-type]
+
+
+def flow_error(name: str, n: int, spacing: str = "log") -> float:
+    """|x − exact| at σ = LAST from one start, without noise."""
+    grid = fractional_grid(n, spacing=spacing)
+    x = torch.tensor([1.3, -0.4, 2.2], dtype=torch.float64)
+    got = finish(start(name, x, grid, lambda: torch.zeros_like(x)))
+    u = (x * math.sqrt(1 + FIRST**2) - MEAN) / math.sqrt(SPREAD**2 + FIRST**2)
+    exact = (MEAN + math.sqrt(SPREAD**2 + LAST**2) * u) / math.sqrt(1 + LAST**2)
+    return float((got - exact).abs().max())
+
+
+def moments(name: str, n: int, eta: float = 0.0, mean: float = MEAN, spread: float = SPREAD) -> tuple[float, float]:
+    """The sampler's exact mean and variance at σ = LAST, started from the exact distribution at FIRST.
+
+    The result is linear in the start and in every draw: column 0 has none of them, column k one unit of one of them.
+    """
+    grid = fractional_grid(n, eta)
+    a = grid.alpha_bar[0]
+    unit = torch.eye(n + 2, dtype=torch.float64)[1:]
+    columns = iter(unit[1:])
+    x = a.sqrt() * mean + (a * spread**2 + 1 - a).sqrt() * unit[0]
+    got = finish(start(name, x, grid, lambda: next(columns)), lambda q: gaussian(q, mean, spread))
+    return float(got[0]), float((got[1:] - got[0]).square().sum())
+
+
+def exact_moments(mean: float = MEAN, spread: float = SPREAD) -> tuple[float, float]:
+    a = 1 / (1 + LAST**2)
+    return math.sqrt(a) * mean, a * spread**2 + 1 - a
+
+
+def moment_error(name: str, n: int, eta: float = 0.0) -> float:
+    """The larger error of mean and standard deviation."""
+    (m, v), (mean, variance) = moments(name, n, eta), exact_moments()
+    return max(abs(m - mean), abs(math.sqrt(v) - math.sqrt(variance)))
+
+
+def order(error: Callable[[int], float], sizes: tuple[int, ...] = (80, 160, 320)) -> float:
+    """Slope of log error over log n, by least squares."""
+    errors = [error(n) for n in sizes]
+    return -float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
+
+
+def measured(name: str) -> float:
+    """The sampler's order: of its path without noise, or of its moments where it needs noise."""
+    return order(lambda n: moment_error(name, n) if name in STOCHASTIC else flow_error(name, n))
+
+
+def main() -> None:
+    print(f"{'sampler':14}{'order':>7}{'error at 20':>14}{'at 160':>12}   of")
+    for name in SAMPLERS:
+        what, error = ("moments", moment_error) if name in STOCHASTIC else ("path", flow_error)
+        print(f"{name:14}{measured(name):7.2f}{error(name, 20):14.2e}{error(name, 160):12.2e}   {what}")
+    print(f"{'ddim, eta 1':14}{order(lambda n: moment_error('ddim', n, 1.0)):7.2f}   moments")
+    plms = order(lambda n: flow_error("plms", n, "linear"), (2000, 4000, 8000))
+    print(f"{'plms':14}{plms:7.2f}   path, even steps in σ")
+    assert noise_levels(fractional_grid(3), LAST).shape == (4,)
+
+
+if __name__ == "__main__":
+    main()

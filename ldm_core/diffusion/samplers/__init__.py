@@ -1,0 +1,56 @@
+"""Samplers as coroutines: each yields a Query, is sent an Answer, and returns the final latent.
+
+A sampler never sees a model, and works on one image of any shape [C,h,w]. To add one: write a generator with the
+signature of `Sampler`, put it into SAMPLERS, and add a row to tests/diffusion/test_samplers.py and docs/samplers.md.
+"""
+
+from __future__ import annotations
+
+from ldm_core.diffusion.samplers.base import (
+    Blend,
+    Noise,
+    Project,
+    Sampler,
+    Trajectory,
+    identity,
+    tempered,
+    unblended,
+)
+from ldm_core.diffusion.samplers.ddim import ddim, ddim_update, ddpm, plms
+from ldm_core.diffusion.samplers.multistep import dpmpp_2m, dpmpp_2m_sde, unipc
+from ldm_core.diffusion.samplers.sigma import euler, euler_a, heun, noise_levels
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddim": ddim,
+    "ddpm": ddpm,
+    "plms": plms,
+    "euler": euler,
+    "euler_a": euler_a,
+    "heun": heun,
+    "dpmpp_2m": dpmpp_2m,
+    "dpmpp_2m_sde": dpmpp_2m_sde,
+    "unipc": unipc,
+}
+
+__all__ = [
+    "SAMPLERS",
+    "Blend",
+    "Noise",
+    "Project",
+    "Sampler",
+    "Trajectory",
+    "ddim",
+    "ddim_update",
+    "ddpm",
+    "dpmpp_2m",
+    "dpmpp_2m_sde",
+    "euler",
+    "euler_a",
+    "heun",
+    "identity",
+    "noise_levels",
+    "plms",
+    "tempered",
+    "unblended",
+    "unipc",
+]
