@@ -24,6 +24,7 @@ class AutoencoderLossConfig:
     disc_start: int = 50001
     logvar_init: float = 0.0
     kl_weight: float = 1e-6
+    codebook_weight: float = 1.0  # instead of kl_weight where the autoencoder is of the VQ type
     pixelloss_weight: float = 1.0  # published but never used there; here it multiplies the L1 term
     disc_num_layers: int = 3
     disc_in_channels: int = 3
@@ -38,12 +39,22 @@ class AutoencoderLossConfig:
     perceptual_trunk: str = "random"  # or a path, see losses.perceptual; "" switches the term off
     perceptual_net: Trunk = "vgg"
     gradient_weight: float = 0.0  # L1 of image gradients at 1, 1/2 and 1/4 size: edges without a trained trunk
+    mse_weight: float = 0.0  # squared error beside L1: stronger where a flat colour is far off
+    coarse_weight: float = 0.0  # squared error of 8-pixel boxes: colour and light before detail
     disc_ndf: int = 64
 
     def __post_init__(self) -> None:
         if self.disc_loss not in ("hinge", "vanilla"):
             raise ValueError(f"disc_loss must be hinge or vanilla, not {self.disc_loss!r}")
-        for name in ("kl_weight", "disc_factor", "disc_weight", "perceptual_weight", "gradient_weight"):
+        for name in (
+            "kl_weight",
+            "disc_factor",
+            "disc_weight",
+            "perceptual_weight",
+            "gradient_weight",
+            "mse_weight",
+            "coarse_weight",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, is {getattr(self, name)}")
 
@@ -58,8 +69,8 @@ class AutoencoderLossConfig:
 PUBLISHED_LOSS = AutoencoderLossConfig(disc_start=50001, kl_weight=1e-6, disc_weight=0.5)
 
 
-class LPIPSWithDiscriminator(nn.Module):
-    """Both players' losses. The reconstruction term is a sum over a sample's pixels, as published.
+class AdversarialLoss(nn.Module):
+    """What the KL and the VQ loss share: reconstruction error, the discriminator, its weight and its own loss.
 
     Deviation: before `disc_start` the discriminator is not run at all (published: run, and multiplied by zero), so
     g_loss, d_weight and both logits are logged as 0 there. The autoencoder learns the same.
@@ -69,10 +80,73 @@ class LPIPSWithDiscriminator(nn.Module):
         super().__init__()
         self.config = c = config
         self.perceptual_loss = None if c.trunk_name == "off" else make_lpips(c.perceptual_trunk, c.perceptual_net)
-        self.logvar = nn.Parameter(torch.tensor(c.logvar_init), requires_grad=c.learn_logvar)
         self.discriminator = NLayerDiscriminator(c.disc_in_channels, c.disc_ndf, c.disc_num_layers, c.use_actnorm)
         self.discriminator.apply(weights_init)
         self.disc_loss = hinge_d_loss if c.disc_loss == "hinge" else vanilla_d_loss
+
+    def check_condition(self, cond: Tensor | None) -> None:
+        """ValueError unless a condition is given exactly where the discriminator takes one."""
+        if (cond is not None) != self.config.disc_conditional:
+            raise ValueError("cond must be given exactly when disc_conditional is set")
+
+    def reconstruction_error(self, inputs: Tensor, reconstructions: Tensor) -> Tensor:
+        """[B,3,H,W]: L1 per element, plus each sample's other distances spread over its elements."""
+        c = self.config
+        rec = c.pixelloss_weight * (inputs - reconstructions).abs()
+        if self.perceptual_loss is not None:
+            rec = rec + c.perceptual_weight * self.perceptual_loss(inputs, reconstructions)
+        difference = inputs - reconstructions
+        if c.gradient_weight > 0:
+            rec = rec + c.gradient_weight * gradient_l1(difference)
+        if c.mse_weight > 0:
+            rec = rec + c.mse_weight * difference.square()
+        if c.coarse_weight > 0:
+            boxes = nn.functional.avg_pool2d(difference, 8)
+            rec = rec + c.coarse_weight * boxes.square().mean(dim=(1, 2, 3), keepdim=True)
+        return rec
+
+    def adversarial(
+        self,
+        nll_loss: Tensor,
+        reconstructions: Tensor,
+        global_step: int,
+        last_layer: Tensor | None,
+        cond: Tensor | None,
+    ) -> tuple[Tensor, Log]:
+        """d_weight·disc_factor·g, and these three: what the autoencoder pays for being found out."""
+        c = self.config
+        g_loss = d_weight = nll_loss.new_zeros(())
+        disc_factor = adopt_weight(c.disc_factor, global_step, threshold=c.disc_start)
+        if disc_factor > 0:
+            g_loss = -self.discriminator(_join(reconstructions, cond)).mean()
+            if last_layer is not None and g_loss.requires_grad and nll_loss.requires_grad:  # 0 in evaluation
+                d_weight = adaptive_weight(nll_loss, g_loss, last_layer) * c.disc_weight
+        log = {"d_weight": d_weight, "disc_factor": nll_loss.new_tensor(disc_factor), "g_loss": g_loss}
+        return d_weight * disc_factor * g_loss, log
+
+    def discriminator_loss(
+        self, inputs: Tensor, reconstructions: Tensor, global_step: int, cond: Tensor | None = None
+    ) -> tuple[Tensor, Log]:
+        """disc_factor · hinge or vanilla loss on detached images, and the mean logits."""
+        disc_factor = adopt_weight(self.config.disc_factor, global_step, threshold=self.config.disc_start)
+        if disc_factor == 0:
+            zero = inputs.new_zeros(())
+            return zero, {"disc_loss": zero, "logits_real": zero, "logits_fake": zero}
+        real = self.discriminator(_join(inputs.detach(), cond))
+        fake = self.discriminator(_join(reconstructions.detach(), cond))
+        loss = disc_factor * self.disc_loss(real, fake)
+        return loss, {"disc_loss": loss, "logits_real": real.mean(), "logits_fake": fake.mean()}
+
+
+class LPIPSWithDiscriminator(AdversarialLoss):
+    """Both players' losses for a KL autoencoder. The reconstruction term is a sum over a sample's pixels, as published.
+
+    `logvar` is a learned scale of the reconstruction error: error/exp(logvar) + logvar.
+    """
+
+    def __init__(self, config: AutoencoderLossConfig) -> None:
+        super().__init__(config)
+        self.logvar = nn.Parameter(torch.tensor(config.logvar_init), requires_grad=config.learn_logvar)
 
     def forward(
         self,
@@ -90,24 +164,13 @@ class LPIPSWithDiscriminator(nn.Module):
 
         cond [B,C,H,W] is concatenated where the discriminator is conditional; weights broadcast against [B,3,H,W].
         """
-        if (cond is not None) != self.config.disc_conditional:
-            raise ValueError("cond must be given exactly when disc_conditional is set")
+        self.check_condition(cond)
         if optimizer_idx == 0:
             args = (inputs, reconstructions, posteriors, global_step, last_layer, cond, weights)
             loss, log = self.generator_loss(*args)
         else:
             loss, log = self.discriminator_loss(inputs, reconstructions, global_step, cond)
         return loss, {f"{split}/{name}": value.detach() for name, value in log.items()}
-
-    def reconstruction_error(self, inputs: Tensor, reconstructions: Tensor) -> Tensor:
-        """[B,3,H,W]: L1 per element, plus each sample's perceptual and gradient distances spread over its elements."""
-        c = self.config
-        rec = c.pixelloss_weight * (inputs - reconstructions).abs()
-        if self.perceptual_loss is not None:
-            rec = rec + c.perceptual_weight * self.perceptual_loss(inputs, reconstructions)
-        if c.gradient_weight > 0:
-            rec = rec + c.gradient_weight * gradient_l1(inputs - reconstructions)
-        return rec
 
     def generator_loss(
         self,
@@ -126,38 +189,16 @@ class LPIPSWithDiscriminator(nn.Module):
         weighted_nll = (nll if weights is None else weights * nll).sum() / len(nll)
         nll_loss = nll.sum() / len(nll)
         kl_loss = posteriors.kl().mean()
-        loss = weighted_nll + c.kl_weight * kl_loss
-
-        g_loss = d_weight = loss.new_zeros(())
-        disc_factor = adopt_weight(c.disc_factor, global_step, threshold=c.disc_start)
-        if disc_factor > 0:
-            g_loss = -self.discriminator(_join(reconstructions, cond)).mean()
-            if last_layer is not None and g_loss.requires_grad and nll_loss.requires_grad:  # 0 in evaluation
-                d_weight = adaptive_weight(nll_loss, g_loss, last_layer) * c.disc_weight
-            loss = loss + d_weight * disc_factor * g_loss
+        gan, log = self.adversarial(nll_loss, reconstructions, global_step, last_layer, cond)
+        loss = weighted_nll + c.kl_weight * kl_loss + gan
         return loss, {
             "total_loss": loss,
             "logvar": self.logvar,
             "kl_loss": kl_loss,
             "nll_loss": nll_loss,
             "rec_loss": rec.mean(),
-            "d_weight": d_weight,
-            "disc_factor": loss.new_tensor(disc_factor),
-            "g_loss": g_loss,
+            **log,
         }
-
-    def discriminator_loss(
-        self, inputs: Tensor, reconstructions: Tensor, global_step: int, cond: Tensor | None = None
-    ) -> tuple[Tensor, Log]:
-        """disc_factor · hinge or vanilla loss on detached images, and the mean logits."""
-        disc_factor = adopt_weight(self.config.disc_factor, global_step, threshold=self.config.disc_start)
-        if disc_factor == 0:
-            zero = inputs.new_zeros(())
-            return zero, {"disc_loss": zero, "logits_real": zero, "logits_fake": zero}
-        real = self.discriminator(_join(inputs.detach(), cond))
-        fake = self.discriminator(_join(reconstructions.detach(), cond))
-        loss = disc_factor * self.disc_loss(real, fake)
-        return loss, {"disc_loss": loss, "logits_real": real.mean(), "logits_fake": fake.mean()}
 
 
 def gradient_l1(difference: Tensor, scales: Sequence[int] = (1, 2, 4)) -> Tensor:

@@ -42,6 +42,8 @@ class AutoencoderTraining:
     crop: int = 64  # pixels
     whole_share: float = 0.0  # share of the steps that see whole drawings, as many pixels of them
     betas: tuple[float, float] = (0.5, 0.9)  # Adam's, both players'; the published ones
+    initialise: bool = False  # weights by `initialise` instead of torch's default
+    sample_posterior: bool = True  # False: train on the mode, a plain autoencoder with a KL term
     mean_loss: bool = True  # divide the summed loss by a sample's elements before clipping; Adam does not notice
     validation: int = 64  # held-out drawings
 
@@ -51,6 +53,19 @@ class AutoencoderTraining:
         if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
             raise ValueError(f"no preset is called {self.preset!r}")
         return preset.first_stage
+
+
+@torch.no_grad()
+def initialise(model: AutoencoderKL) -> None:
+    """Signals keep their size (LeCun et al. 1998, §4.6) and every block starts as the identity (Goyal et al. 2017, §5.1).
+
+    torch's own default shrinks a signal by √3 at every convolution; without this, colours come in ten times later.
+    """
+    for name, parameter in model.named_parameters():
+        if ".conv2." in name or ".proj_out." in name or name.endswith("bias"):
+            parameter.zero_()
+        elif parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
 
 
 class AutoencoderTask:
@@ -72,6 +87,8 @@ class AutoencoderTask:
         self.drawings, self.draw, self.palette = drawings, draw, palette
         torch.manual_seed(settings.loop.seed)
         self.autoencoder = AutoencoderKL(settings.model)
+        if settings.initialise:
+            initialise(self.autoencoder)
         self.loss = LPIPSWithDiscriminator(settings.loss)
         self.model: nn.Module = accelerator.prepare(self.autoencoder)
         self.loss = self.loss.to(accelerator.device)
@@ -102,7 +119,7 @@ class AutoencoderTask:
         rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         images, clip = self.batch(step, rng), self.settings.loop.clip
         with self.accelerator.autocast():
-            reconstructions, posterior = self.model(images, generator=torch_rng(rng))
+            reconstructions, posterior = self.model(images, self.settings.sample_posterior, torch_rng(rng))
             last = self.autoencoder.get_last_layer()
             aeloss, log = self.loss(images, reconstructions, posterior, 0, step, last_layer=last)
         scale = images[0].numel() if self.settings.mean_loss else 1

@@ -27,6 +27,9 @@ from ldm_core.training.settings import LoopSettings, dump_settings
 from ldm_core.training.state import load_state, save_state
 
 
+PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
+
+
 class Task(Protocol):
     """What the loop needs to know about the thing it trains."""
 
@@ -92,7 +95,7 @@ class Loop:
         directory.mkdir(parents=True, exist_ok=True)
         self.base_lr = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimizers.items()}
         self.step, self.past_seconds = self._resume()
-        self.started = time.monotonic()
+        self.started = self.seen = time.monotonic()
         self.log = MetricLog(directory, self.step, tensorboard) if self.main else None
         self.sums: defaultdict[str, list[float]] = defaultdict(list)
         self.stopping = False
@@ -116,6 +119,7 @@ class Loop:
                 factor = self._set_lr()
                 self._add(self.task.step(self.step))
                 self.step, ticks = self.step + 1, ticks + 1
+                self._leave_out_pauses()
                 bar.update()
                 if self.step % s.log_every == 0:
                     now = time.monotonic()
@@ -143,6 +147,13 @@ class Loop:
     def _resume(self) -> tuple[int, float]:
         path = self.directory / "state.pt"
         return load_state(path, self.task) if path.exists() else (0, 0.0)
+
+    def _leave_out_pauses(self) -> None:
+        """A suspended process or machine trains nothing: such a gap does not count against the budget."""
+        now = time.monotonic()
+        if now - self.seen > PAUSE:
+            self.started += now - self.seen
+        self.seen = now
 
     def _finished(self, until: int | None) -> bool:
         over = self.settings.progress(self.step, self.seconds) >= 1.0

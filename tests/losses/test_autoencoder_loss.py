@@ -178,3 +178,19 @@ def test_bad_config_is_refused():
         AutoencoderLossConfig(kl_weight=-1.0)
     assert np.isclose(AutoencoderLossConfig(perceptual_weight=0.0).perceptual_weight, 0)
     assert AutoencoderLossConfig(perceptual_weight=0.0).trunk_name == "off"
+
+
+def test_own_terms_by_hand():
+    x, y = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+    y[..., :8, :8] = 0.5  # one box of four
+    y[..., 8::2, :] = 0.2
+    y[..., 9::2, :] = -0.2  # boxes of mean zero
+    posterior = DiagonalGaussianDistribution(torch.zeros(1, 8, 2, 2))
+    rec = {
+        term: float(
+            small(disc_start=9, pixelloss_weight=0.0, **{term: 2.0})(x, y, posterior, 0, 0)[1]["train/rec_loss"]
+        )
+        for term in ("mse_weight", "coarse_weight")
+    }
+    assert rec["mse_weight"] == pytest.approx(2 * (0.25 * 0.25 + 0.5 * 0.04))
+    assert rec["coarse_weight"] == pytest.approx(2 * 0.25 * 0.25)

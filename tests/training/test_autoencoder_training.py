@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
-from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining
+from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining, zero_residual_branches
 from ldm_core.training.crops import Bytes, composite, random_crops, to_tensor, to_uint8
 from ldm_core.training.loop import Loop, make_accelerator, start
 from ldm_core.training.metrics import MetricLog, read_metrics
@@ -185,3 +186,26 @@ def test_crops_prefer_ink(drawings: Bytes):
     crops = random_crops(lonely, np.zeros(300, int), 16, rng)
     uniform = np.mean([(y < 16) & (x < 16) for y, x in rng.integers(49, size=(2000, 2))])
     assert (crops[..., 3] > 0).any(axis=(1, 2)).mean() > 2 * uniform
+
+
+def test_zeroed_branches_make_every_block_the_identity():
+    torch.manual_seed(0)
+    model = AutoencoderKL(AutoencoderTraining(preset="TINY").model)
+    zero_residual_branches(model)
+    x = torch.randn(1, 64, 8, 8)
+    torch.testing.assert_close(model.decoder.mid(x), x)
+
+
+def test_a_suspended_run_does_not_age(drawings: Bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    task, offset, clock = make_task(drawings), [0.0], time.monotonic
+    monkeypatch.setattr("ldm_core.training.loop.time.monotonic", lambda: clock() + offset[0])
+    inner = task.step
+
+    def step(n: int):
+        offset[0] += 3600.0 if n == 2 else 0.0
+        return inner(n)
+
+    task.step = step  # type: ignore[method-assign]
+    run = loop(task, tmp_path)
+    run.run(until=4)
+    assert run.step == 4 and run.seconds < 300
