@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 import threading
 import time
 import uuid
@@ -16,6 +18,7 @@ from app.schemas import GenerateRequest, GenerateResult, RequestError
 
 Pixels = NDArray[np.uint8]
 POLL_SECONDS = 0.05
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,9 @@ class Engine:
             self._closed = True
             for job in list(self._jobs.values()):
                 job.cancelled.set()
+            while self._waiting:  # whoever follows one of these must see an end
+                job = self._waiting.pop(0)
+                job.events.append(Cancelled(0, job.request.steps))
             self._changed.notify()
         self._thread.join(timeout=10)
 
@@ -195,7 +201,10 @@ class Engine:
             self._seconds_per_job = seconds if known is None else 0.7 * known + 0.3 * seconds
             job.events.append(Done(end.value))
         except Exception as error:
+            log.warning("job %s failed: %s", job.id, error, exc_info=not _for_people(error))
             job.events.append(Failed(sentence(error)))
+        finally:
+            job.init_image = job.mask = None  # the job is remembered for late readers, its pictures are not
 
     def _tell_positions(self) -> None:
         for k, job in enumerate(self._waiting):
@@ -210,9 +219,12 @@ class Engine:
 
 def sentence(error: BaseException) -> str:
     """An exception as one line for a person; what is not meant for people becomes a general sentence."""
-    from ldm_core.devices import OutOfMemory
+    if not _for_people(error):
+        return f"The picture could not be made ({type(error).__name__}); the server's log has the details."
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if text.endswith(".") else f"{text}."
 
-    if isinstance(error, (ValueError, OutOfMemory)):
-        text = str(error).strip().splitlines()[0]
-        return text if text.endswith(".") else f"{text}."
-    return f"The picture could not be made ({type(error).__name__}); the server's log has the details."
+
+def _for_people(error: BaseException) -> bool:
+    devices = sys.modules.get("ldm_core.devices")  # not imported here: that would import torch
+    return isinstance(error, ValueError) or (devices is not None and isinstance(error, devices.OutOfMemory))

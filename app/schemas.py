@@ -90,14 +90,16 @@ def validate(request: GenerateRequest, limits: Limits) -> None:
     for name in ("prompt", "negative_prompt"):
         length = len(getattr(r, name))
         if length > limits.prompt_chars:
-            raise RequestError(f"{_label(name)} is {length} characters long; at most {limits.prompt_chars} are allowed.")
+            raise RequestError(
+                f"{_label(name)} is {length} characters long; at most {limits.prompt_chars} are allowed."
+            )
     if not all(map(math.isfinite, (r.eta, r.guidance_scale, r.strength))):
         raise RequestError("Eta, guidance scale and strength must be ordinary numbers, not NaN or infinity.")
     _within("Steps", r.steps, 1, limits.max_steps)
     _within("Eta", r.eta, 0, 1)
     _within("Guidance scale", r.guidance_scale, -50, 50)
     _within("Images", r.batch, 1, limits.max_batch)
-    _within("Seed", r.seed, -1, MAX_SEED)
+    _within("Seed", r.seed, -1, MAX_SEED - r.batch + 1)  # picture k's own seed must be a seed too
     if not 0 < r.strength <= 1:
         raise RequestError(f"Strength must lie above 0 and up to 1, not {r.strength}.")
     if r.sampler not in limits.samplers:

@@ -22,7 +22,10 @@ STARTING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="2">
 <style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;place-items:center;
 height:100vh;margin:0}p{opacity:.7}</style></head>
-<body><main><h1>Latent Lab</h1><p role="status">Starting: the model is loading. The page opens by itself.</p></main></body></html>"""
+<body><main><h1>Latent Lab</h1><p role="status">SAYS</p></main></body></html>"""
+LOADING = "Starting: the model is loading. The page opens by itself."
+BROKEN = "The page could not be opened; the server's log has the details."
+CLOSE_SECONDS = 3  # how long open pages may hold up an end that was asked for
 
 
 class Page:
@@ -30,13 +33,15 @@ class Page:
 
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
+        self.says = LOADING
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the page, or what stands in for it."""
         if self.app is not None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await HTMLResponse(STARTING, headers={"Cache-Control": "no-store"})(scope, receive, send)
+            html = STARTING.replace("SAYS", self.says)
+            await HTMLResponse(html, headers={"Cache-Control": "no-store"})(scope, receive, send)
 
 
 def _mount_page(service: Service) -> FastAPI:
@@ -55,6 +60,7 @@ def build(settings: Settings) -> FastAPI:
             await stack.enter_async_context(inner.router.lifespan_context(inner))
             page.app = inner
         except Exception:
+            page.says = BROKEN
             log.exception("the page could not be built")
 
     @contextlib.asynccontextmanager
@@ -77,4 +83,7 @@ def run(settings: Settings) -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
-    uvicorn.run(build(settings), host=settings.host, port=settings.port, log_level="warning")
+    uvicorn.run(
+        build(settings), host=settings.host, port=settings.port, log_level="warning",
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )  # fmt: skip

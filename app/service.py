@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from app.engine import Engine, Job, Pixels, Stepped, sentence
@@ -54,6 +57,7 @@ class Service:
             max_side=settings.max_side,
             prompt_chars=settings.max_prompt_chars,
         )
+        self._files: deque[Path] = deque()  # oldest first
         self.engine = Engine(self._work, settings.queue_size)
 
     def start(self) -> None:
@@ -84,8 +88,8 @@ class Service:
             self.state = State("ready", "ready", name, str(pipe.device), dtype, 1.0)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
-            message = sentence(error) if not isinstance(error, OSError) else f"{error.strerror}: {error.filename}."
-            self.state = State("failed", message, name)
+            named = isinstance(error, OSError) and error.filename is not None
+            self.state = State("failed", f"{error.strerror}: {error.filename}." if named else sentence(error), name)
 
     def count_tokens(self, text: str) -> TokenCount | None:
         """What the model's tokenizer makes of a text; None while the model is loading."""
@@ -100,7 +104,7 @@ class Service:
             raise NotReady("The model is still loading; please try again in a moment.")
         validate(request, self.limits)
         if request.seed == -1:
-            request = replace(request, seed=random.randint(0, MAX_SEED))
+            request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
         return self.engine.submit(Job(request, init_image, mask))
 
     def cancel(self, job_id: str) -> bool:
@@ -119,8 +123,10 @@ class Service:
         return job
 
     def close(self) -> None:
-        """End the worker."""
+        """End the worker; a temporary folder of pictures goes with it."""
         self.engine.close()
+        if self.settings.output_dir is None:
+            shutil.rmtree(self.outputs, ignore_errors=True)
 
     def _work(self, job: Job) -> Generator[Stepped, None, GenerateResult]:
         """The engine's question "how is a job done?": steps out, files at the end."""
@@ -141,7 +147,14 @@ class Service:
             path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
             write_png(path, pixels, replace(r, seed=r.seed + k), pipe.weights_sha256, __version__)
             images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
+        self._forget_old([image.path for image in images])
         return GenerateResult(r, tuple(images), time.monotonic() - start, last)
+
+    def _forget_old(self, made: list[Path]) -> None:
+        """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""
+        self._files.extend(made)
+        while self.settings.output_dir is None and len(self._files) > self.settings.keep_pictures:
+            self._files.popleft().unlink(missing_ok=True)
 
 
 def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[object, int]]:

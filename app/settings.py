@@ -25,6 +25,7 @@ class Settings:
     dtype: str = "auto"
     root_path: str = ""  # path prefix a reverse proxy adds
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
+    keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
     lang: str = "en"
     max_steps: int = 1000
     max_batch: int = 8
@@ -40,7 +41,8 @@ class Settings:
             raise ValueError(f"port must lie in 0…65535, not {self.port}")
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
-        for name in ("max_steps", "max_batch", "max_side", "max_prompt_chars", "queue_size", "max_upload_bytes"):
+        counts = ("max_steps", "max_batch", "max_side", "max_prompt_chars", "queue_size", "keep_pictures")
+        for name in (*counts, "max_upload_bytes", "max_upload_pixels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 

@@ -29,6 +29,7 @@ def test_good_request_passes() -> None:
         ({"width": 2048}, "1024"),
         ({"batch": 9}, "8"),
         ({"seed": 2**32}, "Seed"),
+        ({"seed": 2**32 - 1, "batch": 2}, "Seed"),
         ({"sampler": "magic"}, "ddim"),
         ({"strength": 0.0}, "Strength"),
     ],

@@ -13,7 +13,9 @@ def test_command_line_wins_over_environment() -> None:
     assert (settings.port, settings.device, settings.weights) == (9000, "cpu", Path("w.safetensors"))
 
 
-@pytest.mark.parametrize("argv", [["--port", "99999"], ["--port", "x"], ["--lang", "fr"], ["--nonsense", "1"], ["--max-batch", "0"]])
+@pytest.mark.parametrize(
+    "argv", [["--port", "99999"], ["--port", "x"], ["--lang", "fr"], ["--nonsense", "1"], ["--max-batch", "0"]]
+)
 def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         Settings.from_args(argv, {})

@@ -1,0 +1,82 @@
+"""The real program in a process of its own, on a free port, with small random weights."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Served:
+    """A started server."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body; (0, "") while nothing answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait(self, path: str, status: int = 200, seconds: float = 300) -> str:
+        """Ask until the status is as wanted; the body."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+            code, body = self.get(path)
+            if code == status:
+                return body
+            time.sleep(0.02)
+        raise AssertionError(f"{path} did not answer {status} in {seconds} s:\n{self.log.read_text()}")
+
+    def wait_for_page(self, seconds: float = 300) -> None:
+        """Until the page itself answers, and not what stands in for it."""
+        end = time.monotonic() + seconds
+        while "gradio" not in self.get("/")[1]:
+            assert time.monotonic() < end, f"no page in {seconds} s:\n{self.log.read_text()}"
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Served]:
+    """demo/sd_demo/app.py with these options, ended with the context."""
+    port, log = free_port(), folder / "server.log"
+    command = [sys.executable, "demo/sd_demo/app.py", "--port", str(port), *options]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
+        )
+    try:
+        yield Served(process, f"http://127.0.0.1:{port}", log)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,133 @@
+"""The service on a real, small model: files that know their seeds, bounded folders, clear refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.engine import Done, Failed, Job, Stepped, follow
+from app.metadata import read_png
+from app.schemas import GenerateRequest, GenerateResult, RequestError
+from app.service import NotReady, Service
+from app.settings import Settings
+from tests.tiny import tiny_checkpoint
+
+
+def started(settings: Settings) -> Service:
+    service = Service(settings)
+    service.start()
+    end = time.monotonic() + 300
+    while service.state.phase not in ("ready", "failed"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return service
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    service = started(Settings(weights=tiny_checkpoint(tmp_path_factory.mktemp("w")), device="cpu", keep_pictures=4))
+    assert service.state.phase == "ready", service.state.message
+    yield service
+    service.close()
+
+
+def wait(job: Job) -> list[object]:
+    async def read() -> list[object]:
+        return [event async for event in follow(job)]
+
+    return asyncio.run(asyncio.wait_for(read(), 120))
+
+
+def result(job: Job) -> GenerateResult:
+    end = wait(job)[-1]
+    assert isinstance(end, Done), end
+    return end.result
+
+
+def test_a_batch_is_the_pictures_of_seeds_in_a_row(service: Service) -> None:
+    request = GenerateRequest("a red apple", steps=2, eta=1.0, seed=7, batch=2)
+    job = service.submit(request)
+    batch = result(job)
+    assert [image.seed for image in batch.images] == [7, 8]
+    steps = [event for event in job.events if isinstance(event, Stepped)]
+    assert [event.i for event in steps] == [1, 2]
+    assert steps[-1].preview is not None
+    for image in batch.images:
+        made, about = read_png(image.path)
+        assert (made.seed, made.batch) == (image.seed, 1)
+        assert service.pipe is not None
+        assert about["weights_sha256"] == service.pipe.weights_sha256
+        alone = result(service.submit(made))
+        with Image.open(image.path) as a, Image.open(alone.images[0].path) as b:
+            difference = np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).mean()
+        assert difference < 1
+
+
+def test_a_seed_drawn_at_submission_is_told(service: Service) -> None:
+    made = result(service.submit(GenerateRequest("x", steps=1, seed=-1)))
+    assert 0 <= made.request.seed < 2**32
+    assert made.images[0].seed == made.request.seed
+
+
+def test_a_temporary_folder_is_bounded(service: Service) -> None:
+    for seed in range(6):
+        last = result(service.submit(GenerateRequest("x", steps=1, seed=seed)))
+    left = sorted(service.outputs.iterdir())
+    assert len(left) == 4
+    assert last.images[0].path in left
+
+
+def test_a_mask_keeps_what_it_leaves_white_out(service: Service) -> None:
+    side = service.limits.image_size
+    picture = np.full((side, side, 3), (200, 40, 90), np.uint8)
+    mask = np.zeros((side, side), np.uint8)
+    mask[:, : side // 2] = 255
+    made = result(service.submit(GenerateRequest("x", steps=2, seed=1), picture, mask))
+    with Image.open(made.images[0].path) as image:
+        pixels = np.asarray(image)
+    assert (pixels[:, side * 3 // 4 :] == picture[:, side * 3 // 4 :]).all()
+    assert not (pixels[:, : side // 4] == picture[:, : side // 4]).all()
+
+
+def test_what_the_pipeline_refuses_fails_alone(service: Service) -> None:
+    job = service.submit(GenerateRequest("x", steps=1), mask=np.zeros((8, 8), np.uint8))  # a mask without a picture
+    assert isinstance(wait(job)[-1], Failed)
+    assert result(service.submit(GenerateRequest("x", steps=1))).images
+
+
+def test_stop_frees_the_worker(service: Service) -> None:
+    job = service.submit(GenerateRequest("x", steps=1000))
+    while not any(isinstance(event, Stepped) for event in job.events):
+        time.sleep(0.01)
+    assert service.cancel(job.id)
+    assert result(service.submit(GenerateRequest("x", steps=1))).images
+
+
+@pytest.mark.parametrize("content", [b"this is no model", b"\x40" + b"\0" * 7 + b"{", None])
+def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    service = started(Settings(weights=path, device="cpu"))
+    try:
+        assert service.state.phase == "failed"
+        assert "broken.safetensors" in service.state.message
+        assert "\n" not in service.state.message
+        with pytest.raises(NotReady, match="could not be loaded"):
+            service.submit(GenerateRequest("x"))
+    finally:
+        service.close()
+    assert not service.outputs.exists()
+
+
+def test_a_loading_model_refuses_politely() -> None:
+    service = Service(Settings())
+    with pytest.raises(RequestError, match="still loading"):
+        service.submit(GenerateRequest("x"))
+    service.close()
