@@ -1,0 +1,83 @@
+"""Prompt → token ids: CLIP's byte-level BPE, which says what it had to drop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """How much of a text fits. tokens and limit leave out bos and eos; truncated is the dropped tail, '' if none."""
+
+    tokens: int
+    limit: int
+    truncated: str
+
+
+class Tokenizer:
+    """CLIP's tokenizer at a fixed length: bos, tokens, eos, then eos again as padding (as SD v1 does)."""
+
+    def __init__(self, backend: Any, length: int) -> None:
+        """backend: a transformers CLIPTokenizer; length: ids per text, bos and eos included, at least 3."""
+        if length < 3:
+            raise ValueError(f"tokenizer length {length} leaves no room between bos and eos (at least 3)")
+        self._backend = backend.backend_tokenizer  # neither truncates nor pads: that happens here, where it is seen
+        self.length = length
+        self.bos: int = backend.bos_token_id
+        self.eos: int = backend.eos_token_id
+        self.vocab: dict[str, int] = self._backend.get_vocab()
+
+    @classmethod
+    def load(cls, directory: str | Path, length: int) -> Tokenizer:
+        """From a folder with vocab.json and merges.txt. Raises FileNotFoundError, or ValueError for a damaged file."""
+        from transformers import CLIPTokenizer
+
+        vocab, merges = read_vocab(Path(directory))
+        return cls(CLIPTokenizer(vocab=vocab, merges=merges), length)
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """B texts → ids int64 [B,L]; what is past L - 2 tokens is dropped (`count` tells what)."""
+        import torch
+
+        rows = [self._row(e.ids) for e in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+        return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), self.length)
+
+    def count(self, text: str) -> TokenCount:
+        """Tokens of a text against the limit, and the part of the text that does not fit."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        limit = self.length - 2
+        dropped = encoding.offsets[limit:]
+        return TokenCount(len(encoding.ids), limit, text[dropped[0][0] :] if dropped else "")
+
+    def tokens(self, text: str) -> list[str]:
+        """The pieces of a text, as the vocabulary spells them; '</w>' ends a word."""
+        pieces: list[str] = self._backend.encode(text, add_special_tokens=False).tokens
+        return pieces
+
+    def _row(self, ids: list[int]) -> list[int]:
+        kept = ids[: self.length - 2]
+        return [self.bos, *kept, *[self.eos] * (self.length - 1 - len(kept))]
+
+
+def read_vocab(directory: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """vocab.json and merges.txt of a folder; raises FileNotFoundError, or ValueError for a damaged file."""
+    try:
+        vocab: dict[str, int] = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))
+        lines = (directory / "merges.txt").read_text(encoding="utf-8").split("\n")
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{directory} holds a damaged tokenizer file: {error}") from None
+    # not splitlines(): some of the byte alphabet's signs count as line ends there
+    merges = [(a, b) for a, _, b in (line.partition(" ") for line in lines if line and not line.startswith("#version"))]
+    missing = [t for t in (BOS, EOS) if t not in vocab] or [a + b for a, b in merges if a + b not in vocab]
+    if missing:
+        raise ValueError(f"{directory}/vocab.json lacks {missing[0]!r}: it does not belong to merges.txt")
+    return vocab, merges

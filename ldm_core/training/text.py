@@ -1,0 +1,273 @@
+"""Training the text encoder: CLIP (Radford et al. 2021) on drawings and captions, with a teacher for word meaning."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
+
+import ldm_core.config as presets
+from ldm_core.data.corpus import Corpus
+from ldm_core.models.text import clip_text_config
+from ldm_core.tokenizer import Tokenizer
+from ldm_core.training.ema import LitEma, averaged
+from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
+from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
+from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
+from ldm_core.training.text_batches import Words, pair_batch, same, tokenize, word_batch
+from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.training.wordnet import read_wordnet
+
+OWN_WEIGHT = 4.0  # of the corpus's words against the dictionary's in the first embeddings
+CONJUGATE_STEPS = 30
+RIDGE = 0.1  # keeps rare tokens' first embeddings small
+MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
+
+
+@dataclass(frozen=True)
+class TextTraining:
+    """Settings of a text encoder run."""
+
+    preset: str = "EMOJI_128"
+    tokenizer: str = "weights/tokenizer"
+    common_tokenizer: str = "weights/clip-tokenizer"  # tells common words from rare ones
+    wordnet: str = "/usr/share/wordnet"
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=256, lr=1e-3))
+    side: int = 64  # pixels of the image tower's input
+    patch: int = 16
+    vision_width: int = 192
+    vision_layers: int = 4
+    pair_every: int = 3  # one step in so many sees drawings; the others see words
+    pairs: int = 128  # drawings a step
+    relation: float = 5.0  # weight of the similarity loss on the hidden state itself
+    embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
+
+    @property
+    def model(self) -> presets.TextConfig:
+        """The geometry, by the preset's name."""
+        preset = getattr(presets, self.preset, None)
+        if not isinstance(preset, presets.ModelConfig) or preset.text is None:
+            raise ValueError(f"no preset with a text encoder is called {self.preset!r}")
+        return preset.text
+
+
+def build_clip(settings: TextTraining) -> CLIPModel:
+    """Text tower of the preset's geometry, small vision transformer, a common space as wide as the text tower."""
+    text = clip_text_config(settings.model)
+    vision = CLIPVisionConfig(
+        hidden_size=settings.vision_width,
+        intermediate_size=4 * settings.vision_width,
+        num_hidden_layers=settings.vision_layers,
+        num_attention_heads=settings.vision_width // 64,
+        image_size=settings.side,
+        patch_size=settings.patch,
+    )
+    width = settings.model.width
+    return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width))
+
+
+def pooled(hidden: Tensor, ids: Tensor, eos: int) -> tuple[Tensor, Tensor]:
+    """Last hidden states [B,L,D] → the first eos's state and the last padding's state, each [B,D]."""
+    first = (ids == eos).int().argmax(1)
+    return hidden[torch.arange(len(ids), device=ids.device), first], hidden[:, -1]
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
+    """Mean of 1 - cosine between rows of [B,D]."""
+    return 1.0 - F.cosine_similarity(a, b).mean()
+
+
+def relation_loss(hidden: Tensor, target: Tensor) -> Tensor:
+    """How differently student [B,D] and teacher [B,E] rank the batch: mean square of the difference of their cosine
+    similarities, both about the batch's mean (relational distillation, Park et al. 2019).
+    """
+
+    def similarity(x: Tensor) -> Tensor:
+        x = F.normalize(x - x.mean(0))
+        return x @ x.T
+
+    return F.mse_loss(similarity(hidden), similarity(target))
+
+
+def contrastive_loss(text: Tensor, image: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
+    """Symmetric InfoNCE on [B,D]; positive [B,B] is 1 where caption and drawing say the same, several in a row too."""
+    logits = scale.exp() * F.normalize(text) @ F.normalize(image).T
+    target = positive / positive.sum(1, keepdim=True)
+    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+
+
+class TextTask:
+    """Steps on words (meaning, from the teacher) and on pairs (look, from the drawings), in turn."""
+
+    def __init__(self, settings: TextTraining, corpus: Corpus, words: Words, accelerator: Accelerator) -> None:
+        self.settings, self.corpus, self.words, self.accelerator = settings, corpus, words, accelerator
+        self.tokenizer = Tokenizer.load(settings.tokenizer, settings.model.text_len)
+        torch.manual_seed(settings.loop.seed)
+        self.clip = build_clip(settings)
+        self.head = nn.Linear(settings.model.width, WIDTH)
+        self.model: nn.Module = accelerator.prepare(self.clip)
+        self.head.to(accelerator.device)
+        self.networks: dict[str, nn.Module] = {"clip": self.clip, "head": self.head}
+        self.parameters = [*self.clip.parameters(), *self.head.parameters()]
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        others = [p for p in self.parameters if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "clip": torch.optim.AdamW(groups, lr=settings.loop.lr, betas=(0.9, 0.98), fused=True)
+        }
+        self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
+        self.twins = corpus_twins(corpus)
+
+    @torch.no_grad()
+    def start_from_teacher(self) -> None:
+        """First token embeddings: those whose mean over a word's tokens comes closest to what the teacher says of the
+        word, in the main components of that. Words begin near their synonyms, which saves most of the training.
+        """
+        target = torch.from_numpy(self.words.vectors)
+        mean = target.mean(0)
+        basis = torch.linalg.svd(target - mean, full_matrices=False).Vh[: self.settings.model.width]  # [D,E]
+        ids = self.tokenizer.encode(self.words.texts)
+        weights = torch.ones(len(ids), 1)
+        weights[: self.words.own] = OWN_WEIGHT
+        table = fit_tokens(ids, (target - mean) @ basis.T, weights, self.tokenizer)
+        table *= self.settings.embedding_scale / table.std()
+        self.clip.text_model.embeddings.token_embedding.weight.copy_(table)
+        self.head.weight.copy_(basis.T)
+        self.head.bias.copy_(mean)
+        self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
+
+    def hidden(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """ids [B,L] → states of the first eos and of the last padding, each [B,D]."""
+        ids = ids.to(self.accelerator.device)
+        return pooled(self.clip.text_model(input_ids=ids).last_hidden_state, ids, self.tokenizer.eos)
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """One batch of pairs, or one of words."""
+        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        with self.accelerator.autocast():
+            losses = self._pairs(rng) if step % self.settings.pair_every == 0 else self._words(rng)
+        loss = torch.stack(list(losses.values())).sum()
+        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["clip"], self.settings.loop.clip)
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        self.averages["clip"].update(self.clip)
+        return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
+
+    def _words(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        texts, target = word_batch(self.words, self.corpus, rng, self.settings.loop.batch)
+        target = target.to(self.accelerator.device)
+        return self._distill(self.hidden(tokenize(self.tokenizer, texts, rng)), target)
+
+    def _distill(self, states: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
+        eos, last = states
+        relation = 0.5 * self.settings.relation * (relation_loss(eos, target) + relation_loss(last, target))
+        return {
+            "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
+            "train/relation": relation,
+        }
+
+    def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        s = self.settings
+        pairs = pair_batch(self.corpus, self.tokenizer, rng, s.pairs, s.side, self.twins)
+        states = self.hidden(pairs.ids)
+        concepts = [self.corpus.entries[int(r)].concept for r in pairs.rows]
+        target = self.words.targets(concepts).to(self.accelerator.device)
+        image = self.clip.visual_projection(
+            self.clip.vision_model(pixel_values=pairs.images.to(self.accelerator.device)).pooler_output
+        )
+        positive = same(pairs.captions).to(self.accelerator.device)
+        losses = [
+            contrastive_loss(self.clip.text_projection(h), image, self.clip.logit_scale, positive) for h in states
+        ]
+        teacher = 0.5 * sum(distance(self.head(h), target) for h in states)
+        return {"train/contrastive": 0.5 * (losses[0] + losses[1]), "train/teacher_captions": torch.as_tensor(teacher)}
+
+    @torch.no_grad()
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
+        del step
+        with averaged(self.averages["clip"], self.clip):
+            rows, names = read_paraphrases(), concept_names(self.corpus)
+            return {"val/paraphrase": paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))}
+
+    def sample(self, step: int) -> None:
+        """Nothing to look at."""
+        del step
+
+    def init_from(self, path: Path) -> None:
+        """Start from a weights file's text encoder; the image tower and the heads start anew."""
+        from ldm_core.training.weights import load_part
+
+        load_part(path, "cond_stage_model.transformer.text_model.", self.clip.text_model)
+        self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
+
+
+def corpus_twins(corpus: Corpus) -> dict[str, NDArray[np.integer]]:
+    """concept → its training rows: every style and skin tone of it."""
+    rows: dict[str, list[int]] = {}
+    for row in corpus.train:
+        rows.setdefault(corpus.entries[int(row)].concept, []).append(int(row))
+    return {concept: np.array(found) for concept, found in rows.items()}
+
+
+def corpus_words(corpus: Corpus) -> list[str]:
+    """Names, concepts and tags of the training drawings, each once."""
+    entries = [corpus.entries[int(r)] for r in corpus.train]
+    return sorted({text for e in entries for text in (e.name, e.concept, *e.tags)})
+
+
+def fit_tokens(ids: Tensor, target: Tensor, weights: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """Token vectors [vocab,D] whose mean over a text's tokens (ids [N,L]) is near its target [N,D]: ridge regression
+    with weights [N,1], solved by conjugate gradients, since the matrix is sparse.
+    """
+    inside = ids[:, 1:] != tokenizer.eos
+    rows, columns = inside.nonzero().T
+    share = 1.0 / inside.sum(1).clamp(min=1)
+    index = torch.stack([rows, ids[rows, columns + 1]])
+    shares = torch.sparse_coo_tensor(index, share[rows], (len(ids), len(tokenizer.vocab))).coalesce()
+    transposed = torch.sparse_coo_tensor(index.flip(0), (share * weights[:, 0])[rows], shares.shape[::-1]).coalesce()
+    x = torch.zeros(len(tokenizer.vocab), target.shape[1])
+    residual = torch.sparse.mm(transposed, target)
+    direction, power = residual.clone(), residual.square().sum(0)
+    for _ in range(CONJUGATE_STEPS):
+        image = torch.sparse.mm(transposed, torch.sparse.mm(shares, direction)) + RIDGE * direction
+        length = power / (direction * image).sum(0).clamp(min=1e-12)
+        x += length * direction
+        residual -= length * image
+        before, power = power, residual.square().sum(0)
+        direction = residual + power / before.clamp(min=1e-12) * direction
+    return x
+
+
+def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
+    """The corpus's words and the dictionary's, with what the teacher says of them."""
+    lemmas = read_wordnet(Path(settings.wordnet))
+    own = corpus_words(corpus)
+    common, rare = teaching_words(lemmas, Tokenizer.load(settings.common_tokenizer, settings.model.text_len))
+    common, rare = (sorted(set(part) - set(own)) for part in (common, rare))
+    texts = [*own, *common, *rare]
+    vectors = meanings(texts, definitions(lemmas, set(texts)), TeacherCache(corpus.path))
+    return Words(texts, vectors, len(own), len(common))
+
+
+def run(args: argparse.Namespace) -> int:
+    """`python -m ldm_core train text`: start or go on with the run `args.name`."""
+    minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
+    settings = load_settings(TextTraining, args.config, [*args.overrides, *minutes])
+    corpus = Corpus(args.corpus.expanduser())
+    task = TextTask(settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator())
+    if not (runs_dir() / args.name / "state.pt").exists():
+        task.start_from_teacher()
+        if args.init:
+            task.init_from(args.init)
+    start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
+    return 0

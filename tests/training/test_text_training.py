@@ -1,0 +1,188 @@
+"""The text encoder's training: losses against peers, first embeddings against least squares, a tiny corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers.models.clip.modeling_clip import clip_loss
+
+from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.corpus import Corpus, Entry, write_index
+from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.tokenizer import Tokenizer
+from ldm_core.training import text
+from ldm_core.training.loop import make_accelerator
+from ldm_core.training.settings import LoopSettings
+from ldm_core.training.teacher import TeacherCache, meanings
+from ldm_core.training.text_batches import Words, pair_batch, same, tokenize
+from ldm_core.training.text_evaluation import eos_states, is_right, nearest, probe, read_paraphrases, states
+
+WEIGHTS = Path(__file__).parents[2] / "weights"
+NAMES = ("cat", "dog", "red apple", "car", "house", "tree", "moon", "fish")
+STYLES = ("noto style", "flat style", "3d style")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.load(WEIGHTS / "tokenizer", 32)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("corpus")
+    entries = [
+        Entry(n, s, n, "", (), "heldout" if i == 7 and s == STYLES[0] else "train")
+        for i, n in enumerate(NAMES)
+        for s in STYLES
+    ]
+    drawings = np.random.default_rng(0).integers(256, size=(len(entries), 128, 128, 4), dtype=np.uint8)
+    np.save(folder / "drawings.npy", drawings)
+    write_index(folder / "index.tsv", entries)
+    return Corpus(folder)
+
+
+def made_up_words() -> Words:
+    extra = ["kitten", "hound", "automobile", "cottage"]
+    vectors = np.random.default_rng(1).normal(size=(len(NAMES) + len(extra), 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Words([*NAMES, *extra], vectors, len(NAMES), 2)
+
+
+def tiny_settings() -> text.TextTraining:
+    loop = LoopSettings(batch=16, lr=1e-3, warmup=0)
+    return text.TextTraining(
+        tokenizer=str(WEIGHTS / "tokenizer"), loop=loop, vision_width=64, vision_layers=1, pair_every=2, pairs=8
+    )
+
+
+@pytest.fixture(scope="module")
+def task(corpus: Corpus) -> text.TextTask:
+    return text.TextTask(tiny_settings(), corpus, made_up_words(), make_accelerator("no"))
+
+
+def test_contrastive_loss_is_transformers_own_where_captions_differ():
+    g = torch.Generator().manual_seed(0)
+    a, b, scale = torch.randn(6, 16, generator=g), torch.randn(6, 16, generator=g), torch.tensor(2.0)
+    unit = [x / x.norm(dim=-1, keepdim=True) for x in (a, b)]
+    expected = clip_loss(scale.exp() * unit[0] @ unit[1].T)
+    torch.testing.assert_close(text.contrastive_loss(a, b, scale, torch.eye(6)), expected)
+
+
+def test_equal_captions_are_no_negatives():
+    labels = ["a", "b", "a"]
+    assert same(labels).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+    direction = torch.eye(2)[[0, 1, 0]]
+    loss = text.contrastive_loss(direction, direction, torch.tensor(5.0), same(labels))
+    assert loss.item() == pytest.approx(2 / 3 * np.log(2), abs=1e-4)  # two right answers, evenly: entropy of the target
+
+
+def test_relation_loss_ignores_shift_scale_and_rotation():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(10, 5, generator=g)
+    turn = torch.linalg.qr(torch.randn(5, 5, generator=g)).Q
+    assert text.relation_loss(3.0 * x @ turn + 1.0, x).item() == pytest.approx(0, abs=1e-10)
+    assert text.relation_loss(torch.randn(10, 5, generator=g), x).item() > 0.05
+
+
+def test_first_embeddings_are_the_ridge_solution(tokenizer: Tokenizer):
+    texts = ["cat", "dog", "cat dog", "red apple", "apple"]
+    ids, g = tokenizer.encode(texts), torch.Generator().manual_seed(0)
+    target, weights = torch.randn(len(texts), 3, generator=g), torch.tensor([[1.0], [2.0], [1.0], [4.0], [1.0]])
+    found = text.fit_tokens(ids, target, weights, tokenizer)
+    a = torch.zeros(len(texts), len(tokenizer.vocab))
+    for i, row in enumerate(texts):
+        for token in tokenizer.tokens(row):
+            a[i, tokenizer.vocab[token]] += 1 / tokenizer.count(row).tokens
+    used = a.sum(0) > 0
+    a = a[:, used]
+    expected = torch.linalg.solve(a.T @ (weights * a) + text.RIDGE * torch.eye(a.shape[1]), a.T @ (weights * target))
+    torch.testing.assert_close(found[used], expected, rtol=1e-3, atol=1e-4)
+    assert not found[~used].any()
+
+
+def test_pooled_state_is_transformers_own(task: text.TextTask, tokenizer: Tokenizer):
+    ids = tokenizer.encode(["cat", "a red apple, noto style"])
+    out = task.clip.text_model(input_ids=ids)
+    first, last = text.pooled(out.last_hidden_state, ids, tokenizer.eos)
+    torch.testing.assert_close(first, out.pooler_output)
+    torch.testing.assert_close(last, out.last_hidden_state[:, 31])
+    torch.testing.assert_close(
+        eos_states(task.clip, tokenizer, ["cat", "a red apple, noto style"]), first.detach(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_tower_fits_the_embedded_model(task: text.TextTask, tokenizer: Tokenizer):
+    tower = FrozenCLIPEmbedder(tiny_settings().model)
+    tower.transformer.text_model.load_state_dict(task.clip.text_model.state_dict())
+    with torch.no_grad():
+        context = tower(tokenizer.encode(["cat"]))
+    torch.testing.assert_close(context, states(task.clip, tokenizer, ["cat"]))
+
+
+def test_batches_are_functions_of_the_generator(corpus: Corpus, tokenizer: Tokenizer):
+    twins = text.corpus_twins(corpus)
+    for seed in range(4):
+        a, b = (pair_batch(corpus, tokenizer, np.random.default_rng(seed), 8, 64, twins) for _ in range(2))
+        assert torch.equal(a.ids, b.ids) and torch.equal(a.images, b.images) and a.captions == b.captions
+        assert a.images.shape == (8, 3, 64, 64) and a.images.min() >= -1 and a.images.max() <= 1
+        assert not set(a.rows.tolist()) & set(corpus.heldout.tolist())
+
+
+def test_short_batches_hold_every_token(tokenizer: Tokenizer):
+    texts = ["cat", "a red apple, noto style"]
+    ids = tokenize(tokenizer, texts, np.random.default_rng(0), whole=0.0)
+    whole = tokenizer.encode(texts)
+    assert torch.equal(ids, whole[:, : ids.shape[1]])
+    assert (ids[:, -1] == tokenizer.eos).all()
+
+
+def test_training_learns_words(corpus: Corpus):
+    task = text.TextTask(tiny_settings(), corpus, made_up_words(), make_accelerator("no"))
+    task.start_from_teacher()
+    first = [task.step(s) for s in range(2)]
+    for s in range(2, 40):
+        last = task.step(s)
+    assert set(first[0]) >= {"train/loss", "train/contrastive", "train/teacher_captions"}
+    assert float(last["train/teacher"]) < 0.6 * float(first[1]["train/teacher"])
+
+
+def test_nearest_and_right_names():
+    table = {"cat": [1.0, 0.0], "dog": [0.0, 1.0], "kitten": [0.9, 0.2]}
+    assert nearest(["kitten"], ["cat", "dog"], lambda texts: torch.tensor([table[t] for t in texts])) == ["cat"]
+    assert is_right("cat face", ("cat",)) and is_right("health worker", ("health worker",))
+    assert not is_right("caterpillar", ("cat",))
+
+
+def test_probe_reads_what_is_there_and_not_what_is_not():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 8, generator=g)
+    labels = ["plus" if v > 0 else "minus" for v in x[:, 3].tolist()]
+    noise = ["plus" if v > 0 else "minus" for v in torch.randn(200, generator=g).tolist()]
+    assert probe(x[:100], labels[:100], x[100:], labels[100:]) > 0.9
+    assert 0.3 < probe(x[:100], noise[:100], x[100:], noise[100:]) < 0.7
+
+
+def test_paraphrases_are_single_unseen_words():
+    rows = read_paraphrases()
+    assert len({word for word, _ in rows}) == len(rows) == 100
+    assert not {word for word, _ in rows} & {r for _, right in rows for r in right}
+    assert not {word for word, _ in rows} & set(BACKGROUNDS)
+
+
+def test_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def embed(texts: list[str]) -> np.ndarray:
+        asked.extend(texts)
+        return np.stack([np.eye(384, dtype=np.float16)[len(t)] for t in texts])
+
+    monkeypatch.setattr("ldm_core.training.teacher.embed", embed)
+    first = TeacherCache(tmp_path)(["a", "bb", "a"])
+    again = TeacherCache(tmp_path)(["bb", "ccc"])
+    assert asked == ["a", "bb", "ccc"]
+    assert first.argmax(1).tolist() == [1, 2, 1] and again.argmax(1).tolist() == [2, 3]
+    both = meanings(["a", "bb"], {"bb": "ccc"}, TeacherCache(tmp_path))
+    assert np.allclose(np.linalg.norm(both, axis=1), 1) and both[0, 1] == 1 and both[1, 3] > both[1, 2] > 0
