@@ -208,7 +208,7 @@ def gradient_l1(difference: Tensor, scales: Sequence[int] = (1, 2, 4)) -> Tensor
         d = difference if scale == 1 else nn.functional.avg_pool2d(difference, scale)
         dx, dy = d[..., :, 1:] - d[..., :, :-1], d[..., 1:, :] - d[..., :-1, :]
         total = total + dx.abs().mean(dim=(1, 2, 3), keepdim=True) + dy.abs().mean(dim=(1, 2, 3), keepdim=True)
-    return total / len(scales)  # type: ignore[no-any-return]
+    return total / len(scales)
 
 
 def _join(images: Tensor, cond: Tensor | None) -> Tensor:

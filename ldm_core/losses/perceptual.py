@@ -24,7 +24,7 @@ def make_lpips(trunk: str, net: Trunk = "vgg") -> nn.Module:
         model: Any = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     if trunk != "random":
         load_trunk(model.net, Path(trunk), net)
-    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+    return model.eval().requires_grad_(False)
 
 
 def load_trunk(module: nn.Module, path: Path, net: str) -> None:
