@@ -20,6 +20,8 @@ from app.settings import Settings
 from ldm_core import __version__
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ldm_core.pipeline import Pipeline, Run, Step
     from ldm_core.tokenizer import TokenCount
 
@@ -88,8 +90,10 @@ class Service:
             self.state = State("ready", "ready", name, str(pipe.device), dtype, 1.0)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
-            named = isinstance(error, OSError) and error.filename is not None
-            self.state = State("failed", f"{error.strerror}: {error.filename}." if named else sentence(error), name)
+            if isinstance(error, OSError) and error.filename is not None:
+                self.state = State("failed", f"{error.strerror}: {error.filename}.", name)
+            else:
+                self.state = State("failed", sentence(error), name)
 
     def count_tokens(self, text: str) -> TokenCount | None:
         """What the model's tokenizer makes of a text; None while the model is loading."""
@@ -157,7 +161,7 @@ class Service:
             self._files.popleft().unlink(missing_ok=True)
 
 
-def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[object, int]]:
+def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, int]]:
     """Pass a run's steps on as events, with time left and now and then a preview, always one of the last step."""
     start = shown = time.monotonic()
     i = 0

@@ -87,6 +87,8 @@ class Level(nn.Module):
         widths = [in_channels] + [out_channels] * blocks
         self.block = nn.ModuleList(ResnetBlock(i, o, c.dropout, c.norm_groups) for i, o in pairwise(widths))
         self.attn = nn.ModuleList(AttnBlock(out_channels, c.norm_groups) for _ in range(blocks if attend else 0))
+        self.downsample: Downsample | None = None
+        self.upsample: Upsample | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in,h,w] → [B,out,h',w']."""
@@ -94,11 +96,9 @@ class Level(nn.Module):
             x = block(x)
             if len(self.attn):
                 x = self.attn[i](x)
-        if hasattr(self, "downsample"):
+        if self.downsample is not None:
             x = self.downsample(x)
-        if hasattr(self, "upsample"):
-            x = self.upsample(x)
-        return x
+        return x if self.upsample is None else self.upsample(x)
 
 
 class Middle(nn.Module):

@@ -51,7 +51,7 @@ class NLayerDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,input_nc,H,W] in [-1,1] → logits [B,1,H',W'], high for real."""
-        return self.main(x)  # type: ignore[no-any-return]
+        return self.main(x)
 
 
 def weights_init(module: nn.Module) -> None:

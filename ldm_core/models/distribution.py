@@ -35,7 +35,7 @@ class DiagonalGaussianDistribution:
         return self.mean
 
     def kl(self, other: DiagonalGaussianDistribution | None = None) -> Tensor:
-        """KL(self ‖ other) in nats, summed over a sample: [B]. other None is N(0, I) (Kingma & Welling 2013, app. B)."""
+        """KL(self ‖ other) in nats, summed over a sample: [B]. None is N(0, I) (Kingma & Welling 2013, app. B)."""
         if self.deterministic:
             return self.mean.new_zeros(1)
         if other is None:

@@ -38,9 +38,9 @@ class DiffusionWrapper(nn.Module):
         if key in ("concat", "hybrid"):
             x = torch.cat([x, *c_concat], dim=1)
         if key == "adm":
-            return self.diffusion_model(x, t, y=c_crossattn[0])  # type: ignore[no-any-return]
+            return self.diffusion_model(x, t, y=c_crossattn[0])
         context = torch.cat(list(c_crossattn), dim=1) if key in ("crossattn", "hybrid") else None
-        return self.diffusion_model(x, t, context=context)  # type: ignore[no-any-return]
+        return self.diffusion_model(x, t, context=context)
 
 
 class LatentDiffusion(nn.Module):
@@ -65,7 +65,7 @@ class LatentDiffusion(nn.Module):
         if isinstance(cond, Tensor):
             door = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
             cond = {door: [cond]}
-        return self.model(x, t, **(cond or {}))  # type: ignore[no-any-return]
+        return self.model(x, t, **(cond or {}))
 
     def encode_first_stage(self, image: Tensor) -> Posterior:
         """Image [B,3,H,W] in [-1,1] → posterior over unscaled latents; of a VQ stage, before its codebook."""

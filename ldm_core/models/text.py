@@ -25,7 +25,7 @@ class FrozenCLIPEmbedder(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids int64 [B,L] → context [B,L,width]."""
-        return self.transformer.text_model(input_ids=ids).last_hidden_state  # type: ignore[no-any-return,operator]
+        return self.transformer.text_model(input_ids=ids).last_hidden_state  # type: ignore[operator]
 
 
 def clip_text_config(config: TextConfig) -> CLIPTextConfig:

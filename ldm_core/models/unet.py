@@ -62,7 +62,7 @@ class Upsample(nn.Module):
 class Stage(nn.Sequential):
     """A row of layers, each handed what it needs: residual blocks the time, transformers the context."""
 
-    def forward(self, x: Tensor, emb: Tensor, context: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, context: Tensor | None) -> Tensor:  # type: ignore[override]
         """x [B,C,h,w] → [B,C',h',w']."""
         for layer in self:
             if isinstance(layer, ResBlock):

@@ -90,15 +90,15 @@ class VQModel(nn.Module):
 
     def encode_to_prequant(self, image: Tensor) -> Tensor:
         """Image [B,3,H,W] in [-1,1] → latent before the codebook, [B,embed_dim,H/f,W/f]."""
-        return self.quant_conv(self.encoder(image))  # type: ignore[no-any-return]
+        return self.quant_conv(self.encoder(image))
 
     def encode(self, image: Tensor) -> Quantized:
         """Image [B,3,H,W] in [-1,1] → (quant [B,embed_dim,H/f,W/f], codebook loss, info)."""
-        return self.quantize(self.encode_to_prequant(image))  # type: ignore[no-any-return]
+        return self.quantize(self.encode_to_prequant(image))
 
     def decode(self, quant: Tensor) -> Tensor:
         """Codebook vectors [B,embed_dim,h,w] → image [B,3,f·h,f·w], about [-1,1], not clamped."""
-        return self.decoder(self.post_quant_conv(quant))  # type: ignore[no-any-return]
+        return self.decoder(self.post_quant_conv(quant))
 
     def decode_code(self, indices: Tensor) -> Tensor:
         """Codebook indices int64 [B,h,w] → image [B,3,f·h,f·w]."""

@@ -57,7 +57,7 @@ class AutoencoderTraining:
 
 @torch.no_grad()
 def initialise(model: AutoencoderKL) -> None:
-    """Signals keep their size (LeCun et al. 1998, §4.6) and every block starts as the identity (Goyal et al. 2017, §5.1).
+    """Signals keep their size (LeCun et al. 1998, §4.6); every block starts as the identity (Goyal et al. 2017, §5.1).
 
     torch's own default shrinks a signal by √3 at every convolution; without this, colours come in ten times later.
     """
