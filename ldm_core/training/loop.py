@@ -26,7 +26,6 @@ from ldm_core.training.metrics import MetricLog
 from ldm_core.training.settings import LoopSettings, dump_settings
 from ldm_core.training.state import load_state, save_state
 
-
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
-from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining, zero_residual_branches
+from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining, initialise
 from ldm_core.training.crops import Bytes, composite, random_crops, to_tensor, to_uint8
 from ldm_core.training.loop import Loop, make_accelerator, start
 from ldm_core.training.metrics import MetricLog, read_metrics
@@ -188,10 +188,10 @@ def test_crops_prefer_ink(drawings: Bytes):
     assert (crops[..., 3] > 0).any(axis=(1, 2)).mean() > 2 * uniform
 
 
-def test_zeroed_branches_make_every_block_the_identity():
+def test_initialised_blocks_start_as_the_identity():
     torch.manual_seed(0)
     model = AutoencoderKL(AutoencoderTraining(preset="TINY").model)
-    zero_residual_branches(model)
+    initialise(model)
     x = torch.randn(1, 64, 8, 8)
     torch.testing.assert_close(model.decoder.mid(x), x)
 
