@@ -92,8 +92,8 @@ class Form:
                 gr.Number, {"label": "seed", "info": "seed_info"}, value=-1, precision=0, minimum=-1, maximum=MAX_SEED,
                 elem_id="seed", scale=3,
             )  # fmt: skip
-            self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=110)
-            self.reuse = self._make(gr.Button, {"value": "reuse"}, size="sm", elem_id="reuse", scale=1, min_width=110)
+            self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
+            self.reuse = self._make(gr.Button, {"value": "reuse"}, size="sm", elem_id="reuse", scale=1, min_width=96)
         with gr.Row():
             side, multiple = self.limits.image_size, self.limits.size_multiple
             self._slider("width", None, multiple, self.limits.max_side, side, multiple)
@@ -132,7 +132,7 @@ class Form:
         words = {"label": name} | ({"info": info} if info else {})
         self._named[name] = self._make(
             gr.Slider, words, minimum=low, maximum=high, value=value, step=step, elem_id=name.replace("_", "-"),
-            min_width=140, buttons=[],
+            min_width=200 if info else 130, buttons=[],
         )  # fmt: skip
 
     def _local_events(self) -> None:

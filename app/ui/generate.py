@@ -59,7 +59,7 @@ class GenerateTab:
         form, stage = self.form, self.stage
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [form.generate, form.stop]
-        outputs = [*buttons, self.job_id, stage.line, *stage.about_one, stage.gallery, stage.history]
+        outputs = [*buttons, self.job_id, stage.line, *stage.about_one, stage.gallery, stage.note, stage.history]
         local: dict[str, Any] = {"fn": None, "api_visibility": "private"}
 
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **local)

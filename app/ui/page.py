@@ -48,8 +48,9 @@ def build_page(service: Service) -> gr.Blocks:
 
 
 def _header(service: Service, wording: Wording) -> tuple[gr.HTML, gr.Button]:
+    product = safe(say(wording.lang, "product"))
     with gr.Row(elem_id="header"):
-        gr.HTML(f"<h1>{safe(say(wording.lang, 'product'))}</h1>", elem_id="brand")
+        gr.HTML(f"<h1>{product}</h1>", elem_id="brand")
         header = gr.HTML(state_html(service.state, wording.lang), elem_id="state")
         switch = wording.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
         theme_button = wording.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)

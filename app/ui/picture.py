@@ -25,6 +25,7 @@ class Stage:
     download: gr.DownloadButton
     scaling: gr.Radio
     gallery: gr.Gallery
+    note: gr.Markdown  # stands where the gallery will be
     history: gr.State  # list[Picture], newest first
     shown: gr.State  # Picture | None
 
@@ -49,7 +50,11 @@ class Stage:
         known = {picture.path for picture in pictures}
         gathered = pictures + [picture for picture in history if picture.path not in known]
         files = [(picture.path, str(picture.seed)) for picture in gathered]
-        return {self.history: gathered, self.gallery: gr.update(value=files, selected_index=None)}
+        return {
+            self.history: gathered,
+            self.gallery: gr.update(value=files, selected_index=None, visible=True),
+            self.note: gr.update(visible=False),
+        }
 
 
 def build_stage(wording: Wording) -> Stage:
@@ -57,22 +62,25 @@ def build_stage(wording: Wording) -> Stage:
     make = wording.make
     frame = gr.HTML(empty_html(wording.lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
+    with gr.Row(elem_id="about"):
+        facts = gr.HTML(elem_id="facts")
+        scaling = gr.Radio(
+            choices=_choices(wording.lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
+            label=say(wording.lang, "scaling"),
+        )  # fmt: skip
     with gr.Row(elem_id="under"):
-        facts = gr.HTML(elem_id="facts", scale=4)
         copy = make(gr.Button, {"value": "copy_settings"}, size="sm", interactive=False, elem_id="copy", min_width=110)
         download = make(
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="download", min_width=110
         )
-    scaling = gr.Radio(
-        choices=_choices(wording.lang), value=SMOOTH, label=say(wording.lang, "scaling"), elem_id="scaling", buttons=[]
-    )
+    note = make(gr.Markdown, {"value": "history_empty"}, elem_classes="note")
     gallery = make(
         gr.Gallery, {"label": "history"}, format="png", columns=6, height="auto", object_fit="contain", buttons=[],
-        allow_preview=False, interactive=False, elem_id="history",
+        allow_preview=False, interactive=False, visible=False, elem_id="history",
     )  # fmt: skip
     copy.click(fn=None, js="() => window.latentLab.copySettings()", api_visibility="private")
     scaling.change(fn=None, inputs=scaling, js="(v) => window.latentLab.setScaling(v)", api_visibility="private")
-    return Stage(frame, line, facts, copy, download, scaling, gallery, gr.State([]), gr.State(None))
+    return Stage(frame, line, facts, copy, download, scaling, gallery, note, gr.State([]), gr.State(None))
 
 
 def _choices(lang: str) -> list[tuple[str, str]]:

@@ -68,8 +68,8 @@ def line_html(text: str, kind: str = "", fraction: float | None = None) -> str:
 def empty_html(lang: str) -> str:
     """The frame before there is anything to show."""
     return (
-        f'<div class="frame empty"><p>{safe(say(lang, "empty"))}</p>'
-        f"<p><small>{safe(say(lang, 'empty_hint'))}</small></p></div>"
+        f'<div class="frame empty"><p data-word="empty">{safe(say(lang, "empty"))}</p>'
+        f'<p class="small" data-word="empty_hint">{safe(say(lang, "empty_hint"))}</p></div>'
     )
 
 

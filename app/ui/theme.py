@@ -36,6 +36,15 @@ def theme() -> gr.themes.Base:
         block_border_width="0px",
         block_shadow="none",
         block_padding="0px",
+        color_accent="*primary_700",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_700",
+        input_border_width="1px",
+        checkbox_background_color_selected="*primary_700",
+        checkbox_background_color_selected_dark="*primary_500",
+        checkbox_border_color_selected="*primary_700",
         block_info_text_size="*text_sm",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_400",
@@ -63,7 +72,7 @@ def theme() -> gr.themes.Base:
 
 def head() -> str:
     """The page's own script, with the few words it says by itself."""
-    keys = ("sending", "stopping", "copied", "lost", "found")
+    keys = ("sending", "stopping", "copied", "lost", "found", "empty", "empty_hint")
     words = {lang: {key: table[key] for key in keys} for lang, table in WORDS.items()}
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
     return f"<script>window.latentLabWords = {json.dumps(words)};\n{script}</script>"

@@ -24,7 +24,11 @@
     const address = new URL(location.href);
     address.searchParams.set("lang", lang() === "zh" ? "en" : "zh");
     history.replaceState(null, "", address);
+    translate();
+  };
+  const translate = () => { // the server translates components; these words stand inside others
     document.documentElement.lang = lang();
+    document.querySelectorAll("[data-word]").forEach((el) => { el.textContent = word(el.dataset.word); });
   };
 
   const settings = () => find("#facts [data-settings]")?.dataset.settings;
@@ -96,9 +100,8 @@
   window.latentLab = { line, copySettings, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
   const start = () => {
-    document.documentElement.lang = lang();
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
-      if (find("#prompt")) { applyTheme(); observer.disconnect(); }
+      if (find("#prompt")) { applyTheme(); translate(); observer.disconnect(); }
     }).observe(document.body, { childList: true, subtree: true });
     applyTheme();
     setTimeout(watchConnection, 5000);

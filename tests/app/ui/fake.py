@@ -1,0 +1,68 @@
+"""A service without a model: the real queue around pictures painted in one colour."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from app.engine import Engine, Job, Stepped
+from app.metadata import write_png
+from app.schemas import GeneratedImage, GenerateRequest, GenerateResult, Limits, validate
+from app.service import State
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Count:
+    tokens: int
+    limit: int
+    truncated: str
+
+
+class FakeService:
+    """What the page uses of app.service.Service."""
+
+    def __init__(self, folder: Path, step_seconds: float = 0.0, phase: str = "ready", lang: str = "en") -> None:
+        self.settings = Settings(output_dir=folder, lang=lang, detach_seconds=0.2)
+        self.outputs = folder
+        self.state = State(phase, phase, "fake", "cpu", "float32", 1.0)  # type: ignore[arg-type]
+        self.limits = Limits()
+        self.step_seconds = step_seconds
+        self.detached: list[str] = []
+        self.engine = Engine(self._work, queue_size=4)
+
+    def count_tokens(self, text: str) -> Count:
+        words = text.split()
+        return Count(len(words), 5, " ".join(words[5:]))
+
+    def submit(self, request: GenerateRequest, init_image: object = None, mask: object = None) -> Job:
+        validate(request, self.limits)
+        return self.engine.submit(Job(replace(request, seed=max(request.seed, 0))))
+
+    def cancel(self, job_id: str) -> bool:
+        return self.engine.cancel(job_id)
+
+    def detach(self, job_id: str) -> None:
+        self.detached.append(job_id)
+
+    def attach(self, job_id: str) -> Job | None:
+        return self.engine.get(job_id)
+
+    def _work(self, job: Job) -> Generator[Stepped, None, GenerateResult]:
+        r = job.request
+        if r.prompt == "fail":
+            raise ValueError("this prompt always fails")
+        for i in range(1, r.steps + 1):
+            time.sleep(self.step_seconds)
+            preview = np.full((8, 8, 3), i, np.uint8) if i in (1, r.steps) else None
+            yield Stepped(i, r.steps, 0.0, (r.steps - i) * self.step_seconds, preview)
+        images = []
+        for k in range(r.batch):
+            path = self.outputs / f"{job.id}-{k}.png"
+            write_png(path, np.full((128, 128, 3), 200, np.uint8), replace(r, seed=r.seed + k), "0" * 64, "test")
+            images.append(GeneratedImage(path, r.seed + k, 128, 128))
+        return GenerateResult(r, tuple(images), 0.5, r.steps)

@@ -1,0 +1,98 @@
+"""Events and states as the page words them; nothing a person types becomes markup."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.engine import Cancelled, Done, Failed, Queued, Started, Stepped
+from app.metadata import read_png, write_png
+from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
+from app.service import State
+from app.ui.status import Picture, facts_html, file_uri, safe, state_html, tokens_html, view
+from tests.app.ui.fake import Count
+
+REQUEST = GenerateRequest('<script>alert("x")</script> ${1} {{y}}', seed=7)
+
+
+def text_of(html: str) -> str:
+    return unescape(" ".join(part.split(">")[-1] for part in html.split("<")))
+
+
+@pytest.mark.parametrize(
+    ("event", "words", "running"),
+    [
+        (Queued(2, None), "place 2 in the queue", True),
+        (Queued(3, 12.0), "place 3 in the queue, about 12 s", True),
+        (Started(25), "Starting 25 steps", True),
+        (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left", True),
+        (Failed("out of memory; try a smaller size."), "No picture: out of memory; try a smaller size.", False),
+        (Cancelled(3, 25), "Stopped after step 3 of 25.", False),
+    ],
+)
+def test_events_in_words(event: object, words: str, running: bool):
+    seen = view(event, REQUEST, "en")  # type: ignore[arg-type]
+    assert words in text_of(seen.line)
+    assert seen.running is running
+
+
+def test_progress_is_told_to_screen_readers():
+    assert 'role="progressbar" aria-valuenow="56"' in view(Stepped(14, 25, 1.0, 0.6, None), REQUEST, "en").line
+
+
+def test_preview_is_the_pixels_and_the_prompt_is_only_text():
+    preview = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    frame = view(Stepped(1, 2, 1.0, 0.6, preview), REQUEST, "en").frame
+    assert frame is not None
+    shown = Image.open(io.BytesIO(base64.b64decode(frame.split("base64,")[1].split('"')[0])))
+    assert np.array_equal(np.asarray(shown), preview)
+    assert "<script" not in frame
+    for sign in ("${", "{{", "`"):
+        assert sign not in frame
+    assert REQUEST.prompt in unescape(frame)
+
+
+def test_done_shows_the_file_byte_for_byte(tmp_path: Path):
+    path = tmp_path / "a.png"
+    write_png(path, np.zeros((8, 8, 3), np.uint8), REQUEST, "0" * 64, "1")
+    result = GenerateResult(REQUEST, (GeneratedImage(path, 7, 8, 8),), 0.8, 25)
+    seen = view(Done(result), REQUEST, "en")
+    assert seen.frame is not None and file_uri(path) in seen.frame and not seen.running
+    copy = tmp_path / "b.png"
+    copy.write_bytes(base64.b64decode(file_uri(path).split(",")[1]))
+    assert read_png(copy)[0] == REQUEST
+
+
+def test_facts_carry_settings_that_make_this_picture_alone():
+    result = GenerateResult(GenerateRequest("a", seed=5, batch=3), (), 0.8, 25)
+    picture = Picture.of(GeneratedImage(Path("x.png"), 6, 128, 96), result)
+    html = facts_html(picture, "en")
+    assert "Seed 6 · 128×96 · 25 steps · 0.8 s" in html
+    settings = json.loads(unescape(html.split('data-settings="')[1].split('"')[0]))
+    assert GenerateRequest.from_dict(settings) == GenerateRequest("a", seed=6, batch=1)
+
+
+def test_header():
+    ready = State("ready", "ready", "emoji-128", "cpu", "bfloat16", 1.0)
+    assert text_of(state_html(ready, "en")).split() == ["emoji-128", "·", "CPU", "bf16", "·", "ready"]
+    loading = State("loading", "importing torch", "emoji-128", progress=0.1)
+    assert "loading 10 %: importing torch" in state_html(loading, "en")
+
+
+def test_tokens():
+    assert "7/30 tokens" in tokens_html(Count(7, 30, ""), "en")
+    over = tokens_html(Count(31, 30, "a <b>tail"), "en")
+    assert "31/30" in over and "“a <b>tail”" in unescape(over) and "<b>" not in over and 'role="alert"' in over
+    assert len(tokens_html(Count(31, 30, "x" * 5000), "en")) < 500
+
+
+def test_safe_is_reversible():
+    for text in ("a & b", "${x}", "{{#each}}", "`", "'\"", "猫"):
+        assert unescape(safe(text)) == text

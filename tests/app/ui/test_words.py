@@ -1,0 +1,44 @@
+"""Both languages say everything, with the same blanks to fill, and nothing is said that no part of the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.ui.words import LANGUAGES, WORDS, Wording, duration, say
+
+UI = Path("app/ui")
+
+
+def test_languages_have_the_same_words_and_blanks():
+    english, chinese = (WORDS[lang] for lang in LANGUAGES)
+    assert english.keys() == chinese.keys()
+    for key, text in english.items():
+        assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", chinese[key])), key
+        assert chinese[key].strip()
+
+
+def test_every_word_is_used():
+    code = "".join(p.read_text() for p in [*UI.glob("*.py"), *UI.glob("assets/*.js")] if p.name != "words.py")
+    built = {"state_starting", "state_loading", "state_ready", "state_failed"}  # f"state_{phase}"
+    fields = {"steps", "guidance_scale", "eta", "width", "height", "batch", "strength", "sampler", "seed"}
+    spoken_by_words = {"seconds", "minutes"}
+    unused = {key for key in WORDS["en"] if f'"{key}"' not in code} - built - fields - spoken_by_words
+    assert not unused
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0.0 s"), (0.63, "0.6 s"), (9.94, "9.9 s"), (14.4, "14 s"), (185, "3 min 05 s")]
+)
+def test_durations_have_sensible_digits(seconds: float, text: str):
+    assert duration("en", seconds) == text
+
+
+def test_wording_remembers_what_components_show():
+    wording = Wording("en")
+    made = wording.make(dict, {"label": "stop", "info": "eta_info"}, value=3)
+    assert made == {"label": "Stop", "info": say("en", "eta_info"), "value": 3}
+    assert wording.components == [made]
+    assert wording.updates("zh") == [{"label": "停止", "info": say("zh", "eta_info")}]
