@@ -76,6 +76,19 @@ class DiffusionTraining:
         return replace(preset, parameterization=self.parameterization)
 
 
+@torch.no_grad()
+def initialise(unet: nn.Module) -> None:
+    """The published start: each block's last layer and the output are zero (Dhariwal & Nichol's zero_module).
+
+    Convolutions on the skip path keep a signal's size, where torch's default shrinks it by √3 each time.
+    """
+    for name, parameter in unet.named_parameters():
+        if any(part in name for part in (".out_layers.3.", ".proj_out.", "diffusion_model.out.2.")):
+            parameter.zero_()
+        elif parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+
+
 class DiffusionTask:
     """One step: draw rows by concept, a background, a caption, a noise level; predict; weigh; update."""
 
@@ -97,6 +110,7 @@ class DiffusionTask:
         torch.manual_seed(settings.loop.seed)
         self.schedule = Schedule.from_config(config.schedule)
         self.unet = DiffusionWrapper(config.unet, config.conditioning_key)
+        initialise(self.unet)
         if torch.cuda.is_available():  # on CPUs fp32 convolutions are faster as they are
             self.unet = self.unet.to(memory_format=torch.channels_last)
         self.model: nn.Module = accelerator.prepare(self.unet)

@@ -130,6 +130,14 @@ def test_resumed_run_equals_an_unbroken_one(cache_dir: Path, autoencoder: Autoen
         assert torch.equal(a, b)
 
 
+def test_an_untrained_unet_says_zero(cache_dir: Path, autoencoder: AutoencoderKL):
+    task = make_task(cache_dir, autoencoder)
+    x = torch.randn(2, 4, 16, 16)
+    out = task.unet(x, torch.tensor([1, 900]), c_crossattn=[torch.randn(2, 5, 32)])
+    assert (out == 0).all()
+    assert float(task.unet.diffusion_model.input_blocks[0](x, None, None).std()) == pytest.approx(1.0, rel=0.1)
+
+
 def test_metrics_bins_and_samples(cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path):
     task = make_task(cache_dir, autoencoder, loss=DiffusionLossConfig(learn_logvar=True))
     start(task, task.settings.loop, task.settings, "run", tmp_path, task.accelerator).run()
