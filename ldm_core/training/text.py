@@ -233,8 +233,12 @@ def fit_tokens(ids: Tensor, target: Tensor, weights: Tensor, tokenizer: Tokenize
     rows, columns = inside.nonzero().T
     share = 1.0 / inside.sum(1).clamp(min=1)
     index = torch.stack([rows, ids[rows, columns + 1]])
-    shares = torch.sparse_coo_tensor(index, share[rows], (len(ids), len(tokenizer.vocab))).coalesce()
-    transposed = torch.sparse_coo_tensor(index.flip(0), (share * weights[:, 0])[rows], shares.shape[::-1]).coalesce()
+    shares = torch.sparse_coo_tensor(
+        index, share[rows], (len(ids), len(tokenizer.vocab)), check_invariants=False
+    ).coalesce()
+    transposed = torch.sparse_coo_tensor(
+        index.flip(0), (share * weights[:, 0])[rows], shares.shape[::-1], check_invariants=False
+    ).coalesce()
     x = torch.zeros(len(tokenizer.vocab), target.shape[1])
     residual = torch.sparse.mm(transposed, target)
     direction, power = residual.clone(), residual.square().sum(0)

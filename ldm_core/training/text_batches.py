@@ -63,12 +63,13 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generato
 
 
 def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -> tuple[list[str], Tensor]:
-    """n texts and their targets [n,384]. A third of the batches wear a caption's clothes (style, background, tone),
-    with the bare word's target: a word must mean the same in a caption.
+    """n texts and their targets [n,384]. A third of the batches, half as large, wear a caption's clothes (style,
+    background, tone) with the bare word's target: a word must mean the same in a caption.
     """
-    rows = words.draw(rng, n)
+    dressed = rng.random() < 1 / 3
+    rows = words.draw(rng, n // 2 if dressed else n)
     texts = [words.texts[r] for r in rows]
-    if rng.random() < 1 / 3:
+    if dressed:
         texts = [dress(corpus, text, rng) for text in texts]
     return texts, torch.from_numpy(words.vectors[rows])
 
