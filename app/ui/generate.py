@@ -84,7 +84,7 @@ class GenerateTab:
         )  # fmt: skip
 
     async def run(
-        self, history: list[Picture], canvas: Canvas | None, *values: Any, request: gr.Request
+        self, request: gr.Request, history: list[Picture], canvas: Canvas | None, *values: Any
     ) -> AsyncIterator[Updates]:
         """Generate: submit and watch. A lost tab detaches the job, Stop cancels it."""
         lang = language(request, self.lang)

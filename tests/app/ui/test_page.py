@@ -1,0 +1,96 @@
+"""The page as it is built and as its endpoint answers, over HTTP and without a browser."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from app.metadata import read_png
+from app.schemas import GenerateRequest
+from app.ui.mount import mount_page
+from tests.app.ui.fake import FakeService
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> FakeService:
+    return FakeService(tmp_path_factory.mktemp("out"), step_seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def url(service: FakeService) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(mount_page(service), port=port, log_level="warning"))  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(url, verbose=False, download_files=tmp_path_factory.mktemp("fetched"), analytics_enabled=False)
+
+
+def test_one_public_endpoint(client: Client):
+    api = client.view_api(return_format="dict", print_info=False)
+    assert list(api["named_endpoints"]) == ["/generate"] and not api["unnamed_endpoints"]
+    names = [p["parameter_name"] for p in api["named_endpoints"]["/generate"]["parameters"]]
+    expected = "prompt negative_prompt steps eta guidance_scale sampler seed width height"
+    assert names == expected.split()
+
+
+def test_generate_returns_the_file_and_what_made_it(client: Client):
+    path, info = client.predict("a cat", steps=3, seed=7, api_name="/generate")
+    made, _ = read_png(Path(path))
+    assert made == GenerateRequest("a cat", steps=3, seed=7)
+    assert GenerateRequest.from_dict(info["request"]) == made
+    assert (info["width"], info["height"]) == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"prompt": " "}, "Please type a prompt"),
+        ({"prompt": "a", "steps": 0}, "Steps must lie between 1 and 1000, not 0."),
+        ({"prompt": "a", "width": 7}, "Width must be a multiple of 32"),
+        ({"prompt": "a", "steps": "many"}, "Steps must be a number."),
+        ({"prompt": "fail"}, "this prompt always fails"),
+    ],
+)
+def test_faults_are_one_sentence(client: Client, arguments: dict[str, object], sentence: str):
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**arguments, api_name="/generate")
+
+
+def test_a_cancelled_call_frees_the_worker(client: Client, service: FakeService):
+    call = client.submit("slow", steps=1000, api_name="/generate")
+    end = time.monotonic() + 30
+    while not (running := [job for job in service.engine._jobs.values() if job.request.prompt == "slow"]):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    call.cancel()
+    while not running[0].done:
+        assert time.monotonic() < end, "the job runs on"
+        time.sleep(0.02)
+
+
+def test_the_page_names_no_other_host(url: str):
+    import re
+    import urllib.request
+
+    html = urllib.request.urlopen(url).read().decode()
+    loaded = re.findall(r"""(?:src|href)=["'](?:https?:)?//([^"'/]+)""", html)
+    assert not [host for host in loaded if not host.startswith("127.0.0.1")]

@@ -1,0 +1,74 @@
+"""One real program and one real browser for all browser tests; every page's console is held to a list."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ldm_core.config import EMOJI_128
+from tests.app.serving import ROOT, Served, serve
+from tests.tiny import tiny_checkpoint
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+FLAGS = [
+    f"--{flag}"
+    for flag in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+        "disable-component-update", "disable-sync",
+    )
+]  # fmt: skip
+TIMEOUT = 120_000  # milliseconds: two busy cores
+
+ALLOWED_CONSOLE: dict[str, str] = {
+    # what a message holds: why it may be there
+    "GPU stall due to ReadPixels": "Chromium about the canvas of the image editor, without a GPU",
+    "GroupMarkerNotSet": "the same",
+    "Automatic fallback to software WebGL": "the same",
+    "Failed to load resource: net::ERR_FAILED": "the test that cuts the connection",
+}
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page on random weights of the embedded model's geometry, ready."""
+    folder = tmp_path_factory.mktemp("browser")
+    weights = tiny_checkpoint(folder, EMOJI_128, name="random.safetensors")
+    shutil.copytree(ROOT / "weights" / "tokenizer", folder / "tokenizer")
+    with serve(folder, "--weights", str(weights), "--output-dir", str(folder / "out")) as server:
+        server.wait("/readyz")
+        server.wait_for_page()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served, tmp_path: Path) -> Iterator[Page]:
+    """An opened page whose model is ready, in a browser profile of its own. Fails on unlisted console errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    context.set_default_timeout(TIMEOUT)
+    expect.set_options(timeout=TIMEOUT)
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(served.url)
+    page.wait_for_selector("#generate:enabled")
+    yield page
+    context.close()
+    assert not [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
+    local = (served.url, "data:", "blob:")
+    assert not [url for url in asked if not url.startswith(local)], "the page asks other hosts"
