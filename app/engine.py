@@ -217,10 +217,10 @@ class Engine:
             del self._jobs[job_id]
 
 
-def sentence(error: BaseException) -> str:
-    """An exception as one line for a person; what is not meant for people becomes a general sentence."""
+def sentence(error: BaseException, what: str = "The picture could not be made") -> str:
+    """An exception as one line for a person; one that is not meant for people says `what` and where to look."""
     if not _for_people(error):
-        return f"The picture could not be made ({type(error).__name__}); the server's log has the details."
+        return f"{what} ({type(error).__name__}); the server's log has the details."
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     return text if text.endswith(".") else f"{text}."
 

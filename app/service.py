@@ -161,6 +161,12 @@ class Service:
             self._files.popleft().unlink(missing_ok=True)
 
 
+def _fault(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.strerror}: {error.filename}."
+    return sentence(error, "It needs something that is not there, or is damaged")
+
+
 def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, int]]:
     """Pass a run's steps on as events, with time left and now and then a preview, always one of the last step."""
     start = shown = time.monotonic()
