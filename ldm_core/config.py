@@ -72,11 +72,13 @@ class UNetConfig:
     context_dim: int | None = 768  # None: plain self-attention blocks, no text
     num_classes: int | None = None  # set: y is added to the time embedding ("adm")
     dropout: float = 0.0
+    norm_groups: int = 32  # a group of one channel forgets what the time embedding added to it: use fewer when narrow
 
     def __post_init__(self) -> None:
         for m in self.channel_mult:
             width = m * self.model_channels
-            _require(width % 32 == 0, f"UNet width {width} is not a multiple of 32 (group norm has 32 groups)")
+            fits = self.norm_groups >= 1 and width % self.norm_groups == 0
+            _require(fits, f"UNet width {width} is not a multiple of norm_groups={self.norm_groups}")
             _require(width % self.num_heads == 0, f"UNet width {width} is not a multiple of num_heads={self.num_heads}")
 
 
@@ -219,6 +221,7 @@ EMOJI_128 = ModelConfig(
         attention_resolutions=(2, 4),
         num_heads=4,
         context_dim=256,
+        norm_groups=16,
     ),
     text=TextConfig(vocab=6144, text_len=32, width=256, layers=4, heads=4, intermediate=1024),
     schedule=SD_SCHEDULE,

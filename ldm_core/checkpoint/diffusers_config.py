@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.config import (
     SD_V1,
     AutoencoderConfig,
@@ -37,7 +37,6 @@ PREDICTIONS: dict[str, Parameterization] = {"epsilon": "eps", "sample": "x0", "v
 FIXED: dict[str, Options] = {
     "unet": {
         "act_fn": "silu",
-        "norm_num_groups": 32,
         "norm_eps": 1e-5,
         "center_input_sample": False,
         "flip_sin_to_cos": True,
@@ -78,10 +77,8 @@ def read_config(folder: Path) -> ModelConfig:
     parts = {part: _options(folder, part) for part in FIXED}
     try:
         config = _model(folder.resolve().name, parts)
-    except (ValueError, TypeError, LookupError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"the geometry in {folder} cannot be read: {error!s}") from error
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        raise CheckpointError(f"the geometry in {folder} cannot be read: {one_line(error)}") from error
     return SD_V1 if _same_model(config, SD_V1) else config
 
 
@@ -134,6 +131,7 @@ def _read_unet(o: Options) -> UNetConfig:
         num_heads=_equal("attention_head_dim", o.get("num_attention_heads") or o.get("attention_head_dim", 8)),
         transformer_depth=_equal("transformer_layers_per_block", o.get("transformer_layers_per_block", 1)),
         context_dim=_equal("cross_attention_dim", o.get("cross_attention_dim", 1280)),
+        norm_groups=o.get("norm_num_groups", 32),
     )
 
 

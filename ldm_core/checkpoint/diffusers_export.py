@@ -130,6 +130,7 @@ def _unet_options(c: ModelConfig) -> Options:
         "attention_head_dim": u.num_heads,
         "transformer_layers_per_block": u.transformer_depth,
         "cross_attention_dim": u.context_dim,
+        "norm_num_groups": u.norm_groups,
         "down_block_types": ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends],
         "up_block_types": ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)],
     }

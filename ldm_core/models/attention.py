@@ -85,9 +85,17 @@ class SpatialTransformer(nn.Module):
     (the reference's drawing says layer norm) with eps 1e-6, where the residual blocks have 1e-5.
     """
 
-    def __init__(self, channels: int, context_dim: int | None, heads: int, depth: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int,
+        context_dim: int | None,
+        heads: int,
+        depth: int,
+        dropout: float = 0.0,
+        groups: int = 32,
+    ) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList(
             BasicTransformerBlock(channels, context_dim, heads, dropout) for _ in range(depth)

@@ -14,14 +14,14 @@ from ldm_core.models.ops import timestep_embedding
 class ResBlock(nn.Module):
     """Two convolutions; the timestep embedding is added between them."""
 
-    def __init__(self, channels: int, out_channels: int, emb_channels: int, dropout: float) -> None:
+    def __init__(self, channels: int, out_channels: int, emb_channels: int, dropout: float, groups: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(32, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(32, out_channels),
+            nn.GroupNorm(groups, out_channels),
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
@@ -83,10 +83,10 @@ class UNetModel(nn.Module):
         ch, emb = c.model_channels, 4 * c.model_channels
 
         def res(i: int, o: int) -> ResBlock:
-            return ResBlock(i, o, emb, c.dropout)
+            return ResBlock(i, o, emb, c.dropout, c.norm_groups)
 
         def attn(width: int) -> SpatialTransformer:
-            return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout)
+            return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout, c.norm_groups)
 
         self.time_embed = nn.Sequential(nn.Linear(ch, emb), nn.SiLU(), nn.Linear(emb, emb))
         if c.num_classes is not None:
@@ -122,7 +122,7 @@ class UNetModel(nn.Module):
                 self.output_blocks.append(Stage(*layers))
 
         self.out = nn.Sequential(
-            nn.GroupNorm(32, width), nn.SiLU(), nn.Conv2d(width, c.out_channels, 3, padding=1)
+            nn.GroupNorm(c.norm_groups, width), nn.SiLU(), nn.Conv2d(width, c.out_channels, 3, padding=1)
         )
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None, y: Tensor | None = None) -> Tensor:
