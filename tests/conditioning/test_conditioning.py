@@ -1,0 +1,129 @@
+"""Each conditioning key, trained for a minute, does what it is told. Figures go to docs/conditionings.md."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from ldm_core.diffusion.guidance import ClassifierGuidance
+from ldm_core.losses.quality import psnr
+from ldm_core.models.classifier import NoisyClassifier
+from tests.conditioning.drawings import (
+    CLASSES,
+    SIDE,
+    Drawings,
+    bicubic,
+    draw,
+    iou,
+    low_resolution,
+    silhouette,
+)
+from tests.conditioning.training import Trained, classify, contexts, pick, sample, silenced, train, train_classifier
+
+pytestmark = pytest.mark.slow
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"\n{text}\n")
+
+
+def told(trained: Trained, asked: Drawings, n: int, guidance: float = 1.0) -> Tensor:
+    """n pictures of what `asked` says, guided away from saying nothing."""
+    nothing = trained.condition(silenced(asked, True)) if guidance != 1.0 else None
+    options = {"unconditional_conditioning": nothing, "unconditional_guidance_scale": guidance}
+    return sample(trained, trained.condition(asked), n, **options)
+
+
+@pytest.fixture(scope="module")
+def judge() -> NoisyClassifier:
+    """Knows clean drawings only, and no model knows it."""
+    net, heldout = train_classifier(seed=1, noisy=False), draw(256, seed=77)
+    accuracy = float((classify(net, heldout.images) == heldout.classes).float().mean())
+    say(f"judge: {accuracy:.0%} of held-out drawings")
+    assert accuracy > 0.85
+    return net
+
+
+@pytest.fixture(scope="module")
+def unconditional() -> Trained:
+    return train(None, lambda _trained, _drawings: {})
+
+
+def nearest(images: Tensor, known: Tensor) -> Tensor:
+    return torch.cdist(images.flatten(1), known.flatten(1)).amin(1)
+
+
+def test_without_a_condition_samples_are_drawings(unconditional: Trained, judge: NoisyClassifier):
+    images, known = sample(unconditional, {}, 64), draw(2048, seed=2).images
+    ours = float(nearest(images, known).mean())
+    fresh = float(nearest(draw(64, seed=78).images, known).mean())
+    flat = float(nearest(known.mean(0, keepdim=True), known).mean())
+    kinds = len(classify(judge, images).unique())
+    say(
+        f"unconditional: distance to the nearest drawing {ours:.2f} (fresh drawings {fresh:.2f}, their mean {flat:.2f})"
+    )
+    say(f"unconditional: {kinds} of {CLASSES} classes among 64 samples")
+    assert ours < fresh + 0.7 * (flat - fresh) and kinds >= 6
+
+
+def test_concat_fills_the_silhouette():
+    trained = train("concat", lambda _trained, d: {"c_concat": [d.silhouettes]}, extra_channels=1)
+    asked = draw(48, seed=79)
+    shuffled = Drawings(asked.images, asked.silhouettes.roll(1, 0), asked.classes, asked.captions)
+    truth = asked.silhouettes[:, 0] > 0
+    right, wrong = (float(iou(silhouette(told(trained, d, 48)), truth).mean()) for d in (asked, shuffled))
+    say(f"concat: silhouette IoU {right:.2f}, with shuffled silhouettes {wrong:.2f}")
+    assert right >= 0.6 and wrong <= 0.3
+
+
+def test_adm_draws_the_class(judge: NoisyClassifier):
+    trained = train("adm", lambda _trained, d: {"c_crossattn": [d.classes]})
+    asked = draw(64, seed=80, labels=torch.arange(64) % CLASSES)
+    accuracy = float((classify(judge, told(trained, asked, 64, guidance=2.0)) == asked.classes).float().mean())
+    say(f"adm: class right {accuracy:.0%}, chance {1 / CLASSES:.1%}")
+    assert accuracy >= 3 / CLASSES
+
+
+def test_crossattn_draws_the_caption(judge: NoisyClassifier):
+    trained = train("crossattn", lambda t, d: {"c_crossattn": [contexts(t, d)]})
+    asked = draw(64, seed=81, labels=torch.arange(64) % CLASSES)
+    other = (asked.classes + torch.randint(1, CLASSES, (64,), generator=torch.Generator().manual_seed(4))) % CLASSES
+    logits = judge(told(trained, asked, 64, guidance=2.0), torch.zeros(64)).detach()
+    right = logits.gather(1, asked.classes[:, None]) > logits.gather(1, other[:, None])
+    say(f"crossattn: right of two captions {float(right.float().mean()):.0%}")
+    assert float(right.float().mean()) >= 0.75
+
+
+def test_hybrid_sharpens_what_the_caption_names():
+    def both(trained: Trained, d: Drawings) -> dict[str, list[Tensor]]:
+        return {"c_concat": [bicubic(low_resolution(d.images))], "c_crossattn": [contexts(trained, d)]}
+
+    trained, asked = train("hybrid", both, extra_channels=3), draw(48, seed=82)
+    ours = float(psnr(told(trained, asked, 48), asked.images).mean())
+    peer = float(psnr(bicubic(low_resolution(asked.images)), asked.images).mean())
+    order = list(reversed(range(48)))
+    misled = Drawings(asked.images, asked.silhouettes, asked.classes, [asked.captions[i] for i in order])
+    wrong = float(psnr(told(trained, misled, 48), asked.images).mean())
+    say(f"hybrid: super-resolution 3 → {SIDE} px {ours:.2f} dB, bicubic {peer:.2f}, with wrong captions {wrong:.2f}")
+    assert ours > peer
+
+
+def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: NoisyClassifier):
+    guide, labels = train_classifier(), torch.arange(48) % CLASSES
+    accuracies = []
+    for scale in (0.0, 2.0, 8.0):
+        corrector = ClassifierGuidance(guide, labels, unconditional.model.schedule, scale)
+        images = sample(unconditional, {}, 48, score_corrector=corrector)
+        accuracies.append(float((classify(judge, images) == labels).float().mean()))
+    say(f"classifier guidance at scales 0, 2, 8: class right {', '.join(f'{a:.0%}' for a in accuracies)}")
+    assert accuracies[0] < accuracies[1] < accuracies[2]
+
+
+def test_the_drawings_are_what_they_say():
+    d = draw(64, seed=5)
+    assert d.images.shape == (64, 3, SIDE, SIDE) and float(d.images.abs().max()) <= 1
+    assert float(iou(silhouette(d.images), d.silhouettes[:, 0] > 0).mean()) > 0.9
+    assert pick(d, torch.tensor([3])).captions == [d.captions[3]]
