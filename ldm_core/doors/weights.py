@@ -1,0 +1,43 @@
+"""Loading weights as the published constructors do, but saying what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ldm_core.checkpoint import CheckpointError
+from ldm_core.checkpoint.files import judge, read_safetensors
+from ldm_core.checkpoint.normalise import unwrap
+from ldm_core.checkpoint.pickles import read_pickle
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Names of tensors: left out by a prefix, wanted but not there, there but not wanted."""
+
+    ignored: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
+def init_from_ckpt(
+    module: nn.Module, path: str | Path, ignore_keys: Sequence[str] = (), prefix: str = ""
+) -> LoadReport:
+    """Fill what fits of a module from a checkpoint file; shapes must agree.
+
+    ignore_keys are prefixes of names in the file. Names under `prefix` lose it; others then count as unexpected. Raises
+    CheckpointError for a file that cannot be read, that needs code to run, or where a shape differs.
+    """
+    path = Path(path)
+    tensors: dict[str, Tensor]
+    tensors = read_safetensors(path)[0] if judge(path) == "safetensors" else unwrap(read_pickle(path))[0]
+    ignored = sorted(name for name in tensors if name.startswith(tuple(ignore_keys)))
+    kept = {name.removeprefix(prefix): value for name, value in tensors.items() if name not in ignored}
+    try:
+        missing, unexpected = module.load_state_dict(kept, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path.name} does not fit: {str(error).splitlines()[-1].strip()}") from error
+    return LoadReport(tuple(ignored), tuple(missing), tuple(unexpected))
