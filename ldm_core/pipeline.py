@@ -23,6 +23,7 @@ from ldm_core.diffusion.inpaint import Inpainting
 from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, ddim
 from ldm_core.diffusion.schedule import Grid
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.prompt_weights import parse, plain, token_weights, weigh
 from ldm_core.tokenizer import Tokenizer
 
 Pixels = NDArray[np.uint8]
@@ -77,15 +78,20 @@ class Pipeline:
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
     def encode_prompt(self, prompt: str) -> Tensor:
-        """Prompt → context [L,D]; what does not fit is dropped (tokenizer.count tells). Cached."""
+        """Prompt, perhaps with weights (see prompt_weights), → context [L,D]; what does not fit is dropped. Cached."""
         return self._context(prompt)
 
     @torch.no_grad()
     def _encode_one(self, prompt: str) -> Tensor:
         if self.tokenizer is None:
             raise ValueError(f"{self.weights_name} has no text encoder: it cannot follow a prompt")
-        ids = self.tokenizer.encode([prompt]).to(self.device)
-        return self.model.cond_stage_model(ids)[0]  # type: ignore[no-any-return]
+        pieces = parse(prompt)
+        text = plain(pieces)
+        ids = self.tokenizer.encode([text]).to(self.device)
+        context: Tensor = self.model.cond_stage_model(ids)[0]
+        if all(piece.weight == 1.0 for piece in pieces):
+            return context
+        return weigh(context, token_weights(pieces, self.tokenizer.spans(text), len(context)))
 
     @torch.no_grad()
     def encode_image(self, image: Pixels) -> Tensor:
@@ -245,7 +251,7 @@ def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tens
         try:
             each(next(run))
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value
 
 
 def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:

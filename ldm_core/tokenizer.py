@@ -63,6 +63,11 @@ class Tokenizer:
         pieces: list[str] = self._backend.encode(text, add_special_tokens=False).tokens
         return pieces
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text begins and ends, in characters."""
+        offsets: list[tuple[int, int]] = self._backend.encode(text, add_special_tokens=False).offsets
+        return offsets
+
     def _row(self, ids: list[int]) -> list[int]:
         kept = ids[: self.length - 2]
         return [self.bos, *kept, *[self.eos] * (self.length - 1 - len(kept))]

@@ -21,6 +21,9 @@ class Letters:
         rows = [[49406, *map(ord, t)][: LENGTH - 1] for t in texts]
         return torch.tensor([row + [49407] * (LENGTH - len(row)) for row in rows])
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        return [(k, k + 1) for k in range(len(text))]
+
 
 @pytest.fixture(scope="module")
 def pipe() -> Pipeline:

@@ -1,0 +1,103 @@
+"""Prompt weights in the syntax people know: `(word)`, `[word]`, `(word:1.3)`; a backslash makes a bracket text.
+
+Round brackets multiply by 1.1, square ones divide by it, a number after a colon stands for itself; brackets nest. An
+opening bracket that nobody closes reaches to the end; a closing one that nobody opened is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+STEP = 1.1
+RESCALE = (0.5, 2.0)  # beyond this the mean was near zero, and dividing by it would only amplify noise
+TOKEN = re.compile(r"\\[()\[\]\\]|[()\[\]]|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|[^\\()\[\]:]+|[\\:]")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text and its weight."""
+
+    text: str
+    weight: float
+
+
+def parse(prompt: str) -> list[Piece]:
+    """A prompt → its pieces, brackets and numbers taken out; neighbours of the same weight are one piece."""
+    pieces: list[Piece] = []
+    open_round: list[int] = []
+    open_square: list[int] = []
+
+    def multiply(start: int, factor: float) -> None:
+        pieces[start:] = [Piece(p.text, p.weight * factor) for p in pieces[start:]]
+
+    for match in TOKEN.finditer(prompt):
+        sign, number = match.group(), match.group(1)
+        if sign == "(":
+            open_round.append(len(pieces))
+        elif sign == "[":
+            open_square.append(len(pieces))
+        elif number is not None and open_round:
+            multiply(open_round.pop(), float(number))
+        elif sign == ")" and open_round:
+            multiply(open_round.pop(), STEP)
+        elif sign == "]" and open_square:
+            multiply(open_square.pop(), 1.0 / STEP)
+        else:
+            escaped = len(sign) == 2 and sign[0] == "\\"
+            pieces.append(Piece(sign[1:] if escaped else sign, 1.0))
+    for start in open_round:
+        multiply(start, STEP)
+    for start in open_square:
+        multiply(start, 1.0 / STEP)
+    return merged(pieces)
+
+
+def merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """Neighbours of the same weight as one piece."""
+    out: list[Piece] = []
+    for piece in pieces:
+        if out and out[-1].weight == piece.weight:
+            out[-1] = Piece(out[-1].text + piece.text, piece.weight)
+        else:
+            out.append(piece)
+    return out
+
+
+def plain(pieces: Sequence[Piece]) -> str:
+    """The prompt without brackets and numbers: what is tokenised."""
+    return "".join(p.text for p in pieces)
+
+
+def token_weights(pieces: Sequence[Piece], spans: Sequence[tuple[int, int]], length: int) -> Tensor:
+    """The weight of each of `length` ids: bos, then the tokens whose character spans in the plain text are given, then
+    padding. A token has the weight of the piece it begins in; bos, eos and padding have 1. fp32 [length].
+    """
+    ends, position = [], 0
+    for piece in pieces:
+        position += len(piece.text)
+        ends.append((position, piece.weight))
+    weights = torch.ones(length)
+    for i, (start, _) in enumerate(spans[: length - 2]):
+        weights[i + 1] = next((w for end, w in ends if start < end), 1.0)
+    return weights
+
+
+def weigh(context: Tensor, weights: Tensor) -> Tensor:
+    """Context [L,D] with each token's row multiplied by its weight [L], and the mean over all elements restored.
+
+    Restoring multiplies everything by one number, as is customary; where the mean is so near zero that this number
+    would leave [½, 2], the difference of the means is added instead.
+    """
+    if bool((weights == 1.0).all()):
+        return context
+    mean = context.float().mean()
+    heavy = context.float() * weights.to(context.device)[:, None]
+    ratio = mean / heavy.mean()
+    low, high = RESCALE
+    restored = heavy * ratio if low <= float(ratio) <= high else heavy + (mean - heavy.mean())
+    return restored.to(context.dtype)
