@@ -16,7 +16,7 @@ from ldm_core.training.wordnet import Lemma
 WIDTH = 384  # of all-MiniLM-L6-v2
 DEFINITION = 1.5  # weight of a definition beside the word itself
 Embeddings = NDArray[np.float16]
-USED = 5  # occurrences in WordNet's texts that make a word worth knowing where no drawing shows it
+USED = 5  # occurrences in WordNet's texts that make a verb or adverb worth knowing; nouns and adjectives need one
 
 
 class TeacherCache:
@@ -70,7 +70,8 @@ def teaching_words(lemmas: Iterable[Lemma], clip: Tokenizer) -> tuple[list[str],
         if lemma.proper or len(text) < 3 or not text.isalpha() or not text.isascii():
             continue
         tokens = clip.count(text).tokens
-        if (lemma.drawable and (tokens == 1 or lemma.count > 0)) or (tokens == 1 and lemma.count >= USED):
+        used = lemma.count >= (1 if lemma.part in ("noun", "adj") else USED)
+        if (lemma.drawable and (tokens == 1 or lemma.count > 0)) or (tokens == 1 and used):
             common.add(text)
         elif lemma.drawable and tokens == 2:
             rare.add(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
 from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
 from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
-from ldm_core.training.text_batches import Words, pair_batch, same, tokenize, word_batch
+from ldm_core.training.text_batches import Words, looks_of, pair_batch, same, tokenize, word_batch
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.training.text_start import start_as_bag
 from ldm_core.training.wordnet import read_wordnet
 
-OWN_WEIGHT = 4.0  # of the corpus's words against the dictionary's in the first embeddings
-CONJUGATE_STEPS = 30
-RIDGE = 0.1  # keeps rare tokens' first embeddings small
+RIVALS = 2048  # words that a word is told apart from, in a step
+TEMPERATURE = 0.05  # of the teacher's and the student's choice among them
 MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
 
 
@@ -49,6 +49,8 @@ class TextTraining:
     pair_every: int = 3  # one step in so many sees drawings; the others see words
     pairs: int = 128  # drawings a step
     relation: float = 5.0  # weight of the similarity loss on the hidden state itself
+    choice: float = 0.3  # weight of telling a word from others
+    look: float = 0.2  # weight of reading style, background and tone off the states
     embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
 
     @property
@@ -98,6 +100,17 @@ def relation_loss(hidden: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(similarity(hidden), similarity(target))
 
 
+def choice_loss(guess: Tensor, target: Tensor, table: Tensor) -> Tensor:
+    """Which word of a table [V,E] is meant? Cross-entropy of the student's choice [B,E] against the teacher's [B,E],
+    both a softmax of cosines about the table's mean; less the teacher's own entropy, so that 0 is perfect.
+    """
+    mean = table.mean(0)
+    known = F.normalize(table - mean)
+    wanted = (F.normalize(target - mean) @ known.T / TEMPERATURE).softmax(1)
+    given = (F.normalize(guess - mean) @ known.T / TEMPERATURE).log_softmax(1)
+    return F.kl_div(given, wanted, reduction="batchmean")
+
+
 def contrastive_loss(text: Tensor, image: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
     """Symmetric InfoNCE on [B,D]; positive [B,B] is 1 where caption and drawing say the same, several in a row too."""
     logits = scale.exp() * F.normalize(text) @ F.normalize(image).T
@@ -114,10 +127,13 @@ class TextTask:
         torch.manual_seed(settings.loop.seed)
         self.clip = build_clip(settings)
         self.head = nn.Linear(settings.model.width, WIDTH)
+        self.looks = looks_of(corpus)
+        self.look_head = nn.Linear(settings.model.width, sum(self.looks.sizes))
         self.model: nn.Module = accelerator.prepare(self.clip)
-        self.head.to(accelerator.device)
-        self.networks: dict[str, nn.Module] = {"clip": self.clip, "head": self.head}
-        self.parameters = [*self.clip.parameters(), *self.head.parameters()]
+        self.networks: dict[str, nn.Module] = {"clip": self.clip, "head": self.head, "look_head": self.look_head}
+        for network in (self.head, self.look_head):
+            network.to(accelerator.device)
+        self.parameters = [p for network in self.networks.values() for p in network.parameters()]
         decayed = [p for p in self.parameters if p.ndim > 1]
         others = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
@@ -127,22 +143,9 @@ class TextTask:
         self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
         self.twins = corpus_twins(corpus)
 
-    @torch.no_grad()
     def start_from_teacher(self) -> None:
-        """First token embeddings: those whose mean over a word's tokens comes closest to what the teacher says of the
-        word, in the main components of that. Words begin near their synonyms, which saves most of the training.
-        """
-        target = torch.from_numpy(self.words.vectors)
-        mean = target.mean(0)
-        basis = torch.linalg.svd(target - mean, full_matrices=False).Vh[: self.settings.model.width]  # [D,E]
-        ids = self.tokenizer.encode(self.words.texts)
-        weights = torch.ones(len(ids), 1)
-        weights[: self.words.own] = OWN_WEIGHT
-        table = fit_tokens(ids, (target - mean) @ basis.T, weights, self.tokenizer)
-        table *= self.settings.embedding_scale / table.std()
-        self.clip.text_model.embeddings.token_embedding.weight.copy_(table)
-        self.head.weight.copy_(basis.T)
-        self.head.bias.copy_(mean)
+        """Begin as a bag of tokens that already knows much of what the teacher says; see `text_start`."""
+        start_as_bag(self.clip.text_model, self.head, self.words, self.tokenizer, self.settings.embedding_scale)
         self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
 
     def hidden(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,15 +168,26 @@ class TextTask:
     def _words(self, rng: np.random.Generator) -> dict[str, Tensor]:
         texts, target = word_batch(self.words, self.corpus, rng, self.settings.loop.batch)
         target = target.to(self.accelerator.device)
-        return self._distill(self.hidden(tokenize(self.tokenizer, texts, rng)), target)
-
-    def _distill(self, states: tuple[Tensor, Tensor], target: Tensor) -> dict[str, Tensor]:
-        eos, last = states
+        eos, last = self.hidden(tokenize(self.tokenizer, texts, rng))
+        others = torch.from_numpy(self.words.vectors[rng.integers(len(self.words.texts), size=RIVALS)])
+        table = torch.cat([target, others.to(target.device)])
         relation = 0.5 * self.settings.relation * (relation_loss(eos, target) + relation_loss(last, target))
         return {
             "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
             "train/relation": relation,
+            "train/choice": self.settings.choice * choice_loss(self.head(eos), target, table),
+            "train/look": self._look((eos, last), texts),
         }
+
+    def _look(self, states: tuple[Tensor, Tensor], texts: Sequence[str]) -> Tensor:
+        """Style, background and tone must be readable where the text names them: cross-entropy of linear readings."""
+        wanted = torch.tensor([self.looks(text) for text in texts], device=states[0].device)
+        loss = self.look_head(states[0]).sum() * 0.0
+        for state in states:
+            for column, given in enumerate(self.look_head(state).split(self.looks.sizes, dim=1)):
+                if (wanted[:, column] >= 0).any():
+                    loss = loss + F.cross_entropy(given, wanted[:, column], ignore_index=-1)
+        return 0.5 * self.settings.look * loss
 
     def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
         s = self.settings
@@ -189,7 +203,11 @@ class TextTask:
             contrastive_loss(self.clip.text_projection(h), image, self.clip.logit_scale, positive) for h in states
         ]
         teacher = 0.5 * sum(distance(self.head(h), target) for h in states)
-        return {"train/contrastive": 0.5 * (losses[0] + losses[1]), "train/teacher_captions": torch.as_tensor(teacher)}
+        return {
+            "train/contrastive": 0.5 * (losses[0] + losses[1]),
+            "train/teacher_captions": torch.as_tensor(teacher),
+            "train/look": self._look(states, pairs.captions),
+        }
 
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
@@ -225,33 +243,6 @@ def corpus_words(corpus: Corpus) -> list[str]:
     return sorted({text for e in entries for text in (e.name, e.concept, *e.tags)})
 
 
-def fit_tokens(ids: Tensor, target: Tensor, weights: Tensor, tokenizer: Tokenizer) -> Tensor:
-    """Token vectors [vocab,D] whose mean over a text's tokens (ids [N,L]) is near its target [N,D]: ridge regression
-    with weights [N,1], solved by conjugate gradients, since the matrix is sparse.
-    """
-    inside = ids[:, 1:] != tokenizer.eos
-    rows, columns = inside.nonzero().T
-    share = 1.0 / inside.sum(1).clamp(min=1)
-    index = torch.stack([rows, ids[rows, columns + 1]])
-    shares = torch.sparse_coo_tensor(
-        index, share[rows], (len(ids), len(tokenizer.vocab)), check_invariants=False
-    ).coalesce()
-    transposed = torch.sparse_coo_tensor(
-        index.flip(0), (share * weights[:, 0])[rows], shares.shape[::-1], check_invariants=False
-    ).coalesce()
-    x = torch.zeros(len(tokenizer.vocab), target.shape[1])
-    residual = torch.sparse.mm(transposed, target)
-    direction, power = residual.clone(), residual.square().sum(0)
-    for _ in range(CONJUGATE_STEPS):
-        image = torch.sparse.mm(transposed, torch.sparse.mm(shares, direction)) + RIDGE * direction
-        length = power / (direction * image).sum(0).clamp(min=1e-12)
-        x += length * direction
-        residual -= length * image
-        before, power = power, residual.square().sum(0)
-        direction = residual + power / before.clamp(min=1e-12) * direction
-    return x
-
-
 def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     """The corpus's words and the dictionary's, with what the teacher says of them."""
     lemmas = read_wordnet(Path(settings.wordnet))
@@ -260,7 +251,9 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     common, rare = (sorted(set(part) - set(own)) for part in (common, rare))
     texts = [*own, *common, *rare]
     vectors = meanings(texts, definitions(lemmas, set(texts)), TeacherCache(corpus.path))
-    return Words(texts, vectors, len(own), len(common))
+    ids = Tokenizer.load(settings.tokenizer, settings.model.text_len)
+    lengths = np.array([ids.count(text).tokens for text in texts])
+    return Words(texts, vectors, lengths, len(own), len(common))
 
 
 def run(args: argparse.Namespace) -> int:

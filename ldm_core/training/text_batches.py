@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.data.captions import BACKGROUNDS, caption
+from ldm_core.data.captions import BACKGROUNDS, caption, tone_words
 from ldm_core.data.corpus import Corpus
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.crops import composite, to_tensor
 
+DRESSED = 0.25  # share of the word batches that look like captions
 Vectors = NDArray[np.float32]
 
 
@@ -27,14 +28,19 @@ class Words:
 
     texts: Sequence[str]
     vectors: Vectors
+    lengths: NDArray[np.integer]  # in tokens
     own: int
     common: int
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.integer]:
-        """n rows: two fifths from the corpus, two fifths from the common words, a fifth from the rest."""
+        """n rows of about the same length, so that little padding is computed: the shortest n, the next n, … of 4·n
+        drawn ones, two fifths of them from the corpus, two fifths from the common words, a fifth from the rest.
+        """
         ends = np.array([0, self.own, self.own + self.common, len(self.texts)])
-        part = rng.choice(3, size=n, p=(0.4, 0.4, 0.2))
-        return rng.integers(ends[part], ends[part + 1])
+        part = rng.choice(3, size=4 * n, p=(0.4, 0.4, 0.2))
+        rows = rng.integers(ends[part], ends[part + 1])
+        start = n * rng.integers(4)
+        return rows[np.argsort(self.lengths[rows], kind="stable")][start : start + n]
 
     def targets(self, texts: Sequence[str]) -> Tensor:
         """Vectors float32 [B,384] of some of the texts."""
@@ -62,11 +68,40 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generato
     return ids if rng.random() < whole else ids[:, : min(longest + 2, tokenizer.length)]
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What a caption says of style, background and skin tone: their numbers, -1 where it says nothing."""
+
+    styles: list[str]
+    tones: list[str]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        return len(self.styles), len(BACKGROUNDS), len(self.tones)
+
+    def __call__(self, text: str) -> tuple[int, int, int]:
+        parts = text.split(", ")
+        grounds = [
+            part.removeprefix("on a ").removesuffix(" background") for part in parts if part.endswith(" background")
+        ]
+        return (
+            next((i for i, style in enumerate(self.styles) if style in parts), -1),
+            list(BACKGROUNDS).index(grounds[0]) if grounds and grounds[0] in BACKGROUNDS else -1,
+            next((i for i, tone in enumerate(self.tones) if tone in parts), -1),
+        )
+
+
+def looks_of(corpus: Corpus) -> Looks:
+    """The styles and skin tones that the corpus knows."""
+    styles = sorted({entry.style for entry in corpus.entries})
+    return Looks(styles, sorted({tone_words(entry.tone) for entry in corpus.entries if entry.tone}))
+
+
 def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -> tuple[list[str], Tensor]:
-    """n texts and their targets [n,384]. A third of the batches, half as large, wear a caption's clothes (style,
+    """n texts and their targets [n,384]. Some batches, half as large, wear a caption's clothes (style,
     background, tone) with the bare word's target: a word must mean the same in a caption.
     """
-    dressed = rng.random() < 1 / 3
+    dressed = rng.random() < DRESSED
     rows = words.draw(rng, n // 2 if dressed else n)
     texts = [words.texts[r] for r in rows]
     if dressed:
@@ -76,7 +111,7 @@ def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -
 
 def dress(corpus: Corpus, text: str, rng: np.random.Generator) -> str:
     """The caption that a drawing would have if it were called `text`."""
-    entry: Any = corpus.entries[int(corpus.train[rng.integers(len(corpus.train))])]
+    entry = corpus.entries[int(corpus.train[rng.integers(len(corpus.train))])]
     return caption(replace(entry, name=text, concept=text, tags=()), rng, background(rng))
 
 

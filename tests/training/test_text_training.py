@@ -13,7 +13,7 @@ from ldm_core.data.captions import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.tokenizer import Tokenizer
-from ldm_core.training import text
+from ldm_core.training import text, text_start
 from ldm_core.training.loop import make_accelerator
 from ldm_core.training.settings import LoopSettings
 from ldm_core.training.teacher import TeacherCache, meanings
@@ -49,7 +49,8 @@ def made_up_words(tokenizer: Tokenizer) -> Words:
     texts = list(dict.fromkeys([*NAMES, *sorted(tokens)[:300]]))
     vectors = np.random.default_rng(1).normal(size=(len(texts), 384)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Words(texts, vectors, len(NAMES), 2)
+    lengths = np.array([tokenizer.count(t).tokens for t in texts])
+    return Words(texts, vectors, lengths, len(NAMES), 2)
 
 
 def tiny_settings() -> text.TextTraining:
@@ -92,14 +93,16 @@ def test_first_embeddings_are_the_ridge_solution(tokenizer: Tokenizer):
     texts = ["cat", "dog", "cat dog", "red apple", "apple"]
     ids, g = tokenizer.encode(texts), torch.Generator().manual_seed(0)
     target, weights = torch.randn(len(texts), 3, generator=g), torch.tensor([[1.0], [2.0], [1.0], [4.0], [1.0]])
-    found = text.fit_tokens(ids, target, weights, tokenizer)
+    found = text_start.fit_tokens(ids, target, weights, tokenizer)
     a = torch.zeros(len(texts), len(tokenizer.vocab))
     for i, row in enumerate(texts):
         for token in tokenizer.tokens(row):
             a[i, tokenizer.vocab[token]] += 1 / tokenizer.count(row).tokens
     used = a.sum(0) > 0
     a = a[:, used]
-    expected = torch.linalg.solve(a.T @ (weights * a) + text.RIDGE * torch.eye(a.shape[1]), a.T @ (weights * target))
+    expected = torch.linalg.solve(
+        a.T @ (weights * a) + text_start.RIDGE * torch.eye(a.shape[1]), a.T @ (weights * target)
+    )
     torch.testing.assert_close(found[used], expected, rtol=1e-3, atol=1e-4)
     assert not found[~used].any()
 
@@ -138,6 +141,24 @@ def test_short_batches_hold_every_token(tokenizer: Tokenizer):
     whole = tokenizer.encode(texts)
     assert torch.equal(ids, whole[:, : ids.shape[1]])
     assert (ids[:, -1] == tokenizer.eos).all()
+
+
+def test_choice_loss_is_zero_for_the_teachers_own_words():
+    table = torch.nn.functional.normalize(torch.randn(20, 16, generator=torch.Generator().manual_seed(0)))
+    assert text.choice_loss(table[:4], table[:4], table).item() == pytest.approx(0, abs=1e-6)
+    assert text.choice_loss(table[4:8], table[:4], table).item() > 1
+
+
+def test_tower_starts_as_the_mean_of_its_tokens(corpus: Corpus, tokenizer: Tokenizer):
+    task = text.TextTask(tiny_settings(), corpus, made_up_words(tokenizer), make_accelerator("no"))
+    task.start_from_teacher()
+    table = task.clip.text_model.embeddings.token_embedding.weight.detach()
+    state = eos_states(task.clip, tokenizer, ["cat dog"])[0]
+    tokens = table[[tokenizer.vocab["cat</w>"], tokenizer.vocab["dog</w>"]]]
+    bag = torch.nn.functional.layer_norm(tokens, tokens.shape[1:]).mean(0)
+    other = torch.nn.functional.layer_norm(table[[tokenizer.vocab["moon</w>"]]], tokens.shape[1:])[0]
+    similarity = torch.nn.functional.cosine_similarity
+    assert similarity(state, bag, dim=0) > 0.5 > similarity(state, other, dim=0)
 
 
 def test_training_learns_words(corpus: Corpus, tokenizer: Tokenizer):
