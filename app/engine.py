@@ -104,14 +104,15 @@ class Job:
 
 
 async def follow(job: Job, cursor: int = 0) -> AsyncIterator[Event]:
-    """A job's events to its end. A slow reader misses steps that newer ones have overtaken, never an end."""
+    """A job's events to its end. A slow reader misses overtaken steps, never the last preview or the end."""
     while True:
         done = job.done  # before reading: what came in meanwhile is read in the next round
         events = job.since(cursor)
         cursor += len(events)
-        latest = max((k for k, e in enumerate(events) if isinstance(e, Stepped)), default=-1)
-        for k, event in enumerate(events):
-            if not isinstance(event, Stepped) or k == latest:
+        steps = [e for e in events if isinstance(e, Stepped)]
+        kept = steps[-1:] + [e for e in steps if e.preview is not None][-1:]
+        for event in events:
+            if not isinstance(event, Stepped) or any(event is e for e in kept):
                 yield event
         if done:
             return

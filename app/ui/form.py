@@ -14,12 +14,14 @@ from app.ui.examples import EXAMPLES
 from app.ui.sources import keep_files
 from app.ui.words import Wording
 
+PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
 FIELDS = tuple(f.name for f in fields(GenerateRequest))  # the order of every list of field values
 
 
 def request_from(values: Sequence[Any]) -> GenerateRequest:
     """Field values in the order of FIELDS → request; RequestError where one has the wrong type (an emptied number)."""
-    return GenerateRequest.from_dict(dict(zip(FIELDS, values, strict=True)))
+    named = dict(zip(FIELDS, values, strict=True))
+    return GenerateRequest.from_dict(named | {name: named[name] or "" for name in ("prompt", "negative_prompt")})
 
 
 def values_from(request: GenerateRequest, limits: Limits) -> list[Any]:
@@ -52,6 +54,7 @@ class Form:
         self._named["prompt"] = self._make(
             gr.Textbox,
             words,
+            value="",
             lines=2,
             max_lines=8,
             autofocus=True,
@@ -75,7 +78,8 @@ class Form:
         """Everything that has a good default."""
         with self._make(gr.Accordion, {"label": "negative_prompt"}, open=False):
             self._named["negative_prompt"] = self._make(
-                gr.Textbox, {"info": "negative_info"}, lines=1, max_lines=4, elem_id="negative", show_label=False,
+                gr.Textbox, {"info": "negative_info"}, lines=1, max_lines=4, value="",
+                elem_id="negative", show_label=False,
                 max_length=self.limits.prompt_chars,
             )  # fmt: skip
         with gr.Row():
@@ -118,9 +122,10 @@ class Form:
                     sources=("upload", "clipboard"),
                     transforms=(),
                     layers=False,
-                    brush=gr.Brush(colors=["#ffffff"], default_size=40, color_mode="fixed"),
+                    brush=gr.Brush(colors=[PAINT], default_size=40, color_mode="fixed"),
                     show_label=False,
                     buttons=[],
+                    canvas_size=(512, 512),
                     height=420,
                     elem_id="canvas",
                 )

@@ -75,7 +75,7 @@ class GenerateTab:
         )
         form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **private)
         form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **private)
-        stage.gallery.select(self.select, stage.history, stage.about_one, **private)
+        stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **private)
 
         resume = gr.Button(visible="hidden", elem_id="resume")
         gr.on(
@@ -132,7 +132,7 @@ class GenerateTab:
     async def resume(self, job_id: str | None, history: list[Picture], request: gr.Request) -> AsyncIterator[Updates]:
         """A page that opens or reconnects goes on with the job it was watching."""
         job = self.service.attach(job_id) if isinstance(job_id, str) else None
-        if job is None:
+        if job is None or not _pictures_left(job):
             yield self._buttons(running=False) if self.service.state.phase == "ready" else {self.stage.history: history}
             return
         lang = language(request, self.lang)
@@ -164,11 +164,20 @@ class GenerateTab:
 
     def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
         """Put the picture shown onto the canvas."""
-        if shown is None:
-            text = say(language(request, self.lang), "nothing_to_use")
+        if shown is None or not Path(shown.path).exists():
+            text = say(language(request, self.lang), "nothing_to_use" if shown is None else "gone")
             return {self.stage.line: line_html(text, "failed")}
         return {self.form.canvas: for_canvas(Path(shown.path))}
 
     def select(self, history: list[Picture], event: gr.SelectData, request: gr.Request) -> Updates:
         """Show one of the session's pictures."""
-        return self.stage.show(history[int(event.index)], language(request, self.lang))
+        picture, lang = history[int(event.index)], language(request, self.lang)
+        if not Path(picture.path).exists():
+            return {self.stage.line: line_html(say(lang, "gone"), "failed")}
+        return self.stage.show(picture, lang)
+
+
+def _pictures_left(job: Job) -> bool:
+    """Whether a job that is done still has its files; old ones are cleaned up."""
+    last = job.events[-1] if job.done else None
+    return not isinstance(last, Done) or all(image.path.exists() for image in last.result.images)

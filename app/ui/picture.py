@@ -75,8 +75,8 @@ def build_stage(wording: Wording) -> Stage:
         )
     note = make(gr.Markdown, {"value": "history_empty"}, elem_classes="note")
     gallery = make(
-        gr.Gallery, {"label": "history"}, format="png", columns=6, height="auto", object_fit="contain", buttons=[],
-        allow_preview=False, interactive=False, visible=False, elem_id="history",
+        gr.Gallery, {"label": "history"}, format="png", columns=5, fit_columns=False, height="auto",
+        object_fit="contain", buttons=[], allow_preview=False, interactive=False, visible=False, elem_id="history",
     )  # fmt: skip
     copy.click(fn=None, js="() => window.latentLab.copySettings()", api_visibility="private")
     scaling.change(fn=None, inputs=scaling, js="(v) => window.latentLab.setScaling(v)", api_visibility="private")

@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.ui.words import say
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
+PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still
 
 Canvas = dict[str, Any]  # {"background": path | None, "layers": [path, …]}
 
@@ -70,7 +71,7 @@ def picture_and_mask(
     if painted is not None and painted.size != picture.size:
         painted = painted.resize(picture.size, Image.Resampling.NEAREST)
     mask = None if painted is None else fit_mask(painted, limits, *size)
-    return fit(picture, limits, *size), mask
+    return fit(picture, limits, *size).copy(), mask
 
 
 def _painted(layers: Sequence[str], settings: Settings) -> Image.Image | None:
@@ -80,9 +81,9 @@ def _painted(layers: Sequence[str], settings: Settings) -> Image.Image | None:
         image = open_upload(Path(layer), settings).convert("RGBA")
         paint = np.asarray(image)[..., 3]
         union = paint if union is None or union.shape != paint.shape else np.maximum(union, paint)
-    if union is None or not (union >= 128).any():
+    if union is None or not (union >= PAINTED).any():
         return None
-    return Image.fromarray(np.where(union >= 128, 255, 0).astype(np.uint8))
+    return Image.fromarray(np.where(union >= PAINTED, 255, 0).astype(np.uint8))
 
 
 def for_canvas(path: Path) -> Pixels:

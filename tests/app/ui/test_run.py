@@ -43,3 +43,23 @@ def test_a_closed_tab_detaches_unless_another_watches(tmp_path: Path):
 
     asyncio.run(two_tabs())
     service.cancel(job.id)
+
+
+def test_a_preview_is_not_overtaken_by_the_steps_after_it(tmp_path: Path):
+    """Steps that come faster than they are read: the first step's preview still arrives."""
+    _, watchers, job = start(tmp_path, 30, 0.0)
+
+    async def watch():
+        await asyncio.sleep(0.1)
+        return [event async for event in watchers.watch(job)]
+
+    events = asyncio.run(watch())
+    previews = [event.i for event in events if isinstance(event, Stepped) and event.preview is not None]
+    assert previews[-1] == 30 and isinstance(events[-1], Done)
+    job.events.insert(-1, Stepped(31, 31, 0.0, 0.0, None))  # a step without one after the last preview
+
+    async def again():
+        return [event async for event in watchers.watch(job)]
+
+    previews = [event.i for event in asyncio.run(again()) if isinstance(event, Stepped) and event.preview is not None]
+    assert previews == [30]
