@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, Self, TypeVar, get_type_hints
 
 FirstStageKind = Literal["kl", "vq", "identity"]
@@ -44,7 +44,9 @@ class AutoencoderConfig:
         widths = [m * self.ch for m in self.ch_mult]
         fits = self.norm_groups >= 1 and all(w % self.norm_groups == 0 for w in widths)
         _require(fits, f"autoencoder widths {widths} are not multiples of norm_groups={self.norm_groups}")
-        _require(self.ch >= 1 and len(self.ch_mult) >= 1, f"autoencoder ch={self.ch}, ch_mult={self.ch_mult}: too small")
+        _require(
+            self.ch >= 1 and len(self.ch_mult) >= 1, f"autoencoder ch={self.ch}, ch_mult={self.ch_mult}: too small"
+        )
         _require(self.kind != "kl" or self.double_z, "a KL autoencoder needs double_z=True: mean and log-variance")
         _require(self.kind != "vq" or not self.double_z, "a VQ autoencoder needs double_z=False: it has no variance")
         _require(self.kind != "vq" or self.n_embed >= 2, f"a VQ autoencoder needs n_embed >= 2, not {self.n_embed}")
@@ -152,7 +154,9 @@ class ModelConfig:
         _require(self.scale_factor > 0, f"scale_factor must be above 0, not {self.scale_factor}")
         _require(self.parameterization in ("eps", "x0", "v"), f"unknown parameterization {self.parameterization!r}")
         keys = (None, "concat", "crossattn", "hybrid", "adm")
-        _require(self.conditioning_key in keys, f"conditioning_key must be one of {keys}, not {self.conditioning_key!r}")
+        _require(
+            self.conditioning_key in keys, f"conditioning_key must be one of {keys}, not {self.conditioning_key!r}"
+        )
         _require(
             self.image_size % self.size_multiple == 0,
             f"image_size {self.image_size} is not a multiple of {self.size_multiple}",
@@ -229,11 +233,35 @@ EMOJI_128 = ModelConfig(
     parameterization="v",
 )
 
+EMOJI_128_VQ = replace(
+    EMOJI_128,
+    name="emoji-128-vq",
+    first_stage=replace(EMOJI_128.first_stage, kind="vq", double_z=False, n_embed=1024),
+)
+EMOJI_128_UNCONDITIONAL = replace(
+    EMOJI_128,
+    name="emoji-128-unconditional",
+    unet=replace(EMOJI_128.unet, context_dim=None),
+    text=None,
+    conditioning_key=None,
+)
+EMOJI_128_STYLE = replace(
+    EMOJI_128_UNCONDITIONAL,
+    name="emoji-128-style",
+    unet=replace(EMOJI_128_UNCONDITIONAL.unet, num_classes=8),  # seven styles, and none in particular
+    conditioning_key="adm",
+)
+
 TINY = ModelConfig(
     name="tiny",
     first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 2), num_res_blocks=1, resolution=32),
     unet=UNetConfig(
-        model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(1, 2), num_heads=2, context_dim=32
+        model_channels=32,
+        channel_mult=(1, 2),
+        num_res_blocks=1,
+        attention_resolutions=(1, 2),
+        num_heads=2,
+        context_dim=32,
     ),
     text=TextConfig(width=32, layers=2, heads=2, intermediate=64),
     schedule=SD_SCHEDULE,

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--corpus", type=Path, default=CORPUS)
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
         if part == "diffusion":
-            _frozen_parts(sub)
+            _frozen_parts(sub, text_needed=False)
     cache = parts.add_parser("cache-latents", help="encode the corpus for diffusion runs; goes on where it stopped")
     cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
@@ -36,9 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
-def _frozen_parts(parser: argparse.ArgumentParser) -> None:
+def _frozen_parts(parser: argparse.ArgumentParser, text_needed: bool = True) -> None:
     parser.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
-    parser.add_argument("--text", required=True, metavar="RUN", help="run, or weights file")
+    help_text = "run, or weights file" if text_needed else "run, or weights file; for presets with text"
+    parser.add_argument("--text", required=text_needed, metavar="RUN", help=help_text)
     parser.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN of the autoencoder")
 
 
@@ -78,8 +79,7 @@ def train_diffusion(args: argparse.Namespace) -> int:
     """The UNet, on cached latents."""
     from ldm_core.data.captions import caption
     from ldm_core.data.corpus import Corpus
-    from ldm_core.tokenizer import Tokenizer
-    from ldm_core.training.assembly import FrozenText, find_run, load_autoencoder, load_text_encoder
+    from ldm_core.training.assembly import find_run, load_autoencoder
     from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
     from ldm_core.training.latents import open_cache
     from ldm_core.training.loop import make_accelerator
@@ -87,19 +87,33 @@ def train_diffusion(args: argparse.Namespace) -> int:
     settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
     accelerator, model = make_accelerator(), settings.model
     decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
-    encoder = load_text_encoder(find_run(args.text), model.text)
-    text = FrozenText(Tokenizer.load(TOKENIZER, model.text.text_len), encoder, accelerator.device)
     task = DiffusionTask(
         settings,
         open_cache(_latents(args)),
         corpus.sample,
         corpus.heldout,
         lambda row, rng, background: caption(corpus.entries[row], rng, background),
-        text,
+        _condition(args, model, accelerator.device),
         decoder,
         accelerator,
     )
     return _train(task, settings, args, accelerator)
+
+
+def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:
+    """Captions → what the preset's UNet is conditioned on."""
+    from ldm_core.tokenizer import Tokenizer
+    from ldm_core.training.assembly import FrozenText, find_run, load_text_encoder
+    from ldm_core.training.conditions import NoCondition, StyleClass
+
+    if model.conditioning_key is None:
+        return NoCondition(device)
+    if model.conditioning_key == "adm":
+        return StyleClass(device)
+    if args.text is None:
+        raise ValueError(f"a run of {model.name} needs --text RUN")
+    encoder = load_text_encoder(find_run(args.text), model.text)
+    return FrozenText(Tokenizer.load(TOKENIZER, model.text.text_len), encoder, device)
 
 
 def cache_latents(args: argparse.Namespace) -> int:

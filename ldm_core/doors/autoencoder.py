@@ -28,11 +28,8 @@ class AutoencoderDoor(nn.Module):
     What the reference hands to its trainer's logger lies in `logged`, the latest value of each name.
     """
 
-    encoder: nn.Module
-    decoder: nn.Module
-    quant_conv: nn.Module
-    post_quant_conv: nn.Module
     colorize: Tensor
+    trained: tuple[str, ...] = ("encoder", "decoder", "quant_conv", "post_quant_conv")  # what the first optimizer moves
 
     def _prepare(
         self,
@@ -112,17 +109,13 @@ class AutoencoderDoor(nn.Module):
         self.log_dict(log)
         return log
 
-    def trained_parts(self) -> list[nn.Module]:
-        """What the first optimizer trains."""
-        return [self.encoder, self.decoder, self.quant_conv, self.post_quant_conv]
-
     def configure_optimizers(self) -> tuple[list[torch.optim.Adam], list[Any]]:
         """Adam for the autoencoder, Adam for the discriminator, betas (0.5, 0.9); and no schedulers.
 
         The published code calls logvar learned but gives it to no optimizer; here it is in the first one where the
         loss's learn_logvar says so.
         """
-        ae: list[nn.Parameter] = [p for part in self.trained_parts() for p in part.parameters()]
+        ae: list[nn.Parameter] = [p for name in self.trained for p in self.get_submodule(name).parameters()]
         logvar = getattr(self.loss, "logvar", None)
         ae += [logvar] if isinstance(logvar, nn.Parameter) and logvar.requires_grad else []
         players = (ae, list(self.loss.get_submodule("discriminator").parameters()))
@@ -134,7 +127,7 @@ class AutoencoderDoor(nn.Module):
             loss = self.training_step(batch, self.global_step, index)
             if loss.requires_grad:  # before disc_start the discriminator has nothing to learn
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
         self.global_step += 1
         return dict(self.logged)
@@ -192,7 +185,7 @@ class AutoencoderKL(AutoencoderDoor, KLNetwork):
         reconstructions, posterior = self(inputs, generator=self.generator)
         assert isinstance(self.loss, LPIPSWithDiscriminator)
         last = self.get_last_layer()
-        return self.loss(inputs, reconstructions, posterior, optimizer_idx, self.global_step, last, split=split)  # type: ignore[no-any-return, unused-ignore]
+        return self.loss(inputs, reconstructions, posterior, optimizer_idx, self.global_step, last, split=split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         reconstructions, posterior = self(x, generator=self.generator)
@@ -203,6 +196,8 @@ class AutoencoderKL(AutoencoderDoor, KLNetwork):
 
 class VQModel(AutoencoderDoor, VQNetwork):
     """The VQ type with the same steps; its first optimizer trains the codebook too."""
+
+    trained = (*AutoencoderDoor.trained, "quantize")
 
     def __init__(
         self,
@@ -224,15 +219,11 @@ class VQModel(AutoencoderDoor, VQNetwork):
         rest = (image_key, colorize_nlabels, monitor, learning_rate, generator)
         self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
 
-    def trained_parts(self) -> list[nn.Module]:
-        """Encoder, decoder, both 1×1 convolutions and the codebook."""
-        return [*super().trained_parts(), self.quantize]
-
     def _losses(self, inputs: Tensor, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
         reconstructions, quantized = self(inputs)
         assert isinstance(self.loss, VQLPIPSWithDiscriminator)
         last = self.get_last_layer()
-        return self.loss(quantized, inputs, reconstructions, optimizer_idx, self.global_step, last, split=split)  # type: ignore[no-any-return, unused-ignore]
+        return self.loss(quantized, inputs, reconstructions, optimizer_idx, self.global_step, last, split=split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         return {"reconstructions": self(x)[0]}

@@ -38,7 +38,7 @@ class DiffusionWrapper(nn.Module):
         if key in ("concat", "hybrid"):
             x = torch.cat([x, *c_concat], dim=1)
         if key == "adm":
-            return self.diffusion_model(x, t, y=c_crossattn[0])
+            return self.diffusion_model(x, t, y=c_crossattn[0].long())
         context = torch.cat(list(c_crossattn), dim=1) if key in ("crossattn", "hybrid") else None
         return self.diffusion_model(x, t, context=context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ldm_core.config as presets
-from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
+from ldm_core.losses.autoencoder import AdversarialLoss, AutoencoderLossConfig, Log, LPIPSWithDiscriminator
 from ldm_core.losses.quality import psnr, ssim
+from ldm_core.losses.vq import VQLPIPSWithDiscriminator
 from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.distribution import DiagonalGaussianDistribution
+from ldm_core.models.vq import Quantized, VQModel
 from ldm_core.training.crops import (
     Bytes,
     composite,
@@ -30,6 +34,8 @@ from ldm_core.training.loop import optimize, step_rng, torch_rng
 from ldm_core.training.settings import LoopSettings
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
+Autoencoder = AutoencoderKL | VQModel
+Latent = DiagonalGaussianDistribution | Quantized
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class AutoencoderTraining:
 
 
 @torch.no_grad()
-def initialise(model: AutoencoderKL) -> None:
+def initialise(model: Autoencoder) -> None:
     """Signals keep their size (LeCun et al. 1998, §4.6); every block starts as the identity (Goyal et al. 2017, §5.1).
 
     torch's own default shrinks a signal by √3 at every convolution; without this, colours come in ten times later.
@@ -66,6 +72,13 @@ def initialise(model: AutoencoderKL) -> None:
             parameter.zero_()
         elif parameter.ndim == 4:
             nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+
+
+def latent_spread(latent: Latent) -> dict[str, Tensor]:
+    """How far latents spread over a batch, and around each one's own mean."""
+    if isinstance(latent, Quantized):
+        return {"val/latent_std": latent.quant.std()}
+    return {"val/latent_std": latent.mean.std(), "val/posterior_std": latent.std.mean()}
 
 
 class AutoencoderTask:
@@ -86,14 +99,17 @@ class AutoencoderTask:
         self.settings, self.accelerator = settings, accelerator
         self.drawings, self.draw, self.palette = drawings, draw, palette
         torch.manual_seed(settings.loop.seed)
-        self.autoencoder = AutoencoderKL(settings.model)
+        vq = settings.model.kind == "vq"
+        self.autoencoder: Autoencoder = VQModel(settings.model) if vq else AutoencoderKL(settings.model)
         if settings.initialise:
             initialise(self.autoencoder)
-        self.loss = LPIPSWithDiscriminator(settings.loss)
+        loss = VQLPIPSWithDiscriminator(settings.loss) if vq else LPIPSWithDiscriminator(settings.loss)
+        self.loss: AdversarialLoss = loss
         self.model: nn.Module = accelerator.prepare(self.autoencoder)
         self.loss = self.loss.to(accelerator.device)
         lr, betas = settings.loop.lr, settings.betas
-        self.parameters = [*self.autoencoder.parameters(), *([self.loss.logvar] if settings.loss.learn_logvar else [])]
+        logvar = [p for name, p in self.loss.named_parameters() if name == "logvar" and p.requires_grad]
+        self.parameters = [*self.autoencoder.parameters(), *logvar]
         ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
         disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
         self.networks = {"first_stage_model": self.autoencoder, "loss": self.loss}
@@ -114,19 +130,38 @@ class AutoencoderTask:
         crops = random_crops(self.drawings, rows, size, rng)
         return to_tensor(composite(crops, random_backgrounds(rng, n, self.palette))).to(self.accelerator.device)
 
+    def reconstruct(
+        self, network: nn.Module, images: Tensor, sample: bool, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Latent]:
+        """(reconstructions [B,3,h,w], latent) by the network, prepared or bare; a VQ one has nothing to sample."""
+        options = () if isinstance(self.autoencoder, VQModel) else (sample, generator)
+        result: tuple[Tensor, Latent] = network(images, *options)
+        return result
+
+    def losses(
+        self, images: Tensor, reconstructions: Tensor, latent: Latent, optimizer_idx: int, step: int, **rest: Any
+    ) -> tuple[Tensor, Log]:
+        """One player's loss; the two kinds take their latent at different places."""
+        if isinstance(latent, Quantized):
+            return self.loss(latent, images, reconstructions, optimizer_idx, step, **rest)
+        return self.loss(images, reconstructions, latent, optimizer_idx, step, **rest)
+
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Autoencoder, then (from disc_start on) discriminator."""
         rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         images, clip = self.batch(step, rng), self.settings.loop.clip
         with self.accelerator.autocast():
-            reconstructions, posterior = self.model(images, self.settings.sample_posterior, torch_rng(rng))
+            reconstructions, latent = self.reconstruct(
+                self.model, images, self.settings.sample_posterior, torch_rng(rng)
+            )
             last = self.autoencoder.get_last_layer()
-            aeloss, log = self.loss(images, reconstructions, posterior, 0, step, last_layer=last)
-        scale = images[0].numel() if self.settings.mean_loss else 1
+            aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last)
+        summed = self.settings.mean_loss and not isinstance(latent, Quantized)  # the VQ loss is a mean already
+        scale = images[0].numel() if summed else 1
         norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip)
         self.averages["first_stage_model"].update(self.autoencoder)
 
-        discloss, disc_log = self.loss(images, reconstructions, posterior, 1, step)
+        discloss, disc_log = self.losses(images, reconstructions, latent, 1, step)
         if discloss.requires_grad:
             parameters = list(self.loss.discriminator.parameters())
             optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip)
@@ -139,12 +174,12 @@ class AutoencoderTask:
         with averaged(self.averages["first_stage_model"], self.autoencoder):
             for images in torch.split(self.heldout, 8):
                 images = images.to(self.accelerator.device)
-                reconstructions, posterior = self.autoencoder(images, sample_posterior=False)
-                _, log = self.loss(images, reconstructions, posterior, 0, step, split="val")
-                _, disc_log = self.loss(images, reconstructions, posterior, 1, step, split="val")
+                reconstructions, latent = self.reconstruct(self.autoencoder, images, sample=False)
+                _, log = self.losses(images, reconstructions, latent, 0, step, split="val")
+                _, disc_log = self.losses(images, reconstructions, latent, 1, step, split="val")
                 pair = images, reconstructions
                 quality = {"val/psnr": psnr(*pair).mean(), "val/ssim": ssim(*pair).mean()}
-                spread = {"val/latent_std": posterior.mean.std(), "val/posterior_std": posterior.std.mean()}
+                spread = latent_spread(latent)
                 for name, value in {**log, **disc_log, **quality, **spread}.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(images) / len(self.heldout)
         return sums
@@ -155,7 +190,7 @@ class AutoencoderTask:
         del step
         images = self.heldout[:16].to(self.accelerator.device)
         with averaged(self.averages["first_stage_model"], self.autoencoder):
-            reconstructions, _ = self.autoencoder(images, sample_posterior=False)
+            reconstructions, _ = self.reconstruct(self.autoencoder, images, sample=False)
         rows = [x[i : i + 8] for i in (0, 8) for x in (to_uint8(images), to_uint8(reconstructions))]
         return picture_grid(np.concatenate(rows), columns=8)
 

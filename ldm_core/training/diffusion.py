@@ -38,7 +38,7 @@ EXAMPLES = (
 
 
 class TextEncoder(Protocol):
-    """Prompts → context [B,L,D] fp32, without gradients."""
+    """Prompts → context [B,L,D] fp32 (or what else the UNet is conditioned on, see conditions), without gradients."""
 
     def __call__(self, prompts: Sequence[str]) -> Tensor: ...
 
@@ -137,8 +137,9 @@ class DiffusionTask:
         prompts = [self.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)]
         context = self.encode(prompts)
         dropped = torch.from_numpy(rng.random(n) < self.settings.caption_dropout)
-        context = torch.where(dropped.to(context.device)[:, None, None], self.empty, context)
-        return z.to(self.accelerator.device), context.to(self.accelerator.device)
+        dropped = dropped.to(context.device).view(n, *[1] * (context.ndim - 1))
+        context = torch.where(dropped, self.empty, context)
+        return z.to(self.accelerator.device, memory_format=torch.channels_last), context.to(self.accelerator.device)
 
     def noised(self, z: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(t, noise): timesteps stratified over the batch, one in each of B equal ranges: same mean, less variance."""
