@@ -1,4 +1,4 @@
-"""From packages to a corpus folder: fetch, name, render, split, write. Each part is done once; a second call resumes."""
+"""From packages to a corpus folder: fetch, render, name, split, write. What is already there is not done again."""
 
 from __future__ import annotations
 
@@ -7,105 +7,75 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ldm_core.data.captions import canonical_caption
 from ldm_core.data.corpus import SIZE, Entry, write_index
-from ldm_core.data.names import Emoji, emoji_by_name, normal, segment, split_tone, without_number, words_of
+from ldm_core.data.emoji import EmojiTable, Namer, read_corrections
 from ldm_core.data.render import render_all
-from ldm_core.data.sources import EMOJIBASE, ICON_SETS, Icon, IconSet, fetch, icons_of, read_json
+from ldm_core.data.sources import EMOJIBASE, ICON_SETS, SHORTCODES, Icon, IconSet, fetch, icons_of, read_json
+from ldm_core.data.split import split
 
-HELDOUT_SHARE = 0.05
 Progress = Callable[[str, int, int], None]  # what, done, of how many
-
-
-def name_icon(icon: Icon, icons: IconSet, emoji: Mapping[str, Emoji], words: Mapping[str, int]) -> Entry:
-    """What one icon shows, in the set's words and in those all sets share."""
-    slug, tone = split_tone(icon.slug, icons.bare_tones)
-    known = emoji.get(normal(slug))
-    name = words_of(slug)
-    if icons.unspaced:
-        name = known.label if known else without_number(segment(slug, words))
-    concept = known.label if known else name
-    return Entry(name, icons.style, concept, tone, known.tags if known else (), "train")
-
-
-def vocabulary(slugs: Sequence[str], emoji: Mapping[str, Emoji]) -> Counter[str]:
-    """Words of names and tags with their counts: what unspaced names are spelled with."""
-    words: Counter[str] = Counter()
-    for slug in slugs:
-        words.update(words_of(slug).split())
-    for entry in emoji.values():
-        for text in (entry.label, *entry.tags):
-            words.update(w for w in text.replace("-", " ").split() if w.isalnum())
-    short = {"a", "of", "on", "in", "to", "up", "no", "tv", "cd", "or", "ok", "ox", "at"} | set("0123456789")
-    return Counter({w: n for w, n in words.items() if len(w) > 2 or w in short})
-
-
-def split(entries: Sequence[Entry]) -> list[Entry]:
-    """Hold out 5 % of the (concept, style) pairs, all their skin tones with them; decided by hash, so it is fixed.
-
-    A pair is held out only where its concept is trained in another style, so that composition can be measured.
-    """
-    styles: dict[str, set[str]] = {}
-    for e in entries:
-        styles.setdefault(e.concept, set()).add(e.style)
-    eligible = sum(len(s) for s in styles.values() if len(s) > 1)
-    threshold = HELDOUT_SHARE * sum(len(s) for s in styles.values()) / max(1, eligible)
-    heldout: set[tuple[str, str]] = set()
-    for concept, among in styles.items():
-        chosen = sorted((_chance(concept, style), style) for style in among)[:-1]  # one style always stays
-        heldout |= {(concept, style) for chance, style in chosen if chance < threshold}
-    return [replace(e, split="heldout" if (e.concept, e.style) in heldout else "train") for e in entries]
-
-
-def _chance(concept: str, style: str) -> float:
-    digest = hashlib.sha256(f"{concept}|{style}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+Kept = dict[str, list[int]]  # part file → which of its icons came out
 
 
 def build(out: Path, progress: Progress, limit: int | None = None, sets: Sequence[IconSet] = ICON_SETS) -> None:
     """Write the corpus to `out`: drawings.npy, index.tsv, heldout.tsv, captions.txt, counts.json, ATTRIBUTION.md.
 
-    `limit` keeps the first icons of each set. SourceError where a package cannot be had.
+    `limit` keeps the first icons of each set. An interrupted call is taken up where it stopped; a repeated one renders
+    nothing and writes the same texts. SourceError where a package cannot be had.
     """
-    cache, parts = out / "packages", out / "parts"
-    parts.mkdir(parents=True, exist_ok=True)
+    cache = out / "packages"
     archives = {}
     for done, package in enumerate([EMOJIBASE, *(s.package for s in sets)]):
         progress("fetching", done, len(sets) + 1)
         archives[package] = fetch(package, cache)
-    emoji = emoji_by_name(read_json(archives[EMOJIBASE], "en/data.json"))
-    icons = {s: icons_of(read_json(archives[s.package], "icons.json"))[:limit] for s in sets}
-    words = vocabulary([i.slug for s in sets if not s.unspaced for i in icons[s]], emoji)
+    progress("fetching", len(sets) + 1, len(sets) + 1)
+    shortcodes = [read_json(archives[EMOJIBASE], f"en/shortcodes/{name}.json") for name in SHORTCODES]
+    table = EmojiTable.read(read_json(archives[EMOJIBASE], "en/data.json"), shortcodes)
+    data = {s: read_json(archives[s.package], "icons.json") for s in sets}
+    every = {s: icons_of(data[s], read_json(archives[s.package], "chars.json")) for s in sets}
+    icons = {s: every[s][:limit] for s in sets}
+    kept = draw(out, icons, progress)
 
-    entries: list[Entry] = []
-    counts: dict[str, dict[str, object]] = {}
-    for s in sets:
-        rendered = _render_set(icons[s], parts / f"{s.package.archive}-{len(icons[s])}.npz", s.style, progress)
-        entries += [name_icon(icons[s][k], s, emoji, words) for k in rendered]
-        info = read_json(archives[s.package], "info.json")
-        counts[s.package.name] = {
-            "version": s.package.version,
-            "style": s.style,
-            "icons": len(icons[s]),
-            "rendered": len(rendered),
-            "skipped": len(icons[s]) - len(rendered),
-            "author": info["author"]["name"],
-            "source": info["author"].get("url", ""),
-            "licence": info["license"]["spdx"],
-        }
-    entries = split(entries)
-    _join(parts, [f"{s.package.archive}-{len(icons[s])}.npz" for s in sets], out / "drawings.npy")
-    _write_texts(out, entries, counts)
+    namer = Namer(every, table, read_corrections())
+    parts = zip(sets, kept.values(), strict=True)
+    named = [namer.entry(icons[s][k], s) for s, rows in parts for k in rows]
+    entries = split(named, digests(out / "drawings.npy", progress))
+    counts = {
+        s.package.name: _facts(s, len(icons[s]), len(rows), data[s], read_json(archives[s.package], "info.json"))
+        for s, rows in zip(sets, kept.values(), strict=True)
+    }
+    write_texts(out, entries, counts)
+
+
+def draw(out: Path, icons: dict[IconSet, list[Icon]], progress: Progress) -> Kept:
+    """drawings.npy with every set's drawings one after the other, unless it is there; which icons are in it."""
+    names = [f"{s.package.archive}-{len(icons[s])}.npz" for s in icons]
+    target, manifest, parts = out / "drawings.npy", out / "drawings.json", out / "parts"
+    if target.exists() and manifest.exists():
+        kept: Kept = json.loads(manifest.read_text())
+        if list(kept) == names:
+            return kept
+    parts.mkdir(parents=True, exist_ok=True)
+    kept = {
+        name: _render_set(icons[s], parts / name, f"rendering {s.style}", progress)
+        for s, name in zip(icons, names, strict=True)
+    }
+    for stale in (out / "index.tsv", manifest):  # neither may describe drawings that are not there
+        stale.unlink(missing_ok=True)
+    _join([parts / name for name in names], [len(rows) for rows in kept.values()], target)
+    write_whole(manifest, json.dumps(kept) + "\n")
     shutil.rmtree(parts)
+    return kept
 
 
-def _render_set(icons: Sequence[Icon], part: Path, style: str, progress: Progress) -> list[int]:
+def _render_set(icons: Sequence[Icon], part: Path, what: str, progress: Progress) -> list[int]:
     """Render one set into its part file; which of its icons came out."""
     if not part.exists():
         kept: list[int] = []
@@ -117,7 +87,7 @@ def _render_set(icons: Sequence[Icon], part: Path, style: str, progress: Progres
                     kept.append(done + k)
                     drawings.append(drawing)
             done += len(chunk)
-            progress(f"rendering {style}", done, len(icons))
+            progress(what, done, len(icons))
         temporary = part.with_suffix(".tmp.npz")
         np.savez(temporary, kept=np.array(kept), drawings=np.array(drawings, np.uint8).reshape(-1, SIZE, SIZE, 4))
         os.replace(temporary, part)
@@ -125,33 +95,86 @@ def _render_set(icons: Sequence[Icon], part: Path, style: str, progress: Progres
         return [int(k) for k in file["kept"]]
 
 
-def _join(parts: Path, names: Sequence[str], target: Path) -> None:
-    sizes = []
-    for name in names:
-        with np.load(parts / name) as file:
-            sizes.append(len(file["kept"]))
+def _join(parts: Sequence[Path], sizes: Sequence[int], target: Path) -> None:
     temporary = target.with_suffix(".tmp.npy")
     whole = np.lib.format.open_memmap(temporary, "w+", np.uint8, (sum(sizes), SIZE, SIZE, 4))
     row = 0
-    for name, size in zip(names, sizes, strict=True):
-        with np.load(parts / name) as file:
+    for part, size in zip(parts, sizes, strict=True):
+        with np.load(part) as file:
             whole[row : row + size] = file["drawings"]
         row += size
     whole.flush()
     os.replace(temporary, target)
 
 
-def _write_texts(out: Path, entries: list[Entry], counts: dict[str, dict[str, object]]) -> None:
+def digests(drawings: Path, progress: Progress) -> list[bytes]:
+    """One hash a drawing: equal where the pixels are."""
+    whole = np.load(drawings, mmap_mode="r")
+    found = []
+    for row, drawing in enumerate(whole):
+        found.append(hashlib.blake2b(drawing.tobytes(), digest_size=16).digest())
+        if row % 1000 == 999 or row == len(whole) - 1:
+            progress("comparing", row + 1, len(whole))
+    return found
+
+
+def _facts(icon_set: IconSet, icons: int, rendered: int, data: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": icon_set.package.version,
+        "style": icon_set.style,
+        "icons": icons,
+        "rendered": rendered,
+        "skipped": icons - rendered,
+        "hidden": sum(bool(icon.get("hidden")) for icon in data["icons"].values()),
+        "aliases": len(data.get("aliases", {})),
+        "author": info["author"]["name"],
+        "source": info["author"].get("url", ""),
+        "licence": info["license"]["spdx"],
+    }
+
+
+def write_texts(out: Path, entries: list[Entry], sets: dict[str, dict[str, Any]]) -> None:
+    """Everything but the drawings; index.tsv comes last, since its presence says that the corpus is whole."""
     heldout = sorted({(e.concept, e.style) for e in entries if e.split == "heldout"})
-    (out / "heldout.tsv").write_text("concept\tstyle\n" + "".join(f"{c}\t{s}\n" for c, s in heldout))
+    write_whole(out / "heldout.tsv", "concept\tstyle\n" + "".join(f"{c}\t{s}\n" for c, s in heldout))
     captions = {canonical_caption(e) for e in entries} | {", ".join(e.tags) for e in entries if e.tags}
-    captions |= {e.concept for e in entries}
-    (out / "captions.txt").write_text("\n".join(sorted(captions)) + "\n")
-    (out / "counts.json").write_text(json.dumps(counts, indent=1) + "\n")
+    captions |= {e.concept for e in entries} | {e.name for e in entries}
+    write_whole(out / "captions.txt", "\n".join(sorted(captions)) + "\n")
+    write_whole(out / "counts.json", json.dumps({"sets": sets, "corpus": totals(entries)}, indent=1) + "\n")
+    write_whole(out / "ATTRIBUTION.md", attribution(sets))
+    write_index(out / "index.tsv.tmp", entries)
+    os.replace(out / "index.tsv.tmp", out / "index.tsv")
+
+
+def totals(entries: Sequence[Entry]) -> dict[str, int]:
+    """Counts of the whole: drawings, concepts, pairs, what is held out, toned drawings."""
+    pairs = {(e.concept, e.style) for e in entries}
+    splits = Counter(e.split for e in entries)
+    return {
+        "drawings": len(entries),
+        "concepts": len({e.concept for e in entries}),
+        "names": len({e.name for e in entries}),
+        "pairs": len(pairs),
+        "pairs_heldout": len({(e.concept, e.style) for e in entries if e.split == "heldout"}),
+        "drawings_train": splits["train"],
+        "drawings_heldout": splits["heldout"],
+        "drawings_in_a_skin_tone": sum(bool(e.tone) for e in entries),
+        "drawings_with_tags": sum(bool(e.tags) for e in entries),
+    }
+
+
+def attribution(sets: dict[str, dict[str, Any]]) -> str:
+    """Who made what, under which licence."""
     lines = ["# The drawings and who made them", ""]
-    for name, c in counts.items():
+    for name, c in sets.items():
         lines.append(f"- **{name}** {c['version']} ({c['style']}): {c['author']}, {c['licence']}, {c['source']}; "
                      f"{c['rendered']} drawings, rendered at {SIZE} px.")  # fmt: skip
-    lines.append("- **emojibase-data** (labels and tags): Miles Johnson, MIT.")
-    (out / "ATTRIBUTION.md").write_text("\n".join(lines) + "\n")
-    write_index(out / "index.tsv", entries)  # last: its presence says that the corpus is whole
+    lines.append(f"- **{EMOJIBASE.name}** {EMOJIBASE.version} (labels and tags): Miles Johnson, MIT.")
+    return "\n".join(lines) + "\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is either the old or the new one, never half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ldm_core.data.corpus import Entry
@@ -24,16 +26,38 @@ BACKGROUNDS: dict[str, RGB] = {
 }
 
 
+_PLURALS = {"people", "men", "women", "feet", "dolls", "children", "tai-tai", "news"}
+_SINGULARS = {"tennis", "lens", "news", "mars", "paralysis"}
+_BARE = {"keycap", "digit", "letter", "mount", "people", "men", "women", "santa", "mrs", "input", "no", "sagittarius"}
+_CLOCK = re.compile(r"o'clock$|-thirty$")
+_LIKE_A_CONSONANT = re.compile(r"(uni|eu|ewe|ufo|one-|one |u-)")
+
+
 def tone_words(tone: str) -> str:
     """'medium-dark' → 'medium-dark skin tone'; 'light+dark' → 'light and dark skin tones'; '' → ''."""
     parts = tone.split("+")
     return "" if not tone else f"{' and '.join(parts)} skin tone{'s' if len(parts) > 1 else ''}"
 
 
+def with_article(name: str) -> str:
+    """'apple' → 'an apple'; plurals, times and numbered things stay as they are: 'grapes', 'keycap 2'."""
+    if name.startswith("flag of "):
+        return f"the {name}"
+    head = re.split(r" (?:with|without|of|in|on|and|for|from|showing|behind|pointing) ", name)[0].split()
+    plural = head[-1] in _PLURALS or (head[-1] not in _SINGULARS and bool(re.search(r"[^suio]s$", head[-1])))
+    if plural or name[0].isdigit() or head[0] in _BARE or _CLOCK.search(name):
+        return name
+    vowel = name[0] in "aeiouå" if not _LIKE_A_CONSONANT.match(name) else False
+    return f"{'an' if vowel or name.startswith('hour') else 'a'} {name}"
+
+
 def canonical_caption(entry: Entry, background: str | None = None) -> str:
-    """The one caption used for evaluation: 'red apple, noto style', with tone and background where there are any."""
-    ground = f"on a {background} background" if background and background != "white" else ""
-    return ", ".join(part for part in (entry.name, tone_words(entry.tone), entry.style, ground) if part)
+    """The one caption used for evaluation: 'red apple, noto style', with tone and background where there are any.
+
+    It uses the concept, the words that all styles share, so that a held-out pair is made of words seen in training.
+    """
+    ground = f"on {with_article(background)} background" if background and background != "white" else ""
+    return ", ".join(part for part in (entry.concept, tone_words(entry.tone), entry.style, ground) if part)
 
 
 def caption(entry: Entry, rng: np.random.Generator, background: str | None) -> str:
@@ -49,21 +73,20 @@ def caption(entry: Entry, rng: np.random.Generator, background: str | None) -> s
         parts.append(entry.style)
     mention = 0.9 if background != "white" else 0.15
     if background and rng.random() < mention:
-        parts.append(f"on a {background} background" if rng.random() < 0.6 else f"{background} background")
+        parts.append(f"on {with_article(background)} background" if rng.random() < 0.6 else f"{background} background")
     return ", ".join(parts)
 
 
 def _subject(entry: Entry, rng: np.random.Generator) -> str:
     kind = rng.random()
-    names = [entry.name, entry.concept] if entry.concept != entry.name else [entry.name]
-    name = names[rng.integers(len(names))]
+    name = entry.concept if rng.random() < 0.5 else entry.name
+    if name.startswith("flag of ") and rng.random() < 0.3:
+        name = f"{name.removeprefix('flag of ')} flag"
     if kind < 0.15 and entry.tags:
         count = min(len(entry.tags), int(rng.integers(1, 4)))
         tags = rng.choice(len(entry.tags), size=count, replace=False)
-        return ", ".join([name, *(entry.tags[i] for i in tags)])
+        return ", ".join(dict.fromkeys([name, *(entry.tags[i] for i in tags)]))
     if kind < 0.25 and len(entry.tags) >= 2:
         tags = rng.choice(len(entry.tags), size=2, replace=False)
         return ", ".join(entry.tags[i] for i in tags)
-    if kind < 0.6:
-        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-    return name
+    return with_article(name) if kind < 0.6 else name

@@ -39,10 +39,13 @@ def write_index(path: Path, entries: list[Entry]) -> None:
 def read_index(path: Path) -> list[Entry]:
     """The inverse of write_index."""
     with path.open(newline="") as file:
-        return [
-            Entry(r["name"], r["style"], r["concept"], r["tone"], tuple(t for t in r["tags"].split("|") if t), r["split"])  # type: ignore[arg-type]
-            for r in csv.DictReader(file, delimiter="\t")
-        ]
+        return [_entry(row) for row in csv.DictReader(file, delimiter="\t")]
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    tags = tuple(tag for tag in row["tags"].split("|") if tag)
+    split: Split = "heldout" if row["split"] == "heldout" else "train"
+    return Entry(row["name"], row["style"], row["concept"], row["tone"], tags, split)
 
 
 class Corpus:
@@ -51,7 +54,7 @@ class Corpus:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not (self.path / "index.tsv").exists():
-            raise FileNotFoundError(f"no corpus in {self.path}: build it with `python -m ldm_core data emoji --out DIR`")
+            raise FileNotFoundError(f"no corpus in {self.path}: `python -m ldm_core data emoji --out DIR` builds it")
         self.entries = read_index(self.path / "index.tsv")
         self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
         split = np.array([e.split for e in self.entries])
@@ -70,6 +73,6 @@ class Corpus:
         return np.asarray(self.drawings[row])
 
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-        """n training rows: uniform over (concept, style), then over its skin tones, so that 66 handshakes count once."""
+        """n training rows: uniform over (concept, style), then over its skin tones: 26 handshakes weigh as one."""
         chosen = rng.integers(len(self.groups), size=n)
         return np.array([rng.choice(self.groups[g]) for g in chosen])

@@ -1,70 +1,63 @@
-"""Icon names → words: what is drawn, in which skin tone, under which tags."""
+"""Icon names → words: what is drawn, and in which skin tone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import unicodedata
+from collections.abc import Container, Iterable, Mapping
 
 TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 _TONE = "|".join(sorted(TONES, key=len, reverse=True))
 _NUMBERED = re.compile(r"-tone(\d)(?:-tone(\d))?$")
 _NAMED = re.compile(rf"-({_TONE})-skin-tone(?:-({_TONE})-skin-tone)?(?=-|$)")  # hair may follow
 _BARE = re.compile(rf"-({_TONE})(?:-({_TONE}))?$")  # Fluent's names leave "skin tone" out
+_SWATCHES = {f"{tone}-skin-tone" for tone in TONES}  # the tone itself is what is drawn
 
 
-@dataclass(frozen=True)
-class Emoji:
-    """One entry of the emoji tables: its label, what people search it by."""
-
-    label: str
-    tags: tuple[str, ...]
-
-
-def split_tone(slug: str, bare: bool) -> tuple[str, str]:
+def split_tone(slug: str, bare_bases: Container[str] = ()) -> tuple[str, str]:
     """An icon's name → (name without tone, tone); tone is '' or one of TONES, or two joined by '+'.
 
-    `bare` says that the set writes "-dark" for a dark skin tone.
+    `bare_bases` are the names that a set gives in tones as "…-dark" for a dark skin tone: see `toned_names`.
     """
-    if match := _NUMBERED.search(slug):
-        tones = [TONES[int(n) - 1] for n in match.groups() if n and 1 <= int(n) <= len(TONES)]
-    elif (match := _NAMED.search(slug)) or (bare and (match := _BARE.search(slug))):
-        tones = [t for t in match.groups() if t]
-    else:
+    match = None if slug in _SWATCHES else _NUMBERED.search(slug) or _NAMED.search(slug)
+    if match is None and (bare := _BARE.search(slug)) and slug[: bare.start()] in bare_bases:
+        match = bare
+    if match is None:
         return slug.removesuffix("-default"), ""
+    found = [t for t in match.groups() if t]
+    tones = [TONES[int(t) - 1] if t.isdigit() else t for t in found if not t.isdigit() or 1 <= int(t) <= len(TONES)]
     return slug[: match.start()] + slug[match.end() :], "+".join(dict.fromkeys(tones))
 
 
+def toned_names(slugs: Iterable[str]) -> frozenset[str]:
+    """Names that occur with a bare tone: those that have a "-medium-dark" (a vertical-traffic-light has none)."""
+    return frozenset(slug.removesuffix("-medium-dark") for slug in slugs if slug.endswith("-medium-dark"))
+
+
 def normal(text: str) -> str:
-    """The key under which labels, tags and icon names meet: lower-case letters and digits only."""
-    text = text.lower().replace("&", "and").replace("’", "").replace("'", "")
+    """The key under which labels, aliases and icon names meet: lower-case letters and digits only, no accents."""
+    text = unicodedata.normalize("NFKD", text.lower().replace("&", "and"))
     return re.sub(r"[^a-z0-9]+", "", text)
 
 
 def words_of(slug: str) -> str:
-    """'flag-for-chile' → 'flag for chile'."""
+    """'man-in-lotus-position' → 'man in lotus position'."""
     return re.sub(r"[-_:]+", " ", slug).strip().lower()
+
+
+def plain_label(label: str) -> str:
+    """An official label as one would type it: 'flag: St. Lucia' → 'flag of st lucia', 'keycap: #' → 'keycap hash'."""
+    text = label.lower().replace("’", "'").replace("&", "and")
+    if text.startswith("flag: "):
+        text = re.sub(r" \([^)]*\)", "", text).replace("flag: ", "flag of ")
+    text = re.sub(r"^regional indicator (\w)$", r"letter \1", text)
+    text = text.replace("keycap: *", "keycap asterisk").replace("keycap: #", "keycap hash").replace(" - ", " ")
+    return " ".join(re.sub(r"[:,.!“”()]", "", text).split())
 
 
 def without_number(name: str) -> str:
     """'floppy disk 2' → 'floppy disk': a set's second drawing of the same thing; 'keycap 2' stays."""
-    return name if name.startswith(("keycap", "digit")) else re.sub(r"(?<=[a-z]{3}) [23]$", "", name)
-
-
-def emoji_by_name(rows: Iterable[Mapping[str, Any]]) -> dict[str, Emoji]:
-    """Emojibase's rows → normalised label → Emoji; flags also under 'flag for X' and 'X flag'."""
-    table: dict[str, Emoji] = {}
-    for row in rows:
-        label = str(row["label"]).lower().replace("“", "").replace("”", "")
-        emoji = Emoji(re.sub(r"[:,]", "", label), tuple(str(t).lower() for t in row.get("tags", ())))
-        keys = [label]
-        if label.startswith("flag: "):
-            country = label.removeprefix("flag: ")
-            keys += [f"flag for flag {country}", f"flag for {country}", f"{country} flag"]
-        for key in keys:
-            table.setdefault(normal(key), emoji)
-    return table
+    return name if name.startswith(("keycap", "digit")) else re.sub(r"(?<=[a-z]{3}) ?[23]$", "", name)
 
 
 def segment(run: str, vocabulary: Mapping[str, int]) -> str:
