@@ -73,8 +73,8 @@ class Tokenizer:
         return [self.bos, *kept, *[self.eos] * (self.length - 1 - len(kept))]
 
 
-def read_vocab(directory: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """vocab.json and merges.txt of a folder; raises FileNotFoundError, or ValueError for a damaged file."""
+def read_vocab(directory: Path) -> tuple[dict[str, int], list[Any]]:
+    """vocab.json and merges.txt, as pairs; raises FileNotFoundError, or ValueError for a damaged file."""
     try:
         vocab: dict[str, int] = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))
         lines = (directory / "merges.txt").read_text(encoding="utf-8").split("\n")

@@ -67,8 +67,8 @@ def eos_states(clip: CLIPModel, tokenizer: Tokenizer, texts: Sequence[str]) -> T
     """States [N,D] at the first eos; the mask is causal, so the padding behind it need not be computed."""
     ids = tokenizer.encode(texts)
     first = (ids == tokenizer.eos).int().argmax(1)
-    found = torch.empty(len(texts), clip.config.text_config.hidden_size)
-    for rows in first.argsort().split(256):
+    found = torch.empty(len(texts), clip.text_model.config.hidden_size)
+    for rows in torch.split(first.argsort(), 256):
         part = ids[rows, : int(first[rows].max()) + 1].to(clip.device)
         hidden = clip.text_model(input_ids=part).last_hidden_state.float().cpu()
         found[rows] = hidden[torch.arange(len(rows)), first[rows]]

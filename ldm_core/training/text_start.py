@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel
@@ -31,10 +33,11 @@ def start_as_bag(tower: CLIPTextModel, head: nn.Linear, words: Words, tokenizer:
     table = (table - table[known].mean(0)) / table[known].std()
     table[~known] = torch.randn(int((~known).sum()), table.shape[1])  # words of styles, and what no word is made of
     tower.embeddings.token_embedding.weight.copy_(scale * table)
-    for layer in tower.encoder.layers:
+    layers: Any = tower.encoder.layers
+    for layer in layers:
         for linear in (layer.self_attn.out_proj, layer.mlp.fc2):
             nn.init.zeros_(linear.weight)
-    first = tower.encoder.layers[0].self_attn
+    first = layers[0].self_attn
     nn.init.zeros_(first.q_proj.weight)  # every earlier token gets the same attention
     nn.init.eye_(first.v_proj.weight)
     nn.init.eye_(first.out_proj.weight)
