@@ -41,5 +41,5 @@ def _last(run: Trajectory, answer: Answer) -> Tensor:
     try:
         run.send(answer)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        return end.value
     raise RuntimeError("the sampler asked for more steps than its grid has")
