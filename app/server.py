@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from html import escape
 
 import uvicorn
 from fastapi import FastAPI
@@ -23,25 +24,36 @@ STARTING = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 <style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;display:grid;place-items:center;
 height:100vh;margin:0}p{opacity:.7}</style></head>
 <body><main><h1>Latent Lab</h1><p role="status">SAYS</p></main></body></html>"""
-LOADING = "Starting: the model is loading. The page opens by itself."
+LOADING = "The model is loading: {message}, {percent:.0f} %. The page opens by itself."
+READY = "The model is loaded. The page opens by itself."
+FAILED = "The model could not be loaded: {message}"
 BROKEN = "The page could not be opened; the server's log has the details."
+BIND_SECONDS = 0.1  # the port first: long imports hold up everything else
 CLOSE_SECONDS = 3  # how long open pages may hold up an end that was asked for
 
 
 class Page:
     """The page's place in the app: says that things are starting until `app` is set, then hands over."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service) -> None:
         self.app: ASGIApp | None = None
-        self.says = LOADING
+        self.broken = False
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the page, or what stands in for it."""
         if self.app is not None:
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            html = STARTING.replace("SAYS", self.says)
+            html = STARTING.replace("SAYS", escape(self._says()))
             await HTMLResponse(html, headers={"Cache-Control": "no-store"})(scope, receive, send)
+
+    def _says(self) -> str:
+        state = self._service.state
+        if self.broken:
+            return BROKEN
+        says = {"ready": READY, "failed": FAILED}.get(state.phase, LOADING)
+        return says.format(message=state.message, percent=100 * state.progress)
 
 
 def _mount_page(service: Service) -> FastAPI:
@@ -52,21 +64,23 @@ def _mount_page(service: Service) -> FastAPI:
 
 def build(settings: Settings) -> FastAPI:
     """Routes and page around one service; nothing is loaded before the app starts."""
-    service, page = Service(settings), Page()
+    service = Service(settings)
+    page = Page(service)
 
     async def open_page(stack: contextlib.AsyncExitStack) -> None:
+        await asyncio.sleep(BIND_SECONDS)
         try:
             inner = await asyncio.to_thread(_mount_page, service)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
             page.app = inner
         except Exception:
-            page.says = BROKEN
+            page.broken = True
             log.exception("the page could not be built")
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            service.start()
+            asyncio.get_running_loop().call_later(BIND_SECONDS, service.start)
             opening = asyncio.create_task(open_page(stack))
             yield
             opening.cancel()

@@ -42,7 +42,7 @@ class Served:
         except OSError:
             return 0, ""
 
-    def wait(self, path: str, status: int = 200, seconds: float = 300) -> str:
+    def wait(self, path: str, status: int = 200, seconds: float = 600) -> str:
         """Ask until the status is as wanted; the body."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -50,10 +50,10 @@ class Served:
             code, body = self.get(path)
             if code == status:
                 return body
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise AssertionError(f"{path} did not answer {status} in {seconds} s:\n{self.log.read_text()}")
 
-    def wait_for_page(self, seconds: float = 300) -> None:
+    def wait_for_page(self, seconds: float = 600) -> None:
         """Until the page itself answers, and not what stands in for it."""
         end = time.monotonic() + seconds
         while "gradio" not in self.get("/")[1]:
