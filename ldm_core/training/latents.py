@@ -60,7 +60,7 @@ def build_cache(
         raise ValueError(f"{directory} holds latents of another encoder: remove it or choose another directory")
     meta.update(names=names, rows=len(drawings))
     colours = np.array([palette[n] for n in names], np.uint8)
-    autoencoder = autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    autoencoder = autoencoder.to(memory_format=torch.channels_last)
     for number in range(passes):
         done = meta["done"].get(str(number), 0)
         chosen = pass_backgrounds(number, len(drawings), len(names))
