@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ldm_core.config import AutoencoderConfig, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
+from ldm_core.config import AutoencoderConfig, BetaSchedule, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
 from ldm_core.diffusion import process
 from ldm_core.diffusion.process import Moments, standard_normal
 from ldm_core.diffusion.schedule import Schedule
@@ -66,6 +66,7 @@ class DDPM(Network):
         self.image_size, self.channels = o.image_size, o.channels
         self.use_ema, self.use_scheduler = o.use_ema, o.scheduler_config is not None
         self._set_schedule(self.schedule)
+        self.register_load_state_dict_pre_hook(_published_names)  # type: ignore[no-untyped-call]
         self.load_report: LoadReport | None = None
         if o.ckpt_path is not None:
             self.load_report = self.init_from_ckpt(o.ckpt_path, o.ignore_keys, o.load_only_unet)
@@ -76,7 +77,7 @@ class DDPM(Network):
     def register_schedule(
         self,
         given_betas: Sequence[float] | None = None,
-        beta_schedule: str = "linear",
+        beta_schedule: BetaSchedule = "linear",
         timesteps: int = 1000,
         linear_start: float = 1e-4,
         linear_end: float = 2e-2,
@@ -91,7 +92,7 @@ class DDPM(Network):
             linear_end,
             cosine_s,
             self.options.v_posterior,
-            betas,  # type: ignore[arg-type]
+            betas,
         )
         self.config = replace(self.config, schedule=config)
         self._set_schedule(Schedule.from_config(config))
@@ -112,6 +113,11 @@ class DDPM(Network):
     def logvar(self) -> Tensor:
         """Log-variance of the loss at each t [T]; a parameter that is trained where learn_logvar is set."""
         return self.loss.logvar
+
+    def adopt(self, state: dict[str, Any], prefix: str) -> None:
+        """Published names in a state dict about to be loaded that mean something else here: logvar lies in the loss."""
+        if prefix + "logvar" in state:
+            state[prefix + "loss.logvar"] = state.pop(prefix + "logvar")
 
     def init_from_ckpt(self, path: Any, ignore_keys: Sequence[str] = (), only_model: bool = False) -> LoadReport:
         """Weights of a checkpoint file, of the UNet alone if only_model; says what was ignored, missing, unexpected."""
@@ -277,6 +283,11 @@ class DDPM(Network):
         """p_sample_loop for `batch_size` samples of the model's own size."""
         shape = (batch_size, self.channels, self.image_size, self.image_size)
         return self.p_sample_loop(shape, return_intermediates, cond, generator)
+
+
+def _published_names(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    assert isinstance(module, DDPM)
+    module.adopt(state, prefix)
 
 
 def positions(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ldm_core.config import AutoencoderConfig, TextConfig, UNetConfig
+from ldm_core.config import AutoencoderConfig, ConditioningKey, TextConfig, UNetConfig
 from ldm_core.doors.ddpm import DDPM, Batch
 from ldm_core.doors.options import DDPMOptions
 from ldm_core.doors.published import first_stage_from, text_from, unet_from
@@ -44,7 +44,7 @@ class LatentDiffusion(DDPM):
             raise ValueError(
                 f"cond_stage_config is {FIRST_STAGE}, {UNCONDITIONAL} or a config, not {cond_stage_config!r}"
             )
-        key = options.pop("conditioning_key", None) or ("concat" if concat_mode else "crossattn")
+        key: ConditioningKey = options.pop("conditioning_key", None) or ("concat" if concat_mode else "crossattn")
         text = cond_stage_config if isinstance(cond_stage_config, TextConfig | Mapping) else None
         o = DDPMOptions(**options, conditioning_key=None if cond_stage_config == UNCONDITIONAL else key)
         self._build(
@@ -58,10 +58,20 @@ class LatentDiffusion(DDPM):
             self.cond_stage_model: Any = cond_stage_config
         self.cond_is_first_stage = cond_stage_config == FIRST_STAGE
         self.cond_stage_key, self.cond_stage_trainable = cond_stage_key, cond_stage_trainable
-        self.scale_by_std, self.scale_is_set = scale_by_std, False
+        self.scale_by_std = scale_by_std
         self.first_stage_model.requires_grad_(False)
         if hasattr(self, "cond_stage_model"):
             self.cond_stage_model.requires_grad_(cond_stage_trainable)
+
+    scale_is_set = False  # by the first batch, or by a checkpoint
+
+    def adopt(self, state: dict[str, Any], prefix: str) -> None:
+        """A published checkpoint also carries the scale that its first batch set."""
+        super().adopt(state, prefix)
+        scale = state.pop(prefix + "scale_factor", None)
+        if scale is not None:
+            self.config = replace(self.config, scale_factor=float(scale))
+            self.scale_is_set = True
 
     @property
     def scale_factor(self) -> float:
@@ -87,7 +97,7 @@ class LatentDiffusion(DDPM):
         return self.cond_stage_model(c) if hasattr(self, "cond_stage_model") else c
 
     @torch.no_grad()
-    def get_input(  # type: ignore[override]
+    def get_input(
         self,
         batch: Batch,
         k: str,

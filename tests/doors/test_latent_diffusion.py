@@ -98,6 +98,17 @@ def test_scale_by_the_first_batch():
         model(scale_by_std=True, scale_factor=0.5).training_step(batch())
 
 
+def test_a_checkpoint_brings_scale_and_logvar():
+    donor = model()
+    state = {k: v for k, v in donor.state_dict().items() if k != "loss.logvar"}
+    m = model(scale_by_std=True, learn_logvar=True)
+    m.load_state_dict({**state, "scale_factor": torch.tensor(0.25), "logvar": torch.full((20,), 0.5)})
+    assert m.scale_factor == 0.25
+    assert m.logvar.tolist() == [0.5] * 20
+    m.training_step(batch(), seeded())
+    assert m.scale_factor == 0.25
+
+
 class Doubler(nn.Module):
     """A condition's encoder of one's own."""
 
