@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, noise_levels
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
 from ldm_core.diffusion.schedule import Grid, Schedule
 
 SCHEDULE = Schedule.from_config(SD_V1.schedule)
@@ -115,7 +115,6 @@ def main() -> None:
     print(f"{'ddim, eta 1':14}{order(lambda n: moment_error('ddim', n, 1.0)):7.2f}   moments")
     plms = order(lambda n: flow_error("plms", n, "linear"), (2000, 4000, 8000))
     print(f"{'plms':14}{plms:7.2f}   path, even steps in σ")
-    assert noise_levels(fractional_grid(3), LAST).shape == (4,)
 
 
 if __name__ == "__main__":
