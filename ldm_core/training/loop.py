@@ -101,7 +101,7 @@ class Loop:
 
     @property
     def seconds(self) -> float:
-        """Training time, earlier sessions included."""
+        """Training time, time before a restart included."""
         return self.past_seconds + time.monotonic() - self.started
 
     def run(self, until: int | None = None) -> int:

@@ -24,7 +24,7 @@ class LoopSettings:
     batch: int = 16
     seed: int = 0
     max_steps: int | None = None
-    minutes: float | None = None  # of training time, summed over resumed sessions
+    minutes: float | None = None  # of training time, summed over restarts
     lr: float = 1e-4
     schedule: LearningRate = "trapezoid"
     warmup: int = 200  # steps
