@@ -42,17 +42,18 @@ def render(svg: str) -> Rendered:
 
 def render_all(svgs: Sequence[str], processes: int = 2, chunk: int = 64) -> Iterator[list[Rendered]]:
     """Chunks of drawings in order. A chunk whose worker dies is done again one by one, each in its own process."""
-    starts = range(0, len(svgs), chunk)
-    pool = ProcessPoolExecutor(processes)
-    try:
-        futures = [pool.submit(_render_chunk, svgs[i : i + chunk]) for i in starts]
-        for i, future in zip(starts, futures, strict=True):
-            try:
+    done = 0
+    while done < len(svgs):
+        pool = ProcessPoolExecutor(processes)
+        try:
+            for future in [pool.submit(_render_chunk, svgs[i : i + chunk]) for i in range(done, len(svgs), chunk)]:
                 yield future.result()
-            except BrokenProcessPool:
-                yield [_render_alone(svg) for svg in svgs[i : i + chunk]]
-    finally:
-        pool.shutdown(cancel_futures=True)
+                done += chunk
+        except BrokenProcessPool:  # it takes no more work, so the rest goes to a new one
+            yield [_render_alone(svg) for svg in svgs[done : done + chunk]]
+            done += chunk
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _render_chunk(svgs: Sequence[str]) -> list[Rendered]:
