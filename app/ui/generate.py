@@ -17,7 +17,7 @@ from app.ui.form import Form, request_from, values_from
 from app.ui.picture import Stage, build_stage
 from app.ui.run import Watchers
 from app.ui.sources import Canvas, for_canvas, picture_and_mask
-from app.ui.status import Picture, line_html, tokens_html, view
+from app.ui.status import Picture, line_html, source_html, tokens_html, view
 from app.ui.words import Wording, say
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,16 @@ class GenerateTab:
         form, stage = self.form, self.stage
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [form.generate, form.stop]
-        outputs = [*buttons, self.job_id, stage.line, *stage.about_one, stage.gallery, stage.note, stage.history]
+        outputs = [
+            *buttons,
+            self.job_id,
+            stage.line,
+            stage.source,
+            *stage.about_one,
+            stage.gallery,
+            stage.note,
+            stage.history,
+        ]
         local: dict[str, Any] = {"fn": None, "api_visibility": "private"}
 
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **local)
@@ -74,7 +83,10 @@ class GenerateTab:
             self.count_tokens, form["prompt"], form.tokens, trigger_mode="always_last", queue=False, **private
         )
         form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **private)
-        form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **private)
+        refit = "() => window.latentLab.refitCanvas()"
+        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **private)
+        taken.then(js=refit, **local)
+        form.canvas.upload(js=refit, **local)
         stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **private)
 
         resume = gr.Button(visible="hidden", elem_id="resume")
@@ -105,7 +117,7 @@ class GenerateTab:
 
     async def watch(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
         """A job's events as updates of the page, from its id to its pictures."""
-        yield {self.job_id: job.id, **self._buttons(running=not job.done)}
+        yield {self.job_id: job.id, self.stage.source: source_html(job, lang), **self._buttons(running=not job.done)}
         events = self.watchers.watch(job)
         try:
             async for event in events:

@@ -20,6 +20,7 @@ class Stage:
 
     frame: gr.HTML
     line: gr.HTML
+    source: gr.HTML  # says so when a picture on the canvas is what it starts from
     facts: gr.HTML
     copy: gr.Button
     download: gr.DownloadButton
@@ -62,6 +63,7 @@ def build_stage(wording: Wording) -> Stage:
     make = wording.make
     frame = gr.HTML(empty_html(wording.lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
+    source = gr.HTML(elem_id="source")
     with gr.Row(elem_id="about"):
         facts = gr.HTML(elem_id="facts")
         scaling = gr.Radio(
@@ -80,7 +82,7 @@ def build_stage(wording: Wording) -> Stage:
     )  # fmt: skip
     copy.click(fn=None, js="() => window.latentLab.copySettings()", api_visibility="private")
     scaling.change(fn=None, inputs=scaling, js="(v) => window.latentLab.setScaling(v)", api_visibility="private")
-    return Stage(frame, line, facts, copy, download, scaling, gallery, note, gr.State([]), gr.State(None))
+    return Stage(frame, line, source, facts, copy, download, scaling, gallery, note, gr.State([]), gr.State(None))
 
 
 def _choices(lang: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Pixels, Queued, Started, Stepped
+from app.engine import Cancelled, Done, Event, Failed, Job, Pixels, Queued, Started, Stepped
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
 from app.service import State
 from app.ui.words import duration, say
@@ -63,6 +63,13 @@ def line_html(text: str, kind: str = "", fraction: float | None = None) -> str:
         bar = f'<div class="bar" role="progressbar" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
     live = ' role="alert"' if kind == "failed" else ""
     return f'<div class="line {kind}"><span{live}>{safe(text)}</span>{bar}</div>'
+
+
+def source_html(job: Job, lang: str) -> str:
+    """Where a job starts, if not from noise."""
+    if job.init_image is None:
+        return ""
+    return f'<span class="facts">{safe(say(lang, "from_picture" if job.mask is None else "from_paint"))}</span>'
 
 
 def empty_html(lang: str) -> str:

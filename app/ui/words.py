@@ -85,6 +85,8 @@ _EN: dict[str, str] = {
     "lost": "Connection lost. Trying to get it back …",
     "found": "Connected again.",
     "nothing_to_use": "There is no picture to take yet.",
+    "from_picture": "Redraws the picture on the canvas; empty the canvas to start from noise.",
+    "from_paint": "Repaints the painted part of the picture on the canvas.",
     "gone": "The file of this picture has been cleaned up; its settings make it again.",
     "no_background": "The canvas has paint but no picture: load one first, or empty the canvas.",
 }
@@ -162,6 +164,8 @@ _ZH: dict[str, str] = {
     "lost": "连接中断，正在重试……",
     "found": "已重新连接。",
     "nothing_to_use": "还没有可取用的图像。",
+    "from_picture": "正在重画画布上的图片；清空画布即从噪声开始。",
+    "from_paint": "只重绘画布上涂抹的部分。",
     "gone": "这幅图的文件已被清理；用它的设置可以重新生成。",
     "no_background": "画布上有涂抹但没有图片：请先载入图片，或清空画布。",
 }

@@ -29,6 +29,8 @@ ALLOWED_CONSOLE: dict[str, str] = {
     "GPU stall due to ReadPixels": "Chromium about the canvas of the image editor, without a GPU",
     "GroupMarkerNotSet": "the same",
     "Automatic fallback to software WebGL": "the same",
+    "AbortError: signal is aborted": "Gradio's client, when a page is left while it listens",
+    "Connection errored out": "the same",
     "Failed to load resource: net::ERR_FAILED": "the test that cuts the connection",
 }
 

@@ -51,6 +51,14 @@
     target.textContent = word("copied");
     setTimeout(() => { target.textContent = before; }, 1200);
   };
+  // The editor fits a picture to the size it had when it was made, sometimes before it was laid out; a change of
+  // size makes it fit again.
+  const refitCanvas = () => {
+    const canvas = document.getElementById("canvas");
+    for (const wait of [400, 1600]) {
+      setTimeout(() => { canvas.style.marginRight = canvas.style.marginRight ? "" : "1px"; }, wait);
+    }
+  };
   const line = (key) => `<div class="line"><span>${escaped(word(key))}</span></div>`;
 
   // Enter generates, Shift+Enter breaks the line, Escape stops. Enter that ends a Chinese word is none of these.
@@ -97,8 +105,11 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copySettings, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = { line, copySettings, refitCanvas, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
+  window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
+    if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();
+  }, true);
   const start = () => {
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
       if (find("#prompt")) { applyTheme(); translate(); observer.disconnect(); }
