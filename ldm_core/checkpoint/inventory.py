@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.config import ModelConfig
+from ldm_core.diffusion.schedule import Schedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 
 Shapes = dict[str, tuple[int, ...]]
@@ -23,6 +24,17 @@ RELATIVES = {
     "lora_te": "a LoRA, which is an addition to a model and not a model",
     "control_model.": "a ControlNet, which is an addition to a model and not a model",
     "double_blocks.": "a Flux file; only SD v1 geometry is read",
+}
+
+
+LIMITS = {
+    "num_res_blocks": 64,
+    "transformer_depth": 64,
+    "layers": 256,
+    "ch_mult": 16,  # its length
+    "channel_mult": 16,
+    "timesteps": 100_000,
+    "text_len": 100_000,
 }
 
 
@@ -44,11 +56,30 @@ class Difference:
 
 def empty_model(config: ModelConfig) -> LatentDiffusion:
     """The model without memory behind its parameters (meta device); its buffers are real."""
+    _require_bounded(config)
     try:
         with torch.device("meta"):
             return LatentDiffusion(config)
-    except ValueError as error:
-        raise CheckpointError(f"no model can be built from the geometry of {config.name}: {error}") from error
+    except Exception as error:  # a config of wrong types fails anywhere in torch and transformers
+        raise CheckpointError(f"no model can be built from the geometry of {config.name}: {one_line(error)}") from error
+
+
+def schedule_of(config: ModelConfig) -> Schedule:
+    """Its noise schedule. CheckpointError for one that no model has."""
+    _require_bounded(config)
+    try:
+        return Schedule.from_config(config.schedule)
+    except Exception as error:
+        raise CheckpointError(f"no schedule can be made from that of {config.name}: {one_line(error)}") from error
+
+
+def _require_bounded(config: ModelConfig) -> None:
+    """A header can ask for more modules than any memory holds, before a single tensor is compared."""
+    for part in (config.first_stage, config.unet, config.text, config.schedule):
+        for name, value in getattr(part, "__dict__", {}).items():
+            size = len(value) if isinstance(value, tuple) else value
+            if name in LIMITS and not (isinstance(size, int) and 0 <= size <= LIMITS[name]):
+                raise CheckpointError(f"the geometry of {config.name} has {name} = {value!r}, beyond {LIMITS[name]}")
 
 
 def expected_shapes(model: LatentDiffusion) -> Shapes:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.serialization import safe_globals
 
-from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.errors import CheckpointError, one_line
 
 # What Lightning wrote beside the weights of published files: callback classes as dictionary keys, the best score
 # as a numpy scalar. None of it is needed, so every name becomes a class that does nothing.
@@ -52,7 +52,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
             "get the .safetensors file of the same model"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise CheckpointError(f"{path.name} is a damaged torch file: {_first_line(error)}") from error
+        raise CheckpointError(f"{path.name} is a damaged torch file: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name} holds a {type(content).__name__}, not a dictionary of weights")
     return content
@@ -70,7 +70,3 @@ def _check_archive(path: Path) -> None:
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise CheckpointError(f"{path.name} unpacks to more than its size, which no weights file does")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ldm_core.checkpoint.diffusers_folder import read_folder
-from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.checkpoint.files import Tensors, judge, read_safetensors, sha256
+from ldm_core.checkpoint.inventory import schedule_of
 from ldm_core.checkpoint.normalise import normalise, unwrap
 from ldm_core.checkpoint.pickles import read_pickle
 from ldm_core.config import SD_V1, ModelConfig
-from ldm_core.diffusion.schedule import Schedule
 
 CONFIG_KEY = "config"
 FORMAT_KEY = "latent_lab_format"
@@ -54,14 +54,14 @@ def read_source(path: str | Path, use_ema: bool = False) -> Source:
         tensors, notes = unwrap(read_pickle(path))
     ours = CONFIG_KEY in metadata
     config = _config_from_header(path, metadata) if ours else SD_V1
-    tensors, more = normalise(tensors, Schedule.from_config(config.schedule), use_ema)
+    tensors, more = normalise(tensors, schedule_of(config), use_ema)
     layout = "latent-lab" if ours else "compvis"
     return Source(path, layout, container, config, tensors, (*notes, *more), (path,), metadata)
 
 
 def _read_folder(path: Path, use_ema: bool) -> Source:
     tensors, config, files = read_folder(path)
-    tensors, notes = normalise(tensors, Schedule.from_config(config.schedule), use_ema)
+    tensors, notes = normalise(tensors, schedule_of(config), use_ema)
     return Source(path, "diffusers", "folder", config, tensors, tuple(notes), files, {})
 
 
@@ -71,5 +71,5 @@ def _config_from_header(path: Path, metadata: dict[str, str]) -> ModelConfig:
         raise CheckpointError(f"{path.name} has format version {version}; this version reads {FORMAT_VERSION}")
     try:
         return ModelConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path.name} has a damaged config in its header: {error}") from error
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(f"{path.name} has a damaged config in its header: {one_line(error)}") from error

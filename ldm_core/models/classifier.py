@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ldm_core.models.ops import timestep_embedding
@@ -9,7 +10,7 @@ from ldm_core.models.unet import Downsample, ResBlock
 
 
 class NoisyClassifier(nn.Module):
-    """Class logits from x_t and t: residual blocks and downsamplings of the UNet, then a mean over positions."""
+    """Class logits from x_t and t: blocks and downsamplings of the UNet, then mean and maximum over positions."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class NoisyClassifier(nn.Module):
             self.blocks.append(ResBlock(width * (level + 1), width * (level + 2), emb, dropout, norm_groups))
         top = width * (levels + 1)
         self.out = nn.Sequential(nn.GroupNorm(norm_groups, top), nn.SiLU(), nn.Conv2d(top, top, 1), nn.SiLU())
-        self.head = nn.Linear(top, classes)
+        self.head = nn.Linear(2 * top, classes)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """x_t [B,C,h,w], t [B] → logits [B,classes]."""
@@ -43,4 +44,5 @@ class NoisyClassifier(nn.Module):
         h = self.conv_in(x)
         for block in self.blocks:
             h = block(h, emb) if isinstance(block, ResBlock) else block(h)
-        return self.head(self.out(h).mean(dim=(2, 3)))
+        h = self.out(h)
+        return self.head(torch.cat([h.mean(dim=(2, 3)), h.amax(dim=(2, 3))], dim=1))

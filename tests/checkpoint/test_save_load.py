@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -153,6 +155,35 @@ def test_a_damaged_header_is_one_sentence(metadata: dict[str, str], message: str
     save_file({"x": torch.zeros(1)}, tmp_path / "weights", metadata)
     with pytest.raises(CheckpointError, match=message):
         load_model(tmp_path / "weights")
+
+
+PLACES = [(name,) for name in TINY.to_dict()] + [
+    (part, name) for part in ("first_stage", "unet", "text", "schedule") for name in TINY.to_dict()[part]
+]
+NONSENSE = st.sampled_from([None, -1, 0, 10**9, 0.5, float("nan"), True, "x", [], [1, "a"], {}, {"a": 1}])
+
+
+@settings(max_examples=12)
+@given(st.sampled_from(PLACES), NONSENSE)
+def test_nonsense_in_the_header_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: object
+) -> None:
+    config = TINY.to_dict()
+    (config if len(place) == 1 else config[place[0]])[place[-1]] = value
+    path = tmp_path_factory.getbasetemp() / "nonsense.safetensors"
+    save_file({"x": torch.zeros(1)}, path, {"config": json.dumps(config)})
+    with pytest.raises(CheckpointError) as error:
+        load_model(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_header_that_asks_for_a_billion_layers_is_refused_at_once(tmp_path: Path) -> None:
+    for part, name in (("unet", "num_res_blocks"), ("text", "layers"), ("schedule", "timesteps")):
+        config = TINY.to_dict()
+        config[part][name] = 10**9
+        save_file({"x": torch.zeros(1)}, tmp_path / "huge", {"config": json.dumps(config)})
+        with pytest.raises(CheckpointError, match=f"{name} = 1000000000, beyond"):
+            load_model(tmp_path / "huge")
 
 
 def test_tokenizer_is_the_files_own_if_its_size_fits(tmp_path: Path) -> None:

@@ -10,18 +10,18 @@ from torch import Tensor
 
 from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.losses.quality import psnr
-from ldm_core.models.classifier import NoisyClassifier
 from tests.conditioning.drawings import (
     CLASSES,
     SIDE,
     Drawings,
+    Judge,
     bicubic,
     draw,
     iou,
     low_resolution,
     silhouette,
 )
-from tests.conditioning.training import Trained, classify, contexts, pick, sample, silenced, train, train_classifier
+from tests.conditioning.training import Trained, contexts, pick, sample, silenced, train, train_classifier
 
 pytestmark = pytest.mark.slow
 
@@ -38,13 +38,8 @@ def told(trained: Trained, asked: Drawings, n: int, guidance: float = 1.0) -> Te
 
 
 @pytest.fixture(scope="module")
-def judge() -> NoisyClassifier:
-    """Knows clean drawings only, and no model knows it."""
-    net, heldout = train_classifier(seed=1, noisy=False), draw(256, seed=77)
-    accuracy = float((classify(net, heldout.images) == heldout.classes).float().mean())
-    say(f"judge: {accuracy:.0%} of held-out drawings")
-    assert accuracy > 0.85
-    return net
+def judge() -> Judge:
+    return Judge()
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +51,14 @@ def nearest(images: Tensor, known: Tensor) -> Tensor:
     return torch.cdist(images.flatten(1), known.flatten(1)).amin(1)
 
 
-def test_without_a_condition_samples_are_drawings(unconditional: Trained, judge: NoisyClassifier):
+def test_without_a_condition_samples_are_drawings(unconditional: Trained, judge: Judge):
     images, known = sample(unconditional, {}, 64), draw(2048, seed=2).images
     ours = float(nearest(images, known).mean())
-    fresh = float(nearest(draw(64, seed=78).images, known).mean())
+    heldout = draw(256, seed=78)
+    assert float((judge.classes(heldout.images) == heldout.classes).float().mean()) > 0.9
+    fresh = float(nearest(heldout.images, known).mean())
     flat = float(nearest(known.mean(0, keepdim=True), known).mean())
-    kinds = len(classify(judge, images).unique())
+    kinds = len(judge.classes(images).unique())
     say(
         f"unconditional: distance to the nearest drawing {ours:.2f} (fresh drawings {fresh:.2f}, their mean {flat:.2f})"
     )
@@ -79,20 +76,20 @@ def test_concat_fills_the_silhouette():
     assert right >= 0.6 and wrong <= 0.3
 
 
-def test_adm_draws_the_class(judge: NoisyClassifier):
+def test_adm_draws_the_class(judge: Judge):
     trained = train("adm", lambda _trained, d: {"c_crossattn": [d.classes]})
     asked = draw(64, seed=80, labels=torch.arange(64) % CLASSES)
-    accuracy = float((classify(judge, told(trained, asked, 64, guidance=2.0)) == asked.classes).float().mean())
+    accuracy = float((judge.classes(told(trained, asked, 64, guidance=2.0)) == asked.classes).float().mean())
     say(f"adm: class right {accuracy:.0%}, chance {1 / CLASSES:.1%}")
     assert accuracy >= 3 / CLASSES
 
 
-def test_crossattn_draws_the_caption(judge: NoisyClassifier):
+def test_crossattn_draws_the_caption(judge: Judge):
     trained = train("crossattn", lambda t, d: {"c_crossattn": [contexts(t, d)]})
     asked = draw(64, seed=81, labels=torch.arange(64) % CLASSES)
     other = (asked.classes + torch.randint(1, CLASSES, (64,), generator=torch.Generator().manual_seed(4))) % CLASSES
-    logits = judge(told(trained, asked, 64, guidance=2.0), torch.zeros(64)).detach()
-    right = logits.gather(1, asked.classes[:, None]) > logits.gather(1, other[:, None])
+    scores = judge.scores(told(trained, asked, 64, guidance=2.0))
+    right = scores.gather(1, asked.classes[:, None]) > scores.gather(1, other[:, None])
     say(f"crossattn: right of two captions {float(right.float().mean()):.0%}")
     assert float(right.float().mean()) >= 0.75
 
@@ -111,13 +108,13 @@ def test_hybrid_sharpens_what_the_caption_names():
     assert ours > peer
 
 
-def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: NoisyClassifier):
+def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: Judge):
     guide, labels = train_classifier(), torch.arange(48) % CLASSES
     accuracies = []
     for scale in (0.0, 2.0, 8.0):
         corrector = ClassifierGuidance(guide, labels, unconditional.model.schedule, scale)
         images = sample(unconditional, {}, 48, score_corrector=corrector)
-        accuracies.append(float((classify(judge, images) == labels).float().mean()))
+        accuracies.append(float((judge.classes(images) == labels).float().mean()))
     say(f"classifier guidance at scales 0, 2, 8: class right {', '.join(f'{a:.0%}' for a in accuracies)}")
     assert accuracies[0] < accuracies[1] < accuracies[2]
 
