@@ -50,7 +50,7 @@ class Stage:
         """Updates that put new pictures before the session's others; the gallery is given files, never pixels."""
         known = {picture.path for picture in pictures}
         gathered = pictures + [picture for picture in history if picture.path not in known]
-        files = [(picture.path, str(picture.seed)) for picture in gathered]
+        files = [picture.path for picture in gathered]
         return {
             self.history: gathered,
             self.gallery: gr.update(value=files, selected_index=None, visible=True),

@@ -12,6 +12,7 @@ from app.metadata import read_png
 from tests.app.serving import Served
 
 pytestmark = pytest.mark.browser
+STEPS = 200  # long enough on a fast machine to be seen running
 
 
 def ask(page: Page, prompt: str, steps: int) -> None:
@@ -34,7 +35,7 @@ def download(page: Page, path: Path) -> Path:
 
 
 def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path):
-    ask(page, "a red apple, noto style", 30)
+    ask(page, "a red apple, noto style", STEPS)
     expect(page.locator("#tokens")).to_contain_text(re.compile(r"\d+/\d+ tokens"))
     page.fill("#seed input", "7")
     page.press("#prompt textarea", "Enter")
@@ -48,12 +49,12 @@ def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path
     page.wait_for_function("(first) => document.querySelector('.frame img').src !== first", arg=first)
     wait_for_picture(page)
     assert page.locator(".frame").bounding_box() == frame, "the picture jumped"
-    expect(page.locator("#facts")).to_contain_text("Seed 7 · 128×128 · 30 steps")
+    expect(page.locator("#facts")).to_contain_text(f"Seed 7 · 128×128 · {STEPS} steps")
     expect(page.locator("#history img")).to_have_count(1)
 
     file = download(page, tmp_path / "made.png")
     made, info = read_png(file)
-    assert (made.prompt, made.steps, made.seed) == ("a red apple, noto style", 30, 7)
+    assert (made.prompt, made.steps, made.seed) == ("a red apple, noto style", STEPS, 7)
     assert re.fullmatch(r"[0-9a-f]{64}", info["weights_sha256"])
 
     ask(page, "something else", 3)
@@ -62,7 +63,7 @@ def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path
     page.set_input_files("#png input[type=file]", file)
     expect(page.locator("#line")).to_contain_text("Settings restored")
     expect(page.locator("#prompt textarea")).to_have_value("a red apple, noto style")
-    expect(page.locator("#steps input[type=number]")).to_have_value("30")
+    expect(page.locator("#steps input[type=number]")).to_have_value(str(STEPS))
     expect(page.locator("#seed input")).to_have_value("7")
     page.click("#generate")
     wait_for_picture(page)
@@ -99,7 +100,8 @@ def test_inpaint_on_the_page(page: Page, tmp_path: Path):
     page.set_input_files("#canvas input[type=file]", picture)
     canvas = page.locator("#canvas canvas").first
     expect(canvas).to_be_visible()
-    page.wait_for_timeout(1500)  # the editor fits the picture in, and says nothing when it has
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(4000)  # the editor fits the picture in, and says nothing when it has
     box = canvas.bounding_box()
     assert box is not None
     middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
