@@ -122,5 +122,5 @@ def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: Jud
 def test_the_drawings_are_what_they_say():
     d = draw(64, seed=5)
     assert d.images.shape == (64, 3, SIDE, SIDE) and float(d.images.abs().max()) <= 1
-    assert float(iou(silhouette(d.images), d.silhouettes[:, 0] > 0).mean()) > 0.9
+    assert float(iou(silhouette(d.images), d.silhouettes[:, 0] > 0).mean()) > 0.8
     assert pick(d, torch.tensor([3])).captions == [d.captions[3]]
