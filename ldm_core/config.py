@@ -124,7 +124,7 @@ class ScheduleConfig:
     given_betas: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _require(1 <= self.timesteps, f"timesteps must be at least 1, not {self.timesteps}")
+        _require(self.timesteps >= 1, f"timesteps must be at least 1, not {self.timesteps}")
         _require(
             0 < self.linear_start <= self.linear_end < 1,
             f"need 0 < linear_start <= linear_end < 1, not {self.linear_start} and {self.linear_end}",
