@@ -65,9 +65,8 @@ def main() -> None:
             weights = Path(folder) / "sd.safetensors"
             save_model(LatentDiffusion(SD_V1), SD_V1, weights, "float16")
         pipe, peer = load_both(weights, Path(folder) / "diffusers", args.device, args.dtype)
-        print(
-            f"{pipe.config.name}, {pipe.device}, {pipe.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        )
+        where = f"{pipe.config.name}, {pipe.device}, {pipe.dtype}, {torch.get_num_threads()} threads"
+        print(f"{where}, torch {torch.__version__}")
 
         context, empty = pipe.encode_prompt("a red apple"), pipe.encode_prompt("")
         query = Query(torch.randn(pipe.config.latent_shape()), torch.tensor(501.0), 0)
