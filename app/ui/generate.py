@@ -117,7 +117,8 @@ class GenerateTab:
 
     async def watch(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
         """A job's events as updates of the page, from its id to its pictures."""
-        yield {self.job_id: job.id, self.stage.source: source_html(job, lang), **self._buttons(running=not job.done)}
+        start: Updates = {self.job_id: job.id, self.stage.source: source_html(job, lang)}
+        yield start | self.stage.forget() | self._buttons(running=not job.done)
         events = self.watchers.watch(job)
         try:
             async for event in events:

@@ -46,6 +46,11 @@ class Stage:
         }
         return updates | ({self.frame: frame_html(file_uri(Path(picture.path)), alt)} if with_frame else {})
 
+    def forget(self) -> dict[Any, Any]:
+        """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
+        off = gr.update(interactive=False)
+        return {self.facts: "", self.copy: off, self.download: off}
+
     def gather(self, pictures: list[Picture], history: list[Picture]) -> dict[Any, Any]:
         """Updates that put new pictures before the session's others; the gallery is given files, never pixels."""
         known = {picture.path for picture in pictures}
