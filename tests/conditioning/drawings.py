@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -52,7 +53,7 @@ def draw(n: int, seed: int, labels: Tensor | None = None) -> Drawings:
         colours[i] = np.clip(list(COLOURS.values())[label % len(COLOURS)] + rng.normal(0, 0.04, 3), 0, 1)
     mask = F.avg_pool2d(torch.from_numpy(masks)[:, None], 4)
     images = 2 * (mask * torch.from_numpy(colours)[:, :, None, None] + (1 - mask)) - 1
-    return Drawings(images, 2 * (mask > 0.5).float() - 1, labels, [caption(int(i)) for i in labels])
+    return Drawings(images, 2 * (mask >= 0.5).float() - 1, labels, [caption(int(i)) for i in labels])
 
 
 class Judge:
@@ -72,8 +73,18 @@ class Judge:
 
 
 def silhouette(images: Tensor) -> Tensor:
-    """[N,3,h,w] → bool [N,h,w]: where a picture is further from white than half-way to a colour."""
-    return ((1 - images) / 2).amax(dim=1) > 0.4
+    """[N,3,h,w] → bool [N,h,w]: where a picture is half-way from white to a colour, or further."""
+    return ((1 - images) / 2).amax(dim=1) > 0.43
+
+
+def one_blob(images: Tensor) -> Tensor:
+    """Share of each picture's coloured pixels that hang together in its largest blob; 0 where all is white: [N]."""
+    shares = []
+    for mask in silhouette(images).numpy():
+        parts, _ = ndimage.label(mask)
+        sizes = np.bincount(parts.ravel())[1:]
+        shares.append(sizes.max() / sizes.sum() if len(sizes) else 0.0)
+    return torch.tensor(shares)
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

@@ -19,11 +19,12 @@ from tests.conditioning.drawings import (
     draw,
     iou,
     low_resolution,
+    one_blob,
     silhouette,
 )
 from tests.conditioning.training import Trained, contexts, pick, sample, silenced, train, train_classifier
 
-pytestmark = [pytest.mark.slow, pytest.mark.skip(reason="drawings and judge changed: figures are to be measured again")]
+pytestmark = pytest.mark.slow
 
 
 def say(text: str) -> None:
@@ -47,23 +48,15 @@ def unconditional() -> Trained:
     return train(None, lambda _trained, _drawings: {})
 
 
-def nearest(images: Tensor, known: Tensor) -> Tensor:
-    return torch.cdist(images.flatten(1), known.flatten(1)).amin(1)
-
-
-def test_without_a_condition_samples_are_drawings(unconditional: Trained, judge: Judge):
-    images, known = sample(unconditional, {}, 64), draw(2048, seed=2).images
-    ours = float(nearest(images, known).mean())
+def test_without_a_condition_samples_are_single_shapes(unconditional: Trained, judge: Judge):
     heldout = draw(256, seed=78)
     assert float((judge.classes(heldout.images) == heldout.classes).float().mean()) > 0.9
-    fresh = float(nearest(heldout.images, known).mean())
-    flat = float(nearest(known.mean(0, keepdim=True), known).mean())
-    kinds = len(judge.classes(images).unique())
-    say(
-        f"unconditional: distance to the nearest drawing {ours:.2f} (fresh drawings {fresh:.2f}, their mean {flat:.2f})"
-    )
+    images = sample(unconditional, {}, 64)
+    whole, kinds = float(one_blob(images).mean()), len(judge.classes(images).unique())
+    area = float(silhouette(images).float().mean() / silhouette(heldout.images).float().mean())
+    say(f"unconditional: {whole:.0%} of the coloured pixels in one blob, {area:.2f} times the drawings' area")
     say(f"unconditional: {kinds} of {CLASSES} classes among 64 samples")
-    assert ours < fresh + 0.7 * (flat - fresh) and kinds >= 6
+    assert whole > 0.8 and 0.5 < area < 1.5 and kinds >= 10
 
 
 def test_concat_fills_the_silhouette():
@@ -109,18 +102,18 @@ def test_hybrid_sharpens_what_the_caption_names():
 
 
 def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: Judge):
-    guide, labels = train_classifier(), torch.arange(48) % CLASSES
+    guide, labels = train_classifier(), torch.arange(64) % CLASSES
     accuracies = []
-    for scale in (0.0, 2.0, 8.0):
+    for scale in (0.0, 1.0, 8.0):
         corrector = ClassifierGuidance(guide, labels, unconditional.model.schedule, scale)
-        images = sample(unconditional, {}, 48, score_corrector=corrector)
+        images = sample(unconditional, {}, 64, score_corrector=corrector)
         accuracies.append(float((judge.classes(images) == labels).float().mean()))
-    say(f"classifier guidance at scales 0, 2, 8: class right {', '.join(f'{a:.0%}' for a in accuracies)}")
+    say(f"classifier guidance at scales 0, 1, 8: class right {', '.join(f'{a:.0%}' for a in accuracies)}")
     assert accuracies[0] < accuracies[1] < accuracies[2]
 
 
 def test_the_drawings_are_what_they_say():
     d = draw(64, seed=5)
     assert d.images.shape == (64, 3, SIDE, SIDE) and float(d.images.abs().max()) <= 1
-    assert float(iou(silhouette(d.images), d.silhouettes[:, 0] > 0).mean()) > 0.8
+    assert float(iou(silhouette(d.images), d.silhouettes[:, 0] > 0).mean()) > 0.9
     assert pick(d, torch.tensor([3])).captions == [d.captions[3]]
