@@ -217,7 +217,7 @@ SD_V1 = ModelConfig(
 
 EMOJI_128 = ModelConfig(
     name="emoji-128",
-    first_stage=AutoencoderConfig(ch=32, ch_mult=(1, 1, 2, 4), num_res_blocks=1, resolution=128, norm_groups=8),
+    first_stage=AutoencoderConfig(ch=16, ch_mult=(1, 2, 4, 8), num_res_blocks=1, resolution=128, norm_groups=4),
     unet=UNetConfig(
         model_channels=64,
         channel_mult=(1, 2, 3),

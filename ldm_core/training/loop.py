@@ -48,11 +48,20 @@ class Task(Protocol):
 
 def make_accelerator(mixed_precision: str | None = None) -> Accelerator:
     """The machine as accelerate sees it; bf16 only where the processor has instructions for it."""
-    torch.set_flush_denormal(True)  # Adam's second moments decay into denormals, which are slow
     cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
     if mixed_precision is None:
         mixed_precision = "bf16" if has_bf16() else "no"
     return Accelerator(cpu=cpu, mixed_precision=mixed_precision)
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Adam's second moments decay into denormals, which are slow; after training, whoever counts on them has them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def has_bf16() -> bool:
@@ -111,6 +120,7 @@ class Loop:
         save, ticks = _Every(60 * s.save_minutes), 0
         quiet = 0.5 if sys.stderr.isatty() else 30.0
         with (
+            denormals_as_zero(),
             stop_on_signals(self),
             tqdm(initial=self.step, total=s.max_steps, disable=not self.main, mininterval=quiet) as bar,
         ):
