@@ -12,7 +12,7 @@ import gradio as gr
 from app.schemas import MAX_SEED, GenerateRequest, Limits
 from app.ui.examples import EXAMPLES
 from app.ui.sources import keep_files
-from app.ui.words import Wording
+from app.ui.wording import Wording
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
 FIELDS = tuple(f.name for f in fields(GenerateRequest))  # the order of every list of field values

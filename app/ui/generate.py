@@ -18,7 +18,8 @@ from app.ui.picture import Stage, build_stage
 from app.ui.run import Watchers
 from app.ui.sources import Canvas, for_canvas, picture_and_mask
 from app.ui.status import Picture, line_html, source_html, tokens_html, view
-from app.ui.words import Wording, say
+from app.ui.wording import Wording
+from app.words import say
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]

@@ -12,7 +12,8 @@ from app.ui.generate import GenerateTab, language
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
-from app.ui.words import Wording, say
+from app.ui.wording import Wording
+from app.words import say
 
 MOUNT: dict[str, Any] = {
     "theme": theme(),

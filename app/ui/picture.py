@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 from app.ui.status import Picture, empty_html, facts_html, file_uri, frame_html
-from app.ui.words import Wording, say
+from app.ui.wording import Wording
+from app.words import say
 
 SMOOTH, NEAREST = "smooth", "nearest"
 

@@ -15,7 +15,7 @@ from app.engine import Pixels
 from app.images import fit, fit_mask, open_upload
 from app.schemas import Limits, RequestError
 from app.settings import Settings
-from app.ui.words import say
+from app.words import say
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
 PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still

@@ -16,7 +16,7 @@ from PIL import Image
 from app.engine import Cancelled, Done, Event, Failed, Job, Pixels, Queued, Started, Stepped
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
 from app.service import State
-from app.ui.words import duration, say
+from app.words import duration, say
 
 if TYPE_CHECKING:
     from ldm_core.tokenizer import TokenCount

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.ui.words import WORDS
+from app.words import WORDS
 
 ASSETS = Path(__file__).parent / "assets"
 

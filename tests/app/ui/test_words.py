@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.words import LANGUAGES, WORDS, Wording, duration, say
+from app.ui.wording import Wording
+from app.words import LANGUAGES, WORDS, duration, say
 
 UI = Path("app/ui")
 

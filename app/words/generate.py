@@ -1,13 +1,8 @@
-"""Every word on the page, in English and Chinese. One dictionary, so that one thing has one name."""
+"""Words of the header and of the Generate tab."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
-LANGUAGES = ("en", "zh")
-
-_EN: dict[str, str] = {
+EN: dict[str, str] = {
     "product": "Latent Lab",
     "generate_tab": "Generate",
     "other_language": "中文",
@@ -91,7 +86,7 @@ _EN: dict[str, str] = {
     "no_background": "The canvas has paint but no picture: load one first, or empty the canvas.",
 }
 
-_ZH: dict[str, str] = {
+ZH: dict[str, str] = {
     "product": "Latent Lab",
     "generate_tab": "生成",
     "other_language": "English",
@@ -169,43 +164,3 @@ _ZH: dict[str, str] = {
     "gone": "这幅图的文件已被清理；用它的设置可以重新生成。",
     "no_background": "画布上有涂抹但没有图片：请先载入图片，或清空画布。",
 }
-
-WORDS: Mapping[str, Mapping[str, str]] = {"en": _EN, "zh": _ZH}
-
-
-def say(lang: str, key: str, **values: Any) -> str:
-    """The words for `key` in a language of LANGUAGES, with {names} filled in."""
-    return WORDS[lang][key].format(**values)
-
-
-def duration(lang: str, seconds: float) -> str:
-    """A span of time in the digits that matter: 0.6 s, 14 s, 3 min 05 s."""
-    if seconds < 9.95:
-        return say(lang, "seconds", value=f"{max(seconds, 0):.1f}")
-    if seconds < 90:
-        return say(lang, "seconds", value=f"{seconds:.0f}")
-    minutes, rest = divmod(round(seconds), 60)
-    return say(lang, "minutes", minutes=minutes, seconds=f"{rest:02d}")
-
-
-C = TypeVar("C")
-
-
-class Wording:
-    """Makes components in one language and remembers which words they show, so that the page can change language."""
-
-    def __init__(self, lang: str) -> None:
-        self.lang = lang
-        self.components: list[Any] = []
-        self._shown: list[Mapping[str, str]] = []
-
-    def make(self, kind: Callable[..., C], words: Mapping[str, str], **options: Any) -> C:
-        """kind(**options) with each property of `words` ({"label": key}) set, now and in `updates`."""
-        component = kind(**{name: say(self.lang, key) for name, key in words.items()}, **options)
-        self.components.append(component)
-        self._shown.append(words)
-        return component
-
-    def updates(self, lang: str) -> list[dict[str, str]]:
-        """Per component of `components` the properties it has in `lang`."""
-        return [{name: say(lang, key) for name, key in words.items()} for words in self._shown]

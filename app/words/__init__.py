@@ -1,0 +1,31 @@
+"""Every word on the page, in English and Chinese: one dictionary, one file a tab, so that one thing has one name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.words import generate
+
+LANGUAGES = ("en", "zh")
+TABS = (generate,)
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {key: text for tab in TABS for key, text in tab.EN.items()},
+    "zh": {key: text for tab in TABS for key, text in tab.ZH.items()},
+}
+
+
+def say(lang: str, key: str, **values: Any) -> str:
+    """The words for `key` in a language of LANGUAGES, with {names} filled in."""
+    return WORDS[lang][key].format(**values)
+
+
+def duration(lang: str, seconds: float) -> str:
+    """A span of time in the digits that matter: 0.6 s, 14 s, 3 min 05 s."""
+    if seconds < 9.95:
+        return say(lang, "seconds", value=f"{max(seconds, 0):.1f}")
+    if seconds < 90:
+        return say(lang, "seconds", value=f"{seconds:.0f}")
+    minutes, rest = divmod(round(seconds), 60)
+    return say(lang, "minutes", minutes=minutes, seconds=f"{rest:02d}")
