@@ -10,11 +10,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.schemas import GenerateRequest, GenerateResult, RequestError
+from app.schemas import GenerateRequest, RequestError
+from app.words import Sentence
 
 Pixels = NDArray[np.uint8]
 POLL_SECONDS = 0.05
@@ -49,16 +51,16 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Done:
-    """The pictures are on disk."""
+    """The pictures are on disk: a GenerateResult; of a study, what its work returned."""
 
-    result: GenerateResult
+    result: Any
 
 
 @dataclass(frozen=True)
 class Failed:
-    """This job failed, and only this one; the message is one sentence."""
+    """This job failed, and only this one."""
 
-    message: str
+    message: Sentence
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Cancelled:
 
 
 Event = Queued | Started | Stepped | Done | Failed | Cancelled
-Work = Callable[["Job"], Generator[Stepped, None, GenerateResult]]
+Work = Callable[["Job"], Generator[Stepped, None, Any]]
 
 
 class QueueFull(RequestError):
@@ -84,6 +86,7 @@ class Job:
     request: GenerateRequest
     init_image: Pixels | None = None
     mask: Pixels | None = None
+    work: Work | None = None  # a lab's own question to the model; None: make the pictures
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -137,7 +140,7 @@ class Engine:
         """Take a job, or raise QueueFull."""
         with self._changed:
             if len(self._waiting) >= self._queue_size:
-                raise QueueFull(f"{len(self._waiting)} requests are waiting already; please try again in a moment.")
+                raise QueueFull("queue_full", count=len(self._waiting))
             self._forget_old()
             self._jobs[job.id] = job
             self._waiting.append(job)
@@ -188,7 +191,7 @@ class Engine:
     def _drive(self, job: Job) -> None:
         start, i, n = time.monotonic(), 0, job.request.steps
         job.events.append(Started(n))
-        steps = self._work(job)
+        steps = (job.work or self._work)(job)
         try:
             while job.wanted():
                 event = next(steps)
@@ -218,14 +221,22 @@ class Engine:
             del self._jobs[job_id]
 
 
-def sentence(error: BaseException, what: str = "The picture could not be made") -> str:
-    """An exception as one line for a person; one that is not meant for people says `what` and where to look."""
+def sentence(error: BaseException, otherwise: str = "not_made") -> Sentence:
+    """An exception as one line for a person; of one that is not meant for people `otherwise` says where to look."""
+    if isinstance(error, RequestError):
+        return error.sentence
+    if _out_of_memory(error):
+        return Sentence("out_of_memory")
     if not _for_people(error):
-        return f"{what} ({type(error).__name__}); the server's log has the details."
+        return Sentence(otherwise, {"kind": type(error).__name__})
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if text.endswith(".") else f"{text}."
+    return Sentence("as_said", {"text": text if text.endswith(".") else f"{text}."})
 
 
 def _for_people(error: BaseException) -> bool:
+    return isinstance(error, ValueError) or _out_of_memory(error)
+
+
+def _out_of_memory(error: BaseException) -> bool:
     devices = sys.modules.get("ldm_core.devices")  # not imported here: that would import torch
-    return isinstance(error, ValueError) or (devices is not None and isinstance(error, devices.OutOfMemory))
+    return devices is not None and isinstance(error, devices.OutOfMemory)

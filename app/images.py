@@ -18,26 +18,21 @@ def open_upload(path: Path, settings: Settings) -> Image.Image:
     """An uploaded file as an upright picture, RGB or RGBA. Raises RequestError in one sentence for anything else."""
     size = path.stat().st_size
     if size > settings.max_upload_bytes:
-        raise RequestError(
-            f"The file has {size / 1e6:.0f} MB; at most {settings.max_upload_bytes / 1e6:.0f} MB are allowed."
-        )
+        raise RequestError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{settings.max_upload_bytes / 1e6:.0f}")
+    most = f"{settings.max_upload_pixels / 1e6:.0f}"
     try:
         with Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
             width, height = image.size  # from the header: nothing is decoded yet
             if width * height > settings.max_upload_pixels:
-                raise RequestError(
-                    f"The picture has {width * height / 1e6:.0f} megapixels; "
-                    f"at most {settings.max_upload_pixels / 1e6:.0f} are allowed."
-                )
+                raise RequestError("picture_too_big", size=f"{width * height / 1e6:.0f}", most=most)
             upright = ImageOps.exif_transpose(image)
             return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     except RequestError:
         raise
     except Image.DecompressionBombError:
-        most = settings.max_upload_pixels / 1e6
-        raise RequestError(f"The picture has too many pixels; at most {most:.0f} megapixels are allowed.") from None
+        raise RequestError("picture_far_too_big", most=most) from None
     except Exception:
-        raise RequestError("This file is not a picture that can be read; use PNG, JPEG, WebP, GIF or BMP.") from None
+        raise RequestError("no_picture_format") from None
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -61,5 +56,5 @@ def fit_mask(mask: Image.Image, limits: Limits, width: int | None, height: int |
     fitted = np.asarray(ImageOps.fit(mask.convert("L"), size, Image.Resampling.BOX))
     binary = np.where(fitted >= 128, 255, 0).astype(np.uint8)
     if not binary.any():
-        raise RequestError("The mask is empty: paint over the part of the picture that should change.")
+        raise RequestError("mask_empty")
     return binary

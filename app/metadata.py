@@ -48,14 +48,14 @@ def read_png(path: Path) -> tuple[GenerateRequest, dict[str, str]]:
     try:
         with Image.open(path) as image:
             if image.format != "PNG":
-                raise RequestError(f"This is a {image.format} file; only PNG files carry the settings.")
+                raise RequestError("png_other", kind=image.format)
             text = getattr(image, "text", {}).get(KEY)
     except RequestError:
         raise
     except Exception:
-        raise RequestError("This file is not a picture that can be read.") from None
+        raise RequestError("png_unreadable") from None
     if text is None:
-        raise RequestError("This PNG carries no Latent Lab settings; was it re-saved by another program?")
+        raise RequestError("png_bare")
     try:
         if len(text) > MAX_TEXT:
             raise ValueError
@@ -63,4 +63,4 @@ def read_png(path: Path) -> tuple[GenerateRequest, dict[str, str]]:
         request = GenerateRequest.from_dict(record["request"])
         return request, {"weights_sha256": str(record["weights_sha256"]), "version": str(record["version"])}
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise RequestError("The settings in this PNG are damaged and cannot be restored.") from None
+        raise RequestError("png_damaged") from None

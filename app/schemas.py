@@ -8,11 +8,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from app.words import Sentence
+
 MAX_SEED = 2**32 - 1
 
 
 class RequestError(ValueError):
-    """The request cannot be served; its text is one sentence for the person who made it."""
+    """The request cannot be served. `sentence` says why in the page's languages, the error's own text in English."""
+
+    def __init__(self, key: str, **values: Any) -> None:
+        self.sentence = Sentence(key, values)
+        super().__init__(str(self.sentence))
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,9 @@ class GenerateRequest:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of to_dict. Unknown names, a missing prompt or wrong types raise RequestError."""
         if unknown := sorted(set(values) - {f.name for f in fields(cls)}):
-            raise RequestError(f"Unknown setting: {', '.join(map(str, unknown))}.")
+            raise RequestError("unknown_setting", names=", ".join(map(str, unknown)))
         if "prompt" not in values:
-            raise RequestError("The prompt is missing.")
+            raise RequestError("prompt_missing")
         return cls(**{name: _typed(name, value) for name, value in values.items()})
 
 
@@ -65,57 +71,50 @@ WHOLE = ("steps", "seed", "width", "height", "batch")
 def _typed(name: str, value: Any) -> Any:
     if name in TEXTS:
         if not isinstance(value, str):
-            raise RequestError(f"{_label(name)} must be text.")
+            raise RequestError("must_be_text", field=Sentence(name))
         return value
     if value is None and name in ("width", "height"):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RequestError(f"{_label(name)} must be a number.")
+        raise RequestError("must_be_number", field=Sentence(name))
     if name in WHOLE:
         if not math.isfinite(value) or value != int(value):
-            raise RequestError(f"{_label(name)} must be a whole number, not {value}.")
+            raise RequestError("must_be_whole", field=Sentence(name), value=value)
         return int(value)
     return float(value)
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ").capitalize()
 
 
 def validate(request: GenerateRequest, limits: Limits) -> None:
     """Raise RequestError with one sentence about the first fault."""
     r = request
     if not r.prompt.strip():
-        raise RequestError("Please type a prompt: a few words that say what to draw.")
+        raise RequestError("prompt_empty")
     for name in ("prompt", "negative_prompt"):
         length = len(getattr(r, name))
         if length > limits.prompt_chars:
-            raise RequestError(
-                f"{_label(name)} is {length} characters long; at most {limits.prompt_chars} are allowed."
-            )
+            raise RequestError("too_long", field=Sentence(name), length=length, most=limits.prompt_chars)
     if not all(map(math.isfinite, (r.eta, r.guidance_scale, r.strength))):
-        raise RequestError("Eta, guidance scale and strength must be ordinary numbers, not NaN or infinity.")
-    _within("Steps", r.steps, 1, limits.max_steps)
-    _within("Eta", r.eta, 0, 1)
-    _within("Guidance scale", r.guidance_scale, -50, 50)
-    _within("Images", r.batch, 1, limits.max_batch)
-    _within("Seed", r.seed, -1, MAX_SEED - r.batch + 1)  # picture k's own seed must be a seed too
+        raise RequestError("not_finite")
+    _within("steps", r.steps, 1, limits.max_steps)
+    _within("eta", r.eta, 0, 1)
+    _within("guidance_scale", r.guidance_scale, -50, 50)
+    _within("batch", r.batch, 1, limits.max_batch)
+    _within("seed", r.seed, -1, MAX_SEED - r.batch + 1)  # picture k's own seed must be a seed too
     if not 0 < r.strength <= 1:
-        raise RequestError(f"Strength must lie above 0 and up to 1, not {r.strength}.")
+        raise RequestError("bad_strength", value=r.strength)
     if r.sampler not in limits.samplers:
-        raise RequestError(f"There is no sampler {r.sampler!r}; choose one of {', '.join(limits.samplers)}.")
+        raise RequestError("no_sampler", name=repr(r.sampler), names=", ".join(limits.samplers))
     for name in ("width", "height"):
         side = getattr(r, name)
         if side is not None and (side % limits.size_multiple or not 0 < side <= limits.max_side):
             raise RequestError(
-                f"{_label(name)} must be a multiple of {limits.size_multiple} from {limits.size_multiple} "
-                f"to {limits.max_side} pixels, not {side}."
+                "bad_side", field=Sentence(name), multiple=limits.size_multiple, most=limits.max_side, value=side
             )
 
 
-def _within(label: str, value: float, low: float, high: float) -> None:
+def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise RequestError(f"{label} must lie between {low} and {high}, not {value}.")
+        raise RequestError("out_of_range", field=Sentence(name), low=low, high=high, value=value)
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from app.engine import Engine, Job, Pixels, Stepped, sentence
+from app.engine import POLL_SECONDS, Done, Engine, Failed, Job, Pixels, Stepped, sentence
 from app.metadata import write_png
 from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResult, Limits, RequestError, validate
 from app.settings import Settings
+from app.words import Sentence
 from ldm_core import __version__
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class State:
     """Where the service is on its way to readiness; progress lies in [0, 1]."""
 
     phase: Literal["starting", "loading", "ready", "failed"]
-    message: str
+    message: Sentence
     model: str = ""
     device: str = ""
     dtype: str = ""
@@ -51,7 +53,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.outputs = settings.outputs()
-        self.state = State("starting", "starting")
+        self.state = State("starting", Sentence("at_start"))
         self.pipe: Pipeline | None = None
         self.limits = Limits(
             max_steps=settings.max_steps,
@@ -69,13 +71,15 @@ class Service:
     def _load(self) -> None:
         name = self.settings.weights.stem
         try:
-            self.state = State("loading", "importing torch", name, progress=0.1)
+            self.state = State("loading", Sentence("at_import"), name, progress=0.1)
             import ldm_core.pipeline  # the slow import, seconds
             from ldm_core.diffusion.samplers import SAMPLERS
 
-            self.state = State("loading", f"reading {self.settings.weights.name}", name, progress=0.6)
+            self.state = State(
+                "loading", Sentence("at_reading", {"file": self.settings.weights.name}), name, progress=0.6
+            )
             pipe = ldm_core.pipeline.load(self.settings.weights, self.settings.device, self.settings.dtype)
-            self.state = State("loading", "first run", name, progress=0.9)
+            self.state = State("loading", Sentence("at_first_run"), name, progress=0.9)
             ldm_core.pipeline.finish(pipe.stream("warm-up", steps=1))
             config = pipe.config
             self.limits = replace(
@@ -87,29 +91,48 @@ class Service:
             )
             self.pipe = pipe
             dtype = str(pipe.dtype).removeprefix("torch.")
-            self.state = State("ready", "ready", name, str(pipe.device), dtype, 1.0)
+            self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
-            if isinstance(error, OSError) and error.filename is not None:
-                self.state = State("failed", f"{error.strerror}: {error.filename}.", name)
-            else:
-                self.state = State("failed", sentence(error), name)
+            self.state = State("failed", _fault(error), name)
 
     def count_tokens(self, text: str) -> TokenCount | None:
-        """What the model's tokenizer makes of a text; None while the model is loading."""
+        """What the model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
         pipe = self.pipe
-        return None if pipe is None or pipe.tokenizer is None else pipe.tokenizer.count(text)
+        if pipe is None or pipe.tokenizer is None:
+            return None
+        from ldm_core.prompt_weights import parse, plain
+
+        return pipe.tokenizer.count(plain(parse(text)))
 
     def submit(self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None) -> Job:
         """Check a request and put it into the queue; RequestError, QueueFull or NotReady where that cannot be."""
         if self.state.phase == "failed":
-            raise NotReady(f"The model could not be loaded: {self.state.message}")
+            raise NotReady("not_loaded", message=self.state.message)
         if self.pipe is None:
-            raise NotReady("The model is still loading; please try again in a moment.")
+            raise NotReady("still_loading")
         validate(request, self.limits)
         if request.seed == -1:
             request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
         return self.engine.submit(Job(request, init_image, mask))
+
+    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
+        """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
+        pipe = self.pipe
+        if pipe is None:
+            raise NotReady("still_loading")
+        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=lambda job: work(pipe)))
+
+    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
+        """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
+        job = self.study(work)
+        while not job.done:
+            time.sleep(POLL_SECONDS / 5)
+        end = job.events[-1]
+        if isinstance(end, Done):
+            answer: T = end.result
+            return answer
+        raise RequestError("as_said", text=end.message) if isinstance(end, Failed) else RequestError("was_stopped")
 
     def cancel(self, job_id: str) -> bool:
         """Stop a job at its next step."""
@@ -138,7 +161,7 @@ class Service:
 
         pipe, r = self.pipe, job.request
         if pipe is None:
-            raise NotReady("The model is not loaded.")
+            raise NotReady("still_loading")
         start = time.monotonic()
         run = pipe.stream(
             r.prompt, r.negative_prompt, r.steps, r.eta, r.guidance_scale, r.sampler, r.seed, r.batch,
@@ -161,10 +184,10 @@ class Service:
             self._files.popleft().unlink(missing_ok=True)
 
 
-def _fault(error: Exception) -> str:
+def _fault(error: Exception) -> Sentence:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.strerror}: {error.filename}."
-    return sentence(error, "It needs something that is not there, or is damaged")
+        return Sentence("as_said", {"text": f"{error.strerror}: {error.filename}."})
+    return sentence(error, "not_readable")
 
 
 def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, int]]:

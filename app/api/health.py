@@ -18,4 +18,4 @@ def readyz(request: Request, response: Response) -> dict[str, str | float]:
     """200 when pictures can be made, else 503; the body says why."""
     state = request.app.state.service.state
     response.status_code = 200 if state.phase == "ready" else 503
-    return {"status": state.phase, "message": state.message, "progress": state.progress}
+    return {"status": state.phase, "message": str(state.message), "progress": state.progress}

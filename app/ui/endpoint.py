@@ -49,7 +49,7 @@ def _generate(service: Service) -> Generate:
             raise
         last = events[-1]
         if not isinstance(last, Done):
-            message = last.message if isinstance(last, Failed) else "The request was cancelled."
+            message = str(last.message) if isinstance(last, Failed) else "The request was cancelled."
             raise gr.Error(message, print_exception=False)
         image = last.result.images[0]
         info = {

@@ -14,6 +14,7 @@ from app.ui.examples import EXAMPLES
 from app.ui.sources import keep_files
 from app.ui.wording import Wording
 
+DEFAULT_SEED = 7  # the page repeats itself until the person rolls the dice
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
 FIELDS = tuple(f.name for f in fields(GenerateRequest))  # the order of every list of field values
 
@@ -93,8 +94,8 @@ class Form:
             )  # fmt: skip
         with gr.Row(elem_id="seed-row"):
             self._named["seed"] = self._make(
-                gr.Number, {"label": "seed", "info": "seed_info"}, value=-1, precision=0, minimum=-1, maximum=MAX_SEED,
-                elem_id="seed", scale=3,
+                gr.Number, {"label": "seed", "info": "seed_info"}, value=DEFAULT_SEED, precision=0, minimum=-1,
+                maximum=MAX_SEED, elem_id="seed", scale=3,
             )  # fmt: skip
             self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
             self.reuse = self._make(gr.Button, {"value": "reuse"}, size="sm", elem_id="reuse", scale=1, min_width=96)
@@ -144,7 +145,7 @@ class Form:
         """What the browser does without asking the server."""
         seed = self._named["seed"]
         private: dict[str, Any] = {"fn": None, "outputs": seed, "api_visibility": "private"}
-        self.dice.click(js="() => -1", **private)
+        self.dice.click(js="() => window.latentLab.rollSeed()", **private)
         self.reuse.click(inputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **private)
 
     def limit_updates(self, limits: Limits) -> list[Any]:
@@ -153,8 +154,9 @@ class Form:
             return [gr.skip()] * len(self.limited)
         side: dict[str, Any] = {
             "minimum": limits.size_multiple, "maximum": limits.max_side, "step": limits.size_multiple,
-            "value": limits.image_size,
         }  # fmt: skip
+        if limits.image_size != self.limits.image_size:  # else a resumed job's size, already filled in, stays
+            side["value"] = limits.image_size
         return [
             gr.update(maximum=limits.max_steps), gr.update(**side), gr.update(**side),
             gr.update(maximum=limits.max_batch), gr.update(choices=list(limits.samplers)),

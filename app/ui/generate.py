@@ -18,7 +18,7 @@ from app.ui.picture import Stage, build_stage
 from app.ui.run import Watchers
 from app.ui.sources import Canvas, for_canvas, picture_and_mask
 from app.ui.status import Picture, line_html, source_html, tokens_html, view
-from app.ui.wording import Wording
+from app.ui.wording import Wording, language
 from app.words import say
 
 log = logging.getLogger(__name__)
@@ -29,12 +29,6 @@ SENDING = """() => { const off = {__type__: "update", interactive: false};
 return [off, off, window.latentLab.line("sending")]; }"""
 STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
 IDLE = """() => [{__type__: "update", interactive: true}, {__type__: "update", interactive: false}]"""
-
-
-def language(request: gr.Request | None, default: str) -> str:
-    """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
-    asked = request.query_params.get("lang") if request is not None else None
-    return asked if asked in ("en", "zh") else default
 
 
 class GenerateTab:
@@ -70,7 +64,7 @@ class GenerateTab:
             stage.note,
             stage.history,
         ]
-        local: dict[str, Any] = {"fn": None, "api_visibility": "private"}
+        local: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden"}
 
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **local)
         running = form.generate.click(
@@ -90,11 +84,10 @@ class GenerateTab:
         form.canvas.upload(js=refit, **local)
         stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **private)
 
-        resume = gr.Button(visible="hidden", elem_id="resume")
-        gr.on(
-            [blocks.load, resume.click], self.resume, [self.job_id, stage.history],
-            [*outputs, *form.fields], concurrency_limit=None, **private,
-        )  # fmt: skip
+        found: dict[str, Any] = {"inputs": [self.job_id, stage.history], "outputs": [*outputs, *form.fields]}
+        blocks.load(self.resume, **found, concurrency_limit=None, **private)
+        again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
+        again.click(self.resume, **found, concurrency_limit=None, **private).then(js=IDLE, outputs=buttons, **local)
 
     async def run(
         self, request: gr.Request, history: list[Picture], canvas: Canvas | None, *values: Any
@@ -104,10 +97,10 @@ class GenerateTab:
         try:
             wanted = request_from(values)
             size = (wanted.width, wanted.height)
-            init, mask = picture_and_mask(canvas, self.service.settings, self.service.limits, size, lang)
+            init, mask = picture_and_mask(canvas, self.service.settings, self.service.limits, size)
             job = self.service.submit(wanted, init, mask)
         except RequestError as error:
-            yield {self.stage.line: line_html(say(lang, "failed", message=error), "failed")}
+            yield {self.stage.line: line_html(say(lang, "failed", message=error.sentence), "failed")}
             return
         except Exception:
             log.exception("a request could not be submitted")
@@ -117,9 +110,9 @@ class GenerateTab:
             yield updates
 
     async def watch(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
-        """A job's events as updates of the page, from its id to its pictures."""
+        """A job's events as updates of the page, from its id to its pictures. Its end is the buttons' caller's."""
         start: Updates = {self.job_id: job.id, self.stage.source: source_html(job, lang)}
-        yield start | self.stage.forget() | self._buttons(running=not job.done)
+        yield start | self.stage.forget() | ({} if job.done else self._buttons(running=True))
         events = self.watchers.watch(job)
         try:
             async for event in events:
@@ -129,8 +122,6 @@ class GenerateTab:
                     updates[self.stage.frame] = seen.frame
                 if isinstance(event, Done):
                     updates |= self.finish(event.result, history, lang)
-                if not seen.running:
-                    updates |= self._buttons(running=False)
                 yield updates
         finally:
             await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
@@ -144,15 +135,21 @@ class GenerateTab:
         return self.stage.show(pictures[0], lang, with_frame=False) | self.stage.gather(pictures, history)
 
     async def resume(self, job_id: str | None, history: list[Picture], request: gr.Request) -> AsyncIterator[Updates]:
-        """A page that opens or reconnects goes on with the job it was watching."""
+        """A page that opens or reconnects goes on with the job it was watching.
+
+        Where there is none it leaves the buttons alone: this answer may come after the person has pressed Generate.
+        """
         job = self.service.attach(job_id) if isinstance(job_id, str) else None
         if job is None or not _pictures_left(job):
-            yield self._buttons(running=False) if self.service.state.phase == "ready" else {self.stage.history: history}
+            yield {self.stage.history: history}
             return
+        ran = not job.done
         lang = language(request, self.lang)
         yield dict(zip(self.form.fields, values_from(job.request, self.service.limits), strict=True))
         async for updates in self.watch(job, history, lang):
             yield updates
+        if ran:
+            yield self._buttons(running=False)
 
     def stop(self, job_id: str | None) -> None:
         """Cancel the job this page watches."""
@@ -172,7 +169,7 @@ class GenerateTab:
             made, _ = read_png(Path(file))
             validate(made, self.service.limits)
         except RequestError as error:
-            return {self.stage.line: line_html(str(error), "failed")}
+            return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
         filled = dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
         return {self.stage.line: line_html(say(lang, "restored"), "done"), **filled}
 

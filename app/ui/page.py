@@ -8,11 +8,11 @@ import gradio as gr
 
 from app.service import Service
 from app.ui.endpoint import add_endpoint
-from app.ui.generate import GenerateTab, language
+from app.ui.generate import GenerateTab
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
-from app.ui.wording import Wording
+from app.ui.wording import Wording, language
 from app.words import say
 
 MOUNT: dict[str, Any] = {
@@ -61,13 +61,15 @@ def _header(service: Service, wording: Wording) -> tuple[gr.HTML, gr.Button]:
 
 def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: GenerateTab) -> None:
     """The header follows the model while it loads; then Generate wakes up."""
-    timer = gr.Timer(TICK_SECONDS)
+    timer = gr.Timer(TICK_SECONDS, active=False)  # woken by `opened`: a late tick would wake Generate in mid-run
     form, line = tab.form, tab.stage.line
 
     def refresh(prompt: str, request: gr.Request, ticking: bool) -> dict[Any, Any]:
         lang, state = language(request, service.settings.lang), service.state
         updates: dict[Any, Any] = {header: state_html(state, lang)}
         if state.phase in ("starting", "loading"):
+            if not ticking:
+                updates[timer] = gr.Timer(active=True)
             text = say(lang, f"state_{state.phase}", percent=f"{100 * state.progress:.0f}", message=state.message)
             return updates | {line: line_html(text, fraction=state.progress)}
         updates[timer] = gr.Timer(active=False)

@@ -15,7 +15,6 @@ from app.engine import Pixels
 from app.images import fit, fit_mask, open_upload
 from app.schemas import Limits, RequestError
 from app.settings import Settings
-from app.words import say
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
 PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still
@@ -54,7 +53,7 @@ def _path(file: Any, cache: str) -> str | None:
 
 
 def picture_and_mask(
-    canvas: Canvas | None, settings: Settings, limits: Limits, size: tuple[int | None, int | None], lang: str = "en"
+    canvas: Canvas | None, settings: Settings, limits: Limits, size: tuple[int | None, int | None]
 ) -> tuple[Pixels | None, Pixels | None]:
     """(init_image uint8 [H,W,3], mask uint8 [H,W], 255 where painted), both of `size` (width, height).
 
@@ -65,7 +64,7 @@ def picture_and_mask(
     painted = _painted(canvas["layers"], settings)
     if canvas["background"] is None:
         if painted is not None:
-            raise RequestError(say(lang, "no_background"))
+            raise RequestError("no_background")
         return None, None
     picture = open_upload(Path(canvas["background"]), settings)
     if painted is not None and painted.size != picture.size:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import gradio as gr
+
 from app.words import say
 
 C = TypeVar("C")
+
+
+def language(request: gr.Request | None, default: str) -> str:
+    """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
+    asked = request.query_params.get("lang") if request is not None else None
+    return asked if asked in ("en", "zh") else default
 
 
 class Wording:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.words import generate
+from app.words import errors, generate
 
 LANGUAGES = ("en", "zh")
-TABS = (generate,)
+TABS = (generate, errors)
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {key: text for tab in TABS for key, text in tab.EN.items()},
@@ -16,9 +17,25 @@ WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """Words that wait for their language: a key and what fills its blanks, perhaps sentences again. str: in English."""
+
+    key: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def says(self, lang: str) -> str:
+        """The sentence in a language of LANGUAGES."""
+        return say(lang, self.key, **self.values)
+
+    def __str__(self) -> str:
+        return self.says("en")
+
+
 def say(lang: str, key: str, **values: Any) -> str:
-    """The words for `key` in a language of LANGUAGES, with {names} filled in."""
-    return WORDS[lang][key].format(**values)
+    """The words for `key` in a language of LANGUAGES, with {names} filled in; a Sentence fills in in that language."""
+    said = {name: value.says(lang) if isinstance(value, Sentence) else value for name, value in values.items()}
+    return WORDS[lang][key].format(**said)
 
 
 def duration(lang: str, seconds: float) -> str:

@@ -83,7 +83,6 @@ EN: dict[str, str] = {
     "from_picture": "Redraws the picture on the canvas; empty the canvas to start from noise.",
     "from_paint": "Repaints the painted part of the picture on the canvas.",
     "gone": "The file of this picture has been cleaned up; its settings make it again.",
-    "no_background": "The canvas has paint but no picture: load one first, or empty the canvas.",
 }
 
 ZH: dict[str, str] = {
@@ -162,5 +161,4 @@ ZH: dict[str, str] = {
     "from_picture": "正在重画画布上的图片；清空画布即从噪声开始。",
     "from_paint": "只重绘画布上涂抹的部分。",
     "gone": "这幅图的文件已被清理；用它的设置可以重新生成。",
-    "no_background": "画布上有涂抹但没有图片：请先载入图片，或清空画布。",
 }

@@ -117,8 +117,9 @@ def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes |
     service = started(Settings(weights=path, device="cpu"))
     try:
         assert service.state.phase == "failed"
-        assert "broken.safetensors" in service.state.message
-        assert "\n" not in service.state.message
+        message = str(service.state.message)
+        assert "broken.safetensors" in message
+        assert "\n" not in message
         with pytest.raises(NotReady, match="could not be loaded"):
             service.submit(GenerateRequest("x"))
     finally:

@@ -33,6 +33,7 @@
 
   const settings = () => find("#facts [data-settings]")?.dataset.settings;
   const shownSeed = () => { const text = settings(); return text ? JSON.parse(text).seed : undefined; };
+  const rollSeed = () => Math.floor(Math.random() * 2 ** 31); // leaves room for the seeds of a batch
   const copySettings = async () => {
     const text = settings();
     if (!text) return;
@@ -105,7 +106,7 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copySettings, refitCanvas, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = { line, copySettings, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();

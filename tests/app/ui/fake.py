@@ -14,6 +14,7 @@ from app.metadata import write_png
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult, Limits, validate
 from app.service import State
 from app.settings import Settings
+from app.words import Sentence
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FakeService:
     def __init__(self, folder: Path, step_seconds: float = 0.0, phase: str = "ready", lang: str = "en") -> None:
         self.settings = Settings(output_dir=folder, lang=lang, detach_seconds=0.2)
         self.outputs = folder
-        self.state = State(phase, phase, "fake", "cpu", "float32", 1.0)  # type: ignore[arg-type]
+        self.state = State(phase, Sentence(f"state_{phase}"), "fake", "cpu", "float32", 1.0)  # type: ignore[arg-type]
         self.limits = Limits()
         self.step_seconds = step_seconds
         self.detached: list[str] = []

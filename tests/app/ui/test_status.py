@@ -17,6 +17,7 @@ from app.metadata import read_png, write_png
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
 from app.service import State
 from app.ui.status import Picture, facts_html, file_uri, safe, state_html, tokens_html, view
+from app.words import Sentence
 from tests.app.ui.fake import Count
 
 REQUEST = GenerateRequest('<script>alert("x")</script> ${1} {{y}}', seed=7)
@@ -33,7 +34,11 @@ def text_of(html: str) -> str:
         (Queued(3, 12.0), "place 3 in the queue, about 12 s", True),
         (Started(25), "Starting 25 steps", True),
         (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left", True),
-        (Failed("out of memory; try a smaller size."), "No picture: out of memory; try a smaller size.", False),
+        (
+            Failed(Sentence("out_of_memory")),
+            "No picture: Out of memory; try a smaller size or fewer images at once.",
+            False,
+        ),
         (Cancelled(3, 25), "Stopped after step 3 of 25.", False),
     ],
 )
@@ -80,10 +85,11 @@ def test_facts_carry_settings_that_make_this_picture_alone():
 
 
 def test_header():
-    ready = State("ready", "ready", "emoji-128", "cpu", "bfloat16", 1.0)
+    ready = State("ready", Sentence("state_ready"), "emoji-128", "cpu", "bfloat16", 1.0)
     assert text_of(state_html(ready, "en")).split() == ["emoji-128", "·", "CPU", "bf16", "·", "ready"]
-    loading = State("loading", "importing torch", "emoji-128", progress=0.1)
+    loading = State("loading", Sentence("at_import"), "emoji-128", progress=0.1)
     assert "loading 10 %: importing torch" in state_html(loading, "en")
+    assert "加载中 10 %：正在导入 torch" in state_html(loading, "zh")
 
 
 def test_tokens():

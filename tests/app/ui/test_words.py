@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.ui.wording import Wording
-from app.words import LANGUAGES, WORDS, duration, say
+from app.words import LANGUAGES, WORDS, Sentence, duration, errors, generate, say
 
 UI = Path("app/ui")
 
@@ -22,11 +22,22 @@ def test_languages_have_the_same_words_and_blanks():
 
 
 def test_every_word_is_used():
-    code = "".join(p.read_text() for p in [*UI.glob("*.py"), *UI.glob("assets/*.js")] if p.name != "words.py")
+    files = [*Path("app").rglob("*.py"), *UI.glob("assets/*.js")]
+    code = "".join(path.read_text() for path in files if "words" not in path.parts)
     built = {"state_starting", "state_loading", "state_ready", "state_failed"}  # f"state_{phase}"
-    fields = {"steps", "guidance_scale", "eta", "width", "height", "batch", "strength", "sampler", "seed"}
+    fields = {
+        "steps",
+        "guidance_scale",
+        "eta",
+        "width",
+        "height",
+        "batch",
+        "strength",
+        "sampler",
+        "seed",
+    }
     spoken_by_words = {"seconds", "minutes"}
-    unused = {key for key in WORDS["en"] if f'"{key}"' not in code} - built - fields - spoken_by_words
+    unused = {key for key in generate.EN | errors.EN if f'"{key}"' not in code} - built - fields - spoken_by_words
     assert not unused
 
 
@@ -43,3 +54,10 @@ def test_wording_remembers_what_components_show():
     assert made == {"label": "Stop", "info": say("en", "eta_info"), "value": 3}
     assert wording.components == [made]
     assert wording.updates("zh") == [{"label": "停止", "info": say("zh", "eta_info")}]
+
+
+def test_a_sentence_waits_for_its_language():
+    fault = Sentence("out_of_range", {"field": Sentence("steps"), "low": 1, "high": 1000, "value": 0})
+    assert str(fault) == "Steps must lie between 1 and 1000, not 0."
+    assert fault.says("zh") == "步数必须在 1 到 1000 之间，不能是 0。"
+    assert say("zh", "failed", message=fault) == f"没有生成图像：{fault.says('zh')}"

@@ -1,0 +1,80 @@
+"""Words of refusals and faults. The English ones are also what HTTP clients and the log are told."""
+
+from __future__ import annotations
+
+EN: dict[str, str] = {
+    # request
+    "unknown_setting": "Unknown setting: {names}.",
+    "prompt_missing": "The prompt is missing.",
+    "prompt_empty": "Please type a prompt: a few words that say what to draw.",
+    "must_be_text": "{field} must be text.",
+    "must_be_number": "{field} must be a number.",
+    "must_be_whole": "{field} must be a whole number, not {value}.",
+    "too_long": "{field} is {length} characters long; at most {most} are allowed.",
+    "not_finite": "Eta, guidance scale and strength must be ordinary numbers, not NaN or infinity.",
+    "out_of_range": "{field} must lie between {low} and {high}, not {value}.",
+    "bad_strength": "Strength must lie above 0 and up to 1, not {value}.",
+    "no_sampler": "There is no sampler {name}; choose one of {names}.",
+    "bad_side": "{field} must be a multiple of {multiple} from {multiple} to {most} pixels, not {value}.",
+    # pictures
+    "file_too_big": "The file has {size} MB; at most {most} MB are allowed.",
+    "picture_too_big": "The picture has {size} megapixels; at most {most} are allowed.",
+    "picture_far_too_big": "The picture has too many pixels; at most {most} megapixels are allowed.",
+    "no_picture_format": "This file is not a picture that can be read; use PNG, JPEG, WebP, GIF or BMP.",
+    "mask_empty": "The mask is empty: paint over the part of the picture that should change.",
+    "no_background": "The canvas has paint but no picture: load one first, or empty the canvas.",
+    # PNG
+    "png_unreadable": "This file is not a picture that can be read.",
+    "png_other": "This is a {kind} file; only PNG files carry the settings.",
+    "png_bare": "This PNG carries no Latent Lab settings; was it re-saved by another program?",
+    "png_damaged": "The settings in this PNG are damaged and cannot be restored.",
+    # service
+    "queue_full": "{count} requests are waiting already; please try again in a moment.",
+    "still_loading": "The model is still loading; please try again in a moment.",
+    "not_loaded": "The model could not be loaded: {message}",
+    "out_of_memory": "Out of memory; try a smaller size or fewer images at once.",
+    "not_made": "The picture could not be made ({kind}); the server's log has the details.",
+    "not_readable": "It needs something that is not there, or is damaged ({kind}); the server's log has the details.",
+    "as_said": "{text}",  # by the library or the system, in English
+    # what loading is at
+    "at_start": "starting",
+    "at_import": "importing torch",
+    "at_reading": "reading {file}",
+    "at_first_run": "first run",
+}
+
+ZH: dict[str, str] = {
+    "unknown_setting": "未知的设置：{names}。",
+    "prompt_missing": "缺少提示词。",
+    "prompt_empty": "请输入提示词：用几个词说明要画什么。",
+    "must_be_text": "{field}必须是文字。",
+    "must_be_number": "{field}必须是数字。",
+    "must_be_whole": "{field}必须是整数，不能是 {value}。",
+    "too_long": "{field}有 {length} 个字符，最多 {most} 个。",
+    "not_finite": "Eta、引导强度和重绘强度必须是普通的数，不能是 NaN 或无穷大。",
+    "out_of_range": "{field}必须在 {low} 到 {high} 之间，不能是 {value}。",
+    "bad_strength": "重绘强度必须大于 0 且不超过 1，不能是 {value}。",
+    "no_sampler": "没有名为 {name} 的采样器；可选：{names}。",
+    "bad_side": "{field}必须是 {multiple} 的倍数，从 {multiple} 到 {most} 像素，不能是 {value}。",
+    "file_too_big": "文件有 {size} MB，最多 {most} MB。",
+    "picture_too_big": "图片有 {size} 百万像素，最多 {most} 百万。",
+    "picture_far_too_big": "图片的像素过多，最多 {most} 百万像素。",
+    "no_picture_format": "这个文件不是可以读取的图片；请用 PNG、JPEG、WebP、GIF 或 BMP。",
+    "mask_empty": "没有涂抹任何地方：请在要改变的部分上涂抹。",
+    "no_background": "画布上有涂抹但没有图片：请先载入图片，或清空画布。",
+    "png_unreadable": "这个文件不是可以读取的图片。",
+    "png_other": "这是 {kind} 文件；只有 PNG 文件带有设置。",
+    "png_bare": "这个 PNG 不带 Latent Lab 的设置；是否被别的程序重新保存过？",
+    "png_damaged": "这个 PNG 里的设置已损坏，无法恢复。",
+    "queue_full": "已有 {count} 个请求在排队，请稍后再试。",
+    "still_loading": "模型仍在加载，请稍后再试。",
+    "not_loaded": "模型无法加载：{message}",
+    "out_of_memory": "内存不足；请减小尺寸或张数。",
+    "not_made": "图像没有生成（{kind}）；详情见服务器日志。",
+    "not_readable": "所需的内容缺失或已损坏（{kind}）；详情见服务器日志。",
+    "as_said": "{text}",
+    "at_start": "正在启动",
+    "at_import": "正在导入 torch",
+    "at_reading": "正在读取 {file}",
+    "at_first_run": "试运行",
+}
