@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 ACTIVATE = env=$$($(PYTHON) -m scripts.environment) && export PATH="$$env/bin:$$PATH"
 
-.PHONY: help demo test test-slow lint format env chromium
+.PHONY: help demo test test-slow lint format screenshots benchmark env chromium
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -22,6 +22,12 @@ lint:  ## style, types and import directions
 
 format:  ## rewrite the code in the house's format
 	@$(ACTIVATE) && ruff check --fix . && ruff format .
+
+screenshots: chromium  ## photograph the real page into docs/screenshots (ARGS="--weights FILE …")
+	@$(ACTIVATE) && exec python -m tools.screenshots $(ARGS)
+
+benchmark:  ## measure against diffusers and write docs/performance.md (minutes; wants a quiet machine)
+	@$(ACTIVATE) && python benchmarks/speed.py --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
 
 env:  ## build the environment if it is missing and print its path
 	@$(PYTHON) -m scripts.environment

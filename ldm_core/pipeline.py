@@ -32,7 +32,7 @@ PREVIEW_CELLS = 16  # a preview decodes at most 16×16 latent cells, whatever th
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One answered question of a batch: step i of n, at timestep t; x, eps, x0 are fp32 [B,C,h,w]."""
+    """One answered question of a batch, asked in step i of n at timestep t; x, eps, x0 are fp32 [B,C,h,w]."""
 
     i: int
     n: int
@@ -96,7 +96,7 @@ class Pipeline:
     @torch.no_grad()
     def encode_image(self, image: Pixels) -> Tensor:
         """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w]."""
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+        pixels = torch.tensor(image).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         with memory_guard("encoding the picture"):
             mode = self.model.encode_first_stage(pixels.to(self.device, self.dtype)).mode()
         return (self.config.scale_factor * mode[0]).to("cpu", torch.float32)
@@ -119,8 +119,10 @@ class Pipeline:
     ) -> Run:
         """Yield a Step per question; the generator's return value is the final latents [B,C,h,w].
 
-        Image k of the batch is the image of seed + k. init_image uint8 [H,W,3] with strength in (0,1] starts from a
-        picture; mask uint8 [H,W], white (≥ 128) is repainted. Bad arguments raise ValueError at once.
+        Step.i never falls and ends at Step.n; samplers that ask twice in a step (heun, plms in its first) yield two
+        Steps of the same i. Image k of the batch is the image of seed + k. init_image uint8 [H,W,3] with strength in
+        (0,1] starts from a picture; mask uint8 [H,W], white (≥ 128) is repainted. Bad arguments raise ValueError at
+        once.
         """
         if init_image is not None:
             height, width = init_image.shape[:2]

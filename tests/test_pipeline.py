@@ -77,6 +77,23 @@ def test_steps_tell_where_they_are(pipe: Pipeline):
     assert pipe.preview(steps[0].x0).shape == (2, 32, 32, 3)
 
 
+def test_a_decode_that_gives_nan_is_repeated_in_fp32(pipe: Pipeline, monkeypatch: pytest.MonkeyPatch):
+    half_precision = Pipeline(tiny_model().to(torch.bfloat16), pipe.tokenizer)
+    decode, asked = half_precision.model.decode_first_stage, list[torch.dtype]()
+
+    def overflowing(z: torch.Tensor) -> torch.Tensor:
+        asked.append(z.dtype)
+        return decode(z) * (float("nan") if z.dtype == torch.bfloat16 else 1.0)
+
+    monkeypatch.setattr(half_precision.model, "decode_first_stage", overflowing)
+    z = torch.randn(1, *pipe.config.latent_shape(), generator=torch.Generator().manual_seed(0))
+    with pytest.warns(RuntimeWarning, match="bfloat16 gave NaN; decoded again in float32"):
+        pixels = half_precision.decode(z)
+    assert asked == [torch.bfloat16, torch.float32]
+    assert np.abs(pixels.astype(int) - pipe.decode(z).astype(int)).mean() < 2  # the weights were rounded once
+    assert next(half_precision.model.first_stage_model.parameters()).dtype == torch.bfloat16
+
+
 def test_other_sizes(pipe: Pipeline):
     assert pipe.generate("a", steps=1, height=48, width=64).shape == (1, 48, 64, 3)
 

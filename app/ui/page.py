@@ -9,6 +9,9 @@ import gradio as gr
 from app.service import Service
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
+from app.ui.labs import LABS
+from app.ui.labs.card import QUIET
+from app.ui.labs.frame import LabTab, link_state
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
@@ -39,10 +42,13 @@ def build_page(service: Service) -> gr.Blocks:
         title="Latent Lab", analytics_enabled=False, delete_cache=(3600, CACHE_SECONDS), fill_width=True
     ) as blocks:
         header, switch = _header(service, wording)
-        with gr.Tabs(), wording.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
-            tab = GenerateTab(blocks, service, wording)
+        with gr.Tabs() as tabs:
+            with wording.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
+                tab = GenerateTab(blocks, service, wording)
+            labs = [LabTab(lab, service, wording) for lab in LABS]
         _wire_state(blocks, service, header, tab)
-        _wire_language(blocks, service, wording, header, switch, tab)
+        switched = _wire_language(blocks, service, wording, header, switch, tab)
+        _wire_labs(blocks, tabs, labs, switched)
         add_endpoint(service)
     blocks.queue(default_concurrency_limit=16, max_size=None)
     return blocks
@@ -96,7 +102,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
 
 def _wire_language(
     blocks: gr.Blocks, service: Service, wording: Wording, header: gr.HTML, switch: gr.Button, tab: GenerateTab
-) -> None:
+) -> Any:
     outputs = [*wording.components, tab.stage.scaling, header]
 
     def translate(request: gr.Request) -> list[Any]:
@@ -110,4 +116,18 @@ def _wire_language(
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     blocks.load(opened, None, outputs, **quiet)
-    switch.click(translate, None, outputs, js=SWITCH, **quiet)
+    return switch.click(translate, None, outputs, js=SWITCH, **quiet)
+
+
+def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: Any) -> None:
+    """Labs draw when they are opened; a link opens one with its values."""
+    controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
+
+    def opened(request: gr.Request) -> dict[Any, Any]:
+        lab, values = link_state(dict(request.query_params), labs)
+        return {} if lab is None else {tabs: gr.Tabs(selected=lab.lab.key), **values}
+
+    event = blocks.load(opened, None, [tabs, *controls], **QUIET)
+    for lab in labs:
+        lab.wire(switched)
+        lab.draw_linked(event)

@@ -10,6 +10,7 @@ import gradio as gr
 from app.words import say
 
 C = TypeVar("C")
+Words = Mapping[str, str | Mapping[str, str]]
 
 
 def language(request: gr.Request | None, default: str) -> str:
@@ -24,15 +25,25 @@ class Wording:
     def __init__(self, lang: str) -> None:
         self.lang = lang
         self.components: list[Any] = []
-        self._shown: list[Mapping[str, str]] = []
+        self._shown: list[Words] = []
 
-    def make(self, kind: Callable[..., C], words: Mapping[str, str], **options: Any) -> C:
-        """kind(**options) with each property of `words` ({"label": key}) set, now and in `updates`."""
-        component = kind(**{name: say(self.lang, key) for name, key in words.items()}, **options)
+    def make(self, kind: Callable[..., C], words: Words, **options: Any) -> C:
+        """kind(**options) with each property of `words` ({"label": key}) set, now and in `updates`.
+
+        Choices are {value: key}.
+        """
+        component = kind(**_said(words, self.lang), **options)
         self.components.append(component)
         self._shown.append(words)
         return component
 
-    def updates(self, lang: str) -> list[dict[str, str]]:
+    def updates(self, lang: str) -> list[dict[str, Any]]:
         """Per component of `components` the properties it has in `lang`."""
-        return [{name: say(lang, key) for name, key in words.items()} for words in self._shown]
+        return [_said(words, lang) for words in self._shown]
+
+
+def _said(words: Words, lang: str) -> dict[str, Any]:
+    return {
+        name: say(lang, key) if isinstance(key, str) else [(say(lang, k), value) for value, k in key.items()]
+        for name, key in words.items()
+    }

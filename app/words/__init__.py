@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.words import errors, generate
+from app.words import errors, generate, schedules
 
 LANGUAGES = ("en", "zh")
-TABS = (generate, errors)
+TABS = (generate, errors, schedules)
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {key: text for tab in TABS for key, text in tab.EN.items()},
@@ -33,9 +33,12 @@ class Sentence:
 
 
 def say(lang: str, key: str, **values: Any) -> str:
-    """The words for `key` in a language of LANGUAGES, with {names} filled in; a Sentence fills in in that language."""
+    """The words for `key` in a language of LANGUAGES, with {names} filled in; a Sentence fills in in that language.
+
+    Without values the words are as they stand, formulas with their braces included.
+    """
     said = {name: value.says(lang) if isinstance(value, Sentence) else value for name, value in values.items()}
-    return WORDS[lang][key].format(**said)
+    return WORDS[lang][key].format(**said) if said else WORDS[lang][key]
 
 
 def duration(lang: str, seconds: float) -> str:

@@ -33,6 +33,7 @@ EN: dict[str, str] = {
     "still_loading": "The model is still loading; please try again in a moment.",
     "not_loaded": "The model could not be loaded: {message}",
     "out_of_memory": "Out of memory; try a smaller size or fewer images at once.",
+    "was_stopped": "Stopped before there was an answer.",
     "not_made": "The picture could not be made ({kind}); the server's log has the details.",
     "not_readable": "It needs something that is not there, or is damaged ({kind}); the server's log has the details.",
     "as_said": "{text}",  # by the library or the system, in English
@@ -70,6 +71,7 @@ ZH: dict[str, str] = {
     "still_loading": "模型仍在加载，请稍后再试。",
     "not_loaded": "模型无法加载：{message}",
     "out_of_memory": "内存不足；请减小尺寸或张数。",
+    "was_stopped": "在得到结果之前已停止。",
     "not_made": "图像没有生成（{kind}）；详情见服务器日志。",
     "not_readable": "所需的内容缺失或已损坏（{kind}）；详情见服务器日志。",
     "as_said": "{text}",

@@ -41,6 +41,7 @@ class AutoencoderLossConfig:
     gradient_weight: float = 0.0  # L1 of image gradients at 1, 1/2 and 1/4 size: edges without a trained trunk
     mse_weight: float = 0.0  # squared error beside L1: stronger where a flat colour is far off
     coarse_weight: float = 0.0  # squared error of 8-pixel boxes: colour and light before detail
+    chroma_boost: float = 1.0  # how much more there errors of blue-yellow weigh, and that squared of green-magenta
     disc_ndf: int = 64
 
     def __post_init__(self) -> None:
@@ -54,6 +55,7 @@ class AutoencoderLossConfig:
             "gradient_weight",
             "mse_weight",
             "coarse_weight",
+            "chroma_boost",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, is {getattr(self, name)}")
@@ -101,7 +103,7 @@ class AdversarialLoss(nn.Module):
         if c.mse_weight > 0:
             rec = rec + c.mse_weight * difference.square()
         if c.coarse_weight > 0:
-            boxes = nn.functional.avg_pool2d(difference, 8)
+            boxes = opponent(nn.functional.avg_pool2d(difference, 8), c.chroma_boost)
             rec = rec + c.coarse_weight * boxes.square().mean(dim=(1, 2, 3), keepdim=True)
         return rec
 
@@ -213,3 +215,12 @@ def gradient_l1(difference: Tensor, scales: Sequence[int] = (1, 2, 4)) -> Tensor
 
 def _join(images: Tensor, cond: Tensor | None) -> Tensor:
     return images if cond is None else torch.cat([images, cond], dim=1)
+
+
+def opponent(difference: Tensor, boost: float) -> Tensor:
+    """[B,3,H,W] of RGB → light, √boost · blue-yellow, boost · green-magenta: the axes along which drawings vary less
+    and less, so that a squared error would learn them later and later. boost 1 is a rotation.
+    """
+    axes = difference.new_tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
+    scale = difference.new_tensor([1.0, boost**0.5, boost]) / axes.norm(dim=1)
+    return torch.einsum("oc,bchw->bohw", axes * scale[:, None], difference)

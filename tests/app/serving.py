@@ -13,7 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+
+from app.server import BROKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +59,8 @@ class Served:
     def wait_for_page(self, seconds: float = 600) -> None:
         """Until the page itself answers, and not what stands in for it."""
         end = time.monotonic() + seconds
-        while "gradio" not in self.get("/")[1]:
+        while "gradio" not in (html := self.get("/")[1]):
+            assert escape(BROKEN) not in html, f"the page is broken:\n{self.log.read_text()}"
             assert time.monotonic() < end, f"no page in {seconds} s:\n{self.log.read_text()}"
             time.sleep(0.2)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +20,13 @@ from app.schemas import GenerateRequest, GenerateResult, RequestError
 from app.service import NotReady, Service
 from app.settings import Settings
 from tests.tiny import tiny_checkpoint
+
+
+class Bomb:
+    """A pickle that makes a file where it is opened carelessly."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("a-pickle-has-run",)
 
 
 def started(settings: Settings) -> Service:
@@ -75,6 +85,43 @@ def test_a_seed_drawn_at_submission_is_told(service: Service) -> None:
     assert made.images[0].seed == made.request.seed
 
 
+def test_progress_never_goes_backwards(service: Service) -> None:
+    """Also where a sampler asks twice in a step."""
+    for sampler in service.limits.samplers:
+        job = service.submit(GenerateRequest("x", steps=4, seed=1, sampler=sampler))
+        result(job)
+        told = [event.i for event in job.events if isinstance(event, Stepped)]
+        assert told == sorted(told) and set(told) == {1, 2, 3, 4}, sampler
+        assert [event.n for event in job.events if isinstance(event, Stepped)] == [4] * len(told)
+
+
+def test_a_full_memory_fails_one_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a device says when it is full reaches the page as one sentence; the worker goes on."""
+    pipe = service.pipe
+    assert pipe is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(pipe, "denoise", Mock(side_effect=RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")))
+        end = wait(service.submit(GenerateRequest("x", steps=1)))[-1]
+    assert isinstance(end, Failed)
+    assert str(end.message) == "Out of memory; try a smaller size or fewer images at once."
+    assert result(service.submit(GenerateRequest("x", steps=1))).images
+
+
+def test_previews_come_at_most_four_times_a_second(service: Service) -> None:
+    job = service.submit(GenerateRequest("x", steps=40))
+    start = time.monotonic()
+    result(job)
+    took = time.monotonic() - start
+    shown = [event.i for event in job.events if isinstance(event, Stepped) and event.preview is not None]
+    assert shown[0] == 1 and shown[-1] == 40  # these two always
+    assert len(shown) <= 2 + took / 0.25
+
+
+def test_tokens_are_those_of_the_prompt_without_its_weights(service: Service) -> None:
+    assert service.pipe is not None and service.pipe.tokenizer is not None
+    assert service.count_tokens("a (red:1.3) [apple]") == service.pipe.tokenizer.count("a red apple")
+
+
 def test_a_temporary_folder_is_bounded(service: Service) -> None:
     for seed in range(6):
         last = result(service.submit(GenerateRequest("x", steps=1, seed=seed)))
@@ -109,7 +156,7 @@ def test_stop_frees_the_worker(service: Service) -> None:
     assert result(service.submit(GenerateRequest("x", steps=1))).images
 
 
-@pytest.mark.parametrize("content", [b"this is no model", b"\x40" + b"\0" * 7 + b"{", None])
+@pytest.mark.parametrize("content", [b"this is no model", b"\x40" + b"\0" * 7 + b"{", pickle.dumps(Bomb()), None])
 def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "broken.safetensors"
     if content is not None:
@@ -119,6 +166,7 @@ def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes |
         assert service.state.phase == "failed"
         message = str(service.state.message)
         assert "broken.safetensors" in message
+        assert not Path("a-pickle-has-run").exists()
         assert "\n" not in message
         with pytest.raises(NotReady, match="could not be loaded"):
             service.submit(GenerateRequest("x"))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from ldm_core.config import EMOJI_128
-from tests.app.serving import ROOT, Served, serve
+from tests.app.serving import Served, serve
 from tests.tiny import tiny_checkpoint
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 FLAGS = [
     f"--{flag}"
@@ -37,10 +34,9 @@ ALLOWED_CONSOLE: dict[str, str] = {
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The page on random weights of the embedded model's geometry, ready."""
+    """The page on a tiny model with random weights, ready."""
     folder = tmp_path_factory.mktemp("browser")
-    weights = tiny_checkpoint(folder, EMOJI_128, name="random.safetensors")
-    shutil.copytree(ROOT / "weights" / "tokenizer", folder / "tokenizer")
+    weights = tiny_checkpoint(folder)
     with serve(folder, "--weights", str(weights), "--output-dir", str(folder / "out")) as server:
         server.wait("/readyz")
         server.wait_for_page()
@@ -55,22 +51,32 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser, served: Served, tmp_path: Path) -> Iterator[Page]:
-    """An opened page whose model is ready, in a browser profile of its own. Fails on unlisted console errors."""
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """One browser profile: what the page is made of is fetched and compiled once."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
     context.set_default_timeout(TIMEOUT)
     expect.set_options(timeout=TIMEOUT)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(profile: BrowserContext, served: Served) -> Iterator[Page]:
+    """An opened page whose model is ready and that remembers nothing. Fails on unlisted console errors."""
+    page = profile.new_page()
     said: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{served.url}/healthz")  # the same origin, but nothing that reads the memory while it is emptied
+    page.evaluate("localStorage.clear()")
     page.goto(served.url)
     page.wait_for_selector("#generate:enabled")
     yield page
-    context.close()
+    for left in profile.pages:
+        left.close()
     assert not [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
     local = (served.url, "data:", "blob:")
     assert not [url for url in asked if not url.startswith(local)], "the page asks other hosts"

@@ -34,9 +34,8 @@
   const settings = () => find("#facts [data-settings]")?.dataset.settings;
   const shownSeed = () => { const text = settings(); return text ? JSON.parse(text).seed : undefined; };
   const rollSeed = () => Math.floor(Math.random() * 2 ** 31); // leaves room for the seeds of a batch
-  const copySettings = async () => {
-    const text = settings();
-    if (!text) return;
+  const copySettings = () => { const text = settings(); if (text) copy(text, button("copy")); };
+  const copy = async (text, target) => {
     try {
       await navigator.clipboard.writeText(text);
     } catch { // no clipboard without https: the old way
@@ -47,10 +46,19 @@
       document.execCommand("copy");
       area.remove();
     }
-    const target = button("copy");
     const before = target.textContent;
     target.textContent = word("copied");
     setTimeout(() => { target.textContent = before; }, 1200);
+  };
+  const copyLink = (lab, names, values) => {
+    const address = new URL(location.href);
+    address.searchParams.set("lab", lab);
+    address.searchParams.set("state", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
+    copy(address.href, document.activeElement);
+  };
+  const download = () => { // the file has just been made for the hidden link beside the button
+    const wait = () => { const link = find(".lab-file a[href]"); if (link) link.click(); };
+    setTimeout(wait, 50);
   };
   // The editor fits a picture to the size it had when it was made, sometimes before it was laid out; a change of
   // size makes it fit again.
@@ -106,7 +114,7 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copySettings, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = { line, copyLink, copySettings, download, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();

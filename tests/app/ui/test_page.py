@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
@@ -87,10 +93,24 @@ def test_a_cancelled_call_frees_the_worker(client: Client, service: FakeService)
         time.sleep(0.02)
 
 
-def test_the_page_names_no_other_host(url: str):
-    import re
-    import urllib.request
+def test_a_web_address_as_a_file_is_refused(url: str):
+    file = {"path": "http://example.org/a.png", "meta": {"_type": "gradio.FileData"}}
+    body = json.dumps({"data": [file], "fn_index": 0, "session_hash": "s"}).encode()
+    for route in ("queue/join", "run/generate", "call/generate"):
+        request = urllib.request.Request(f"{url}gradio_api/{route}", body, {"Content-Type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError, match="422"):
+            urllib.request.urlopen(request)
 
+
+def test_behind_a_proxy_the_page_knows_its_prefix(tmp_path: Path):
+    service = FakeService(tmp_path)
+    service.settings = replace(service.settings, root_path="/lab")
+    with TestClient(mount_page(service)) as client:  # type: ignore[arg-type]
+        assert client.get("/config").json()["root"].endswith("/lab")
+    service.engine.close()
+
+
+def test_the_page_names_no_other_host(url: str):
     html = urllib.request.urlopen(url).read().decode()
     loaded = re.findall(r"""(?:src|href)=["'](?:https?:)?//([^"'/]+)""", html)
     assert not [host for host in loaded if not host.startswith("127.0.0.1")]

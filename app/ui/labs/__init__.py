@@ -1,0 +1,7 @@
+"""The lab tabs, a module each. A new lab is a module here, its words in app.words, its values in app.labs."""
+
+from __future__ import annotations
+
+from app.ui.labs import schedules
+
+LABS = (schedules.LAB,)

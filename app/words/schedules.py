@@ -1,0 +1,221 @@
+"""Words of the Schedules lab."""
+
+from __future__ import annotations
+
+EN: dict[str, str] = {
+    "schedules_tab": "Schedules",
+    "schedules_intro": "How much noise there is at every timestep, who decides it, and what it does to a picture.",
+    "curves_title": "### Four schedules, one picture of noise",
+    "curves_text": "A schedule is a list of T small variances $\\beta_t$. Everything else follows: "
+    "$\\bar\\alpha_t$ is the share of the picture's variance that is left at t, and "
+    "$\\mathrm{SNR}(t) = \\bar\\alpha_t / (1 - \\bar\\alpha_t)$ says which of the two, picture or noise, is stronger.\n\n"
+    "“linear” is linear in $\\sqrt\\beta$, as every latent diffusion model is trained; the schedule that the DDPM paper "
+    "calls linear is “sqrt_linear” here. Look where the curves of SNR cross 1: a schedule that crosses early spends "
+    "most of its steps on pictures that hardly can be seen.",
+    "curves_ask": "Predict first: which schedule destroys the picture earliest?",
+    "curves_answer": "Choose SNR and read the sentence under the plot: the schedule with the smallest crossing. "
+    "Now raise linear_end: both linear curves move to the left, the cosine does not move at all, for it knows only "
+    "its own offset s.",
+    "kinds_label": "Schedules",
+    "quantity_label": "Quantity",
+    "quantity_info": "What is drawn above.",
+    "second_label": "Second quantity",
+    "second_info": "What is drawn below.",
+    "t_label": "Timestep t",
+    "t_info": "The cursor in every plot of this tab.",
+    "T_label": "T",
+    "T_info": "How many timesteps the schedule has.",
+    "linear_start_label": "linear_start",
+    "linear_start_info": "The first β.",
+    "linear_end_label": "linear_end",
+    "linear_end_info": "The last β.",
+    "cosine_s_label": "cosine_s",
+    "cosine_s_info": "Keeps the first cosine steps from being too small.",
+    "v_label": "v of the posterior",
+    "v_info": "0: the smallest variance that fits, 1: β.",
+    "schedule_linear": "linear (√β)",
+    "schedule_cosine": "cosine",
+    "schedule_sqrt_linear": "sqrt_linear (β)",
+    "schedule_sqrt": "sqrt",
+    "quantity_beta": "β: variance of one step",
+    "quantity_alpha": "α: what one step keeps",
+    "quantity_alpha_bar": "ᾱ: what is left of the picture's variance",
+    "quantity_signal": "√ᾱ: the picture's factor",
+    "quantity_noise": "√(1−ᾱ): the noise's factor",
+    "quantity_snr": "SNR: picture against noise",
+    "quantity_posterior_variance": "σ²: variance of the posterior",
+    "quantity_coef1": "c₁: how much x₀ is in the posterior's mean",
+    "quantity_coef2": "c₂: how much x_t is in the posterior's mean",
+    "axis_t": "timestep t",
+    "axis_step": "step, in the order they are walked",
+    "value_at": "{name} {value}",
+    "joint": ", ",
+    "stop_mark": ".",
+    "summary_at": "{symbol} at t = {t}: {values}.",
+    "snr_crosses": "SNR of {name} crosses 1 at t = {t}",
+    "snr_never": "SNR of {name} never crosses 1",
+    "noising_title": "### A picture on its way to noise",
+    "noising_text": "$x_t = \\sqrt{\\bar\\alpha_t}\\,x_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\epsilon$ reaches any t in one "
+    "jump. Above, the noise is laid over pixels; below, over the latent that the encoder makes of the picture, and the "
+    "decoder shows what that looks like. The model that makes the pictures only ever sees the second kind.\n\n"
+    "The schedule is the loaded model's own, the noise the same for every t, so that only t changes when you move it.",
+    "noising_ask": "Predict first: at the same t, what is easier to recognise, noise in pixels or noise in latents?",
+    "noising_answer": "Pixels, usually: neighbouring pixels carry the same thing, so the eye averages the noise away. "
+    "A latent cell stands for 8×8 pixels and has no such spare neighbours; this is why a latent model needs less of the "
+    "schedule's noisy end.",
+    "picture_label": "Picture",
+    "noised_pixels": "Noise over pixels",
+    "noised_latent": "Noise over the latent, decoded",
+    "noised_original": "The picture",
+    "noising_summary": "At t = {t} the picture's factor is {signal}, the noise's {noise}, SNR {snr}.",
+    "noise_seed_label": "Noise seed",
+    "noise_seed_info": "Which noise is laid over it.",
+    "steps_title": "### The steps a sampler takes",
+    "steps_text": "DDIM needs only S of the T timesteps. “uniform” spaces them evenly, “quad” puts more of them near the "
+    "picture, “trailing” counts down from the very last one. With $\\eta = 0$ a step adds no noise and the seed alone "
+    "decides the picture; with $\\eta = 1$ each step adds as much as the DDPM sampler would.\n\n"
+    "The last timestep should be pure noise, but SNR(T−1) is not 0: a trace of the picture's mean colour is still there "
+    "in training, and a sampler that begins with pure noise begins with something never seen.",
+    "steps_ask": "Predict first: with S = 10, which grid begins closest to pure noise?",
+    "steps_answer": "“trailing”: it is the only one that always takes t = T−1. “uniform” begins a whole stride short of "
+    "it, and the published “quad” at about 0.8 T.",
+    "S_label": "Steps S",
+    "S_info": "How many of the timesteps are walked.",
+    "eta_label": "Eta",
+    "eta_lab_info": "Fresh noise per step.",
+    "grid_uniform": "uniform",
+    "grid_quad": "quad",
+    "grid_trailing": "trailing",
+    "grids_plot": "Timesteps of a run",
+    "grids_summary": "The first step of a run: {first}. SNR of the last timestep: {terminal}; 0 would be pure noise.",
+    "grid_first": "{name} begins at t = {t} (SNR {snr})",
+    "sigma_plot": "Noise added per step, η = {eta}",
+    "sigma_summary": "The largest σ of a step: {values}.",
+    "respaced_title": "### The same model on other schedules",
+    "respaced_text": "The network was trained on one schedule, but it only asks how noisy its input is. So any other "
+    "schedule can be walked: each of its noise levels σ is mapped to the trained timestep with the same σ, a fraction "
+    "between two integers, and the network is asked there. Nothing is trained again.\n\n"
+    "All pictures have the same prompt, seed and number of steps; what differs is where the steps lie.",
+    "respaced_ask": "Predict first: with few steps, where should they lie?",
+    "respaced_answer": "Try 6 steps and then 50. With few, a schedule that leaves no step for the middle noise levels "
+    "gets the large shapes wrong; with many, all of them agree.",
+    "respaced_run": "Make the pictures",
+    "respaced_plot": "Trained timesteps that each schedule asks for",
+    "respaced_summary": "{steps} steps each, seed {seed}.",
+    "lab_step": "Step {i}/{n}",
+    "values_files": "Values and files",
+    "computed_by": "Computed by {source}.",
+    "copy_link": "Copy link to this view",
+    "fault_T": "T must be a whole number of at least 1, not {T}.",
+    "fault_ends": "linear_start and linear_end must lie between 0 and 1, not {start} and {end}.",
+    "fault_order": "linear_end ({end}) must not be smaller than linear_start ({start}).",
+    "fault_cosine": "cosine_s must be above 0, not {s}.",
+    "fault_no_schedule": "Choose at least one schedule.",
+    "fault_steps": "Steps must lie in 1…{T}, not {steps}.",
+    "fault_number": "Please fill in every number.",
+}
+
+ZH: dict[str, str] = {
+    "schedules_tab": "噪声日程",
+    "schedules_intro": "每个时间步有多少噪声、由谁决定、对画面做了什么。",
+    "curves_title": "### 四种日程",
+    "curves_text": "日程就是 T 个很小的方差 $\\beta_t$，其余都由它推出：$\\bar\\alpha_t$ 是时刻 t 时画面方差还剩下的比例，"
+    "$\\mathrm{SNR}(t) = \\bar\\alpha_t / (1 - \\bar\\alpha_t)$ 表示画面与噪声谁更强。\n\n"
+    "“linear” 是对 $\\sqrt\\beta$ 线性，潜空间扩散模型都这样训练；DDPM 论文里所说的线性在这里叫 “sqrt_linear”。"
+    "请看 SNR 曲线在何处穿过 1：穿过得越早，就有越多的步数花在几乎看不清的画面上。",
+    "curves_ask": "先猜一猜：哪种日程最早毁掉画面？",
+    "curves_answer": "选 SNR，读图下那句话：交点最小的就是。再把 linear_end 调大：两条线性曲线向左移，余弦曲线不动，"
+    "因为它只认自己的偏移量 s。",
+    "kinds_label": "日程",
+    "quantity_label": "物理量",
+    "quantity_info": "上图画的量。",
+    "second_label": "第二个量",
+    "second_info": "下图画的量。",
+    "t_label": "时间步 t",
+    "t_info": "本页各图中的游标。",
+    "T_label": "T",
+    "T_info": "日程一共有多少个时间步。",
+    "linear_start_label": "linear_start",
+    "linear_start_info": "第一个 β。",
+    "linear_end_label": "linear_end",
+    "linear_end_info": "最后一个 β。",
+    "cosine_s_label": "cosine_s",
+    "cosine_s_info": "使余弦日程最初的几步不至于太小。",
+    "v_label": "后验的 v",
+    "v_info": "0：可取的最小方差；1：β。",
+    "schedule_linear": "linear（√β）",
+    "schedule_cosine": "cosine",
+    "schedule_sqrt_linear": "sqrt_linear（β）",
+    "schedule_sqrt": "sqrt",
+    "quantity_beta": "β：一步的方差",
+    "quantity_alpha": "α：一步保留多少",
+    "quantity_alpha_bar": "ᾱ：画面方差还剩多少",
+    "quantity_signal": "√ᾱ：画面的系数",
+    "quantity_noise": "√(1−ᾱ)：噪声的系数",
+    "quantity_snr": "SNR：画面与噪声之比",
+    "quantity_posterior_variance": "σ²：后验方差",
+    "quantity_coef1": "c₁：后验均值中 x₀ 的系数",
+    "quantity_coef2": "c₂：后验均值中 x_t 的系数",
+    "axis_t": "时间步 t",
+    "axis_step": "步，按行走的顺序",
+    "value_at": "{name} {value}",
+    "joint": "，",
+    "stop_mark": "。",
+    "summary_at": "t = {t} 时的 {symbol}：{values}。",
+    "snr_crosses": "{name} 的 SNR 在 t = {t} 处穿过 1",
+    "snr_never": "{name} 的 SNR 从不穿过 1",
+    "noising_title": "### 一幅画走向噪声",
+    "noising_text": "$x_t = \\sqrt{\\bar\\alpha_t}\\,x_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\epsilon$ 一步就能到达任意 t。"
+    "上图把噪声加在像素上；下图加在编码器得到的潜变量上，再由解码器显示出来。生成图像的模型见到的只有后一种。\n\n"
+    "日程是当前模型自己的；所有 t 用同一份噪声，移动滑块时只有 t 在变。",
+    "noising_ask": "先猜一猜：同一个 t 下，像素里的噪声和潜变量里的噪声，哪一种更容易看出原画？",
+    "noising_answer": "通常是像素：相邻像素内容相同，眼睛会把噪声平均掉。一个潜变量格子代表 8×8 个像素，没有这样的邻居可以"
+    "平均；所以潜空间模型不太需要日程最嘈杂的那一端。",
+    "picture_label": "图片",
+    "noised_pixels": "噪声加在像素上",
+    "noised_latent": "噪声加在潜变量上，再解码",
+    "noised_original": "原图",
+    "noising_summary": "t = {t} 时画面的系数是 {signal}，噪声的系数是 {noise}，SNR 为 {snr}。",
+    "noise_seed_label": "噪声种子",
+    "noise_seed_info": "加上去的是哪一份噪声。",
+    "steps_title": "### 采样器走的步",
+    "steps_text": "DDIM 只需要 T 个时间步中的 S 个。“uniform” 均匀分布，“quad” 在接近画面处更密，“trailing” 从最后一个时间步"
+    "往回数。$\\eta = 0$ 时每步不加噪声，图像只由种子决定；$\\eta = 1$ 时每步加的噪声与 DDPM 采样器相同。\n\n"
+    "最后一个时间步本应是纯噪声，但 SNR(T−1) 并不为 0：训练时那里还留着一点画面的平均颜色，而从纯噪声出发的采样器，起点是模型"
+    "没有见过的东西。",
+    "steps_ask": "先猜一猜：S = 10 时，哪种网格的起点最接近纯噪声？",
+    "steps_answer": "“trailing”：只有它总是取到 t = T−1。“uniform” 的起点差一整个步距，论文代码的 “quad” 大约从 0.8 T 开始。",
+    "S_label": "步数 S",
+    "S_info": "走多少个时间步。",
+    "eta_label": "Eta（η）",
+    "eta_lab_info": "每步加入的新噪声。",
+    "grid_uniform": "uniform",
+    "grid_quad": "quad",
+    "grid_trailing": "trailing",
+    "grids_plot": "一次采样经过的时间步",
+    "grids_summary": "第一步：{first}。最后一个时间步的 SNR 为 {terminal}；0 才是纯噪声。",
+    "grid_first": "{name} 从 t = {t} 开始（SNR {snr}）",
+    "sigma_plot": "每步加入的噪声，η = {eta}",
+    "sigma_summary": "单步最大的 σ：{values}。",
+    "respaced_title": "### 同一个模型，换一种日程",
+    "respaced_text": "网络只在一种日程上训练过，但它只关心输入有多嘈杂。所以也可以走别的日程：把其中每个噪声水平 σ 对应到"
+    "训练日程中 σ 相同的时间步（落在两个整数之间），在那里询问网络。不需要重新训练。\n\n"
+    "所有图像的提示词、种子和步数都相同，不同的只是步子落在哪里。",
+    "respaced_ask": "先猜一猜：步数很少时，步子应该落在哪里？",
+    "respaced_answer": "先试 6 步，再试 50 步。步数少时，如果日程在中等噪声水平处不留步子，大的形状就会画错；步数多时，各种日程"
+    "结果一致。",
+    "respaced_run": "生成图像",
+    "respaced_plot": "各日程所询问的训练时间步",
+    "respaced_summary": "各 {steps} 步，种子 {seed}。",
+    "lab_step": "第 {i}/{n} 步",
+    "values_files": "数值与文件",
+    "computed_by": "由 {source} 计算。",
+    "copy_link": "复制本页链接",
+    "fault_T": "T 必须是不小于 1 的整数，而不是 {T}。",
+    "fault_ends": "linear_start 和 linear_end 必须在 0 与 1 之间，而不是 {start} 和 {end}。",
+    "fault_order": "linear_end（{end}）不能小于 linear_start（{start}）。",
+    "fault_cosine": "cosine_s 必须大于 0，而不是 {s}。",
+    "fault_no_schedule": "请至少选一种日程。",
+    "fault_steps": "步数必须在 1…{T} 之间，而不是 {steps}。",
+    "fault_number": "请填好每一个数。",
+}

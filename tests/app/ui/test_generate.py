@@ -1,0 +1,127 @@
+"""Bad input through the page's own functions: one sentence in the page's language, and the next request is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from PIL import Image, PngImagePlugin
+
+from app.metadata import KEY
+from app.schemas import GenerateRequest, Limits
+from app.ui.form import FIELDS, values_from
+from app.ui.generate import GenerateTab
+from app.ui.wording import Wording
+from tests.app.test_images import huge_png
+from tests.app.ui.fake import FakeService
+
+GOOD = dict(zip(FIELDS, values_from(GenerateRequest("a", steps=2, seed=7), Limits()), strict=True))
+
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[GenerateTab]:
+    service = FakeService(tmp_path)
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        tab = GenerateTab(blocks, service, Wording("en"))  # type: ignore[arg-type]
+    yield tab
+    service.engine.close()
+
+
+def asked_in(lang: str) -> Any:
+    return SimpleNamespace(query_params={"lang": lang})
+
+
+def run(tab: GenerateTab, values: dict[str, Any], lang: str = "en", canvas: Any = None) -> list[dict[Any, Any]]:
+    async def watch() -> list[dict[Any, Any]]:
+        return [updates async for updates in tab.run(asked_in(lang), [], canvas, *values.values())]
+
+    return asyncio.run(asyncio.wait_for(watch(), 60))
+
+
+def line(tab: GenerateTab, updates: list[dict[Any, Any]]) -> str:
+    html = [u[tab.stage.line] for u in updates if tab.stage.line in u][-1]
+    return unescape(html.partition("<span")[2].partition(">")[2].partition("</span>")[0])
+
+
+@pytest.mark.parametrize(
+    ("fault", "english", "chinese"),
+    [
+        ({"prompt": ""}, "Please type a prompt", "请输入提示词"),
+        ({"prompt": "x" * 200_000}, "Prompt is 200000 characters long; at most 2000", "提示词有 200000 个字符"),
+        ({"steps": 0}, "Steps must lie between 1 and 1000, not 0.", "步数必须在 1 到 1000 之间，不能是 0。"),
+        ({"steps": None}, "Steps must be a number.", "步数必须是数字。"),
+        ({"guidance_scale": float("nan")}, "not NaN or infinity", "不能是 NaN 或无穷大"),
+        ({"width": 7}, "Width must be a multiple of 32", "宽必须是 32 的倍数"),
+        ({"sampler": "<b>"}, "There is no sampler '<b>'", "没有名为 '<b>' 的采样器"),
+    ],
+)
+def test_bad_fields(tab: GenerateTab, fault: dict[str, Any], english: str, chinese: str):
+    for lang, words in (("en", english), ("zh", chinese)):
+        updates = run(tab, GOOD | fault, lang)
+        said = line(tab, updates)
+        assert words in said and "\n" not in said and "Traceback" not in said
+        assert set(updates[-1]) == {tab.stage.line}, "a refusal touches nothing else on the page"
+    assert "Done in" in line(tab, run(tab, GOOD))
+
+
+def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    broken = tmp_path / "broken.png"
+    Image.effect_noise((64, 64), 50).save(broken)
+    broken.write_bytes(broken.read_bytes()[:500])
+    huge = huge_png(tmp_path / "huge.png", 20_000, 10_000)
+    for path, english, chinese in (
+        (text, "not a picture that can be read", "不是可以读取的图片"),
+        (broken, "not a picture that can be read", "不是可以读取的图片"),
+        (huge, "200 megapixels; at most 50", "200 百万像素，最多 50"),
+    ):
+        for lang, words in (("en", english), ("zh", chinese)):
+            canvas = {"background": str(path), "layers": []}
+            assert words in line(tab, run(tab, GOOD, lang, canvas))
+    assert "Done in" in line(tab, run(tab, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("settings", "english", "chinese"),
+    [
+        (None, "carries no Latent Lab settings", "不带 Latent Lab 的设置"),
+        ("not json", "are damaged", "已损坏"),
+        (json.dumps({"request": {"prompt": "a", "steps": 0}, "weights_sha256": "", "version": ""}), "Steps", "步数"),
+    ],
+)
+def test_bad_settings_in_a_png(tab: GenerateTab, tmp_path: Path, settings: str | None, english: str, chinese: str):
+    info = PngImagePlugin.PngInfo()
+    if settings is not None:
+        info.add_itxt(KEY, settings)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    for lang, words in (("en", english), ("zh", chinese)):
+        updates = tab.restore(str(tmp_path / "a.png"), asked_in(lang))
+        assert words in line(tab, [updates])
+        assert set(updates) == {tab.stage.line}
+
+
+def test_what_fails_while_it_runs(tab: GenerateTab):
+    assert "this prompt always fails." in line(tab, run(tab, GOOD | {"prompt": "fail"}))
+    assert "Done in" in line(tab, run(tab, GOOD))
+
+
+def test_opening_the_page_turns_no_button(tab: GenerateTab):
+    """Its answer may come late, when a run that was started meanwhile has already woken Stop."""
+
+    async def opened() -> list[dict[Any, Any]]:
+        return [updates async for updates in tab.resume(None, [], asked_in("en"))]
+
+    for updates in asyncio.run(opened()):
+        assert not {tab.form.generate, tab.form.stop} & set(updates)
+
+
+def test_the_page_s_own_seed_repeats(tab: GenerateTab):
+    assert tab.form["seed"].value == 7

@@ -1,0 +1,38 @@
+"""Nothing serious keeps anybody out of the page: axe-core's rules, in both themes, on a finished picture too."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ldm_core.data.sources import SourceError
+from tests.browser import axe
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def rules() -> str:
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("npm_config_fetch_retries", "0")
+            patch.setenv("npm_config_fetch_timeout", "20000")
+            return axe.script()
+    except SourceError as error:
+        pytest.skip(f"no axe-core: {error}")
+
+
+def test_the_generate_tab_has_no_serious_finding(page: Page, rules: str):
+    page.click("#start > button")
+    page.click("#restore > button")
+    page.wait_for_timeout(500)
+    assert axe.findings(page, rules) == []
+    page.fill("#prompt textarea", "a cat")
+    page.fill("#steps input[type=number]", "2")
+    page.press("#steps input[type=number]", "Tab")
+    page.click("#generate")
+    expect(page.locator("#history img")).to_have_count(1)
+    expect(page.locator("#generate")).to_be_enabled()
+    page.click("#theme")
+    page.wait_for_timeout(500)
+    assert axe.findings(page, rules) == []
