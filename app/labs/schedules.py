@@ -172,6 +172,6 @@ def step_noise(schedule: Schedule, steps: int, eta: float, lang: str) -> Plot:
         y=Axis("σ"),
         series=tuple(series),
         summary=say(lang, "sigma_summary", values=say(lang, "joint").join(total)),
-        formula=r"\sigma_i = \eta \sqrt{(1-\bar\alpha_{i-1}) / (1-\bar\alpha_i)} \sqrt{1 - \bar\alpha_i / \bar\alpha_{i-1}}",
+        formula=r"\sigma_i = \eta \sqrt{(1-\bar\alpha_{i-1})(1-\bar\alpha_i/\bar\alpha_{i-1})/(1-\bar\alpha_i)}",
         source="ldm_core.diffusion.schedule.Schedule.grid",
     )
