@@ -125,7 +125,7 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
 
     def opened(request: gr.Request) -> dict[Any, Any]:
         lab, values = link_state(dict(request.query_params), labs)
-        return {} if lab is None else {tabs: gr.Tabs(selected=lab.lab.key), **values}
+        return {tabs: gr.skip() if lab is None else gr.Tabs(selected=lab.lab.key), **values}
 
     event = blocks.load(opened, None, [tabs, *controls], **QUIET)
     for lab in labs:

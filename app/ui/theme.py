@@ -29,7 +29,7 @@ def theme() -> gr.themes.Base:
     return base.set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
-        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
         background_fill_primary="white",
         background_fill_primary_dark="*neutral_900",

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ldm_core.data.sources import SourceError
 from tests.app.serving import Served, serve
+from tests.browser import axe
 from tests.tiny import tiny_checkpoint
 
 pytest.importorskip("playwright")
@@ -80,3 +82,14 @@ def page(profile: BrowserContext, served: Served) -> Iterator[Page]:
     assert not [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
     local = (served.url, "data:", "blob:")
     assert not [url for url in asked if not url.startswith(local)], "the page asks other hosts"
+
+
+@pytest.fixture(scope="session")
+def rules() -> str:
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("npm_config_fetch_retries", "0")
+            patch.setenv("npm_config_fetch_timeout", "20000")
+            return axe.script()
+    except SourceError as error:
+        pytest.skip(f"no axe-core: {error}")

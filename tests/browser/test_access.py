@@ -5,21 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from ldm_core.data.sources import SourceError
 from tests.browser import axe
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def rules() -> str:
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("npm_config_fetch_retries", "0")
-            patch.setenv("npm_config_fetch_timeout", "20000")
-            return axe.script()
-    except SourceError as error:
-        pytest.skip(f"no axe-core: {error}")
 
 
 def test_the_generate_tab_has_no_serious_finding(page: Page, rules: str):

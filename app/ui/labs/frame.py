@@ -125,7 +125,8 @@ class LabTab:
         for panel in self.panels:
 
             def draw(request: gr.Request, *values: Any, panel: Panel = panel) -> Updates:
-                return panel.redraw(request, *values) if request.query_params.get("lab") == self.lab.key else {}
+                linked = request.query_params.get("lab") == self.lab.key
+                return panel.redraw(request, *values) if linked else {panel.note: gr.skip()}
 
             opened.then(draw, list(panel.controls.values()), [panel.note, *panel.outputs], **QUIET)
 
