@@ -9,6 +9,10 @@ import torch
 from ldm_core.checkpoint import save_model
 from ldm_core.config import TINY, ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.pipeline import Pipeline
+from ldm_core.tokenizer import Tokenizer
+
+TOKENIZER = Path(__file__).parents[1] / "weights" / "clip-tokenizer"
 
 
 def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> LatentDiffusion:
@@ -20,6 +24,12 @@ def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> LatentDiffusion:
     weights = {name: _draw(name, value.shape, generator) for name, value in model.named_parameters()}
     model.load_state_dict({**weights, **buffers}, assign=True)
     return model.eval()
+
+
+def tiny_pipeline(seed: int = 0) -> Pipeline:
+    """The same model with CLIP's real tokenizer."""
+    assert TINY.text is not None
+    return Pipeline(tiny_model(seed=seed), Tokenizer.load(TOKENIZER, TINY.text.text_len))
 
 
 def tiny_checkpoint(

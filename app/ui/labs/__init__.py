@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.ui.labs import schedules
+from app.ui.labs import autoencoder, schedules
 
-LABS = (schedules.LAB,)
+LABS = (schedules.LAB, autoencoder.LAB)

@@ -32,6 +32,7 @@ class Panel:
     def __init__(self, service: Service, wording: Wording, shared: Shared) -> None:
         self.service, self.wording, self.shared = service, wording, shared
         self.controls: dict[str, Any] = {}  # name in a link → component; the arguments of `draw`
+        self.uploads: dict[str, gr.File] = {}  # further arguments of `draw`, paths or None; in no link
         self.outputs: list[Any] = []  # what `draw` may update
         with gr.Column(elem_id=f"panel-{self.key}", elem_classes="panel"):
             wording.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
@@ -71,10 +72,22 @@ class Panel:
         )  # fmt: skip
         return self.controls[name]
 
+    def upload(self, name: str) -> None:
+        """A picture the person may give, called `name` in `draw`; without one it is the shipped picture."""
+        words = {"label": "picture_label"}
+        self.uploads[name] = self.wording.make(
+            gr.File, words, file_types=["image"], height=100, elem_id=f"{self.key}-{name}"
+        )
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Everything `draw` is told, by name."""
+        return {**self.controls, **self.uploads}
+
     def redraw(self, request: gr.Request, *values: Any) -> Updates:
         """Gradio's way into `draw`."""
         lang = language(request, self.service.settings.lang)
-        return self.guarded(lang, lambda: self.draw(lang, **dict(zip(self.controls, values, strict=True))))
+        return self.guarded(lang, lambda: self.draw(lang, **dict(zip(self.inputs, values, strict=True))))
 
     def guarded(self, lang: str, work: Any) -> Updates:
         """work()'s updates, with the note cleared; or the note alone, saying why there are none."""
@@ -113,7 +126,7 @@ class LabTab:
     def wire(self, language_switched: Any) -> None:
         """Redraw on change, when the tab is opened, and after the page has changed its language."""
         for panel in self.panels:
-            inputs, outputs = list(panel.controls.values()), [panel.note, *panel.outputs]
+            inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
             for control in inputs:
                 control.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
             self.tab.select(panel.redraw, inputs, outputs, **QUIET)
@@ -128,7 +141,7 @@ class LabTab:
                 linked = request.query_params.get("lab") == self.lab.key
                 return panel.redraw(request, *values) if linked else {panel.note: gr.skip()}
 
-            opened.then(draw, list(panel.controls.values()), [panel.note, *panel.outputs], **QUIET)
+            opened.then(draw, list(panel.inputs.values()), [panel.note, *panel.outputs], **QUIET)
 
     def _link_button(self, wording: Wording) -> None:
         with gr.Row(elem_classes="buttons"):

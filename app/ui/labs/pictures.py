@@ -1,4 +1,4 @@
-"""Pictures of a lab: a choice of shipped ones or the person's own, and a row of results as HTML."""
+"""Pictures of a lab: the shipped one or the person's own, and a row of results as HTML."""
 
 from __future__ import annotations
 
@@ -8,24 +8,15 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from app.images import fit, open_upload
 from app.service import Service
-from app.ui.wording import Wording
 
 Pixels = NDArray[np.uint8]
 SHIPPED = Path(__file__).parents[1] / "assets" / "lab-picture.png"
-
-
-def upload(wording: Wording, elem_id: str) -> gr.File:
-    """A picture the person may give; None means the shipped one."""
-    return wording.make(
-        gr.File, {"label": "picture_label"}, file_types=["image"], height=100, elem_id=elem_id
-    )  # fmt: skip
 
 
 def chosen(service: Service, path: str | None) -> Pixels:

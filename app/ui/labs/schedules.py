@@ -10,7 +10,7 @@ import gradio as gr
 from app.schemas import MAX_SEED, RequestError
 from app.ui.labs.card import PlotCard
 from app.ui.labs.frame import Lab, Panel, Updates
-from app.ui.labs.pictures import chosen, figures, upload
+from app.ui.labs.pictures import chosen, figures
 from app.ui.labs.study import watch_study
 from app.ui.status import line_html
 from app.ui.wording import language
@@ -70,7 +70,7 @@ class Noising(Panel):
 
     def lay_controls(self) -> None:
         self.controls["t"] = self.shared["t"]
-        self.picture = upload(self.wording, "noising-picture")
+        self.upload("picture")
         self.slider("noise_seed", 0, 20, 0, 1)
 
     def lay_view(self) -> None:
@@ -79,17 +79,14 @@ class Noising(Panel):
         self.outputs = [self.shown, self.caption]
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        return self._at(lang, None, **values)
-
-    def _at(self, lang: str, path: str | None, t: float, noise_seed: float) -> Updates:
         from app.labs.noising import noised
 
-        picture = chosen(self.service, path)
-        made = self.service.ask(lambda pipe: noised(pipe, picture, self._trained(int(t)), int(noise_seed)))
+        picture, t, seed = chosen(self.service, values["picture"]), int(values["t"]), int(values["noise_seed"])
+        made = self.service.ask(lambda pipe: noised(pipe, picture, self._trained(t), seed))
         names = ("noised_original", "noised_pixels", "noised_latent")
         shown = zip((say(lang, n) for n in names), (picture, made.pixels, made.latent), strict=True)
         numbers = {"signal": f"{made.signal:.3f}", "noise": f"{made.noise:.3f}", "snr": f"{made.snr:.3g}"}
-        text = say(lang, "noising_summary", t=int(t), **numbers)
+        text = say(lang, "noising_summary", t=t, **numbers)
         return {self.shown: figures(list(shown)), self.caption: text}
 
     def _trained(self, t: int) -> int:
