@@ -1,4 +1,4 @@
-"""`python -m ldm_core train autoencoder|text|diffusion --config FILE --name RUN [section.key=value …]`."""
+"""`python -m ldm_core train autoencoder|text|diffusion|judge --config FILE --name RUN [section.key=value …]`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ TOKENIZER = Path("weights/tokenizer")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command a part, plus what turns runs into a weights file."""
     parts = parser.add_subparsers(dest="part", required=True)
-    for part in ("autoencoder", "text", "diffusion"):
+    for part in ("autoencoder", "text", "diffusion", "judge"):
         sub = parts.add_parser(part, help=f"train the {part}; goes on where the run's state.pt ends")
         sub.add_argument("--config", type=Path, help="TOML file, see configs/")
         sub.add_argument("--name", required=True, help="the run's directory in $LATENT_LAB_RUNS")
-        sub.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from this weights file's part")
+        if part != "judge":
+            sub.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from this weights file's part")
         sub.add_argument("--minutes", type=float, help="stop after this much training time (loop.minutes)")
         sub.add_argument("--corpus", type=Path, default=CORPUS)
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         "autoencoder": train_autoencoder,
         "text": train_text,
         "diffusion": train_diffusion,
+        "judge": train_judge,
         "cache-latents": cache_latents,
         "export": export_weights,
     }
@@ -98,6 +100,13 @@ def train_diffusion(args: argparse.Namespace) -> int:
         accelerator,
     )
     return _train(task, settings, args, accelerator)
+
+
+def train_judge(args: argparse.Namespace) -> int:
+    """The image–text model that `evaluate` asks; no part of the model."""
+    from ldm_core.training.judge import run as run_judge
+
+    return run_judge(args)
 
 
 def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:

@@ -1,0 +1,76 @@
+"""`python -m ldm_core evaluate WEIGHTS`: a table, a JSON and contact sheets, from fixed seeds."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from ldm_core.evaluation.settings import EvaluationSettings
+
+HELP = {
+    "steps": "of DDIM",
+    "guidance_scale": "",
+    "seed": "every draw follows from it",
+    "batch": "pictures at a time",
+    "reconstructions": "held-out drawings for the autoencoder",
+    "heldout": "held-out captions: retrieval, composition, KID, copying",
+    "backgrounds": "pictures for each named colour",
+    "tones": "held-out pairs, each in five skin tones",
+    "prompts": "prompts for diversity",
+    "seeds": "pictures of each of them",
+    "paraphrases": "words that no caption holds",
+    "lpips_net": "alex, vgg or squeeze",
+    "lpips_trunk": "file of torchvision's weights for it, or random, or off",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every count is an option; 0 leaves a part out."""
+    parser.description = "Measure weights against held-out drawings; see docs/evaluation.md."
+    parser.add_argument("weights", metavar="WEIGHTS", help="weights file or diffusers folder")
+    parser.add_argument("--corpus", type=Path, default=Path("~/.cache/latent-lab/corpus"))
+    parser.add_argument("--judge", type=Path, help="default: $LATENT_LAB_RUNS/judge-1/judge.safetensors")
+    parser.add_argument("--out", type=Path, help="folder for evaluation.json and contact sheets")
+    parser.add_argument("--quick", type=int, metavar="N", help="no count above N, for a trial")
+    parser.add_argument("--device", default="auto")
+    for field in fields(EvaluationSettings):
+        kind = type(field.default)
+        text = f"{HELP[field.name]} (default: {field.default})".strip()
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The table goes to stdout, progress to stderr. What is missing is said before anything is computed."""
+    settings = EvaluationSettings(**{f.name: getattr(args, f.name) for f in fields(EvaluationSettings)})
+    if args.quick is not None:
+        settings = settings.limited(args.quick)
+
+    from tqdm import tqdm
+
+    import ldm_core
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.evaluation.evaluate import evaluate
+    from ldm_core.evaluation.figures import table
+    from ldm_core.evaluation.judge import Eye
+
+    eye = Eye.load(args.judge)
+    try:
+        corpus = Corpus(args.corpus.expanduser())
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from None
+    pipe = ldm_core.load(args.weights, args.device, "float32")
+    with tqdm(total=settings.pictures, unit="picture") as bar:
+
+        def progress(what: str, more: int) -> None:
+            bar.set_description(what)
+            bar.update(more)
+
+        found = evaluate(pipe, eye, corpus, settings, progress)
+    print(f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.steps} steps, "
+          f"guidance {settings.guidance_scale:g}, seed {settings.seed}; judge {eye.sha256[:12]}\n")  # fmt: skip
+    print(table(found.figures))
+    if args.out is not None:
+        written = found.write(args.out.expanduser())
+        print(f"\nwrote {written[0]} and {len(written) - 1} contact sheets")
+    return 0

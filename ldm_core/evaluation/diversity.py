@@ -1,0 +1,42 @@
+"""How different the pictures of one prompt are from seed to seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+
+from ldm_core.data.corpus import Corpus
+from ldm_core.evaluation.figures import Figure, Part
+from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.kid import spread
+from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
+from ldm_core.evaluation.settings import EvaluationSettings
+
+STYLES = 4  # a concept drawn in fewer styles says little about their diversity
+SEED = 30_000_000
+
+
+def diversity(eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+    """Prompts that name no style, several seeds each, beside the same concepts as the real styles draw them."""
+    rows: dict[str, dict[str, int]] = defaultdict(dict)
+    for row, entry in enumerate(corpus.entries):
+        if not entry.tone:
+            rows[entry.concept].setdefault(entry.style, row)
+    concepts = sorted(c for c, by_style in rows.items() if len(by_style) >= STYLES)
+    asked = [concepts[i] for i in chosen(len(concepts), settings.prompts, settings.seed)]
+    if not asked or settings.seeds < 2:
+        return Part()
+    prompts = [concept for concept in asked for _ in range(settings.seeds)]
+    made = paint("seeds", prompts, SEED + settings.seed)
+    features = torch.split(eye.features(made), settings.seeds)
+    ours = [spread(x) for x in features]
+    theirs = [spread(eye.features(drawn(corpus, list(rows[concept].values())))) for concept in asked]
+    between = spread(eye.features(made[:: settings.seeds])) if len(asked) > 1 else float("nan")
+    figure = Figure(
+        "diversity over seeds", float(np.mean(ours)), len(made), float(np.mean(theirs)),
+        note="mean 1 − cosine; real: the styles of the same concepts",
+    )  # fmt: skip
+    details = {"prompts": asked, "by_prompt": ours, "real_styles": theirs, "between_prompts": between}
+    return Part([figure], details, {"seeds": sheet([made], settings.seeds, 96, len(made))})

@@ -1,0 +1,95 @@
+"""A whole evaluation: parts in order, figures, details, pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ldm_core.data.corpus import Corpus
+from ldm_core.evaluation.attributes import backgrounds, tones
+from ldm_core.evaluation.diversity import diversity
+from ldm_core.evaluation.figures import Figure, Part
+from ldm_core.evaluation.heldout import heldout
+from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.paraphrase import paraphrase
+from ldm_core.evaluation.pictures import Painter, Progress
+from ldm_core.evaluation.reconstruction import reconstruction
+from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and of what."""
+
+    weights: dict[str, Any]
+    judge: str  # sha256
+    settings: EvaluationSettings
+    parts: dict[str, Part]
+    seconds: dict[str, float]
+
+    @property
+    def figures(self) -> list[Figure]:
+        """Of all parts, in order."""
+        return [figure for part in self.parts.values() for figure in part.figures]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, without the pictures."""
+        return {
+            "weights": self.weights,
+            "judge_sha256": self.judge,
+            "settings": asdict(self.settings),
+            "figures": [figure.to_dict() for figure in self.figures],
+            "details": {name: part.details for name, part in self.parts.items()},
+            "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
+        }
+
+    def write(self, directory: Path) -> list[Path]:
+        """evaluation.json and one PNG a sheet; returns their paths."""
+        directory.mkdir(parents=True, exist_ok=True)
+        written = [directory / "evaluation.json"]
+        written[0].write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for part in self.parts.values():
+            for name, picture in part.sheets.items():
+                written.append(directory / f"{name}.png")
+                Image.fromarray(picture).save(written[-1])
+        return written
+
+
+def evaluate(pipe: Pipeline, eye: Eye, corpus: Corpus, settings: EvaluationSettings, progress: Progress) -> Evaluation:
+    """Every part whose count is above 0. ValueError where the weights have no text encoder or nothing is held out."""
+    if pipe.tokenizer is None:
+        raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
+    if not len(corpus.heldout):
+        raise ValueError(f"{corpus.path} holds out no drawings: there is nothing to evaluate on")
+    parts, seconds = dict[str, Part](), dict[str, float]()
+    for name, part in _parts(pipe, eye, corpus, settings, progress):
+        started = time.monotonic()
+        parts[name] = part()
+        seconds[name] = time.monotonic() - started
+    weights = {"name": pipe.weights_name, "sha256": pipe.weights_sha256, "geometry": pipe.config.name}
+    return Evaluation(weights, eye.sha256, settings, parts, seconds)
+
+
+def _parts(
+    pipe: Pipeline, eye: Eye, corpus: Corpus, s: EvaluationSettings, progress: Progress
+) -> Iterator[tuple[str, Callable[[], Part]]]:
+    paint = Painter(pipe, s, progress)
+    if s.reconstructions:
+        yield "autoencoder", lambda: reconstruction(pipe, corpus, s, progress)
+    if s.heldout:
+        yield "heldout", lambda: heldout(eye, corpus, paint, s, progress)
+    if s.backgrounds:
+        yield "backgrounds", lambda: backgrounds(corpus, paint, s)
+    if s.tones:
+        yield "tones", lambda: tones(corpus, paint, s)
+    if s.prompts:
+        yield "diversity", lambda: diversity(eye, corpus, paint, s)
+    if s.paraphrases:
+        yield "paraphrases", lambda: paraphrase(pipe, eye, corpus, paint, s)

@@ -1,0 +1,79 @@
+"""Words that no caption holds: does the text encoder put them beside the right names, and do the pictures show it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ldm_core.data.corpus import Corpus
+from ldm_core.data.kinds import kind
+from ldm_core.evaluation.figures import Figure, Part
+from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
+from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.losses.ranking import top_hits
+from ldm_core.pipeline import Pipeline
+from ldm_core.training.text_evaluation import concept_names, is_right, nearest, read_paraphrases
+
+SEED = 40_000_000
+BATCH = 128
+
+
+@torch.no_grad()
+def encode(pipe: Pipeline, texts: Sequence[str]) -> Tensor:
+    """Texts → the text encoder's states at their first end token [N,D], fp32 on the CPU."""
+    if pipe.tokenizer is None:
+        raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
+    found = []
+    for i in range(0, len(texts), BATCH):
+        ids = pipe.tokenizer.encode(list(texts[i : i + BATCH]))
+        states = pipe.model.cond_stage_model(ids.to(pipe.device)).float().cpu()
+        found.append(states[torch.arange(len(ids)), (ids == pipe.tokenizer.eos).int().argmax(1)])
+    return torch.cat(found)
+
+
+def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+    """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings."""
+    names = concept_names(corpus)
+    every = [(word, right) for word, right in read_paraphrases() if any(is_right(n, right) for n in names)]
+    rows = [every[i] for i in chosen(len(every), settings.paraphrases, settings.seed)]
+    if not rows:
+        return Part()
+    words = [word for word, _ in rows]
+    near = nearest(words, names, lambda texts: encode(pipe, texts))
+    close = float(np.mean([is_right(name, right) for name, (_, right) in zip(near, rows, strict=True)]))
+    made = paint("paraphrases", words, SEED + settings.seed)
+    real = drawn(corpus, [example(corpus, right, settings.seed) for _, right in rows])
+    kinds = sorted({kind(name) for name in names})
+    right = torch.tensor([[k in allowed for k in kinds] for allowed in (right_kinds(names, r) for _, r in rows)])
+    scores = [eye.names(eye.features(images), kinds) for images in (made, real)]
+    note = f"among {len(kinds)} names"
+    figures = [
+        Figure("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names")
+    ]
+    for k, target in ((1, 0.5), (5, None)):
+        ours, theirs = (float(top_hits(s, right, k).float().mean()) for s in scores)
+        figures.append(
+            Figure(f"paraphrases as pictures, top-{k}", ours, len(rows), theirs, target, target is not None, note=note)
+        )
+    reads = [kinds[int(i)] for i in scores[0].argmax(1)]
+    details = {
+        "words": [{"word": w, "nearest": n, "judge_reads": r} for w, n, r in zip(words, near, reads, strict=True)]
+    }
+    return Part(figures, details, {"paraphrases": sheet([real, made], 20, 96, len(made))})
+
+
+def right_kinds(names: Sequence[str], right: Sequence[str]) -> set[str]:
+    """The kinds of the concepts that hold one of the right words."""
+    return {kind(name) for name in names if is_right(name, right)}
+
+
+def example(corpus: Corpus, right: Sequence[str], seed: int) -> int:
+    """A row that shows one of the right words, a held-out one where there is one."""
+    rows = [i for i, e in enumerate(corpus.entries) if is_right(e.concept, right) and not e.tone]
+    rows = rows or [i for i, e in enumerate(corpus.entries) if is_right(e.concept, right)]
+    unseen = [i for i in rows if corpus.entries[i].split == "heldout"]
+    return int(np.random.default_rng(seed).choice(unseen or rows))

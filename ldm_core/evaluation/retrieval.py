@@ -1,0 +1,51 @@
+"""Does the judge find the caption that a picture was made from? Real drawings first: they are the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ldm_core.evaluation.figures import Figure
+from ldm_core.evaluation.judge import Caption, Eye
+from ldm_core.losses.ranking import top_share
+
+
+def retrieval(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Figure]:
+    """Pictures and drawings as features [N,F], all held-out captions [K], what each is [N] → top-1, top-5."""
+    scores = [eye.captions(features, captions) for features in (made, real)]
+    return [
+        Figure(
+            f"retrieval top-{k}", *_pair(scores, asked, k), target=target, of_real=True,
+            note=f"among {len(captions)} held-out captions",
+        )
+        for k, target in ((1, 0.7), (5, 0.8))
+    ]  # fmt: skip
+
+
+def composition(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Figure]:
+    """Name and style both right, among every held-out name in every style: the pairs as such were never seen."""
+    names, styles = sorted({name for name, _ in captions}), eye.judge.config.styles
+    every = [(name, style) for name in names for style in styles]
+    wanted = [captions[i] for i in asked.tolist()]
+    pair = torch.tensor([names.index(n) * len(styles) + styles.index(s) for n, s in wanted])
+    scores = [eye.captions(features, every) for features in (made, real)]
+    by_name = [eye.names(features, names) for features in (made, real)]
+    name = torch.tensor([names.index(n) for n, _ in wanted])
+    by_style = [eye.styles(features) for features in (made, real)]
+    style = torch.tensor([styles.index(s) for _, s in wanted])
+    note = f"name and style, among {len(names)} × {len(styles)}"
+    return [
+        Figure("unseen pairs top-1", *_pair(scores, pair, 1), note=note),
+        Figure("unseen pairs top-5", *_pair(scores, pair, 5), target=0.6, of_real=True, note=note),
+        Figure("name alone top-1", *_pair(by_name, name, 1), note=f"among {len(names)} held-out names"),
+        Figure("name alone top-5", *_pair(by_name, name, 5), note=f"among {len(names)} held-out names"),
+        Figure("style alone", *_pair(by_style, style, 1), note=f"among {len(styles)}"),
+    ]
+
+
+def _pair(scores: Sequence[Tensor], right: Tensor, k: int) -> tuple[float, int, float]:
+    """(pictures' share, how many, real drawings' share)."""
+    made, real = scores
+    return top_share(made, right, k), len(made), top_share(real, right, k)

@@ -1,0 +1,50 @@
+"""How much is measured, and from which seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.names import TONES
+
+COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Counts of an evaluation; with these a whole one makes about 740 pictures. 0 leaves a part out."""
+
+    steps: int = 25  # of DDIM
+    guidance_scale: float = 5.0
+    seed: int = 0
+    batch: int = 16  # pictures at a time
+    reconstructions: int = 96  # held-out drawings, once on white and once on a colour
+    heldout: int = 400  # held-out captions: retrieval, composition, KID, copying
+    backgrounds: int = 8  # pictures for each named colour but white
+    tones: int = 15  # held-out (concept, style) pairs, each in five skin tones
+    prompts: int = 12  # for diversity
+    seeds: int = 6  # of each of those prompts
+    paraphrases: int = 100
+    lpips_net: str = "alex"
+    lpips_trunk: str = "random"  # or a file of torchvision's weights, or "off"
+
+    def __post_init__(self) -> None:
+        for name in COUNTS:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if self.batch < 1 or self.steps < 1:
+            raise ValueError(f"batch {self.batch} and steps {self.steps} must be at least 1")
+        if self.lpips_net not in ("alex", "vgg", "squeeze"):
+            raise ValueError(f"lpips_net must be alex, vgg or squeeze, not {self.lpips_net!r}")
+
+    def limited(self, n: int) -> EvaluationSettings:
+        """No count above n, for a trial."""
+        if n < 1:
+            raise ValueError(f"a quick evaluation needs at least 1 of everything, not {n}")
+        return replace(self, **{f.name: min(getattr(self, f.name), n) for f in fields(self) if f.name in COUNTS})
+
+    @property
+    def pictures(self) -> int:
+        """How many are sampled, where the corpus has as many prompts."""
+        grounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
+        return self.heldout + grounds + toned + self.prompts * self.seeds + self.paraphrases
