@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.ui.labs import autoencoder, schedules
+from app.ui.labs import architecture, autoencoder, schedules
 
-LABS = (schedules.LAB, autoencoder.LAB)
+LABS = (schedules.LAB, autoencoder.LAB, architecture.LAB)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.ui.wording import Wording
-from app.words import LANGUAGES, WORDS, Sentence, duration, errors, generate, say
+from app.words import LANGUAGES, TABS, WORDS, Sentence, duration, errors, generate, say
 
 UI = Path("app/ui")
 
@@ -19,6 +19,12 @@ def test_languages_have_the_same_words_and_blanks():
     for key, text in english.items():
         assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", chinese[key])), key
         assert chinese[key].strip()
+
+
+def test_no_key_stands_in_two_files():
+    for lang in ("EN", "ZH"):
+        keys = [key for tab in TABS for key in getattr(tab, lang)]
+        assert len(keys) == len(set(keys)), sorted(key for key in set(keys) if keys.count(key) > 1)
 
 
 def test_every_word_is_used():
