@@ -1,7 +1,7 @@
 """Photographs the real page for the documentation: `python -m tools.screenshots [--weights FILE] [--out DIR]`.
 
-Starts the program, drives it with Chromium and writes generate.png (light), generate-dark.png, generate-running.png and
-generate-phone.png.
+Starts the program, drives it with Chromium and writes generate.png (light), generate-dark.png, generate-running.png,
+generate-phone.png and lab-<tab>.png of every lab.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from tests.app.serving import serve
 from tests.browser.conftest import FLAGS, TIMEOUT
 
 PROMPTS = ("cat with heart eyes, flat style", "rocket on a blue background", "a red apple, noto style")
+LABS = {  # tab: what is there once it is drawn
+    "schedules": "#panel-curves .main-svg",
+    "autoencoder": "#latent-channels img",
+    "architecture": "#blocks-table td",
+}
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 
 
@@ -59,6 +64,13 @@ def photograph(browser: Browser, url: str, out: Path) -> None:
     page.set_viewport_size(PHONE)
     shoot(page, out / "generate-phone.png")
     page.set_viewport_size(DESKTOP)
+    for key, shown in LABS.items():
+        page.goto(f"{url}?lab={key}")
+        page.locator(shown).first.wait_for()
+        page.wait_for_timeout(1500)
+        shoot(page, out / f"lab-{key}.png")
+    page.goto(url)
+    page.wait_for_selector("#generate:enabled")
     start(page, PROMPTS[0], steps=200)
     page.wait_for_function("Number(document.querySelector('[role=progressbar]')?.ariaValueNow) > 50")
     shoot(page, out / "generate-running.png")
