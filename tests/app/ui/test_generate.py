@@ -81,7 +81,7 @@ def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
     for path, english, chinese in (
         (text, "not a picture that can be read", "不是可以读取的图片"),
         (broken, "not a picture that can be read", "不是可以读取的图片"),
-        (huge, "200 megapixels; at most 50", "200 百万像素，最多 50"),
+        (huge, "too many pixels; at most 50 megapixels", "最多 50 百万"),
     ):
         for lang, words in (("en", english), ("zh", chinese)):
             canvas = {"background": str(path), "layers": []}
