@@ -38,7 +38,7 @@ class Eye:
     def features(self, images: Bytes) -> Tensor:
         """uint8 [N,H,W,3] → [N,F], as the judge pools them."""
         parts = [self.judge.pooled(to_tensor(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
-        return torch.cat(parts) if parts else torch.empty(0, self.judge.config.widths[-1])
+        return torch.cat(parts) if parts else torch.empty(0, self.judge.config.features)
 
     @torch.no_grad()
     def names(self, features: Tensor, names: Sequence[str]) -> Tensor:

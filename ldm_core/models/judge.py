@@ -23,6 +23,11 @@ class JudgeConfig:
     embed: int = 128
     side: int = 64  # pixels
 
+    @property
+    def features(self) -> int:
+        """Numbers that describe a picture."""
+        return 2 * sum(self.widths)
+
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or self.side % 2 ** len(self.widths):
             raise ValueError(f"side {self.side} must be halved {len(self.widths)} times, at least twice")
@@ -53,20 +58,26 @@ class Judge(nn.Module):
         w = config.widths
         self.stem = nn.Sequential(nn.Conv2d(3, w[0], 4, 2, 1, bias=False), nn.BatchNorm2d(w[0]), nn.ReLU())
         self.blocks = nn.Sequential(*(Residual(a, b) for a, b in pairwise(w)))
-        self.project = nn.Linear(w[-1], config.embed)
-        self.style = nn.Linear(w[-1], len(config.styles))
+        self.project = nn.Linear(config.features, config.embed)
+        self.style = nn.Linear(config.features, len(config.styles))
         self.words = nn.EmbeddingBag(len(config.words), config.embed, mode="mean")
         nn.init.normal_(self.words.weight, std=0.05)  # only directions count: small vectors turn faster
         self.scale = nn.Parameter(torch.tensor(20.0).log())
         self._number = {word: i for i, word in enumerate(config.words)}
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Images [B,3,H,W] in [-1,1], any size → features [B,F], ≥ 0: what the picture looks like."""
+        """Images [B,3,H,W] in [-1,1], any size → features [B,F], ≥ 0: what the picture looks like.
+
+        Every stage gives its channels' means and deviations: a style shows in edges and shades, a thing in shapes.
+        """
         side = self.config.side
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, size=(side, side), mode="area")
-        features: Tensor = self.blocks(self.stem(images)).mean((2, 3))
-        return features
+        x, found = images, list[Tensor]()
+        for stage in (self.stem, *self.blocks):
+            x = stage(x)
+            found += [x.mean((2, 3)), (x.var((2, 3), unbiased=False) + 1e-5).sqrt()]
+        return torch.cat(found, 1)
 
     def ids(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Names → (word numbers [n], where each name begins [K]); words it does not know are passed over."""

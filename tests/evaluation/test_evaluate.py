@@ -126,5 +126,5 @@ def test_sheets_and_counts():
     assert picture.shape == (16, 12, 3)
     assert picture[0, 0, 0] == 10 and picture[4, 0, 0] == 200 and picture[8, 11, 0] == 255
     default = EvaluationSettings()
-    assert default.pictures == 400 + 88 + 75 + 72 + 100
+    assert default.pictures == 320 + 88 + 75 + 72 + 100
     assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 2 and default.limited(2).steps == 25
