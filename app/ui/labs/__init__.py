@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.ui.labs import architecture, autoencoder, schedules
+from app.ui.labs import architecture, autoencoder, denoising, schedules
 
-LABS = (schedules.LAB, autoencoder.LAB, architecture.LAB)
+LABS = (schedules.LAB, autoencoder.LAB, denoising.LAB, architecture.LAB)
