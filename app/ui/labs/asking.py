@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gradio as gr
 
 from app.schemas import MAX_SEED, GenerateRequest, RequestError, validate
+from app.ui.labs.card import PlotCard
 from app.ui.labs.frame import Panel, Updates
 from app.ui.labs.pictures import figures
 from app.ui.labs.study import Work, watch_study
@@ -135,6 +136,51 @@ class Walked(Asking):
             self.kept: result.walk,
             self.shared["step"]: gr.update(maximum=r.steps, value=min(int(values["step"]), r.steps)),
         }
+
+
+class Kept(Panel):
+    """A panel that shows the kept generation at the step of the lab's slider, as soon as there is one."""
+
+    def lay_controls(self) -> None:
+        if "step" not in self.shared:
+            self.shared["step"] = self.slider("step", 1, Walked.max_steps, STEPS // 2, 1)
+        self.controls["step"] = self.shared["step"]
+
+    def lay_view(self) -> None:
+        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
+        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.outputs = [self.shown, *self.card.outputs]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {**super().inputs, "kept": self.shared["kept"]}
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        walk = values.pop("kept")
+        if walk is None:
+            return {self.shown: f'<p class="small">{say(lang, "fault_no_walk")}</p>'}
+        return self.draw_walk(lang, walk, min(int(values.pop("step")), len(walk.moments)), **values)
+
+    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
+        """Updates for step i (from 1) of a walk."""
+        raise NotImplementedError
+
+
+class Drawn(Asking):
+    """A button's panel whose view is pictures and a plot."""
+
+    def lay_view(self) -> None:
+        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
+        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.outputs = [self.shown, *self.card.outputs]
+
+
+class OfKept(Drawn):
+    """One that starts from the kept generation."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return {**super().told, "kept": self.shared["kept"]}
 
 
 def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: float, seed: float | None) -> Recipe:

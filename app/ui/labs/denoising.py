@@ -5,42 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
-
-from app.ui.labs.asking import STEPS, Asking, Walked, kept_walk, recipe
-from app.ui.labs.card import PlotCard
-from app.ui.labs.frame import Lab, Panel, Updates
+from app.ui.labs.asking import STEPS, Drawn, Kept, OfKept, Walked, kept_walk, recipe
+from app.ui.labs.frame import Lab, Updates
 from app.ui.labs.pictures import chosen, figures
 from app.ui.labs.study import Work
 from app.words import say
-
-
-class Kept(Panel):
-    """A panel that shows the kept generation at the step of the lab's slider, as soon as there is one."""
-
-    def lay_controls(self) -> None:
-        if "step" not in self.shared:
-            self.shared["step"] = self.slider("step", 1, Walked.max_steps, STEPS // 2, 1)
-        self.controls["step"] = self.shared["step"]
-
-    def lay_view(self) -> None:
-        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
-        self.card = PlotCard(self.service, self.wording, drawn=False)
-        self.outputs = [self.shown, *self.card.outputs]
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        return {**super().inputs, "kept": self.shared["kept"]}
-
-    def draw(self, lang: str, **values: Any) -> Updates:
-        walk = values.pop("kept")
-        if walk is None:
-            return {self.shown: f'<p class="small">{say(lang, "fault_no_walk")}</p>'}
-        return self.draw_walk(lang, walk, min(int(values.pop("step")), len(walk.moments)), **values)
-
-    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
-        """Updates for step i (from 1) of a walk."""
-        raise NotImplementedError
 
 
 class Scrub(Kept):
@@ -78,23 +47,6 @@ class Guidance(Kept):
             self.shown: figures([*decoded, (norm, heat(made.norm, 0.0))]),
             **self.card.show(anatomy_plot(walk, i, lang), lang),
         }
-
-
-class Drawn(Asking):
-    """A button's panel whose view is pictures and a plot."""
-
-    def lay_view(self) -> None:
-        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
-        self.card = PlotCard(self.service, self.wording, drawn=False)
-        self.outputs = [self.shown, *self.card.outputs]
-
-
-class OfKept(Drawn):
-    """One that starts from the kept generation."""
-
-    @property
-    def told(self) -> dict[str, Any]:
-        return {**super().told, "kept": self.shared["kept"]}
 
 
 class Etas(OfKept):

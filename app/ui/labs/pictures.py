@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from app.images import fit, open_upload
 from app.service import Service
+from app.ui.status import safe
 
 Pixels = NDArray[np.uint8]
 SHIPPED = Path(__file__).parents[1] / "assets" / "lab-picture.png"
@@ -29,7 +29,7 @@ def chosen(service: Service, path: str | None) -> Pixels:
 def figures(pictures: Sequence[tuple[str, Pixels]], smooth: bool = False) -> str:
     """Pictures side by side with a line under each."""
     cells = "".join(
-        f'<figure><img src="{data_uri(pixels)}" alt="{escape(name)}"><figcaption>{escape(name)}</figcaption></figure>'
+        f'<figure><img src="{data_uri(pixels)}" alt="{safe(name)}"><figcaption>{safe(name)}</figcaption></figure>'
         for name, pixels in pictures
     )
     return f'<div class="figures{" smooth" if smooth else ""}">{cells}</div>'

@@ -13,7 +13,7 @@ import pytest
 
 from app.service import Service
 from app.settings import Settings
-from app.ui.labs import denoising
+from app.ui.labs import attention, denoising
 from app.ui.labs.asking import Asking
 from app.ui.labs.frame import Lab, LabTab
 from app.ui.wording import Wording
@@ -66,3 +66,18 @@ def test_denoising(service: Service):
     assert "end 0 RMS apart" in left[fork.card.caption]
     assert "step 1…3, not 9" in press(fork, fork_step=9, kept=kept)[fork.note]
     assert "Please type a prompt" in press(panels["walked"], walk_prompt=" ")[panels["walked"].note]
+
+
+def test_attention(service: Service):
+    panels = laid(attention.LAB, service)
+    heat, listening = panels["heat"], panels["listening"]
+    assert "Run a generation first" in heat.redraw(None, 3, None, None, None, None)[heat.shown]
+    kept = press(panels["read"], walk_steps=2, walk_prompt="a red apple")[panels["read"].kept]
+    drawn = heat.redraw(None, 2, None, None, None, kept)
+    token = drawn[heat.controls["token"]]
+    assert [name for name, _ in token["choices"]] == ["[start]", "a", "red", "apple", "[end]", "[padding]"]
+    assert token["value"] == "3"  # the longest word
+    assert "over the picture" in drawn[heat.shown]
+    layer, head = drawn[heat.controls["layer"]]["choices"][1][1], "2"
+    assert heat.redraw(None, 2, "0", layer, head, kept)[heat.controls["token"]]["value"] == "0"
+    assert "The start token takes" in press(listening, kept=kept, layer=layer, head=head)[listening.card.caption]
