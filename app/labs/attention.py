@@ -173,27 +173,28 @@ def shares_plot(looked: Attended, chosen: int, layer: str, head: int, lang: str)
 
 
 def over_steps_plot(values: Floats, tokens: Sequence[Token], lang: str) -> Plot:
-    """Tokens down, steps across; the start token is left out of the colours, for it would outshine all others."""
-    shown = values[1:].astype(np.float64)
+    """values [tokens,n] of the prompt's pieces, steps across; start, end and padding would outshine them.
+
+    Raises RequestError for a prompt without any piece.
+    """
     pieces = [k for k, token in enumerate(tokens) if token.kind == "piece"]
-    rising = max(pieces, key=lambda k: values[k, -1] - values[k, 0]) if pieces else 0
+    if not pieces:
+        raise RequestError("prompt_empty")
+    rising = max(pieces, key=lambda k: values[k, -1] - values[k, 0])
     numbers = {
         "token": tokens[rising].says(lang),
         "first": f"{values[rising, 0]:.1%}",
         "last": f"{values[rising, -1]:.1%}",
+        "rest": f"{1.0 - values[pieces].sum(axis=0).mean():.0%}",
+        "legend": _legend(tokens, lang),
     }
+    steps = np.arange(1, values.shape[1] + 1, dtype=np.float64)
+    shown = values[pieces].astype(np.float64)
     return Plot(
         title=say(lang, "listening_plot"),
         x=Axis(say(lang, "axis_step")),
-        y=Axis(say(lang, "axis_token"), range=(len(tokens) - 0.5, 0.5)),
-        heat=Heat(
-            np.arange(1, values.shape[1] + 1, dtype=np.float64),
-            np.arange(1, len(tokens), dtype=np.float64),
-            shown,
-            say(lang, "axis_share"),
-        ),
-        summary=say(
-            lang, "listening_summary", start=f"{values[0].mean():.0%}", legend=_legend(tokens, lang), **numbers
-        ),
+        y=Axis(say(lang, "axis_token"), range=(pieces[-1] + 0.5, 0.5)),
+        heat=Heat(steps, np.array(pieces, dtype=np.float64), shown, say(lang, "axis_share")),
+        summary=say(lang, "listening_summary", **numbers),
         source="ldm_core.models.attention.recorded_attention",
     )

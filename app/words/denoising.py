@@ -49,9 +49,9 @@ EN: dict[str, str] = {
     "The two answers differ by little, and the scale s multiplies that little. Look at where the difference lies: on what "
     "the prompt names.",
     "anatomy_ask": "Predict first: when does the prompt matter most, early or late?",
-    "anatomy_answer": "Compare the dash-dotted difference with the two terms. At high noise both answers are nearly the noise "
-    "itself, so the difference is small beside them and yet decides the layout; it grows towards the end, where it only "
-    "sharpens.",
+    "anatomy_answer": "At both ends, if the difference has the shape of a bowl. At high noise both answers are nearly the "
+    "noise itself, and yet the little between them decides the layout; in the last steps it only sharpens. Compare with a "
+    "prompt that says almost nothing, such as “a”.",
     "term_uncond": "without the prompt, ε_u",
     "term_cond": "with the prompt, ε_c",
     "term_mixed": "after guidance",
@@ -79,8 +79,8 @@ EN: dict[str, str] = {
     "With nothing changed the branch is the trunk, to the last bit. Change the prompt and move k: an early fork makes "
     "another picture, a late one cannot.",
     "fork_ask": "Predict first: until which step can a new prompt still change the shape?",
-    "fork_answer": "Hardly beyond the first third of the steps. Afterwards the outline lies in $x_t$ itself, and a new prompt can "
-    "only recolour what is there.",
+    "fork_answer": "Move k through the run and read how far apart the two end. The outline soon lies in $x_t$ itself; from "
+    "then on a new prompt recolours what is there, and towards the end it does not even do that.",
     "fork_step_label": "Fork before step k",
     "fork_step_info": "The first step that the branch asks for itself.",
     "fork_prompt_label": "Prompt of the branch",
@@ -153,8 +153,8 @@ ZH: dict[str, str] = {
     "$\\epsilon = \\epsilon_u + s\\,(\\epsilon_c - \\epsilon_u)$。这里画出两种回答各自通向的画面，以及两者之差在每个位置的长度。\n\n"
     "两种回答相差很小，引导强度 s 把这一点差别放大。请看差别落在哪里：正是提示词所说的东西。",
     "anatomy_ask": "先猜一猜：提示词在早期重要，还是在后期重要？",
-    "anatomy_answer": "把两者之差的曲线与两条回答的曲线比较。噪声强时两种回答几乎就是噪声本身，差别相对很小，却决定了构图；"
-    "越到后面差别越大，却只是让画面更清晰。",
+    "anatomy_answer": "如果差值曲线像一只碗，那就是两头都重要。噪声强时两种回答几乎就是噪声本身，但其间的一点差别决定了构图；"
+    "最后几步的差别只是让画面更清晰。再换一个几乎什么也没说的提示词（如 “a”）比一比。",
     "term_uncond": "不带提示词 ε_u",
     "term_cond": "带提示词 ε_c",
     "term_mixed": "引导之后",
@@ -177,7 +177,8 @@ ZH: dict[str, str] = {
     "换引导强度或换 η，噪声不变。\n\n"
     "什么都不改时，分支与主干逐位相同。换一个提示词再移动 k：早分叉会得到另一幅画，晚分叉则不能。",
     "fork_ask": "先猜一猜：到第几步为止，新的提示词还能改变形状？",
-    "fork_answer": "大致不超过前三分之一。再往后轮廓已经在 $x_t$ 里，新的提示词只能给已有的东西换颜色。",
+    "fork_answer": "把 k 从头移到尾，读一读两者最后相距多远。轮廓很快就在 $x_t$ 里了，此后新的提示词只能给已有的东西换颜色，"
+    "到最后连颜色也换不动。",
     "fork_step_label": "在第 k 步之前分叉",
     "fork_step_info": "分支自己提问的第一步。",
     "fork_prompt_label": "分支的提示词",

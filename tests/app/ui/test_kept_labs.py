@@ -80,4 +80,7 @@ def test_attention(service: Service):
     assert "over the picture" in drawn[heat.shown]
     layer, head = drawn[heat.controls["layer"]]["choices"][1][1], "2"
     assert heat.redraw(None, 2, "0", layer, head, kept)[heat.controls["token"]]["value"] == "0"
-    assert "The start token takes" in press(listening, kept=kept, layer=layer, head=head)[listening.card.caption]
+    assert (
+        "Start, end and padding together take"
+        in press(listening, kept=kept, layer=layer, head=head)[listening.card.caption]
+    )
