@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
 import torch
@@ -31,6 +31,47 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError("device 'mps' is not there: this machine has no Apple GPU that torch can use")
     return device
+
+
+def parse_devices(text: str) -> tuple[torch.device, ...]:
+    """'0,' and '0,1' are CUDA devices by number, as after the published `--gpus`; else what `resolve_device` reads.
+
+    Raises ValueError for a bare number (which of number and count?), a device named twice or not there, and for a
+    list of anything but CUDA devices.
+    """
+    items = [item.strip() for item in text.removesuffix(",").split(",")]
+    if text.strip().isdecimal():
+        raise ValueError(f"device {text!r} is not clear: write '{text.strip()},' for one CUDA device, '0,1' for two")
+    listed = "," in text
+    names = [f"cuda:{item}" if listed and item.isdecimal() else item for item in items]
+    if listed and any(not name.startswith("cuda") for name in names):
+        raise ValueError(f"device {text!r} is not a list of CUDA devices: write it as '0,1'")
+    devices = tuple(resolve_device(name) for name in names)
+    if len({device.index or 0 for device in devices}) < len(devices):
+        raise ValueError(f"device {text!r} is not a list of different devices")
+    return devices
+
+
+def claim_devices(text: str, environ: MutableMapping[str, str]) -> str:
+    """A training command's device argument → 'cpu', 'cuda' or 'mps'; numbered CUDA devices alone stay visible.
+
+    Sets CUDA_VISIBLE_DEVICES in `environ`, so it has to come before anything computes on a GPU; numbers count within
+    what was visible before. Several devices need a process each, which `torchrun` starts (it sets LOCAL_WORLD_SIZE);
+    'auto' and 'cuda' leave it to the launcher. Raises ValueError where devices and processes differ in number.
+    """
+    devices, processes = parse_devices(text), int(environ.get("LOCAL_WORLD_SIZE", "1"))
+    kind = devices[0].type
+    if kind != "cuda" or text in ("auto", "cuda"):
+        return kind
+    if len(devices) != processes:
+        raise ValueError(
+            f"device {text!r} is {len(devices)} devices for {processes} processes: "
+            f"run `torchrun --nproc_per_node {len(devices)} -m ldm_core train …`"
+        )
+    before = [name for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    numbers = [device.index or 0 for device in devices]
+    environ["CUDA_VISIBLE_DEVICES"] = ",".join(before[n] if before else str(n) for n in numbers)
+    return kind
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:

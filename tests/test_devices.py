@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ldm_core.devices import OutOfMemory, memory_guard, resolve_device, resolve_dtype
+from ldm_core.devices import OutOfMemory, claim_devices, memory_guard, parse_devices, resolve_device, resolve_dtype
 
 
 def test_auto_is_the_best_there_is():
@@ -27,6 +27,60 @@ def test_a_processor_computes_in_what_it_has(monkeypatch: pytest.MonkeyPatch, ha
 def test_no_such_device(name: str):
     with pytest.raises(ValueError, match=r"^device '.*' is not"):
         resolve_device(name)
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with four CUDA devices, as far as counting goes."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("text", "devices"),
+    [
+        ("0,", ["cuda:0"]),
+        ("0,1", ["cuda:0", "cuda:1"]),
+        ("3, 1,", ["cuda:3", "cuda:1"]),
+        ("cuda:1", ["cuda:1"]),
+        ("cuda:2,cuda:0", ["cuda:2", "cuda:0"]),
+        ("cpu", ["cpu"]),
+        ("auto", ["cuda"]),
+    ],
+)
+def test_devices_by_number_and_name(text: str, devices: list[str]):
+    assert parse_devices(text) == tuple(torch.device(d) for d in devices)
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize("text", ["", ",", "2", "0,,1", "4,", "0,0", "cuda,cuda:0", "cpu,0", "0,auto", "-1,", "cuda:x"])
+def test_no_such_list_of_devices(text: str):
+    with pytest.raises(ValueError, match=r"^device '.*' is not"):
+        parse_devices(text)
+
+
+def test_an_apple_gpu_is_chosen_where_there_is_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for there in (True, False):
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda there=there: there)
+        assert parse_devices("auto") == (torch.device("mps" if there else "cpu"),)
+    with pytest.raises(ValueError, match="no Apple GPU"):
+        parse_devices("mps")
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_chosen_devices_are_the_visible_ones():
+    """Numbers count within what was visible; several devices need as many processes."""
+    environ: dict[str, str] = {}
+    assert claim_devices("2,", environ) == "cuda" and environ["CUDA_VISIBLE_DEVICES"] == "2"
+    environ = {"LOCAL_WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": "4,5,6,7"}
+    assert claim_devices("3,1", environ) == "cuda" and environ["CUDA_VISIBLE_DEVICES"] == "7,5"
+    for text, kind in (("auto", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")):
+        environ = {"LOCAL_WORLD_SIZE": "2"}
+        assert claim_devices(text, environ) == kind and "CUDA_VISIBLE_DEVICES" not in environ
+    with pytest.raises(ValueError, match=r"2 devices for 1 processes: run `torchrun --nproc_per_node 2 "):
+        claim_devices("0,1", {})
 
 
 def test_no_such_dtype():

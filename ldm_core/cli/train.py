@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             sub.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from this weights file's part")
         sub.add_argument("--minutes", type=float, help="stop after this much training time (loop.minutes)")
         sub.add_argument("--corpus", type=Path, default=CORPUS)
+        _device(sub)
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
         if part == "diffusion":
             _frozen_parts(sub, text_needed=False)
@@ -31,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--passes", type=int, default=2, help="1: all on white; each further one: random named colours")
     cache.add_argument("--preset", default="EMOJI_128")
     cache.add_argument("--corpus", type=Path, default=CORPUS)
+    _device(cache)
     export = parts.add_parser("export", help="three runs → one weights file")
     _frozen_parts(export)
     export.add_argument("--diffusion", required=True, metavar="RUN")
@@ -44,8 +47,17 @@ def _frozen_parts(parser: argparse.ArgumentParser, text_needed: bool = True) -> 
     parser.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN of the autoencoder")
 
 
+def _device(parser: argparse.ArgumentParser) -> None:
+    help_text = "auto, cpu, mps, cuda:1, or GPUs by number: '0,' is one, '0,1' two (under torchrun)"
+    parser.add_argument("--device", "--gpus", default="auto", help=help_text)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Each part's imports are its own: torch is loaded only once the arguments are good."""
+    """Each part's imports are its own. Devices are chosen before anything counts them."""
+    if args.part != "export":
+        from ldm_core.devices import claim_devices
+
+        args.device = claim_devices(args.device, os.environ)
     verbs = {
         "autoencoder": train_autoencoder,
         "text": train_text,
@@ -65,7 +77,7 @@ def train_autoencoder(args: argparse.Namespace) -> int:
     from ldm_core.training.loop import make_accelerator
 
     settings, corpus = _settings(AutoencoderTraining, args), Corpus(args.corpus.expanduser())
-    accelerator = make_accelerator()
+    accelerator = make_accelerator(device=args.device)
     task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.heldout, _palette(BACKGROUNDS), accelerator)
     return _train(task, settings, args, accelerator)
 
@@ -87,7 +99,7 @@ def train_diffusion(args: argparse.Namespace) -> int:
     from ldm_core.training.loop import make_accelerator
 
     settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
-    accelerator, model = make_accelerator(), settings.model
+    accelerator, model = make_accelerator(device=args.device), settings.model
     decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
     task = DiffusionTask(
         settings,
@@ -134,7 +146,7 @@ def cache_latents(args: argparse.Namespace) -> int:
     from ldm_core.training.latents import build_cache, open_cache
     from ldm_core.training.loop import make_accelerator
 
-    corpus, device = Corpus(args.corpus.expanduser()), make_accelerator().device
+    corpus, device = Corpus(args.corpus.expanduser()), make_accelerator(device=args.device).device
     autoencoder = load_autoencoder(find_run(args.autoencoder), getattr(presets, args.preset).first_stage).to(device)
     build_cache(_latents(args), autoencoder, corpus.drawings, BACKGROUNDS, args.passes, device)
     cache = open_cache(_latents(args))

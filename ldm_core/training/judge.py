@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
     """`python -m ldm_core train judge`: start or go on with the run `args.name`, then write its file."""
     minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
     settings = load_settings(JudgeTraining, args.config, [*args.overrides, *minutes])
-    task = JudgeTask(settings, Corpus(args.corpus.expanduser()), accelerator := make_accelerator())
+    task = JudgeTask(settings, Corpus(args.corpus.expanduser()), accelerator := make_accelerator(device=args.device))
     start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
     export(runs_dir() / args.name, task.config)
     return 0

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ldm_core.devices import resolve_device
 from ldm_core.training.ema import LitEma
 from ldm_core.training.metrics import MetricLog
 from ldm_core.training.settings import LoopSettings, dump_settings
@@ -46,11 +47,11 @@ class Task(Protocol):
         """A picture [H,W,3] to look at, or None."""
 
 
-def make_accelerator(mixed_precision: str | None = None) -> Accelerator:
-    """The machine as accelerate sees it; bf16 only where the processor has instructions for it."""
-    cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
+    """The machine as accelerate sees it, or a device's type; bf16 only where the processor has instructions for it."""
+    cpu = resolve_device(device).type == "cpu"
     if mixed_precision is None:
-        mixed_precision = "bf16" if has_bf16() else "no"
+        mixed_precision = "bf16" if has_bf16(cpu) else "no"
     return Accelerator(cpu=cpu, mixed_precision=mixed_precision)
 
 
@@ -64,9 +65,9 @@ def denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def has_bf16() -> bool:
+def has_bf16(cpu: bool = False) -> bool:
     """Whether bf16 is faster than fp32 here: on a GPU that supports it, or a processor with AVX-512 bf16 or AMX."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not cpu:
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 

@@ -261,7 +261,9 @@ def run(args: argparse.Namespace) -> int:
     minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
     settings = load_settings(TextTraining, args.config, [*args.overrides, *minutes])
     corpus = Corpus(args.corpus.expanduser())
-    task = TextTask(settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator())
+    task = TextTask(
+        settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator(device=args.device)
+    )
     if not (runs_dir() / args.name / "state.pt").exists():
         task.start_from_teacher()
         if args.init:
