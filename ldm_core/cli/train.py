@@ -58,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         from ldm_core.devices import claim_devices
 
         args.device = claim_devices(args.device, os.environ)
+        if args.part in ("text", "judge") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(f"the {args.part} trains in one process: each caption is held against the whole batch")
     verbs = {
         "autoencoder": train_autoencoder,
         "text": train_text,
@@ -184,7 +186,8 @@ def _train(task: Any, settings: Any, args: argparse.Namespace, accelerator: Any)
         task.init_from(args.init)
     loop = start(task, settings.loop, settings, args.name, runs_dir(), accelerator)
     step = loop.run()
-    print(f"{loop.directory}: step {step}, {loop.seconds / 60:.1f} minutes")
+    if loop.main:
+        print(f"{loop.directory}: step {step}, {loop.seconds / 60:.1f} minutes")
     return 0
 
 

@@ -31,6 +31,7 @@ from ldm_core.training.crops import (
 )
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import optimize, step_rng, torch_rng
+from ldm_core.training.processes import own_share
 from ldm_core.training.settings import LoopSettings
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
@@ -97,7 +98,7 @@ class AutoencoderTask:
     ) -> None:
         """drawings uint8 [N,H,W,4]; draw(rng, n) → rows to train on; heldout: rows kept apart; palette uint8 [K,3]."""
         self.settings, self.accelerator = settings, accelerator
-        self.drawings, self.draw, self.palette = drawings, draw, palette
+        self.drawings, self.draw, self.palette, self.share = drawings, draw, palette, own_share(accelerator)
         torch.manual_seed(settings.loop.seed)
         vq = settings.model.kind == "vq"
         self.autoencoder: Autoencoder = VQModel(settings.model) if vq else AutoencoderKL(settings.model)
@@ -108,8 +109,8 @@ class AutoencoderTask:
         self.model: nn.Module = accelerator.prepare(self.autoencoder)
         self.loss = self.loss.to(accelerator.device)
         lr, betas = settings.loop.lr, settings.betas
-        logvar = [p for name, p in self.loss.named_parameters() if name == "logvar" and p.requires_grad]
-        self.parameters = [*self.autoencoder.parameters(), *logvar]
+        self.logvar = [p for name, p in self.loss.named_parameters() if name == "logvar" and p.requires_grad]
+        self.parameters = [*self.autoencoder.parameters(), *self.logvar]
         ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
         disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
         self.networks = {"first_stage_model": self.autoencoder, "loss": self.loss}
@@ -126,9 +127,18 @@ class AutoencoderTask:
         if rng.random() < self.settings.whole_share:
             whole = self.drawings.shape[1]
             size, n = whole, max(1, n * size**2 // whole**2)
+        n += -n % self.share.count
         rows = self.draw(rng, n)
         crops = random_crops(self.drawings, rows, size, rng)
-        return to_tensor(composite(crops, random_backgrounds(rng, n, self.palette))).to(self.accelerator.device)
+        images = to_tensor(composite(crops, random_backgrounds(rng, n, self.palette)))
+        return images[self.share.of(n)].to(self.accelerator.device)
+
+    def posterior_noise(self, images: Tensor, rng: np.random.Generator) -> torch.Generator:
+        """What draws the noise of this share: the whole batch's generator, past the shares before it."""
+        generator, c = torch_rng(rng), self.settings.model
+        latent = images[:, 0].numel() // c.downsampling**2 * c.embed_dim
+        torch.randn(self.share.index * latent, generator=generator)
+        return generator
 
     def reconstruct(
         self, network: nn.Module, images: Tensor, sample: bool, generator: torch.Generator | None = None
@@ -148,23 +158,23 @@ class AutoencoderTask:
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Autoencoder, then (from disc_start on) discriminator."""
-        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        rng = step_rng(self.settings.loop.seed, step)
         images, clip = self.batch(step, rng), self.settings.loop.clip
         with self.accelerator.autocast():
             reconstructions, latent = self.reconstruct(
-                self.model, images, self.settings.sample_posterior, torch_rng(rng)
+                self.model, images, self.settings.sample_posterior, self.posterior_noise(images, rng)
             )
             last = self.autoencoder.get_last_layer()
             aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last)
         summed = self.settings.mean_loss and not isinstance(latent, Quantized)  # the VQ loss is a mean already
         scale = images[0].numel() if summed else 1
-        norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip)
+        norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip, self.logvar)
         self.averages["first_stage_model"].update(self.autoencoder)
 
         discloss, disc_log = self.losses(images, reconstructions, latent, 1, step)
         if discloss.requires_grad:
             parameters = list(self.loss.discriminator.parameters())
-            optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip)
+            optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip, parameters)
         return {"aeloss": aeloss.detach(), "discloss": discloss.detach(), **log, **disc_log, "grad_norm": norm}
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.latents import LatentCache
 from ldm_core.training.loop import optimize, step_rng, torch_rng
 from ldm_core.training.previews import sample_latents
+from ldm_core.training.processes import WHOLE, Share, own_share
 from ldm_core.training.settings import LoopSettings
 
 EXAMPLES = (
@@ -105,6 +106,8 @@ class DiffusionTask:
     ) -> None:
         """decoder turns sampled latents into pictures; it is neither trained nor saved here."""
         self.settings, self.cache, self.draw, self.accelerator = settings, cache, draw, accelerator
+        self.share = own_share(accelerator)
+        self.share.of(settings.loop.batch)  # says now whether the batch can be shared
         self.caption, self.encode, self.decoder = caption, encode, decoder
         config = settings.model
         torch.manual_seed(settings.loop.seed)
@@ -125,38 +128,42 @@ class DiffusionTask:
         self.empty = self.encode([""])
         self.heldout = np.sort(np.random.default_rng(0).permutation(heldout)[: settings.validation])
 
-    def batch(self, rows: NDArray[np.integer], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Latents z [B,4,h,w] and contexts [B,L,D] of rows: background, posterior noise and caption are drawn."""
-        n, coloured = len(rows), len(self.cache.moments) - 1
+    def batch(self, rows: NDArray[np.integer], rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
+        """Latents z [B,4,h,w] and contexts [B,L,D] of a share of rows; background, noise and caption are drawn."""
+        n, coloured, own = len(rows), len(self.cache.moments) - 1, share.of(len(rows))
         passes = np.where(
             rng.random(n) < self.settings.white_share, 0, rng.integers(1, coloured + 1, n) if coloured else 0
         )
         shape = (n, *self.cache.moments[0].shape[2:])
-        z = self.cache.sample(rows, passes, torch.randn(shape, generator=torch_rng(rng)))
+        z = self.cache.sample(rows[own], passes[own], torch.randn(shape, generator=torch_rng(rng))[own])
         grounds = [self.cache.names[self.cache.backgrounds[p, r]] for p, r in zip(passes, rows, strict=True)]
         prompts = [self.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)]
-        context = self.encode(prompts)
-        dropped = torch.from_numpy(rng.random(n) < self.settings.caption_dropout)
-        dropped = dropped.to(context.device).view(n, *[1] * (context.ndim - 1))
+        context = self.encode(prompts[own])
+        dropped = torch.from_numpy(rng.random(n) < self.settings.caption_dropout)[own]
+        dropped = dropped.to(context.device).view(-1, *[1] * (context.ndim - 1))
         context = torch.where(dropped, self.empty, context)
         return z.to(self.accelerator.device, memory_format=torch.channels_last), context.to(self.accelerator.device)
 
-    def noised(self, z: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(t, noise): timesteps stratified over the batch, one in each of B equal ranges: same mean, less variance."""
-        n = len(z)
+    def noised(self, z: Tensor, rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
+        """(t, noise) of a share z; t stratified: one in each of B equal ranges, same mean and less variance."""
+        n = len(z) * share.count
+        own = share.of(n)
         strata = (rng.permutation(n) + rng.random(n)) / n
         t = torch.from_numpy((strata * self.schedule.num_timesteps).astype(np.int64))
-        return t.to(z.device), torch.randn(z.shape, generator=torch_rng(rng)).to(z.device)
+        noise = torch.randn((n, *z.shape[1:]), generator=torch_rng(rng))
+        return t[own].to(z.device), noise[own].to(z.device)
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One update."""
-        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
-        z, context = self.batch(self.draw(rng, self.settings.loop.batch), rng)
-        t, noise = self.noised(z, rng)
+        loop = self.settings.loop
+        rng = step_rng(loop.seed, step)
+        z, context = self.batch(self.draw(rng, loop.batch), rng, self.share)
+        t, noise = self.noised(z, rng, self.share)
         with self.accelerator.autocast():
             out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
         loss, log = self.loss(out, z, t, noise)
-        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["unet"], self.settings.loop.clip)
+        unprepared = list(self.loss.parameters())
+        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["unet"], loop.clip, unprepared)
         self.averages["model"].update(self.unet)
         return {**log, "grad_norm": norm}
 

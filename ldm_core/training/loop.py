@@ -24,6 +24,7 @@ from tqdm import tqdm
 from ldm_core.devices import resolve_device
 from ldm_core.training.ema import LitEma
 from ldm_core.training.metrics import MetricLog
+from ldm_core.training.processes import agree, average_gradients, mean_over_processes
 from ldm_core.training.settings import LoopSettings, dump_settings
 from ldm_core.training.state import load_state, save_state
 
@@ -83,28 +84,41 @@ def torch_rng(rng: np.random.Generator) -> torch.Generator:
 
 
 def optimize(
-    accelerator: Accelerator, loss: Tensor, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer, clip: float
+    accelerator: Accelerator,
+    loss: Tensor,
+    parameters: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+    unprepared: Sequence[Tensor] = (),
 ) -> Tensor:
-    """Backward, clip, step; returns the gradient's norm before clipping."""
+    """Backward, clip, step; returns the gradient's norm before clipping.
+
+    `unprepared`: those of the parameters that no prepared network holds, averaged over processes here.
+    """
     optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss)
+    average_gradients(accelerator, unprepared)
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf, foreach=True)
     optimizer.step()
     return norm
 
 
 class Loop:
-    """Runs a task in a directory; starts where the directory's state.pt ends when there is one."""
+    """Runs a task in a directory; starts where the directory's state.pt ends when there is one.
+
+    With several processes each steps its share of the batch; the main one alone logs, validates, samples and saves.
+    """
 
     def __init__(
         self, task: Task, settings: LoopSettings, directory: Path, accelerator: Accelerator, tensorboard: bool = True
     ) -> None:
         self.task, self.settings, self.directory = task, settings, directory
-        self.main = accelerator.is_main_process
+        self.accelerator, self.main = accelerator, accelerator.is_main_process
         directory.mkdir(parents=True, exist_ok=True)
         self.base_lr = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimizers.items()}
         self.step, self.past_seconds = self._resume()
         self.started = self.seen = time.monotonic()
+        self.clock = self.past_seconds  # training time at the start of the step, the same in every process
         self.log = MetricLog(directory, self.step, tensorboard) if self.main else None
         self.sums: defaultdict[str, list[float]] = defaultdict(list)
         self.stopping = False
@@ -147,6 +161,7 @@ class Loop:
             self._sample()
         if self.log:
             self.log.close()
+        self.accelerator.wait_for_everyone()
         return self.step
 
     def save(self) -> None:
@@ -166,19 +181,19 @@ class Loop:
         self.seen = now
 
     def _finished(self, until: int | None) -> bool:
-        over = self.settings.progress(self.step, self.seconds) >= 1.0
+        self.stopping, self.clock = agree(self.accelerator, self.stopping, self.seconds)
+        over = self.settings.progress(self.step, self.clock) >= 1.0
         return self.stopping or over or (until is not None and self.step >= until)
 
     def _set_lr(self) -> float:
-        factor = self.settings.lr_factor(self.step, self.seconds)
+        factor = self.settings.lr_factor(self.step, self.clock)
         for name, optimizer in self.task.optimizers.items():
             for group, base in zip(optimizer.param_groups, self.base_lr[name], strict=True):
                 group["lr"] = base * factor
         return factor
 
     def _add(self, values: Mapping[str, Tensor | float]) -> None:
-        for name, value in values.items():
-            number = float(value)
+        for name, number in mean_over_processes(self.accelerator, values).items():
             if not math.isfinite(number):
                 raise FloatingPointError(f"{name} is {number} at step {self.step}; nothing of this step was saved")
             self.sums[name].append(number)
@@ -191,7 +206,8 @@ class Loop:
         bar.set_postfix({**shown, "samples/s": f"{extra['samples_per_second']:.1f}"})
 
     def _validate(self) -> None:
-        self._write(self.task.validate(self.step))
+        if self.main:
+            self._write(self.task.validate(self.step))
 
     def _sample(self) -> None:
         picture = self.task.sample(self.step) if self.main else None
