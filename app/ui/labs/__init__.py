@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.ui.labs import architecture, attention, autoencoder, denoising, schedules
+from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, schedules
 
-LABS = (schedules.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB)
+LABS = (schedules.LAB, bounds.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB)
