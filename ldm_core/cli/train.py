@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _device(sub)
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
         if part == "diffusion":
-            _frozen_parts(sub, text_needed=False)
+            _frozen_parts(sub)
     cache = parts.add_parser("cache-latents", help="encode the corpus for diffusion runs; goes on where it stopped")
     cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
@@ -34,16 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--preset", default="EMOJI_128")
     cache.add_argument("--corpus", type=Path, default=CORPUS)
     _device(cache)
-    export = parts.add_parser("export", help="three runs → one weights file")
+    export = parts.add_parser("export", help="a model's runs → one weights file")
     _frozen_parts(export)
     export.add_argument("--diffusion", required=True, metavar="RUN")
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
-def _frozen_parts(parser: argparse.ArgumentParser, text_needed: bool = True) -> None:
+def _frozen_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
-    help_text = "run, or weights file" if text_needed else "run, or weights file; for presets with text"
-    parser.add_argument("--text", required=text_needed, metavar="RUN", help=help_text)
+    parser.add_argument("--text", metavar="RUN", help="run, or weights file; for presets with text")
     parser.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN of the autoencoder")
 
 
@@ -141,15 +140,16 @@ def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:
 
 def cache_latents(args: argparse.Namespace) -> int:
     """Encode every drawing on white, then on random named backgrounds."""
-    import ldm_core.config as presets
     from ldm_core.data.captions import BACKGROUNDS
     from ldm_core.data.corpus import Corpus
     from ldm_core.training.assembly import find_run, load_autoencoder
+    from ldm_core.training.diffusion import DiffusionTraining
     from ldm_core.training.latents import build_cache, open_cache
     from ldm_core.training.loop import make_accelerator
 
+    first_stage = DiffusionTraining(preset=args.preset).model.first_stage
     corpus, device = Corpus(args.corpus.expanduser()), make_accelerator(device=args.device).device
-    autoencoder = load_autoencoder(find_run(args.autoencoder), getattr(presets, args.preset).first_stage).to(device)
+    autoencoder = load_autoencoder(find_run(args.autoencoder), first_stage).to(device)
     build_cache(_latents(args), autoencoder, corpus.drawings, BACKGROUNDS, args.passes, device)
     cache = open_cache(_latents(args))
     print(f"{_latents(args)}: {len(cache.moments)} passes of {len(corpus)}, scale factor {cache.scale_factor:.5f}")
@@ -157,10 +157,11 @@ def cache_latents(args: argparse.Namespace) -> int:
 
 
 def export_weights(args: argparse.Namespace) -> int:
-    """Averaged weights of three runs in one file."""
+    """Averaged weights of two or three runs in one file."""
     from ldm_core.training.assembly import export, find_run
 
-    autoencoder, text, diffusion = (find_run(name) for name in (args.autoencoder, args.text, args.diffusion))
+    autoencoder, diffusion = find_run(args.autoencoder), find_run(args.diffusion)
+    text = find_run(args.text) if args.text else None
     config = export(autoencoder, text, diffusion, _latents(args), args.out)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
     return 0

@@ -13,7 +13,7 @@ from torch import Tensor
 import ldm_core.config as presets
 from ldm_core.checkpoint.save import save_model
 from ldm_core.config import ModelConfig, TextConfig
-from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.latents import encoder_state, open_cache, weights_hash
@@ -30,9 +30,9 @@ def find_run(name: str | Path) -> Path:
     raise ValueError(f"there is no run or weights file {str(name)!r} (runs are in {runs_dir()})")
 
 
-def load_autoencoder(source: Path, config: presets.AutoencoderConfig) -> AutoencoderKL:
-    """The first stage of a run (averaged weights) or of a weights file, frozen."""
-    model = AutoencoderKL(config)
+def load_autoencoder(source: Path, config: presets.AutoencoderConfig) -> FirstStage:
+    """The first stage of a run (averaged weights) or of a weights file, KL or VQ, frozen."""
+    model = make_first_stage(config)
     if source.is_file():
         load_part(source, "first_stage_model.", model)
     else:
@@ -65,34 +65,41 @@ class FrozenText:
         return context
 
 
-def export(autoencoder: Path, text: Path, diffusion: Path, latents: Path, out: Path) -> ModelConfig:
-    """Averaged weights of three runs → one 16-bit safetensors file with its config in the header.
+def export(autoencoder: Path, text: Path | None, diffusion: Path, latents: Path, out: Path) -> ModelConfig:
+    """Averaged weights of the runs → one 16-bit safetensors file with its config in the header.
 
     The scale factor is the latent cache's, the frozen parts' hashes go into the config. Returns that config.
+    Raises ValueError unless there is a text run exactly where the preset has a text encoder.
     """
     settings = json.loads((diffusion / "config.json").read_text())
     preset: ModelConfig = getattr(presets, settings["preset"])
-    if preset.text is None:
-        raise ValueError(f"preset {settings['preset']} has no text encoder")
-    first, words = load_autoencoder(autoencoder, preset.first_stage), load_text_encoder(text, preset.text)
+    first = load_autoencoder(autoencoder, preset.first_stage)
+    frozen = {"encoder": weights_hash(encoder_state(first))}
+    parts: dict[str, Mapping[str, Tensor]] = {
+        "model.": averaged_weights(diffusion, "model"),
+        "first_stage_model.": first.state_dict(),
+    }
+    if (preset.text is None) != (text is None):
+        raise ValueError(
+            f"preset {settings['preset']} has {'no' if preset.text is None else 'a'} text encoder: see --text"
+        )
+    if preset.text is not None and text is not None:
+        parts["cond_stage_model."] = load_text_encoder(text, preset.text).state_dict()
+        frozen["cond_stage_model"] = weights_hash(parts["cond_stage_model."])
     config = replace(
         preset,
         scale_factor=open_cache(latents).scale_factor,
         parameterization=settings["parameterization"],
-        frozen={"encoder": weights_hash(encoder_state(first)), "cond_stage_model": weights_hash(words.state_dict())},
+        frozen=frozen,
     )
-    parts: Mapping[str, Mapping[str, Tensor]] = {
-        "model.": averaged_weights(diffusion, "model"),
-        "first_stage_model.": first.state_dict(),
-        "cond_stage_model.": words.state_dict(),
-    }
     tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
+    runs = [run for run in (autoencoder, text, diffusion) if run is not None]
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(autoencoder, text, diffusion))})
+    save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(runs))})
     return config
 
 
-def _provenance(*runs: Path) -> dict[str, dict[str, float]]:
+def _provenance(runs: Sequence[Path]) -> dict[str, dict[str, float]]:
     found = {}
     for run in runs:
         if not run.is_file():

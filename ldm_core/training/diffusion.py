@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import ldm_core.config as presets
 from ldm_core.diffusion.schedule import Schedule
 from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means
-from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.training.crops import Bytes, picture_grid, to_uint8
 from ldm_core.training.ema import LitEma, averaged
@@ -101,7 +101,7 @@ class DiffusionTask:
         heldout: NDArray[np.integer],
         caption: Captioner,
         encode: TextEncoder,
-        decoder: AutoencoderKL,
+        decoder: FirstStage,
         accelerator: Accelerator,
     ) -> None:
         """decoder turns sampled latents into pictures; it is neither trained nor saved here."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.first_stage import FirstStage
 from ldm_core.training.crops import Bytes, composite, to_tensor
 
 WHITE = "white"
@@ -40,7 +40,7 @@ class LatentCache:
 
 def build_cache(
     directory: Path,
-    autoencoder: AutoencoderKL,
+    autoencoder: FirstStage,
     drawings: Bytes,
     palette: Mapping[str, tuple[int, int, int]],
     passes: int,
@@ -100,7 +100,7 @@ def pass_backgrounds(number: int, rows: int, colours: int) -> NDArray[np.int64]:
     return np.random.default_rng((7, number)).integers(1, colours, size=rows)
 
 
-def encoder_state(autoencoder: AutoencoderKL) -> dict[str, Tensor]:
+def encoder_state(autoencoder: FirstStage) -> dict[str, Tensor]:
     """The half that decides what a latent is; the decoder may be tuned later without harm."""
     state: dict[str, Tensor] = autoencoder.state_dict()
     return {k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))}
@@ -119,7 +119,7 @@ def _pass_file(directory: Path, number: int) -> Path:
     return directory / f"pass-{number}.npy"
 
 
-def _open_pass(directory: Path, number: int, autoencoder: AutoencoderKL, drawings: Bytes) -> NDArray[np.float16]:
+def _open_pass(directory: Path, number: int, autoencoder: FirstStage, drawings: Bytes) -> NDArray[np.float16]:
     path, c = _pass_file(directory, number), autoencoder.config
     if path.exists():
         return np.load(path, mmap_mode="r+")
