@@ -50,8 +50,8 @@ def loss_weights(schedule: Schedule, loss: str, measured: str, gamma: float) -> 
     if loss == "min_snr":
         return min_snr_weights(schedule.snr, gamma, form)
     x0 = min_snr_weights(schedule.snr, np.inf, form) / schedule.snr  # what x0's simple loss pays
-    factor = {"x0": 1.0, "eps": schedule.snr, "v": schedule.snr + 1.0}[_parameterization(loss)]
-    return np.asarray(x0 * factor)
+    factor = {"x0": np.ones_like(x0), "eps": schedule.snr, "v": schedule.snr + 1.0}[loss]
+    return x0 * factor
 
 
 def cumulative(weights: Values) -> Values:

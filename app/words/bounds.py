@@ -56,10 +56,10 @@ EN: dict[str, str] = {
     "objectives_answer": "Below the first ten or so: SNR is enormous there. The loss on v pays 1 more at every t, which moves its half "
     "only a little. Now lower γ: half of min-SNR moves to the right, for detail may no longer cost more than γ.",
     "losses_label": "Losses",
-    "objective_bound": "lower bound",
-    "objective_eps": "simple loss on ε",
-    "objective_x0": "simple loss on x₀",
-    "objective_v": "simple loss on v",
+    "objective_bound": "the lower bound",
+    "objective_eps": "the simple loss on ε",
+    "objective_x0": "the simple loss on x₀",
+    "objective_v": "the simple loss on v",
     "objective_min_snr": "min-SNR",
     "measured_label": "Currency",
     "measured_info": "In what the error is measured.",
@@ -71,7 +71,7 @@ EN: dict[str, str] = {
     "paid_plot": "What a loss pays for an error in {measured}",
     "share_plot": "Share of all weight up to t",
     "axis_share_t": "share up to t",
-    "half_below": "half of {name} lies below t = {t}",
+    "half_below": "half of the weight of {name} lies below t = {t}",
     "fault_no_loss": "Choose at least one loss.",
 }
 
@@ -138,6 +138,6 @@ ZH: dict[str, str] = {
     "paid_plot": "各种损失为 {measured} 的误差付多少",
     "share_plot": "到 t 为止的权重占比",
     "axis_share_t": "到 t 为止的占比",
-    "half_below": "{name}的一半落在 t = {t} 以下",
+    "half_below": "{name}的权重有一半落在 t = {t} 以下",
     "fault_no_loss": "请至少选一种损失。",
 }

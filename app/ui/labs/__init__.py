@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, schedules
+from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, losses, schedules
 
-LABS = (schedules.LAB, bounds.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB)
+LABS = (schedules.LAB, bounds.LAB, losses.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB)
