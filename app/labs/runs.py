@@ -32,10 +32,14 @@ class Curve:
 Run = Mapping[str, Curve]  # name of a metric → its curve
 
 
-def find_runs(weights: Path) -> dict[str, Path]:
-    """The metrics files there are by the name of their run: those beside the weights first, as "weights/part"."""
+def find_runs(weights: Path, page: Path | None = None) -> dict[str, Path]:
+    """The metrics files there are by the name of their run: those beside the weights first, as "weights/part".
+
+    `page`: a folder of further runs, those started in the page.
+    """
     shipped = sorted((weights.parent / "metrics").glob("*.csv"))
-    own = sorted(runs_dir().glob("*/metrics.csv"))
+    folders = [runs_dir()] if page is None else [page, runs_dir()]
+    own = [path for folder in folders for path in sorted(folder.glob("*/metrics.csv"))]
     return {f"{weights.stem}/{path.stem}": path for path in shipped} | {path.parent.name: path for path in own}
 
 

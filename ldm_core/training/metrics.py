@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -21,7 +22,7 @@ class MetricLog:
         self._file: TextIO = self.path.open("a", newline="")
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._events = None
-        if tensorboard:
+        if tensorboard and find_spec("tensorboard"):  # not among the runtime requirements
             from torch.utils.tensorboard import SummaryWriter
 
             self._events = SummaryWriter(str(directory / "events"), purge_step=step)

@@ -12,6 +12,7 @@ from app.labs.runs import alive, find_runs, load_run, metrics_of, stamp
 from app.schemas import RequestError
 from app.ui.labs.card import QUIET, PlotCard
 from app.ui.labs.frame import Lab, Panel, Updates
+from app.ui.labs.training import TrainHere
 from app.ui.status import line_html
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
@@ -31,7 +32,7 @@ class OfRuns(Panel):
 
     def runs(self) -> dict[str, Path]:
         """Those there are now."""
-        return find_runs(self.service.settings.weights)
+        return find_runs(self.service.settings.weights, self.service.outputs / "runs")
 
     def run_choice(self, name: str, part: str, **options: Any) -> Any:
         """A list of the runs called `name` in links; at first the embedded model's `part` is chosen."""
@@ -184,4 +185,4 @@ class Balance(OfRuns):
         return {**shown, **self.offered("balance_run", [name]), self.note: note}
 
 
-LAB = Lab("losses", (History, Bins, Players, Balance))
+LAB = Lab("losses", (History, Bins, Players, Balance, TrainHere))
