@@ -27,6 +27,7 @@ PREFIX = "page-"
 SETTINGS = (  # the shipped autoencoder's geometry, small crops
     "preset=EMOJI_128", "crop=32", "initialise=true", "validation=8", "loop.batch=8", "loop.lr=1.5e-3",
     "loop.warmup=20", "loop.ema_decay=0.97", "loop.log_every=5", "loop.validate_minutes=0.2", "loop.sample_minutes=0.2",
+    "loss.gradient_weight=1", "loss.mse_weight=4", "loss.coarse_weight=2", "loss.chroma_boost=2", "betas=[0.9, 0.99]",
     "loop.save_minutes=10", "loss.perceptual_trunk=", "loss.disc_ndf=16", "loss.kl_weight=1e-3",
 )  # fmt: skip
 Phase = Literal["idle", "starting", "running", "done", "stopped", "failed"]
@@ -36,8 +37,8 @@ Phase = Literal["idle", "starting", "running", "done", "stopped", "failed"]
 class Plan:
     """How long a run may last, and from which step on it has a discriminator."""
 
-    steps: int = 300
-    disc_start: int = 150
+    steps: int = 600
+    disc_start: int = 400
 
     def __post_init__(self) -> None:
         low, high = STEPS

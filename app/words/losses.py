@@ -94,8 +94,8 @@ EN: dict[str, str] = {
     "reconstructions below), and PSNR is measured on drawings it never learns from.\n\n"
     "Its run joins the lists above as soon as it logs, so its λ and disc_factor can be watched in the panel before this one.",
     "training_ask": "Predict first: which comes first, the right colours or the right edges? And what happens when the discriminator comes in?",
-    "training_answer": "Light and large shapes come first, then edges, colours of small things last: the loss is a mean over pixels, and large areas have most "
-    "of them. When the discriminator comes in, PSNR usually stops rising or falls a little: being found out by a "
+    "training_answer": "Light and large shapes come first, then edges, colours last: drawings differ in light by far the most, and a mean of errors "
+    "is lowered where they are large. When the discriminator comes in, PSNR usually stops rising or falls a little: being found out by a "
     "judge and being near in every pixel are different aims.",
     "train_steps_label": "Steps",
     "train_steps_info": "It also ends after three minutes.",
@@ -205,7 +205,7 @@ ZH: dict[str, str] = {
     "最多三分钟。没有任何预先安排：曲线是它自己的记录，图片是它自己的样本（上面是没学过的画，下面是重建），PSNR 也在它从未学过的画上测量。\n\n"
     "它一开始记录，就会出现在上面的训练列表里，所以可以在前一栏里看它的 λ 和 disc_factor。",
     "training_ask": "先猜一猜：先对的是颜色还是边缘？判别器加入时会发生什么？",
-    "training_answer": "先是明暗和大的形状，再是边缘，小东西的颜色最后：损失是对像素的平均，大面积占了多数。判别器加入后，PSNR 通常不再上升，"
+    "training_answer": "先是明暗和大的形状，再是边缘，颜色最后：各幅画之间明暗的差别最大，而误差的平均总是先从误差大的地方降下来。判别器加入后，PSNR 通常不再上升，"
     "或略有下降：不被裁判识破，与逐个像素都接近，是两个不同的目标。",
     "train_steps_label": "步数",
     "train_steps_info": "三分钟后也会结束。",

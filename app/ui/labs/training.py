@@ -28,8 +28,8 @@ class TrainHere(Panel):
 
     def lay_controls(self) -> None:
         low, high = STEPS
-        self.steps = self.slider("train_steps", low, high, 300, 10)
-        self.disc = self.slider("train_disc", 0, high, 150, 10)
+        self.steps = self.slider("train_steps", low, high, 600, 10)
+        self.disc = self.slider("train_disc", 0, high, 400, 10)
         make = self.wording.make
         with gr.Row(elem_classes="buttons"):
             self.run = make(gr.Button, {"value": "training_run"}, variant="primary", elem_id="training-run")
