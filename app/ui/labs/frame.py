@@ -133,15 +133,15 @@ class LabTab:
             language_switched.then(panel.redraw, inputs, outputs, **QUIET)
             panel.wire()
 
-    def draw_linked(self, opened: Any) -> None:
-        """Draw after the page was opened by a link to this lab; by another link there is nothing to do."""
+    def draw_linked(self, linked: gr.State) -> None:
+        """Draw when the page was opened by a link to this lab, whose key `linked` then becomes."""
         for panel in self.panels:
 
-            def draw(request: gr.Request, *values: Any, panel: Panel = panel) -> Updates:
-                linked = request.query_params.get("lab") == self.lab.key
-                return panel.redraw(request, *values) if linked else {panel.note: gr.skip()}
+            def draw(request: gr.Request, key: str, *values: Any, panel: Panel = panel) -> Updates:
+                return panel.redraw(request, *values) if key == self.lab.key else {panel.note: gr.skip()}
 
-            opened.then(draw, list(panel.inputs.values()), [panel.note, *panel.outputs], **QUIET)
+            inputs, outputs = [linked, *panel.inputs.values()], [panel.note, *panel.outputs]
+            linked.change(draw, inputs, outputs, **QUIET)
 
     def _link_button(self, wording: Wording) -> None:
         with gr.Row(elem_classes="buttons"):
