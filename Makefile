@@ -26,8 +26,8 @@ format:  ## rewrite the code in the house's format
 screenshots: chromium  ## photograph the real page into docs/screenshots (ARGS="--weights FILE …")
 	@$(ACTIVATE) && exec python -m tools.screenshots $(ARGS)
 
-benchmark:  ## measure against diffusers and write docs/performance.md (minutes; wants a quiet machine)
-	@$(ACTIVATE) && python benchmarks/speed.py --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
+benchmark:  ## measure samplers' orders, and speed against diffusers, into docs/ (minutes; wants a quiet machine)
+	@$(ACTIVATE) && python benchmarks/order.py --write && python benchmarks/speed.py --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
 
 env:  ## build the environment if it is missing and print its path
 	@$(PYTHON) -m scripts.environment

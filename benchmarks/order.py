@@ -1,4 +1,5 @@
 """Each sampler's order of convergence on Gaussian data, where the exact answer is known: `python benchmarks/order.py`.
+With --write the table goes into docs/samplers.md; `make benchmark` does that too.
 
 Data N(mean, spread²) make x0's expectation linear in x, so that the probability flow keeps (x/√ᾱ − mean)/√(spread²+σ²)
 constant, and a stochastic sampler's mean and variance can be computed without sampling. Timesteps are fractional: grids
@@ -7,6 +8,7 @@ of whole numbers are never fine enough to show an order above 1. Everything is i
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Callable
@@ -18,11 +20,13 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.report import write
 from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import Answer, Query
 from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
 from ldm_core.diffusion.schedule import Grid, Schedule
 
+REPORT = Path(__file__).resolve().parent.parent / "docs" / "samplers.md"
 SCHEDULE = Schedule.from_config(SD_V1.schedule)
 FIRST, LAST = 14.0, 0.1  # σ, inside SD's range of 0.029 to 14.6
 MEAN, SPREAD = 0.7, 0.4
@@ -107,14 +111,33 @@ def measured(name: str) -> float:
     return order(lambda n: moment_error(name, n) if name in STOCHASTIC else flow_error(name, n))
 
 
-def main() -> None:
-    print(f"{'sampler':14}{'order':>7}{'error at 20':>14}{'at 160':>12}   of")
+def table() -> str:
+    """Every sampler's order and its errors, as Markdown."""
+    lines = ["| sampler | order | error at 20 steps | at 160 | of |", "|---|---|---|---|---|"]
     for name in SAMPLERS:
-        what, error = ("moments", moment_error) if name in STOCHASTIC else ("path", flow_error)
-        print(f"{name:14}{measured(name):7.2f}{error(name, 20):14.2e}{error(name, 160):12.2e}   {what}")
-    print(f"{'ddim, eta 1':14}{order(lambda n: moment_error('ddim', n, 1.0)):7.2f}   moments")
-    plms = order(lambda n: flow_error("plms", n, "linear"), (2000, 4000, 8000))
-    print(f"{'plms':14}{plms:7.2f}   path, even steps in σ")
+        what, error = ("mean and deviation", moment_error) if name in STOCHASTIC else ("path", flow_error)
+        lines.append(f"| `{name}` | {measured(name):.2f} | {error(name, 20):.1e} | {error(name, 160):.1e} | {what} |")
+
+    def stochastic(n: int) -> float:
+        return moment_error("ddim", n, 1.0)
+
+    def even(n: int) -> float:
+        return flow_error("plms", n, "linear")
+
+    eta = f"| {order(stochastic):.2f} | {stochastic(20):.1e} | {stochastic(160):.1e} | mean and deviation |"
+    plms = f"| {order(even, (2000, 4000, 8000)):.2f} | {even(20):.1e} | {even(160):.1e} | path, even steps in σ |"
+    return "\n".join([*lines, f"| `ddim`, eta 1 {eta}", f"| `plms` {plms}"])
+
+
+def main() -> None:
+    """Print the table, and with --write put it into docs/samplers.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help=f"put the table into docs/{REPORT.name}")
+    args = parser.parse_args()
+    text = table()
+    print(text)
+    if args.write:
+        write(REPORT, "orders", text)
 
 
 if __name__ == "__main__":

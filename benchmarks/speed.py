@@ -25,6 +25,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import ldm_core
+from benchmarks.report import write
 from ldm_core.checkpoint import convert, save_model
 from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import Conditioning, Query
@@ -119,15 +120,6 @@ def table(rows: list[Row], where: str, load: float) -> str:
     lines += ["|---|---|---|---|"]
     lines += [f"| {row.name} | {row.ours:.3f} | {row.theirs:.3f} | {row.ratio:.2f} |" for row in rows]
     return "\n".join(lines)
-
-
-def write(report: Path, section: str, text: str) -> None:
-    """Put text between the report's markers of that section; ValueError where it has none."""
-    before, begin, rest = report.read_text(encoding="utf-8").partition(f"<!-- {section}: written by make benchmark -->")
-    _, end, after = rest.partition("<!-- end -->")
-    if not begin or not end:
-        raise ValueError(f"{report.name} has no place for {section}")
-    report.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:

@@ -21,10 +21,11 @@ from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
 from ldm_core.diffusion.inpaint import Inpainting
 from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, ddim
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.schedule import Grid, GridKind
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.prompt_weights import parse, plain, token_weights, weigh
 from ldm_core.tokenizer import Tokenizer
+from ldm_core.unworded import unworded
 
 Pixels = NDArray[np.uint8]
 PREVIEW_CELLS = 16  # a preview decodes at most 16×16 latent cells, whatever the picture's size
@@ -93,6 +94,14 @@ class Pipeline:
             return context
         return weigh(context, token_weights(pieces, self.tokenizer.spans(text), len(context)))
 
+    def condition(self, prompt: str, negative_prompt: str, scale: float, label: int | None = None) -> Conditioning:
+        """What a row is told: prompts, or for a model without a text encoder a class (label) or nothing at all."""
+        if self.tokenizer is None:
+            return unworded(self.config, prompt, negative_prompt, label, scale)
+        if label is not None:
+            raise ValueError(f"{self.weights_name} follows a prompt: it takes no class")
+        return Conditioning(self.encode_prompt(prompt), self.encode_prompt(negative_prompt), scale)
+
     @torch.no_grad()
     def encode_image(self, image: Pixels) -> Tensor:
         """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w]."""
@@ -116,25 +125,27 @@ class Pipeline:
         init_image: Pixels | None = None,
         strength: float = 0.75,
         mask: Pixels | None = None,
+        grid: GridKind = "uniform",
+        label: int | None = None,
     ) -> Run:
         """Yield a Step per question; the generator's return value is the final latents [B,C,h,w].
 
         Step.i never falls and ends at Step.n; samplers that ask twice in a step (heun, plms in its first) yield two
         Steps of the same i. Image k of the batch is the image of seed + k. init_image uint8 [H,W,3] with strength in
-        (0,1] starts from a picture; mask uint8 [H,W], white (≥ 128) is repainted. Bad arguments raise ValueError at
-        once.
+        (0,1] starts from a picture; mask uint8 [H,W], white (≥ 128) is repainted. `grid` names the step grid; `label`
+        is the class of a class-conditional model, which takes "" as its prompt. Bad arguments raise ValueError at once.
         """
         if init_image is not None:
             height, width = init_image.shape[:2]
         shape = self.config.latent_shape(height, width)
-        self._check(steps, eta, guidance_scale, sampler, batch, strength, init_image, mask)
-        cond = Conditioning(self.encode_prompt(prompt), self.encode_prompt(negative_prompt), guidance_scale)
-        grid = self.model.schedule.grid("uniform", steps, eta)
+        self.check(steps, eta, guidance_scale, sampler, batch, strength, init_image, mask)
+        cond = self.condition(prompt, negative_prompt, guidance_scale, label)
+        path = self.model.schedule.grid(grid, steps, eta)
         z0 = None if init_image is None else self.encode_image(init_image)
         if z0 is not None:
-            grid = grid.tail(max(1, min(steps, int(steps * strength))))
-        starts = [self._start(sampler, grid, shape, seed + k, z0, mask) for k in range(batch)]
-        return self._drive([t for t, _ in starts], [a for _, a in starts], [cond] * batch, len(grid))
+            path = path.tail(max(1, min(steps, int(steps * strength))))
+        starts = [self._start(sampler, path, shape, seed + k, z0, mask) for k in range(batch)]
+        return self.drive([t for t, _ in starts], [a for _, a in starts], [cond] * batch, len(path))
 
     def _start(
         self, sampler: str, grid: Grid, shape: tuple[int, int, int], seed: int, z0: Tensor | None, mask: Pixels | None
@@ -147,17 +158,17 @@ class Pipeline:
 
         x = noise()
         if z0 is None:
-            return SAMPLERS[sampler](x, grid, noise=noise), _unchanged
+            return SAMPLERS[sampler](x, grid, noise=noise), unchanged
         a = grid.alpha_bar[0]
         x = a.sqrt() * z0 + (1.0 - a).sqrt() * x
         if mask is None:
-            return SAMPLERS[sampler](x, grid, noise=noise), _unchanged
+            return SAMPLERS[sampler](x, grid, noise=noise), unchanged
         inpainting = Inpainting(z0, mask, self.model.schedule, seed)
         if sampler == "ddim":
-            return ddim(x, grid, noise=noise, blend=inpainting.blend), _unchanged
+            return ddim(x, grid, noise=noise, blend=inpainting.blend), unchanged
         return SAMPLERS[sampler](x, grid, noise=noise), inpainting.correct
 
-    def _drive(
+    def drive(
         self,
         trajectories: Sequence[Trajectory],
         correct: Sequence[Callable[[Query, Answer], Answer]],
@@ -217,18 +228,21 @@ class Pipeline:
         init_image: Pixels | None = None,
         strength: float = 0.75,
         mask: Pixels | None = None,
+        grid: GridKind = "uniform",
+        label: int | None = None,
     ) -> Pixels:
         """Arguments as in stream → uint8 [B,H,W,3]. Where a mask keeps a pixel, it is the original's."""
         run = self.stream(
             prompt, negative_prompt, steps, eta, guidance_scale, sampler, seed, batch, height, width,
-            init_image, strength, mask,
+            init_image, strength, mask, grid, label,
         )  # fmt: skip
         return paste_kept(self.decode(finish(run)), init_image, mask)
 
-    def _check(
+    def check(
         self, steps: int, eta: float, guidance_scale: float, sampler: str, batch: int, strength: float,
         init_image: Pixels | None, mask: Pixels | None,
     ) -> None:  # fmt: skip
+        """ValueError with one sentence for the first of a stream's arguments that cannot be."""
         T = self.model.schedule.num_timesteps
         faults = {
             f"steps must lie in 1…{T}, not {steps}": not 1 <= steps <= T,
@@ -263,5 +277,6 @@ def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -
     return np.where(mask[None, :, :, None] >= 128, images, init_image[None])
 
 
-def _unchanged(_query: Query, answer: Answer) -> Answer:
+def unchanged(_query: Query, answer: Answer) -> Answer:
+    """Leave an answer as it is."""
     return answer

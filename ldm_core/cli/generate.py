@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from PIL import Image
 from tqdm import tqdm
 
 import ldm_core
-from ldm_core.pipeline import finish
+from ldm_core.diffusion.schedule import GridKind
+from ldm_core.morph import morph
+from ldm_core.pipeline import Pipeline, Run, finish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Sampling options are those of Pipeline.generate."""
-    parser.add_argument("prompt", help="a prompt, or @FILE with one prompt a line")
+    parser.add_argument("prompt", nargs="?", help="a prompt, or @FILE with one prompt a line (models with text)")
+    parser.add_argument("--class", dest="label", type=int, metavar="N", help="what a class-conditional model draws")
+    parser.add_argument("--to", metavar="PROMPT", help="the batch goes from the prompt to this one")
+    parser.add_argument("--to-seed", type=int, metavar="SEED", help="and from the seed to this one (slerp of noises)")
     parser.add_argument("--weights", default="weights/emoji-128.safetensors", help="weights file or diffusers folder")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for NNN-SEED.png (default: here)")
     parser.add_argument("--negative-prompt", default="")
@@ -22,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eta", type=float, default=0.0)
     parser.add_argument("--guidance-scale", type=float, default=5.0)
     parser.add_argument("--sampler", default="ddim")
+    parser.add_argument("--grid", default="uniform", choices=get_args(GridKind), help="which timesteps are walked")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--batch", type=int, default=1, help="images per prompt, from seeds SEED, SEED+1, …")
     parser.add_argument("--height", type=int)
@@ -31,19 +38,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write one PNG per image; the file's name says the prompt's number and the image's seed."""
-    prompts = [args.prompt]
-    if args.prompt.startswith("@"):
-        prompts = [line.strip() for line in Path(args.prompt[1:]).read_text().splitlines() if line.strip()]
+    """Write one PNG per image; the file's name says the prompt's number and the image's seed, or a morph's frame."""
     pipe = ldm_core.load(args.weights, args.device, args.dtype)
-    args.out.mkdir(parents=True, exist_ok=True)
+    prompts = _prompts(args, pipe)
+    first = 0 if _morphs(args) else args.seed
     with tqdm(total=len(prompts) * args.steps, unit="step") as bar:
         for number, prompt in enumerate(prompts):
-            stream = pipe.stream(
-                prompt, args.negative_prompt, args.steps, args.eta, args.guidance_scale, args.sampler, args.seed,
-                args.batch, args.height, args.width,
-            )  # fmt: skip
-            latents = finish(stream, each=lambda _: bar.update())
+            latents = finish(_start(args, pipe, prompt), each=lambda _: bar.update())
+            args.out.mkdir(parents=True, exist_ok=True)
             for k, image in enumerate(pipe.decode(latents)):
-                Image.fromarray(image).save(args.out / f"{number:03d}-{args.seed + k}.png")
+                Image.fromarray(image).save(args.out / f"{number:03d}-{first + k}.png")
     return 0
+
+
+def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
+    if args.prompt is None:
+        if pipe.tokenizer is not None:
+            raise ValueError(f"{pipe.weights_name} draws what a prompt says: give it one")
+        return [""]
+    if args.prompt.startswith("@"):
+        return [line.strip() for line in Path(args.prompt[1:]).read_text().splitlines() if line.strip()]
+    return [args.prompt]
+
+
+def _morphs(args: argparse.Namespace) -> bool:
+    return args.to is not None or args.to_seed is not None
+
+
+def _start(args: argparse.Namespace, pipe: Pipeline, prompt: str) -> Run:
+    if not _morphs(args):
+        return pipe.stream(
+            prompt, args.negative_prompt, args.steps, args.eta, args.guidance_scale, args.sampler, args.seed,
+            args.batch, args.height, args.width, grid=args.grid, label=args.label,
+        )  # fmt: skip
+    if args.batch < 2 or args.eta or args.label is not None or args.grid != "uniform":
+        raise ValueError("--to and --to-seed need --batch 2 or more, and take no --eta, --class or --grid")
+    ends = prompt, prompt if args.to is None else args.to
+    seeds = args.seed, args.seed if args.to_seed is None else args.to_seed
+    return morph(
+        pipe, ends, seeds, args.batch, args.negative_prompt, args.steps, args.guidance_scale, args.sampler,
+        args.height, args.width,
+    )  # fmt: skip

@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What one row is conditioned on: context [L,D]; without `uncond`, or at scale 1, one term is enough."""
+    """What one row is conditioned on: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough."""
 
     context: Tensor
     uncond: Tensor | None = None
@@ -86,9 +86,10 @@ class Denoiser:
         x = torch.stack([q.x for q, ts in zip(queries, terms, strict=True) for _ in ts])
         t = torch.stack([q.t for q, ts in zip(queries, terms, strict=True) for _ in ts])
         context = torch.stack([term for ts in terms for term in ts])
-        out = self.apply_model(
-            x.to(self.device, self.dtype), t.to(self.device), context.to(self.device, self.dtype)
-        ).to(x.device, torch.float32)
+        dtype = self.dtype if context.is_floating_point() else context.dtype  # bf16 has no class 257
+        where = self.device
+        out = self.apply_model(x.to(where, self.dtype), t.to(where), context.to(where, dtype))
+        out = out.to(x.device, torch.float32)
 
         answers, row = [], 0
         for query, ts, c in zip(queries, terms, conditionings, strict=True):

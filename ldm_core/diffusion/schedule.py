@@ -182,14 +182,18 @@ class Schedule:
             raise ValueError("lower-bound weights contain NaN: the schedule has a beta of 0")
         return w
 
-    def grid(self, kind: GridKind, steps: int, eta: float = 0.0) -> Grid:
-        """`steps` timesteps with their ᾱ, previous ᾱ and σ(η) (Song et al. 2021, eq. 16); the last ᾱ_prev is ᾱ[0]."""
-        return self.grid_at(make_ddim_timesteps(kind, steps, self.num_timesteps), eta)
+    def grid(self, kind: GridKind, steps: int, eta: float = 0.0, end_at_data: bool = False) -> Grid:
+        """`steps` timesteps with their ᾱ, previous ᾱ and σ(η) (Song et al. 2021, eq. 16).
 
-    def grid_at(self, timesteps: NDArray[np.int64], eta: float = 0.0) -> Grid:
+        The last ᾱ_prev is ᾱ[0] as published, so that ddim and plms stop at the noise level of t = 0; with end_at_data
+        it is 1, and they go on to the data.
+        """
+        return self.grid_at(make_ddim_timesteps(kind, steps, self.num_timesteps), eta, end_at_data)
+
+    def grid_at(self, timesteps: NDArray[np.int64], eta: float = 0.0, end_at_data: bool = False) -> Grid:
         """The grid over increasing integer timesteps of one's own choice."""
         a = self.alphas_cumprod[timesteps]
-        prev = np.append(self.alphas_cumprod[0], a[:-1])
+        prev = np.append(1.0 if end_at_data else self.alphas_cumprod[0], a[:-1])
         sigma = eta * np.sqrt((1 - prev) / (1 - a) * (1 - a / prev))
         return Grid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma)))
 

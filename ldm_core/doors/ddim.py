@@ -46,14 +46,22 @@ class DDIMSampler:
         self.ddpm_num_timesteps = model.schedule.num_timesteps
 
     def make_schedule(
-        self, ddim_num_steps: int, ddim_discretize: GridKind = "uniform", ddim_eta: float = 0.0, verbose: bool = True
+        self,
+        ddim_num_steps: int,
+        ddim_discretize: GridKind = "uniform",
+        ddim_eta: float = 0.0,
+        verbose: bool = True,
+        end_at_data: bool = False,
     ) -> None:
-        """The named arrays, in order of increasing t, on the model's device. Nothing is printed, verbose or not."""
+        """The named arrays, in order of increasing t, on the model's device. Nothing is printed, verbose or not.
+
+        end_at_data makes the last ᾱ_prev 1 instead of the published ᾱ[0].
+        """
         del verbose
         device, schedule = self.model.betas.device, self.model.schedule
         for name, value in schedule.buffers().items():
             setattr(self, name, value.to(device))
-        grid = schedule.grid(ddim_discretize, ddim_num_steps, ddim_eta)
+        grid = schedule.grid(ddim_discretize, ddim_num_steps, ddim_eta, end_at_data)
         self.ddim_timesteps = grid.t.flip(0).numpy().astype(np.int64)
         self.ddim_sigmas, self.ddim_alphas = grid.sigma.flip(0).to(device), grid.alpha_bar.flip(0).to(device)
         self.ddim_alphas_prev = grid.alpha_bar_prev.flip(0).to(device)
@@ -87,6 +95,7 @@ class DDIMSampler:
         unconditional_conditioning: Condition = None,
         generator: torch.Generator | None = None,
         ddim_discretize: GridKind = "uniform",
+        end_at_data: bool = False,
     ) -> tuple[Tensor, Intermediates]:
         """S steps for a batch of latents `shape` [C,h,w] → (latents [B,C,h,w], {"x_inter", "pred_x0"}).
 
@@ -97,7 +106,7 @@ class DDIMSampler:
             for rows in batch_sizes(value):
                 if rows != batch_size:
                     raise ValueError(f"{name} is for {rows} samples, but batch_size is {batch_size}")
-        self.make_schedule(S, ddim_discretize, eta, verbose)
+        self.make_schedule(S, ddim_discretize, eta, verbose, end_at_data)
         return self.ddim_sampling(
             conditioning,
             (batch_size, *shape),

@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from ldm_core.diffusion.denoiser import Answer, Query
+from ldm_core.diffusion.samplers import ddim
 from ldm_core.diffusion.schedule import Schedule, make_beta_schedule, make_ddim_timesteps
+from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
 from ldm_core.models.attention import SpatialTransformer
 from ldm_core.models.distribution import DiagonalGaussianDistribution
-from tests.diffusion.oracles import SCHEDULE
+from tests.diffusion.oracles import SCHEDULE, draws, drive
 
 T, START, END = 1000, 0.00085, 0.012
 t = np.arange(T)
@@ -86,6 +89,28 @@ def test_the_lost_step():
     assert (A[481] ** 0.5, A[461] ** 0.5) == pytest.approx((0.550, 0.575), rel=1e-3)
 
 
+def test_where_the_grid_begins():
+    uniform, trailing = (make_ddim_timesteps(kind, 25, T)[-1] for kind in ("uniform", "trailing"))
+    assert (uniform, trailing) == (961, 999)
+    assert (A[uniform] ** 0.5, A[trailing] ** 0.5) == pytest.approx((0.0853, 0.0683), rel=1e-3)
+
+
+def test_noise_left_at_the_end():
+    z, noise = draws(0, 2, (4, 64, 64))
+
+    def perfect(query: Query) -> Answer:
+        a = SCHEDULE.alpha_bar_at(query.t)
+        return Answer((query.x - a.sqrt() * z) / (1 - a).sqrt(), z)
+
+    for end_at_data, left in ((False, 0.0292), (True, 0.0)):
+        grid = SCHEDULE.grid("uniform", 10, end_at_data=end_at_data)
+        x = grid.alpha_bar[0].sqrt() * z + (1 - grid.alpha_bar[0]).sqrt() * noise
+        end = drive(ddim(x, grid, noise=lambda: torch.zeros_like(z)), perfect)
+        kept = SCHEDULE.alphas_cumprod[0] ** 0.5 if not end_at_data else 1.0
+        assert float((end - kept * z).std()) == pytest.approx(left, rel=0.02, abs=1e-5)
+    assert -20 * math.log10((1 - A[0]) ** 0.5) == pytest.approx(30.7, abs=0.05)
+
+
 def test_mistaking_x0_for_eps():
     assert (1 - A[900]) ** 0.5 / A[900] ** 0.5 == pytest.approx(8.3, rel=1e-2)
     assert ((1 - A[0]) / A[0]) ** 0.5 == pytest.approx(0.0292, rel=2e-3)
@@ -98,6 +123,14 @@ def test_autoencoder_terms():
     assert (kl, equation_1) == pytest.approx((0.443, -0.443), rel=1e-3)
     outside = 1 - math.erf(1 / math.sqrt(2))  # both tails beyond one σ
     assert outside == pytest.approx(0.317, abs=1e-3)
+
+
+def test_the_texts_squared_error_can_be_had():
+    published, text = ({}, {"pixelloss_weight": 0.0, "mse_weight": 1.0})
+    x, y = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1)
+    for options, cost in ((published, 0.1), (text, 0.01)):
+        loss = LPIPSWithDiscriminator(AutoencoderLossConfig(perceptual_trunk="", disc_ndf=4, **options))
+        assert float(loss.reconstruction_error(x, y).mean()) == pytest.approx(cost)
 
 
 def test_group_norm_keeps_what_a_layer_norm_would_level():

@@ -50,6 +50,19 @@ def test_named_arrays(kind: str):
         assert torch.equal(getattr(s, name), value)
 
 
+@pytest.mark.parametrize("to_one", [False, True])
+def test_the_end_is_the_peers_either_way(to_one: bool):
+    peer = DDIMScheduler(
+        1000, 0.00085, 0.012, "scaled_linear", clip_sample=False, set_alpha_to_one=to_one, steps_offset=1
+    )
+    peer.set_timesteps(10)
+    x = theirs = batch(0)
+    for t in peer.timesteps:
+        theirs = peer.step(network(theirs, t.float()), t, theirs).prev_sample
+    ours, _ = sampler().sample(10, B, SHAPE, x_T=x, end_at_data=to_one)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_the_coroutine_and_the_door_walk_the_same_path(eta: float):
     x, *noises = draws(0, 11)
