@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from app.settings import DEFAULT_WEIGHTS
+from ldm_core import load
 from ldm_core.data.sources import SourceError
+from ldm_core.pipeline import Pipeline
 from tests.app.serving import Served, serve
 from tests.browser import axe
 from tests.tiny import tiny_checkpoint
@@ -36,10 +41,12 @@ ALLOWED_CONSOLE: dict[str, str] = {
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The page on a tiny model with random weights, ready."""
+    """The page on a tiny model with random weights and the shipped model's curves beside them, ready."""
     folder = tmp_path_factory.mktemp("browser")
     weights = tiny_checkpoint(folder)
-    with serve(folder, "--weights", str(weights), "--output-dir", str(folder / "out")) as server:
+    shutil.copytree(DEFAULT_WEIGHTS.parent / "metrics", folder / "metrics")
+    options = ("--weights", str(weights), "--output-dir", str(folder / "out"))
+    with serve(folder, *options, env={"LATENT_LAB_RUNS": str(folder / "runs")}) as server:
         server.wait("/readyz")
         server.wait_for_page()
         yield server
@@ -63,8 +70,8 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-@pytest.fixture
-def page(profile: BrowserContext, served: Served) -> Iterator[Page]:
+@contextlib.contextmanager
+def opened(profile: BrowserContext, served: Served) -> Iterator[Page]:
     """An opened page whose model is ready and that remembers nothing. Fails on unlisted console errors."""
     page = profile.new_page()
     said: list[str] = []
@@ -82,6 +89,26 @@ def page(profile: BrowserContext, served: Served) -> Iterator[Page]:
     assert not [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
     local = (served.url, "data:", "blob:")
     assert not [url for url in asked if not url.startswith(local)], "the page asks other hosts"
+
+
+@pytest.fixture
+def page(profile: BrowserContext, served: Served) -> Iterator[Page]:
+    """A page of this test's own."""
+    with opened(profile, served) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def labs(profile: BrowserContext, served: Served) -> Iterator[Page]:
+    """A page that the tests of a file use one after the other; each stays in its own tab."""
+    with opened(profile, served) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def pipe(served: Served) -> Pipeline:
+    """The served weights, asked directly."""
+    return load(served.log.parent / "tiny.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -11,17 +11,9 @@ from playwright.sync_api import Page, expect
 from ldm_core.config import TINY
 from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
-from tests.browser import axe
+from tests.browser.driving import NUMBER, set_slider
 
 pytestmark = pytest.mark.browser
-
-NUMBER = r"\d+(?:\.\d+)?(?:e-?\d+)?"
-
-
-def set_slider(page: Page, elem_id: str, value: float) -> None:
-    box = page.locator(f"#{elem_id} input[type=number]")
-    box.fill(str(value))
-    box.press("Tab")
 
 
 def test_schedules(page: Page):
@@ -79,15 +71,3 @@ def test_architecture(page: Page):
             stage = getattr(LatentDiffusion(TINY).first_stage_model, root)
         shown = [cell.replace(",", "") for cell in page.locator("#blocks-table td:nth-child(4)").all_inner_texts()]
         assert sum(map(int, shown)) == sum(p.numel() for p in stage.parameters())
-
-
-def test_labs_have_no_serious_finding(page: Page, rules: str):
-    ready = {
-        "Schedules": "#panel-curves .caption",
-        "Autoencoder": "#latent-channels img",
-        "Architecture": "#blocks-table td",
-    }
-    for name, shown in ready.items():
-        page.get_by_role("tab", name=name).click()
-        expect(page.locator(shown).first).to_be_visible()
-        assert axe.findings(page, rules) == [], name

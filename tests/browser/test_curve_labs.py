@@ -1,0 +1,147 @@
+"""Lower bound and Losses: what is said about a curve is what ldm_core computes; a run is trained from the page."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.settings import DEFAULT_WEIGHTS
+from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
+from ldm_core.losses.diffusion import min_snr_weights
+from tests.app.serving import Served
+from tests.browser.driving import caption, choose, note, number, open_lab, set_number, set_slider
+
+pytestmark = pytest.mark.browser
+
+
+def half(weights: np.ndarray) -> int:
+    """The first t at which half of all weight has been met."""
+    return int(np.argmax(np.cumsum(weights) >= 0.5 * weights.sum()))
+
+
+def logged(name: str, part: str = "diffusion") -> np.ndarray:
+    """A curve of the shipped run."""
+    with (DEFAULT_WEIGHTS.parent / "metrics" / f"{part}.csv").open() as file:
+        return np.array([float(row["value"]) for row in csv.DictReader(file) if row["name"] == name])
+
+
+def test_weights_of_the_bound(labs: Page):
+    open_lab(labs, "bounds")
+    said = caption(labs, "weights")
+    expect(said).to_contain_text("t = 400", timeout=60_000)
+    expect(labs.locator("#panel-weights .plot .main-svg").first).to_be_visible()
+    linear = Schedule(make_beta_schedule("linear", 1000, 0.00085, 0.012))
+    set_slider(labs, "weights-t", 700)
+    expect(said).to_contain_text("t = 700")
+    for form, name in (("eps", "ε (bound) "), ("x0", "x₀ (bound) "), ("v", "v (bound) ")):
+        expected = linear.lvlb_weights(form, published=False)[700]
+        assert number(said.inner_text(), name) == pytest.approx(expected, rel=1e-3)
+    assert number(said.inner_text(), "x₀ (published) ") == pytest.approx(linear.lvlb_weights("x0")[700], rel=1e-3)
+    choose(labs, "weights-kind", "cosine")
+    cosine = Schedule(make_beta_schedule("cosine", 1000))
+    expect(said).to_contain_text(f"ε (bound) {cosine.lvlb_weights('eps', published=False)[700]:.4g}")
+    expect(caption(labs, "first")).to_contain_text(f"{cosine.lvlb_weights('eps')[1]:.4g}")
+    choose(labs, "weights-kind", "linear (√β)")
+    for box in labs.locator("#weights-forms input").all():
+        box.uncheck()
+    expect(note(labs, "weights")).to_have_text("Choose at least one weight.")
+
+
+def test_where_half_of_a_loss_lies(labs: Page):
+    open_lab(labs, "bounds")
+    said = caption(labs, "objectives", 1)
+    snr = Schedule(make_beta_schedule("linear", 1000, 0.00085, 0.012)).snr
+    expect(said).to_contain_text(f"simple loss on ε lies below t = {half(snr)}")
+    expect(said).to_contain_text(f"simple loss on v lies below t = {half(snr + 1)}")
+    for gamma in (5, 1):
+        set_slider(labs, "objectives-gamma", gamma)
+        expect(said).to_contain_text(f"min-SNR lies below t = {half(np.minimum(snr, gamma))}")
+    labs.locator("#objectives-measured").get_by_label("ε", exact=True).check()
+    expect(said).to_contain_text(f"simple loss on ε lies below t = {half(np.ones(1000))}")
+    expect(said).to_contain_text(f"min-SNR lies below t = {half(min_snr_weights(snr, 1.0, 'eps'))}")
+
+
+def test_curves_of_the_shipped_run(labs: Page):
+    open_lab(labs, "losses")
+    said = caption(labs, "history")
+    curve = logged("train/loss_simple")
+    for smoothing in (0.0, 0.9):
+        set_slider(labs, "history-smoothing", smoothing)
+        past = smoothing ** np.arange(len(curve))[::-1]
+        last = float((past * curve).sum() / past.sum())
+        expect(said).to_contain_text(f"train/loss_simple went from {curve[0]:.4g} to {last:.4g}")
+    choose(labs, "history-metrics", "val/loss_vlb")
+    expect(said).to_contain_text("val/loss_vlb went from")
+    labs.keyboard.press("Escape")
+    labs.locator("#history-log input").uncheck()
+    expect(labs.locator("#panel-history .plot .main-svg").first).to_be_visible()
+
+
+def test_loss_by_timestep(labs: Page):
+    open_lab(labs, "losses")
+    bins = np.array([logged(f"val/bin_{k:02d}")[[0, -1]] for k in range(20)])
+    fall = 1.0 - bins[:, 1] / bins[:, 0]
+    said = caption(labs, "bins")
+    expect(said).to_contain_text(f"near t/T = {(np.argmax(fall) + 0.5) / 20:.3g}")
+    expect(said).to_contain_text(f"{fall.max():.0%}")
+    expect(caption(labs, "bins", 1)).to_contain_text(f"{bins[:, 1].max() / bins[:, 1].min():.2g} times")
+    labs.locator("#bins-log input").check()
+    expect(labs.locator("#panel-bins .plot").first).to_contain_text("log₁₀")
+    choose(labs, "bins-bins_run", "tiny/autoencoder")
+    expect(note(labs, "bins")).to_contain_text("did not log its loss by timestep")
+
+
+def test_what_the_discriminator_pays(labs: Page):
+    open_lab(labs, "losses")
+    set_slider(labs, "players-logit", -0.4)
+    said = caption(labs, "players")
+    expect(said).to_contain_text(f"hinge, real {0.5 * 1.4:.3g}")
+    expect(said).to_contain_text(f"hinge, made {0.5 * 0.6:.3g}")
+    expect(said).to_contain_text(f"vanilla, made {0.5 * math.log1p(math.exp(-0.4)):.3g}")
+    set_number(labs, "balance-disc_start", 120)
+    expect(caption(labs, "balance")).to_contain_text("0 before step 120, 1 from then on")
+    set_number(labs, "balance-disc_start", -1)
+    expect(note(labs, "balance")).to_contain_text("must be at least 0, not -1")
+    set_number(labs, "balance-disc_start", 120)
+
+
+def test_a_damaged_run_is_one_sentence(labs: Page, served: Served):
+    folder = served.log.parent / "runs" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "metrics.csv").write_bytes(b"\x00\x18 brain.Event:2 \xff\xfe")
+    open_lab(labs, "schedules")
+    open_lab(labs, "losses")  # opened again, it knows the new run
+    labs.locator("#bins-bins_run input").click()
+    labs.get_by_role("option", name="broken", exact=True).click()
+    expect(note(labs, "bins")).to_have_text(
+        "The metrics file of broken is damaged: it should be a table of step, name, value and seconds."
+    )
+    choose(labs, "bins-bins_run", "tiny/diffusion")
+    expect(note(labs, "bins").locator(".failed")).to_have_count(0)
+
+
+def test_a_run_is_started_seen_to_move_and_stopped(labs: Page):
+    open_lab(labs, "losses")
+    line = note(labs, "training")
+    set_slider(labs, "training-train_steps", 1000)
+    labs.click("#training-run")
+    expect(line).to_contain_text(re.compile(r"Starting|Training"))
+    expect(labs.locator("#training-run")).to_be_disabled()
+    expect(labs.locator("#training-samples img").first).to_be_visible()
+    expect(line).to_contain_text(re.compile(r"Step \d+ of 1000"))
+    before = number(line.inner_text(), "Step ")
+    labs.wait_for_function(
+        "(before) => Number(document.querySelector('#panel-training .panel-note').innerText"
+        r".match(/Step (\d+) of/)?.[1]) > before",
+        arg=before,
+    )
+    expect(caption(labs, "training")).to_contain_text(re.compile("page-.* went from"))
+    labs.click("#training-stop")
+    expect(line).to_contain_text("Stopped.")
+    expect(labs.locator("#training-run")).to_be_enabled()
+    expect(labs.locator("#training-stop")).to_be_disabled()
