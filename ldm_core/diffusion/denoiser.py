@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What one row is conditioned on: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough."""
+    """One row's condition: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough."""
 
     context: Tensor
     uncond: Tensor | None = None

@@ -41,7 +41,9 @@ class AutoencoderDoor(nn.Module):
         monitor: str | None,
         learning_rate: float,
         generator: torch.Generator | None,
+        cond_key: str | None,
     ) -> None:
+        self.cond_key = cond_key
         self.loss: nn.Module = lossconfig if isinstance(lossconfig, nn.Module) else instantiate(lossconfig)
         self.image_key, self.monitor, self.learning_rate = image_key, monitor, learning_rate
         self.global_step = 0
@@ -74,6 +76,11 @@ class AutoencoderDoor(nn.Module):
             raise ValueError(f"batch[{k!r}] must be [B,H,W,C] or [B,H,W], not of shape {tuple(x.shape)}")
         return x.permute(0, 3, 1, 2).float().contiguous().to(self.device)
 
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What is reconstructed, and what a conditional discriminator sees beside it."""
+        cond = None if self.cond_key is None else self.get_input(batch, self.cond_key)
+        return self.get_input(batch, self.image_key), cond
+
     def log(self, name: str, value: Tensor) -> None:
         """Keep a figure."""
         self.logged[name] = value.detach()
@@ -83,7 +90,7 @@ class AutoencoderDoor(nn.Module):
         for name, value in values.items():
             self.log(name, value)
 
-    def _losses(self, inputs: Tensor, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
+    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
         """One player's loss of one pass."""
         raise NotImplementedError
 
@@ -95,7 +102,7 @@ class AutoencoderDoor(nn.Module):
         del batch_idx
         if optimizer_idx not in (0, 1):
             raise ValueError(f"optimizer_idx must be 0 (autoencoder) or 1 (discriminator), not {optimizer_idx}")
-        loss, log = self._losses(self.get_input(batch, self.image_key), optimizer_idx, "train")
+        loss, log = self._losses(*self._inputs(batch), optimizer_idx, "train")
         self.log("aeloss" if optimizer_idx == 0 else "discloss", loss)
         self.log_dict(log)
         return loss
@@ -104,8 +111,8 @@ class AutoencoderDoor(nn.Module):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """val/rec_loss and every other term of both losses, logged and returned. No gradients, so d_weight is 0."""
         del batch_idx
-        inputs = self.get_input(batch, self.image_key)
-        log = {**self._losses(inputs, 0, "val")[1], **self._losses(inputs, 1, "val")[1]}
+        inputs = self._inputs(batch)
+        log = {**self._losses(*inputs, 0, "val")[1], **self._losses(*inputs, 1, "val")[1]}
         self.log_dict(log)
         return log
 
@@ -174,18 +181,22 @@ class AutoencoderKL(AutoencoderDoor, KLNetwork):
         monitor: str | None = None,
         learning_rate: float = 4.5e-6,
         generator: torch.Generator | None = None,
+        cond_key: str | None = None,
     ) -> None:
-        """ddconfig: the published dictionary; double_z must be true. The generator draws colours, latents, samples."""
+        """ddconfig: the published dictionary; double_z must be true. The generator draws colours, latents, samples.
+
+        cond_key: where a batch keeps what a conditional discriminator sees (ours: the published steps never give it).
+        """
         KLNetwork.__init__(self, _network_config(ddconfig, kind="kl", embed_dim=embed_dim))
         self.embed_dim = self.config.embed_dim
-        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator)
+        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
         self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
 
-    def _losses(self, inputs: Tensor, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
+    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
         reconstructions, posterior = self(inputs, generator=self.generator)
         assert isinstance(self.loss, LPIPSWithDiscriminator)
-        last = self.get_last_layer()
-        return self.loss(inputs, reconstructions, posterior, optimizer_idx, self.global_step, last, split=split)
+        step, last = self.global_step, self.get_last_layer()
+        return self.loss(inputs, reconstructions, posterior, optimizer_idx, step, last, cond, split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         reconstructions, posterior = self(x, generator=self.generator)
@@ -212,18 +223,19 @@ class VQModel(AutoencoderDoor, VQNetwork):
         monitor: str | None = None,
         learning_rate: float = 4.5e-6,
         generator: torch.Generator | None = None,
+        cond_key: str | None = None,
     ) -> None:
-        """ddconfig: the published dictionary, with double_z false."""
+        """ddconfig: the published dictionary, with double_z false; cond_key as above."""
         VQNetwork.__init__(self, _network_config(ddconfig, kind="vq", embed_dim=embed_dim, n_embed=n_embed))
         self.embed_dim, self.n_embed = self.config.embed_dim, self.config.n_embed
-        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator)
+        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
         self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
 
-    def _losses(self, inputs: Tensor, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
+    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
         reconstructions, quantized = self(inputs)
         assert isinstance(self.loss, VQLPIPSWithDiscriminator)
-        last = self.get_last_layer()
-        return self.loss(quantized, inputs, reconstructions, optimizer_idx, self.global_step, last, split=split)
+        step, last = self.global_step, self.get_last_layer()
+        return self.loss(quantized, inputs, reconstructions, optimizer_idx, step, last, cond, split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         return {"reconstructions": self(x)[0]}

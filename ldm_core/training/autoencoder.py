@@ -118,10 +118,15 @@ class AutoencoderTask:
         self.averages = {"first_stage_model": LitEma(self.autoencoder, settings.loop.ema_decay)}
         rows = np.random.default_rng(0).permutation(heldout)[: settings.validation]
         white = np.full((len(rows), 3), 255, np.uint8)
-        self.heldout = to_tensor(composite(np.stack([drawings[r] for r in np.sort(rows)]), white))
+        whole = np.stack([drawings[r] for r in np.sort(rows)])
+        self.heldout, self.heldout_cond = to_tensor(composite(whole, white)), self.condition(whole)
 
-    def batch(self, step: int, rng: np.random.Generator) -> Tensor:
-        """The pictures [B,3,h,w] in [-1,1] of a step."""
+    def condition(self, drawings: Bytes) -> Tensor | None:
+        """What a conditional discriminator sees beside a picture: where there is ink, [B,1,h,w] in [-1,1]."""
+        return to_tensor(drawings[..., 3:]) if self.settings.loss.disc_conditional else None
+
+    def batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+        """The pictures [B,3,h,w] in [-1,1] of a step, and the discriminator's condition."""
         del step
         size, n = self.settings.crop, self.settings.loop.batch
         if rng.random() < self.settings.whole_share:
@@ -131,7 +136,8 @@ class AutoencoderTask:
         rows = self.draw(rng, n)
         crops = random_crops(self.drawings, rows, size, rng)
         images = to_tensor(composite(crops, random_backgrounds(rng, n, self.palette)))
-        return images[self.share.of(n)].to(self.accelerator.device)
+        cond, own, device = self.condition(crops), self.share.of(n), self.accelerator.device
+        return images[own].to(device), None if cond is None else cond[own].to(device)
 
     def posterior_noise(self, images: Tensor, rng: np.random.Generator) -> torch.Generator:
         """What draws the noise of this share: the whole batch's generator, past the shares before it."""
@@ -159,19 +165,19 @@ class AutoencoderTask:
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Autoencoder, then (from disc_start on) discriminator."""
         rng = step_rng(self.settings.loop.seed, step)
-        images, clip = self.batch(step, rng), self.settings.loop.clip
+        (images, cond), clip = self.batch(step, rng), self.settings.loop.clip
         with self.accelerator.autocast():
             reconstructions, latent = self.reconstruct(
                 self.model, images, self.settings.sample_posterior, self.posterior_noise(images, rng)
             )
             last = self.autoencoder.get_last_layer()
-            aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last)
+            aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last, cond=cond)
         summed = self.settings.mean_loss and not isinstance(latent, Quantized)  # the VQ loss is a mean already
         scale = images[0].numel() if summed else 1
         norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip, self.logvar)
         self.averages["first_stage_model"].update(self.autoencoder)
 
-        discloss, disc_log = self.losses(images, reconstructions, latent, 1, step)
+        discloss, disc_log = self.losses(images, reconstructions, latent, 1, step, cond=cond)
         if discloss.requires_grad:
             parameters = list(self.loss.discriminator.parameters())
             optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip, parameters)
@@ -182,11 +188,13 @@ class AutoencoderTask:
         """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM."""
         sums: dict[str, float] = {}
         with averaged(self.averages["first_stage_model"], self.autoencoder):
-            for images in torch.split(self.heldout, 8):
-                images = images.to(self.accelerator.device)
+            for first in range(0, len(self.heldout), 8):
+                rows, device = slice(first, first + 8), self.accelerator.device
+                images = self.heldout[rows].to(device)
+                cond = None if self.heldout_cond is None else self.heldout_cond[rows].to(device)
                 reconstructions, latent = self.reconstruct(self.autoencoder, images, sample=False)
-                _, log = self.losses(images, reconstructions, latent, 0, step, split="val")
-                _, disc_log = self.losses(images, reconstructions, latent, 1, step, split="val")
+                _, log = self.losses(images, reconstructions, latent, 0, step, split="val", cond=cond)
+                _, disc_log = self.losses(images, reconstructions, latent, 1, step, split="val", cond=cond)
                 pair = images, reconstructions
                 quality = {"val/psnr": psnr(*pair).mean(), "val/ssim": ssim(*pair).mean()}
                 spread = latent_spread(latent)

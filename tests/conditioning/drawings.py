@@ -63,9 +63,10 @@ class Judge:
         self.known = draw(4096, seed=500) if known is None else known
 
     def scores(self, images: Tensor) -> Tensor:
-        """[N,3,12,12] → minus the distance to the nearest drawing of each class: [N,CLASSES]."""
+        """[N,3,12,12] → minus the distance to the nearest drawing of each class: [N,classes]."""
         distances = torch.cdist(images.flatten(1), self.known.images.flatten(1))
-        return -torch.stack([distances[:, self.known.classes == k].amin(1) for k in range(CLASSES)], dim=1)
+        classes = range(int(self.known.classes.max()) + 1)
+        return -torch.stack([distances[:, self.known.classes == k].amin(1) for k in classes], dim=1)
 
     def classes(self, images: Tensor) -> Tensor:
         """int64 [N]."""

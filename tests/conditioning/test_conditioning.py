@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.losses.quality import psnr
+from ldm_core.models.classifier import NoisyClassifier
 from tests.conditioning.drawings import (
     CLASSES,
     SIDE,
@@ -22,6 +23,7 @@ from tests.conditioning.drawings import (
     one_blob,
     silhouette,
 )
+from tests.conditioning.styles import STYLES, draw_styles
 from tests.conditioning.training import Trained, contexts, pick, sample, silenced, train, train_classifier
 
 pytestmark = pytest.mark.slow
@@ -36,6 +38,16 @@ def told(trained: Trained, asked: Drawings, n: int, guidance: float = 1.0) -> Te
     nothing = trained.condition(silenced(asked, True)) if guidance != 1.0 else None
     options = {"unconditional_conditioning": nothing, "unconditional_guidance_scale": guidance}
     return sample(trained, trained.condition(asked), n, **options)
+
+
+def guided(trained: Trained, judge: Judge, guide: NoisyClassifier, labels: Tensor) -> list[float]:
+    """Share of samples that are what the guide was told, at scales 0, 1 and 8."""
+    accuracies = []
+    for scale in (0.0, 1.0, 8.0):
+        corrector = ClassifierGuidance(guide, labels, trained.model.schedule, scale)
+        images = sample(trained, {}, len(labels), score_corrector=corrector)
+        accuracies.append(float((judge.classes(images) == labels).float().mean()))
+    return accuracies
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +114,21 @@ def test_hybrid_sharpens_what_the_caption_names():
 
 
 def test_classifier_guidance_raises_its_class(unconditional: Trained, judge: Judge):
-    guide, labels = train_classifier(), torch.arange(64) % CLASSES
-    accuracies = []
-    for scale in (0.0, 1.0, 8.0):
-        corrector = ClassifierGuidance(guide, labels, unconditional.model.schedule, scale)
-        images = sample(unconditional, {}, 64, score_corrector=corrector)
-        accuracies.append(float((judge.classes(images) == labels).float().mean()))
+    accuracies = guided(unconditional, judge, train_classifier(draw(2048, seed=10)), torch.arange(64) % CLASSES)
     say(f"classifier guidance at scales 0, 1, 8: class right {', '.join(f'{a:.0%}' for a in accuracies)}")
     assert accuracies[0] < accuracies[1] < accuracies[2]
+
+
+def test_classifier_guidance_raises_its_style():
+    judge, heldout = Judge(draw_styles(4096, seed=500)), draw_styles(256, seed=78)
+    right = float((judge.classes(heldout.images) == heldout.classes).float().mean())
+    data = draw_styles(2048, seed=2)
+    drawn, guide = train(None, lambda _trained, _drawings: {}, data=data), train_classifier(data)
+    accuracies = guided(drawn, judge, guide, torch.arange(64) % len(STYLES))
+    say(f"the judge knows {right:.0%} of fresh drawings' styles")
+    say(f"classifier guidance at scales 0, 1, 8: style right {', '.join(f'{a:.0%}' for a in accuracies)}")
+    assert right > 0.9
+    assert accuracies[0] < accuracies[1] < accuracies[2] and accuracies[2] > 0.6
 
 
 def test_the_drawings_are_what_they_say():

@@ -76,7 +76,13 @@ def contexts(trained: Trained, drawings: Drawings) -> Tensor:
     return context
 
 
-def train(key: ConditioningKey | None, conditioner: Conditioner, extra_channels: int = 0, steps: int = 300) -> Trained:
+def train(
+    key: ConditioningKey | None,
+    conditioner: Conditioner,
+    extra_channels: int = 0,
+    steps: int = 300,
+    data: Drawings | None = None,
+) -> Trained:
     """AdamW with cosine decay on fresh drawings, batch 32; the weights' average is what comes back."""
     torch.manual_seed(0)
     model = LatentDiffusion(config(key, extra_channels))
@@ -84,7 +90,7 @@ def train(key: ConditioningKey | None, conditioner: Conditioner, extra_channels:
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
     average, trained, g = LitEma(model, 0.98), Trained(model, conditioner, []), torch.Generator().manual_seed(1)
-    data = draw(2048, seed=2)
+    data = draw(2048, seed=2) if data is None else data
     for _ in range(steps):
         rows = torch.randint(0, len(data.images), (32,), generator=g)
         batch = silenced(pick(data, rows), torch.rand(32, generator=g) < DROPOUT)
@@ -126,14 +132,14 @@ def sample(trained: Trained, condition: dict[str, list[Tensor]], n: int, steps: 
         return trained.model.decode_first_stage(z).clamp(-1, 1)
 
 
-def train_classifier(steps: int = 250) -> NoisyClassifier:
+def train_classifier(data: Drawings, steps: int = 250) -> NoisyClassifier:
     """The guide: cross-entropy on x_t at random t."""
     torch.manual_seed(0)
-    net = NoisyClassifier(3, CLASSES, width=24, levels=2, norm_groups=6)
+    net = NoisyClassifier(3, int(data.classes.max()) + 1, width=24, levels=2, norm_groups=6)
     loss_of = DiffusionLoss(DiffusionLossConfig(), Schedule.from_config(SCHEDULE), "v")
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps, pct_start=0.1)
-    g, data = torch.Generator().manual_seed(0), draw(2048, seed=10)
+    g = torch.Generator().manual_seed(0)
     for _ in range(steps):
         rows = torch.randint(0, len(data.images), (64,), generator=g)
         t = (1000 * torch.rand(64, generator=g) ** 1.5).long()  # more of the levels where there is something to see
