@@ -63,6 +63,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_weights(home: Path, arguments: list[str]):
     """SIGKILL in the eighth step, the middle of an epoch of three; the last save was after the fourth."""
     command = [*arguments, "loop.batch=2", "loop.max_steps=10", "loop.save_minutes=1e-9"]
