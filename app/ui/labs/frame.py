@@ -127,9 +127,9 @@ class LabTab:
         """Redraw on change, when the tab is opened, and after the page has changed its language."""
         for panel in self.panels:
             inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
-            for control in inputs:
-                control.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
-            self.tab.select(panel.redraw, inputs, outputs, **QUIET)
+            # one event of many triggers: the page searches all events for every component when it opens
+            triggers = [self.tab.select, *(control.change for control in inputs)]
+            gr.on(triggers, panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
             language_switched.then(panel.redraw, inputs, outputs, **QUIET)
             panel.wire()
 
