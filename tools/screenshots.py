@@ -1,4 +1,4 @@
-"""Photographs the real page for the documentation: `python -m tools.screenshots [--weights FILE] [--out DIR]`.
+"""Photographs the real page for the documentation: `python -m tools.screenshots [--out DIR] [--labs LAB …]`.
 
 Starts the program, drives it with Chromium and writes generate.png (light), generate-dark.png, generate-running.png,
 generate-phone.png and lab-<tab>.png of every lab.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -21,9 +22,15 @@ from tests.browser.conftest import FLAGS, TIMEOUT
 PROMPTS = ("cat with heart eyes, flat style", "rocket on a blue background", "a red apple, noto style")
 LABS = {  # tab: what is there once it is drawn
     "schedules": "#panel-curves .main-svg",
+    "bounds": "#panel-weights .main-svg",
+    "losses": "#panel-history .main-svg",
     "autoencoder": "#latent-channels img",
+    "denoising": "#walked-film img",
+    "attention": "#heat-shown img",
     "architecture": "#blocks-table td",
 }
+BUTTONS = {"denoising": "#walked-run", "attention": "#read-run"}  # what must be pressed before there is anything
+TALL = {"denoising": 1700, "attention": 1500}  # the panel of interest is not the first
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 
 
@@ -32,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
+    parser.add_argument("--labs", nargs="+", choices=LABS, metavar="LAB", help="only these labs")
     args = parser.parse_args(argv)
     executable = chromium.find()
     if executable is None or not args.weights.is_file():
@@ -44,15 +52,24 @@ def main(argv: list[str] | None = None) -> int:
         server.wait_for_page()
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-            photograph(browser, server.url, args.out)
+            photograph(browser, server.url, args.out, args.labs)
             browser.close()
     return 0
 
 
-def photograph(browser: Browser, url: str, out: Path) -> None:
-    """Every picture of the documentation, in one visit to the page."""
+def photograph(browser: Browser, url: str, out: Path, labs: Sequence[str] | None = None) -> None:
+    """Every picture of the documentation, in one visit to the page; or those of some labs."""
     page = browser.new_page(viewport=DESKTOP)
     page.set_default_timeout(TIMEOUT)
+    if labs is None:
+        photograph_generate(page, url, out)
+    for key in labs or LABS:
+        photograph_lab(page, url, key, out)
+    page.close()
+
+
+def photograph_generate(page: Page, url: str, out: Path) -> None:
+    """The Generate tab: done, dark, on a phone, running."""
     page.goto(url)
     page.wait_for_selector("#generate:enabled")
     for prompt in PROMPTS:
@@ -64,18 +81,23 @@ def photograph(browser: Browser, url: str, out: Path) -> None:
     page.set_viewport_size(PHONE)
     shoot(page, out / "generate-phone.png")
     page.set_viewport_size(DESKTOP)
-    for key, shown in LABS.items():
-        page.goto(f"{url}?lab={key}")
-        page.locator(shown).first.wait_for()
-        page.wait_for_timeout(1500)
-        shoot(page, out / f"lab-{key}.png")
-    page.goto(url)
-    page.wait_for_selector("#generate:enabled")
     start(page, PROMPTS[0], steps=200)
     page.wait_for_function("Number(document.querySelector('[role=progressbar]')?.ariaValueNow) > 50")
     shoot(page, out / "generate-running.png")
     page.click("#stop")
-    page.close()
+    expect(page.locator("#generate")).to_be_enabled()
+
+
+def photograph_lab(page: Page, url: str, key: str, out: Path) -> None:
+    """One lab as it opens, or after its first button."""
+    page.set_viewport_size({**DESKTOP, "height": TALL.get(key, DESKTOP["height"])})
+    page.goto(f"{url}?lab={key}")
+    if key in BUTTONS:
+        page.click(BUTTONS[key])
+    page.locator(LABS[key]).first.wait_for()
+    page.wait_for_timeout(1500)
+    shoot(page, out / f"lab-{key}.png")
+    page.set_viewport_size(DESKTOP)
 
 
 def start(page: Page, prompt: str, steps: int) -> None:

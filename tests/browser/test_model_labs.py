@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,7 @@ def test_any_step_is_scrubbed(denoising: Page, made: Filmed, pipe: Pipeline):
         norm = answer(anatomy(pipe, made.walk, step))[0].norm.max()
         expect(denoising.locator("#anatomy-shown")).to_contain_text("lightest")
         assert number(denoising.locator("#anatomy-shown").inner_text(), "lightest: ") == pytest.approx(norm, abs=0.02)
-    moved = [
-        (b.answer.x0 - a.answer.x0).square().mean().sqrt() for a, b in zip(made.walk.moments, made.walk.moments[1:])
-    ]
+    moved = [(b.answer.x0 - a.answer.x0).square().mean().sqrt() for a, b in pairwise(made.walk.moments)]
     said = caption(denoising, "scrub").inner_text()
     assert number(said, "in step ") == int(np.argmax(moved)) + 2
     assert number(said, ": ", " RMS") == pytest.approx(float(max(moved)), rel=CLOSE)

@@ -127,6 +127,14 @@ class Walked(Asking):
         self.outputs.append(self.shared["step"])  # made by a later panel
         super().wire()
 
+    async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+        """The kept generation comes after the slider's new range: panels asked in between would be outside of it."""
+        async for updates in super().pressed(request, *values):
+            walk = updates.pop(self.kept, None)
+            yield updates
+            if walk is not None:
+                yield {self.kept: walk}
+
     def answered(self, lang: str, result: Any, **values: Any) -> Updates:
         r = result.walk.recipe
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
