@@ -185,7 +185,7 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
-        """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM."""
+        """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM, LPIPS if on."""
         sums: dict[str, float] = {}
         with averaged(self.averages["first_stage_model"], self.autoencoder):
             for first in range(0, len(self.heldout), 8):
@@ -197,6 +197,9 @@ class AutoencoderTask:
                 _, disc_log = self.losses(images, reconstructions, latent, 1, step, split="val", cond=cond)
                 pair = images, reconstructions
                 quality = {"val/psnr": psnr(*pair).mean(), "val/ssim": ssim(*pair).mean()}
+                if self.loss.perceptual_loss is not None:
+                    trunk = self.settings.loss.trunk_name  # distances of different trunks do not compare
+                    quality[f"val/lpips_{trunk}"] = self.loss.perceptual_loss(*pair).mean()
                 spread = latent_spread(latent)
                 for name, value in {**log, **disc_log, **quality, **spread}.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(images) / len(self.heldout)

@@ -57,14 +57,14 @@ def test_two_players_on_drawings(tmp_path: Path, disc_loss: str):
     curves: dict[str, list[float]] = {}
     for _, name, value, _ in read_metrics(tmp_path / "metrics.csv"):
         curves.setdefault(name, []).append(float(value))
-    assert set(curves) >= PUBLISHED
+    assert set(curves) >= {*PUBLISHED, "val/lpips_random"}  # the trunk is named where its figure stands
     early, late = slice(0, DISC_START), slice(DISC_START, None)
     assert set(curves["train/disc_factor"][early]) == {0.0} == set(curves["train/d_weight"][early])
     assert set(curves["train/disc_factor"][late]) == {1.0}
     assert all(w > 0 for w in curves["train/d_weight"][late]) and curves["val/d_weight"][-1] == 0
     assert np.mean(curves["train/rec_loss"][-5:]) < 0.6 * curves["train/rec_loss"][0]
-    assert np.mean(curves["train/logits_real"][-10:]) > np.mean(curves["train/logits_fake"][-10:])
-    assert np.mean(curves["train/disc_loss"][-10:]) < curves["train/disc_loss"][DISC_START]
+    assert np.mean(curves["train/logits_real"][late]) > np.mean(curves["train/logits_fake"][late])
+    assert np.median(curves["train/disc_loss"][late]) < curves["train/disc_loss"][DISC_START]
     assert abs(curves["train/logvar"][-1]) > 10 * abs(curves["train/logvar"][0]) > 0
     norms = [m for m in discriminator.modules() if isinstance(m, ActNorm)]
     assert len(norms) == 2 and all(int(norm.initialized) for norm in norms)
