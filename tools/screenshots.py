@@ -25,8 +25,8 @@ LABS = {  # tab: what is there once it is drawn
     "bounds": "#panel-weights .main-svg",
     "losses": "#panel-history .main-svg",
     "autoencoder": "#latent-channels img",
-    "denoising": "#walked-film img",
-    "attention": "#heat-shown img",
+    "denoising": "#panel-scrub .main-svg",
+    "attention": "#panel-heat .main-svg",
     "architecture": "#blocks-table td",
 }
 BUTTONS = {"denoising": "#walked-run", "attention": "#read-run"}  # what must be pressed before there is anything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -44,7 +45,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The page on a tiny model with random weights and the shipped model's curves beside them, ready."""
     folder = tmp_path_factory.mktemp("browser")
     weights = tiny_checkpoint(folder)
-    shutil.copytree(DEFAULT_WEIGHTS.parent / "metrics", folder / "metrics")
+    shutil.copytree(DEFAULT_WEIGHTS.parent / "metrics", folder / "metrics", copy_function=shutil.copyfile)
+    for path in (folder / "metrics").iterdir():
+        os.utime(path, (0, 0))  # a file of today would be a run that is still going
     options = ("--weights", str(weights), "--output-dir", str(folder / "out"))
     with serve(folder, *options, env={"LATENT_LAB_RUNS": str(folder / "runs")}) as server:
         server.wait("/readyz")
