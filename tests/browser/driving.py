@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, Request
 from app.words import say
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
-QUIET_SECONDS = 0.6  # without a question to the server: the page has settled
+QUIET_SECONDS = 1.5  # without a question to the server: the page has settled
 
 
 def open_lab(page: Page, key: str, lang: str = "en") -> None:
@@ -82,7 +82,7 @@ class Traffic:
         end = time.monotonic() + seconds
         while self._open or self.quiet < QUIET_SECONDS:
             assert time.monotonic() < end, f"the page still asks after {seconds} s: {self.count} questions"
-            self.page.wait_for_timeout(50)
+            self.page.evaluate("new Promise((idle) => requestIdleCallback(() => setTimeout(idle, 50)))")
 
     def _begun(self, request: Request) -> None:
         if request.method == "POST":
