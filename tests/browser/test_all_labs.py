@@ -20,7 +20,8 @@ KEYS = list(FIRST)
 DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}
 IDLE_SECONDS = 3.0
 READS = """() => [...document.querySelectorAll("[role=tab], [role=tabpanel] *")]
-  .filter((el) => el.matches("[role=tab]") || el.closest("[role=tabpanel]").checkVisibility() && !el.closest(".katex")).flatMap((el) =>
+  .filter((el) => el.matches("[role=tab]") || el.closest("[role=tabpanel]").checkVisibility() && !el.closest(".katex"))
+  .flatMap((el) =>
   [...el.childNodes].filter((node) => node.nodeType === 3).map((node) => node.textContent.trim()).concat(
     el.placeholder ?? "", el.alt ?? "", el.value && el.type === "button" ? el.value : "")).filter(Boolean)"""
 WIDE = """() => [...document.querySelectorAll("body *")].filter((el) => el.checkVisibility()
