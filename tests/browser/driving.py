@@ -77,7 +77,7 @@ class Traffic:
         """Seconds since the last question or answer."""
         return time.monotonic() - self.last
 
-    def settle(self, seconds: float = 60.0) -> None:
+    def settle(self, seconds: float = 120.0) -> None:
         """Until nothing has been asked for a moment. A page whose events call each other never comes to rest."""
         end = time.monotonic() + seconds
         while self._open or self.quiet < QUIET_SECONDS:

@@ -14,7 +14,7 @@ from app.settings import DEFAULT_WEIGHTS
 from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
 from ldm_core.losses.diffusion import min_snr_weights
 from tests.app.serving import Served
-from tests.browser.driving import caption, choose, note, number, open_lab, set_number, set_slider
+from tests.browser.driving import Traffic, caption, choose, note, number, open_lab, set_number, set_slider
 
 pytestmark = pytest.mark.browser
 
@@ -115,7 +115,9 @@ def test_a_damaged_run_is_one_sentence(labs: Page, served: Served):
     folder.mkdir(parents=True)
     (folder / "metrics.csv").write_bytes(b"\x00\x18 brain.Event:2 \xff\xfe")
     open_lab(labs, "schedules")
+    traffic = Traffic(labs)
     open_lab(labs, "losses")  # opened again, it knows the new run
+    traffic.settle()  # a list that is open while it is brought up to date closes
     labs.locator("#bins-bins_run input").click()
     labs.get_by_role("option", name="broken", exact=True).click()
     expect(note(labs, "bins")).to_have_text(

@@ -28,7 +28,7 @@ class PlotCard:
 
     def __init__(self, service: Service, wording: Wording, height: int = 320, drawn: bool = True) -> None:
         """`drawn` False: nothing is shown before the first `show`."""
-        self.height, self._service = height, service
+        self.height, self._service, self._drawn = height, service, drawn
         with gr.Column(elem_classes="card", visible=drawn) as self.column:
             self.plot = gr.Plot(show_label=False, container=False, elem_classes="plot")
             self.caption = gr.Markdown(latex_delimiters=FORMULA, elem_classes="caption")
@@ -51,8 +51,9 @@ class PlotCard:
 
     def show(self, plot: Plot, lang: str) -> dict[Any, Any]:
         """Updates that draw `plot`."""
+        appear = {} if self._drawn else {self.column: gr.update(visible=True)}
         return {
-            self.column: gr.update(visible=True),
+            **appear,
             self.plot: PlotData(type="plotly", plot=plotly_json(plot, self.height)),
             self.caption: caption(plot, lang),
             self.current: plot,
