@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +19,29 @@ MAX_TEXT = 64_000  # characters of metadata that are read from a file
 
 
 def write_png(
-    path: Path, pixels: NDArray[np.uint8], request: GenerateRequest, weights_sha256: str, version: str
+    path: Path,
+    pixels: NDArray[np.uint8],
+    request: GenerateRequest,
+    weights_sha256: str,
+    version: str,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write pixels uint8 [H,W,3] with the request of this one picture (batch 1, its own seed) in text chunks.
 
-    A second chunk, `parameters`, says the same in the line other tools show.
+    `more` are further JSON values for the record (a grid's axes). A second chunk, `parameters`, says the request in
+    the line other tools show.
     """
     alone = replace(request, batch=1)
-    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version}
+    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version, **(more or {})}
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
-    info.add_itxt("parameters", parameters_line(alone, pixels.shape[1], pixels.shape[0], weights_sha256))
+    info.add_itxt("parameters", parameters_line(alone, *_size(alone, pixels), weights_sha256))
     Image.fromarray(pixels).save(path, format="PNG", pnginfo=info)
+
+
+def _size(r: GenerateRequest, pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height of the picture asked for, which is a part of a grid's."""
+    return r.width or pixels.shape[1], r.height or pixels.shape[0]
 
 
 def parameters_line(r: GenerateRequest, width: int, height: int, weights_sha256: str) -> str:

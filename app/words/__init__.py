@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.words import architecture, attention, autoencoder, bounds, denoising, errors, generate, losses, schedules
+from app.words import architecture, attention, autoencoder, bounds, denoising, errors, generate, grid, losses, schedules
 
 LANGUAGES = ("en", "zh")
-TABS = (generate, errors, schedules, bounds, losses, autoencoder, denoising, attention, architecture)
+TABS = (generate, errors, schedules, bounds, losses, autoencoder, denoising, attention, architecture, grid)
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {key: text for tab in TABS for key, text in tab.EN.items()},

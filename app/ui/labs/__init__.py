@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, losses, schedules
+from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, grid, losses, schedules
 
-LABS = (schedules.LAB, bounds.LAB, losses.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB)
+LABS = (
+    schedules.LAB, bounds.LAB, losses.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB, grid.LAB,
+)  # fmt: skip
