@@ -28,8 +28,9 @@ LABS = {  # tab: what is there once it is drawn
     "denoising": "#panel-scrub .main-svg",
     "attention": "#panel-heat .main-svg",
     "architecture": "#blocks-table td",
+    "grid": "#sheet-shown img[data-filled='8']",
 }
-BUTTONS = {"denoising": "#walked-run", "attention": "#read-run"}  # what must be pressed before there is anything
+BUTTONS = {"denoising": "#walked-run", "attention": "#read-run", "grid": "#sheet-run"}  # what must be pressed before there is anything
 TALL = {"denoising": 1700, "attention": 1500}  # the panel of interest is not the first
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 

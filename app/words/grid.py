@@ -16,7 +16,7 @@ EN: dict[str, str] = {
     "sheet_answer": "Large shapes settle within a few steps; what still changes later is detail. Stronger guidance bends the path "
     "more, so that the columns agree later. Put eta on Z: with fresh noise in every step, more steps are another picture, "
     "not a better one.",
-    "sheet_run": "Fill the grid",
+    "sheet_run": "Fill grid",
     "axis_x": "X axis",
     "axis_y": "Y axis",
     "axis_z": "Z axis",
@@ -50,7 +50,7 @@ ZH: dict[str, str] = {
     "sheet_title": "### 同时改变两样",
     "sheet_text": "X 沿列变化，Y 沿行变化；Z 的每个值另有一张，并排放置。不在轴上的设置在每一格都相同，种子也一样。每一格都和“生成”页"
     "一样经过同一个队列：设置相同，图像就逐像素相同。\n\n"
-    "提示词中的词：在提示词里查找第一个词，用其余的词逐一替换（“apple, pear, star”）。采样时间表：uniform、quad、trailing "
+    "提示词中的词：在提示词里查找第一个词，用其余的词逐一替换（“apple, pear, star”）。采样日程：uniform、quad、trailing "
     "是在模型自己的噪声上取步；linear、cosine、sqrt_linear、sqrt 是别的噪声水平，每个都换算成训练时噪声相同的 t（只能用 DDIM）。"
     "下载的 PNG 带有基本设置和各轴。",
     "sheet_ask": "先猜一猜：从多少步起各列不再变化？引导强度会移动这个位置吗？",
@@ -65,7 +65,7 @@ ZH: dict[str, str] = {
     "values_z": "Z 的值",
     "values_info": "用逗号隔开。",
     "axis_none": "无",
-    "axis_schedule": "采样时间表",
+    "axis_schedule": "采样日程",
     "axis_words": "提示词中的词",
     "sheet_estimate": "{size} = {cells} 格（最多 {most} 格），共 {steps} 步。",
     "sheet_at": "第 {cell}/{cells} 格 · 还需 {left}",
@@ -79,7 +79,7 @@ ZH: dict[str, str] = {
     "grid_not_number": "{axis}：{field}必须是数字，不能是{value}。",
     "grid_too_many": "{cells} 格太多，最多 {most} 格；请减少取值。",
     "grid_twice": "{field}出现在两条轴上；每条轴要用不同的设置。",
-    "grid_no_schedule": "没有名为 {name} 的采样时间表；可选：{names}。",
-    "grid_needs_ddim": "采样时间表 {name} 只能用采样器 ddim，不能用 {sampler}。",
+    "grid_no_schedule": "没有名为 {name} 的采样日程；可选：{names}。",
+    "grid_needs_ddim": "采样日程 {name} 只能用采样器 ddim，不能用 {sampler}。",
     "grid_no_word": "{axis}：提示词里没有“{word}”，无从替换。",
 }
