@@ -138,7 +138,9 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
 
     def opened(request: gr.Request) -> dict[Any, Any]:
         lab, values = link_state(dict(request.query_params), labs)
-        return {tabs: gr.skip()} if lab is None else {tabs: gr.Tabs(selected=lab.lab.key), linked: lab.lab.key, **values}
+        if lab is None:
+            return {tabs: gr.skip()}
+        return {tabs: gr.Tabs(selected=lab.lab.key), linked: lab.lab.key, **values}
 
     blocks.load(opened, None, [tabs, linked, *controls], **QUIET)
     for lab in labs:
