@@ -29,8 +29,13 @@ LABS = {  # tab: what is there once it is drawn
     "attention": "#panel-heat .main-svg",
     "architecture": "#blocks-table td",
     "grid": "#sheet-shown img[data-filled='8']",
+    "lessons": "#guided-shown .lesson",
 }
-BUTTONS = {"denoising": "#walked-run", "attention": "#read-run", "grid": "#sheet-run"}  # what must be pressed before there is anything
+BUTTONS = {  # what must be pressed before there is anything
+    "denoising": "#walked-run",
+    "attention": "#read-run",
+    "grid": "#sheet-run",
+}
 TALL = {"denoising": 1700, "attention": 1500}  # the panel of interest is not the first
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 

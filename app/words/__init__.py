@@ -6,10 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.words import architecture, attention, autoencoder, bounds, denoising, errors, generate, grid, losses, schedules
+from app.words import (
+    architecture,
+    attention,
+    autoencoder,
+    bounds,
+    denoising,
+    errors,
+    generate,
+    grid,
+    lessons,
+    losses,
+    schedules,
+)  # fmt: skip
 
 LANGUAGES = ("en", "zh")
-TABS = (generate, errors, schedules, bounds, losses, autoencoder, denoising, attention, architecture, grid)
+TABS = (generate, errors, schedules, bounds, losses, autoencoder, denoising, attention, architecture, grid, lessons)
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {key: text for tab in TABS for key, text in tab.EN.items()},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, grid, losses, schedules
+from app.ui.labs import architecture, attention, autoencoder, bounds, denoising, grid, lessons, losses, schedules
 
 LABS = (
     schedules.LAB, bounds.LAB, losses.LAB, autoencoder.LAB, denoising.LAB, attention.LAB, architecture.LAB, grid.LAB,
+    lessons.LAB,
 )  # fmt: skip
