@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +38,17 @@ class OfRuns(Panel):
         names, shipped = list(self.runs()), f"{self.service.settings.weights.stem}/{part}"
         first = shipped if shipped in names else next(iter(names), None)
         value = first if not options.get("multiselect") else [first] if first else []
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.runs_list = self.wording.make(
             gr.Dropdown, {"label": f"{name}_label"}, choices=names, value=value, elem_id=f"{self.key}-{name}", **options
         )
         return self.controls[name]
 
-    def offered(self, control: str, chosen: Iterable[str]) -> Updates:
-        """The list brought up to date; what is chosen stays on it even where its file has gone."""
-        return {self.controls[control]: gr.update(choices=list(dict.fromkeys([*self.runs(), *chosen])))}
+    def redraw(self, request: gr.Request, *values: Any) -> Updates:
+        """The list is brought up to date after a fault too; what is chosen stays on it even where its file has gone."""
+        chosen = values[list(self.inputs.values()).index(self.runs_list)]
+        names = chosen if isinstance(chosen, list) else [chosen] if chosen else []
+        choices = list(dict.fromkeys([*self.runs(), *names]))
+        return {self.runs_list: gr.update(choices=choices), **super().redraw(request, *values)}
 
 
 class History(OfRuns):
@@ -85,7 +87,6 @@ class History(OfRuns):
         plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
         return {
             **self.card.show(plot, lang),
-            **self.offered("runs", names),
             self.controls["metrics"]: gr.update(choices=list(dict.fromkeys([*known, *metrics]))),
             self.timer: gr.Timer(active=alive(names, files)),
             self.stamp: stamp(names, files),
@@ -125,8 +126,7 @@ class Bins(OfRuns):
         if (name := values["bins_run"]) is None:
             raise RequestError("fault_no_curve")
         plots = bins_plots(load_run(name, self.runs()), name, values["bins_log"], lang)
-        shown = {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
-        return {**shown, **self.offered("bins_run", [name])}
+        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
 
 
 class Players(Panel):
@@ -182,7 +182,7 @@ class Balance(OfRuns):
         except RequestError as error:
             note = line_html(error.sentence.says(lang), "failed")
         shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}
-        return {**shown, **self.offered("balance_run", [name]), self.note: note}
+        return {**shown, self.note: note}
 
 
 LAB = Lab("losses", (History, Bins, Players, Balance, TrainHere))
