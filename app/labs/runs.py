@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ import numpy as np
 
 from app.labs.plot import Values
 from app.schemas import RequestError
+from ldm_core.training.events import Row, event_files, read_events
 from ldm_core.training.metrics import HEADER, read_metrics
 from ldm_core.training.settings import runs_dir
 
 ALIVE_SECONDS = 120.0  # a run that has logged nothing for so long has ended, or nobody waits for it
+MOST_EVENT_BYTES = 32 << 20  # read within a few seconds
 BIN = "val/bin_"
 
 
@@ -33,43 +36,70 @@ Run = Mapping[str, Curve]  # name of a metric → its curve
 
 
 def find_runs(weights: Path, page: Path | None = None) -> dict[str, Path]:
-    """The metrics files there are by the name of their run: those beside the weights first, as "weights/part".
+    """What there is to read by the name of its run: those beside the weights first, as "weights/part".
 
-    `page`: a folder of further runs, those started in the page.
+    A path is a metrics.csv or, where a run has none, the directory its TensorBoard event files lie in, named as
+    TensorBoard names it. `page`: a folder of further runs, those started in the page.
     """
-    shipped = sorted((weights.parent / "metrics").glob("*.csv"))
+    shipped = {f"{weights.stem}/{path.stem}": path for path in sorted((weights.parent / "metrics").glob("*.csv"))}
     folders = [runs_dir()] if page is None else [page, runs_dir()]
-    own = [path for folder in folders for path in sorted(folder.glob("*/metrics.csv"))]
-    return {f"{weights.stem}/{path.stem}": path for path in shipped} | {path.parent.name: path for path in own}
+    tables = {path.parent.name: path for folder in folders for path in sorted(folder.glob("*/metrics.csv"))}
+    events = {name: path for folder in folders for name, path in _event_runs(folder).items()}
+    return shipped | tables | events
+
+
+def _event_runs(root: Path) -> dict[str, Path]:
+    """Directories of event files at any depth; those in or beneath a run with a table hold what the table says."""
+    runs: dict[str, Path] = {}
+    for path in sorted({file.parent for file in root.rglob("*tfevents*")}):
+        place = path.relative_to(root)
+        if not any((root / part / "metrics.csv").exists() for part in place.parts[:1]):
+            runs[root.name if path == root else place.as_posix()] = path
+    return runs
 
 
 def load_run(name: str, runs: Mapping[str, Path]) -> Run:
-    """The run of that name. RequestError where there is none or its file is damaged."""
+    """The run of that name. RequestError where there is none, or it cannot be read."""
     path = runs.get(name)
-    try:
-        if path is None:
-            raise FileNotFoundError(name)
-        stat = path.stat()
-    except OSError as error:
-        raise RequestError("fault_no_run", name=name) from error
-    return _read(name, path, stat.st_mtime_ns, stat.st_size)
+    seen = "" if path is None else _stamp(path)
+    if path is None or not seen:
+        raise RequestError("fault_no_run", name=name)
+    return _read(name, path, seen)
 
 
 @lru_cache(maxsize=32)
-def _read(name: str, path: Path, _changed: int, _size: int) -> Run:
-    """What lies between `_changed` and `_size` is read once; a half-written last line is left out."""
+def _read(name: str, path: Path, _seen: str) -> Run:
+    """What its files hold is read once, as long as they stay as they were seen."""
+    rows = _event_rows(name, path) if path.is_dir() else _table_rows(name, path)
+    if not rows:
+        raise RequestError("fault_metrics_empty", name=name)
+    table: dict[str, list[tuple[float, float, float]]] = {}
+    for step, metric, value, seconds in rows:
+        table.setdefault(metric, []).append((step, value, seconds))
+    return {metric: Curve(*np.array(logged, dtype=float).T) for metric, logged in table.items()}
+
+
+def _table_rows(name: str, path: Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8") as file:
             if file.readline().rstrip("\n") != ",".join(HEADER):
                 raise ValueError(f"{path} does not begin with {HEADER}")
-        rows = read_metrics(path)
+        return read_metrics(path)
     except (OSError, ValueError, csv.Error) as error:
         raise RequestError("fault_metrics", name=name) from error
-    if not rows:
-        raise RequestError("fault_metrics_empty", name=name)
-    names = dict.fromkeys(metric for _, metric, _, _ in rows)
-    table = {metric: np.array([(s, v, at) for s, m, v, at in rows if m == metric], dtype=float) for metric in names}
-    return {metric: Curve(*columns.T) for metric, columns in table.items()}
+
+
+def _event_rows(name: str, path: Path) -> list[Row]:
+    files = event_files(path)
+    size = sum(file.stat().st_size for file in files)
+    if size > MOST_EVENT_BYTES:
+        raise RequestError("fault_events_size", name=name, size=size >> 20, most=MOST_EVENT_BYTES >> 20)
+    try:
+        return read_events(files)
+    except ModuleNotFoundError as error:
+        raise RequestError("fault_no_tensorboard", name=name) from error
+    except (OSError, ValueError) as error:
+        raise RequestError("fault_events", name=name) from error
 
 
 def metrics_of(runs: Iterable[Run]) -> list[str]:
@@ -80,13 +110,22 @@ def metrics_of(runs: Iterable[Run]) -> list[str]:
 
 def stamp(names: Iterable[str], runs: Mapping[str, Path]) -> str:
     """Changes whenever one of the files does."""
-    stats = [(name, runs[name].stat()) for name in names if name in runs and runs[name].exists()]
-    return " ".join(f"{name}:{stat.st_mtime_ns}:{stat.st_size}" for name, stat in stats)
+    return " ".join(f"{name}:{_stamp(runs[name])}" for name in names if name in runs)
+
+
+def _stamp(path: Path) -> str:
+    """Of one run; empty where nothing is left of it."""
+    return " ".join(f"{seen.st_mtime_ns}:{seen.st_size}" for seen in _stats(path))
+
+
+def _stats(path: Path) -> list[os.stat_result]:
+    """Of the files of a run."""
+    return [file.stat() for file in (event_files(path) if path.is_dir() else [path]) if file.exists()]
 
 
 def alive(names: Iterable[str], runs: Mapping[str, Path]) -> bool:
     """Whether one of the files has grown lately."""
-    times = [runs[name].stat().st_mtime for name in names if name in runs and runs[name].exists()]
+    times = [seen.st_mtime for name in names if name in runs for seen in _stats(runs[name])]
     return any(time.time() - changed < ALIVE_SECONDS for changed in times)
 
 

@@ -8,7 +8,7 @@ EN: dict[str, str] = {
     "history_title": "### Curves of real runs",
     "history_text": "Every run writes one table, metrics.csv: step, name, value, seconds. The shipped model's three tables come with its "
     "weights; yours are found in the folder of runs (\\$LATENT_LAB_RUNS), and a run that is still going is redrawn while you watch. "
-    "TensorBoard event files in the same folder hold the same values and are not read here.\n\n"
+    "Runs of other programs that left TensorBoard event files there, at any depth, are listed too; their minutes count from the first event.\n\n"
     "A single step sees a few drawings at a few noise levels, so its loss jumps. Smoothing takes an exponential mean; it hides the jumps, and "
     "with a high λ it also comes late. “train” is what was learned from, “val” drawings that were never learned from.",
     "history_ask": "Predict first: loss_simple has hardly moved for most of the run. Has the model stopped learning?",
@@ -114,6 +114,9 @@ EN: dict[str, str] = {
     "fault_training_busy": "A training run is going already; stop it first.",
     "fault_no_run": "There is no run called {name} any more.",
     "fault_metrics": "The metrics file of {name} is damaged: it should be a table of step, name, value and seconds.",
+    "fault_events": "An event file of {name} is damaged: TensorBoard's own reader refuses a record in it.",
+    "fault_events_size": "The event files of {name} hold {size} MiB; at most {most} MiB are read here.",
+    "fault_no_tensorboard": "{name} left TensorBoard event files, and the package tensorboard, which reads them, is not installed here.",
     "fault_metrics_empty": "The run {name} has logged nothing yet.",
     "fault_no_curve": "Choose at least one run and one curve.",
     "fault_no_metric": "{runs} did not log {metrics}.",
@@ -128,7 +131,8 @@ ZH: dict[str, str] = {
     "losses_intro": "训练到底是什么样子：看真实训练的记录，有随附模型自己的，也有你自己的。",
     "history_title": "### 真实训练的曲线",
     "history_text": "每次训练都写一张表 metrics.csv：步数、名称、数值、秒数。随附模型的三张表和权重放在一起；你自己的训练从运行目录"
-    "（\\$LATENT_LAB_RUNS）里读取，正在进行的训练会边跑边重画。同一目录里的 TensorBoard 事件文件记录的是同样的数值，这里不读取。\n\n"
+    "（\\$LATENT_LAB_RUNS）里读取，正在进行的训练会边跑边重画。别的程序在那里（不论多深）留下的 TensorBoard "
+    "事件文件也会列出，它们的分钟数从第一个事件算起。\n\n"
     "一步只看到几幅画、几个噪声水平，所以损失会跳动。平滑取指数平均：它掩盖跳动，λ 大时也会滞后。“train” 是用来学习的画，“val” 是从未"
     "用来学习的画。",
     "history_ask": "先猜一猜：训练的大部分时间里 loss_simple 几乎不动，模型是不是不再学习了？",
@@ -224,6 +228,9 @@ ZH: dict[str, str] = {
     "fault_training_busy": "已有一次训练正在进行，请先停止它。",
     "fault_no_run": "名为 {name} 的训练已经不在了。",
     "fault_metrics": "{name} 的记录文件已损坏：它应当是由步数、名称、数值和秒数组成的表。",
+    "fault_events": "{name} 的事件文件已损坏：TensorBoard 自己的读取程序拒绝了其中一条记录。",
+    "fault_events_size": "{name} 的事件文件共有 {size} MiB；这里最多读取 {most} MiB。",
+    "fault_no_tensorboard": "{name} 留下的是 TensorBoard 事件文件，而读取它们的 tensorboard 软件包没有安装。",
     "fault_metrics_empty": "训练 {name} 还没有任何记录。",
     "fault_no_curve": "请至少选一次训练和一条曲线。",
     "fault_no_metric": "{runs} 没有记录 {metrics}。",

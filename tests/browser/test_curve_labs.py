@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
+from torch.utils.tensorboard import SummaryWriter
 
 from app.settings import DEFAULT_WEIGHTS
 from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
@@ -110,19 +111,31 @@ def test_what_the_discriminator_pays(labs: Page):
     set_number(labs, "balance-disc_start", 120)
 
 
-def test_a_damaged_run_is_one_sentence(labs: Page, served: Served):
-    folder = served.log.parent / "runs" / "broken"
-    folder.mkdir(parents=True)
-    (folder / "metrics.csv").write_bytes(b"\x00\x18 brain.Event:2 \xff\xfe")
+def test_runs_of_others_and_damaged_ones(labs: Page, served: Served):
+    folder = served.log.parent / "runs"
+    (folder / "broken").mkdir(parents=True)
+    (folder / "broken" / "metrics.csv").write_bytes(b"\x00\x18 brain.Event:2 \xff\xfe")
+    for name in ("events", "broken-events"):
+        with SummaryWriter(str(folder / name)) as writer:
+            for step in (1, 2):
+                for k in range(20):
+                    writer.add_scalar(f"val/bin_{k:02d}", (k + 1.0) / step, step)
+    (path,) = (folder / "broken-events").glob("*tfevents*")
+    path.write_bytes(b"no event" + path.read_bytes()[8:])
     open_lab(labs, "schedules")
     traffic = Traffic(labs)
     open_lab(labs, "losses")  # opened again, it knows the new run
     traffic.settle()  # a list that is open while it is brought up to date closes
-    labs.locator("#bins-bins_run input").click()
-    labs.get_by_role("option", name="broken", exact=True).click()
-    expect(note(labs, "bins")).to_have_text(
-        "The metrics file of broken is damaged: it should be a table of step, name, value and seconds."
-    )
+    for name, said in {
+        "broken": "The metrics file of broken is damaged: it should be a table of step, name, value and seconds.",
+        "broken-events": "An event file of broken-events is damaged: TensorBoard's own reader refuses a record in it.",
+    }.items():
+        choose(labs, "bins-bins_run", name)
+        expect(note(labs, "bins")).to_have_text(said)
+        traffic.settle()
+    choose(labs, "bins-bins_run", "events")
+    expect(caption(labs, "bins")).to_contain_text("From step 1 to 2 the mean over all t fell by 50%")
+    traffic.settle()
     choose(labs, "bins-bins_run", "tiny/diffusion")
     expect(note(labs, "bins").locator(".failed")).to_have_count(0)
 
