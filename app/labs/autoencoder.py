@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from app.engine import Stepped
 from app.labs.plot import Axis, Heat, Plot
 from app.words import say
+from ldm_core.evaluation.reconstruction import Distance, lpips_distance
 from ldm_core.losses.quality import psnr, ssim
 from ldm_core.models.distribution import DiagonalGaussianDistribution
 
@@ -28,7 +30,10 @@ DONE = Stepped(1, 1, 0.0, 0.0, None)
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A picture's posterior [C,h,w] and what a latent drawn from it decodes to; psnr in dB, kl in nats over [h,w]."""
+    """A picture's posterior [C,h,w] and what a latent drawn from it decodes to; psnr in dB, kl in nats over [h,w].
+
+    lpips is of AlexNet's shape with a random trunk: it compares reconstructions, and is not the published distance.
+    """
 
     mean: Floats
     std: Floats
@@ -36,7 +41,16 @@ class Encoded:
     error: Floats  # [H,W], mean absolute difference of a pixel's channels, in [0, 1]
     psnr: float
     ssim: float
+    lpips: float
     kl: Floats
+
+
+@lru_cache(maxsize=1)
+def _lpips() -> Distance:
+    """The same one every time; its trained trunk would have to be downloaded."""
+    distance, _ = lpips_distance("alex", "random")
+    assert distance is not None
+    return distance
 
 
 def _tensor(picture: Pixels) -> Tensor:
@@ -60,7 +74,8 @@ def encoded(pipe: Pipeline, picture: Pixels, noise: float, seed: int) -> Generat
     a, b = _tensor(picture), _tensor(back)
     error = (a - b).abs().mean(dim=1)[0].numpy() / 2
     kl = 0.5 * (mean**2 + std**2 - 1.0 - (std**2).clamp_min(1e-30).log()).sum(dim=1)[0].numpy()
-    return Encoded(mean[0].numpy(), std[0].numpy(), back, error, float(psnr(a, b)), float(ssim(a, b)), kl)
+    close = float(psnr(a, b)), float(ssim(a, b)), float(_lpips()(a, b))
+    return Encoded(mean[0].numpy(), std[0].numpy(), back, error, *close, kl)
 
 
 def mixed(pipe: Pipeline, a: Pixels, b: Pixels, share: float, how: Mix) -> Generator[Stepped, None, Pixels]:

@@ -9,7 +9,8 @@ EN: dict[str, str] = {
     "reconstruction_text": "The encoder gives a mean $\\mu$ and a standard deviation $\\sigma$ for each of four channels at every "
     "eighth pixel: 192 numbers become 4. The decoder makes a picture of a latent $z = \\mu + \\sigma\\,\\epsilon$; "
     "with the noise at 0 it is the mode, at 1 a fair sample of the posterior.\n\n"
-    "PSNR and SSIM say how close the picture comes back, the KL term how much the latent knows beyond pure noise. Look at "
+    "PSNR and SSIM say how close the picture comes back, and so does LPIPS, the distance between features of a network (AlexNet, here with a "
+    "random trunk, since the trained one would have to be downloaded: compare its values with each other only). The KL term says how much the latent knows beyond pure noise. Look at "
     "the error map: edges and fine lines are what 16×16 positions cannot hold.",
     "reconstruction_ask": "Predict first: how far can you turn up the noise before you see it?",
     "reconstruction_answer": "Far: the KL term weighs so little in training that $\\sigma$ is tiny beside the spread of the means. "
@@ -22,7 +23,7 @@ EN: dict[str, str] = {
     "error_map": "Error (lightest: {most})",
     "mean_of": "μ, channel {c}",
     "std_of": "σ, channel {c} (mean {mean})",
-    "reconstruction_summary": "PSNR {psnr} dB, SSIM {ssim}, KL {kl} nats.",
+    "reconstruction_summary": "PSNR {psnr} dB, SSIM {ssim}, LPIPS {lpips} (random trunk), KL {kl} nats.",
     "kl_plot": "KL per position",
     "kl_summary": "{total} nats in all, {mean} on average, {most} at the richest position.",
     "axis_column": "column",
@@ -73,7 +74,7 @@ ZH: dict[str, str] = {
     "reconstruction_title": "### 一去一回",
     "reconstruction_text": "编码器在每 8 个像素处给出四个通道的均值 $\\mu$ 和标准差 $\\sigma$：192 个数变成 4 个。解码器把潜变量 "
     "$z = \\mu + \\sigma\\,\\epsilon$ 变回图像；噪声为 0 时取众数，为 1 时是后验的一次采样。\n\n"
-    "PSNR 和 SSIM 表示还原得有多接近，KL 表示潜变量比纯噪声多知道多少。请看误差图：16×16 个位置装不下的正是边缘和细线。",
+    "PSNR 和 SSIM 表示还原得有多接近；LPIPS 也是，它比较一个网络（AlexNet）的特征，这里的主干是随机的，因为训练好的需要下载，所以它的数值只能互相比较。KL 表示潜变量比纯噪声多知道多少。请看误差图：16×16 个位置装不下的正是边缘和细线。",
     "reconstruction_ask": "先猜一猜：噪声调到多大才看得出来？",
     "reconstruction_answer": "可以调得很大：训练时 KL 的权重极小，$\\sigma$ 与均值的散布相比微不足道。所以哪些潜变量是图像，"
     "要由扩散模型来回答，而不是自编码器自己的先验。",
@@ -85,7 +86,7 @@ ZH: dict[str, str] = {
     "error_map": "误差（最亮处 {most}）",
     "mean_of": "μ，通道 {c}",
     "std_of": "σ，通道 {c}（平均 {mean}）",
-    "reconstruction_summary": "PSNR {psnr} dB，SSIM {ssim}，KL {kl} 奈特。",
+    "reconstruction_summary": "PSNR {psnr} dB，SSIM {ssim}，LPIPS {lpips}（随机主干），KL {kl} 奈特。",
     "kl_plot": "各位置的 KL",
     "kl_summary": "共 {total} 奈特，平均 {mean}，最多处 {most}。",
     "axis_column": "列",

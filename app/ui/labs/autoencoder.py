@@ -52,7 +52,8 @@ class Reconstruction(Shown):
             (say(lang, "reconstructed"), made.reconstruction),
             (say(lang, "error_map", most=f"{made.error.max():.2f}"), heat(made.error, 0.0)),
         ]
-        numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "kl": f"{made.kl.sum():.0f}"}
+        numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "lpips": f"{made.lpips:.3g}"}
+        numbers["kl"] = f"{made.kl.sum():.0f}"
         channels = [(say(lang, "mean_of", c=c + 1), signed(m)) for c, m in enumerate(made.mean)]
         channels += [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,15 @@ def test_the_mode_is_the_pipelines_and_noise_moves_away(pipe: Pipeline, picture:
     assert np.abs(noisy.reconstruction.astype(int) - mode.reconstruction.astype(int)).max() > 0
     error = np.abs(mode.reconstruction.astype(float) - picture).mean(axis=2) / 255
     np.testing.assert_allclose(mode.error, error, atol=1e-5)
+
+
+def test_lpips_is_the_packages_own_with_a_random_trunk(pipe: Pipeline, picture: np.ndarray):
+    made, _ = answer(encoded(pipe, picture, 0.0, 0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        peer = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    a, b = (torch.tensor(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (picture, made.reconstruction))
+    assert made.lpips == pytest.approx(float(peer(a, b).detach()), rel=1e-4) and made.lpips > 0
 
 
 @pytest.mark.parametrize("how", ["blend", "swap"])
