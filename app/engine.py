@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
 import time
 import uuid
@@ -225,7 +224,7 @@ def sentence(error: BaseException, otherwise: str = "not_made") -> Sentence:
     """An exception as one line for a person; of one that is not meant for people `otherwise` says where to look."""
     if isinstance(error, RequestError):
         return error.sentence
-    if _out_of_memory(error):
+    if isinstance(error, MemoryError):
         return Sentence("out_of_memory")
     if not _for_people(error):
         return Sentence(otherwise, {"kind": type(error).__name__})
@@ -234,9 +233,4 @@ def sentence(error: BaseException, otherwise: str = "not_made") -> Sentence:
 
 
 def _for_people(error: BaseException) -> bool:
-    return isinstance(error, ValueError) or _out_of_memory(error)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    devices = sys.modules.get("ldm_core.devices")  # not imported here: that would import torch
-    return devices is not None and isinstance(error, devices.OutOfMemory)
+    return isinstance(error, (ValueError, MemoryError))

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from app.words import Sentence
-
-MAX_SEED = 2**32 - 1
+from ldm_core.config import MAX_SEED as MAX_SEED
 
 
 class RequestError(ValueError):
@@ -70,18 +69,32 @@ WHOLE = ("steps", "seed", "width", "height", "batch")
 
 def _typed(name: str, value: Any) -> Any:
     if name in TEXTS:
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _encodable(value):
             raise RequestError("must_be_text", field=Sentence(name))
         return value
     if value is None and name in ("width", "height"):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RequestError("must_be_number", field=Sentence(name))
+    number = _as_float(value)
     if name in WHOLE:
-        if not math.isfinite(value) or value != int(value):
-            raise RequestError("must_be_whole", field=Sentence(name), value=value)
+        if not math.isfinite(number) or value != int(value):
+            raise RequestError("must_be_whole", field=Sentence(name), value=number)
         return int(value)
-    return float(value)
+    return number
+
+
+def _encodable(text: str) -> bool:
+    """Whether text is Unicode throughout: JSON can hold half of a surrogate pair, which no tokenizer takes."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _as_float(value: float) -> float:
+    """A number as a float; JSON's whole numbers have no limit, and one past floats is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def validate(request: GenerateRequest, limits: Limits) -> None:

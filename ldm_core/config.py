@@ -11,6 +11,7 @@ ConditioningKey = Literal["concat", "crossattn", "hybrid", "adm"]
 Parameterization = Literal["eps", "x0", "v"]
 T = TypeVar("T")
 BetaSchedule = Literal["linear", "cosine", "sqrt_linear", "sqrt"]
+MAX_SEED = 2**32 - 1  # seeds are 0…MAX_SEED wherever one is taken
 
 
 def _require(condition: bool, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ import torch
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemory(MemoryError):
     """The device's memory is full; what the failed call held has been freed."""
 
 
@@ -93,11 +94,11 @@ def memory_guard(what: str) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"out of memory while {what}; try a smaller size or fewer images at once") from None
-    finally:
-        if torch.cuda.is_available() and torch.cuda.memory_reserved() > 0.9 * torch.cuda.mem_get_info()[1]:
-            gc.collect()
+        traceback.clear_frames(error.__traceback__)  # the failed call's frames hold what it had computed so far
+        gc.collect()
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        raise OutOfMemory(f"out of memory while {what}; try a smaller size or fewer images at once") from None
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.diffusion.samplers import SAMPLERS
-from ldm_core.pipeline import Pipeline, Run, unchanged
+from ldm_core.pipeline import Pipeline, Run, check_seeds, unchanged
 
 
 def morph(
@@ -31,6 +31,7 @@ def morph(
     """
     shape = pipe.config.latent_shape(height, width)
     pipe.check(steps, 0.0, guidance_scale, sampler, frames, 1.0, None, None)
+    check_seeds(*seeds)
     start, end = (pipe.condition(prompt, negative_prompt, guidance_scale) for prompt in prompts)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     a, b = (torch.randn(shape, generator=g) for g in generators)

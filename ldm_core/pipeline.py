@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.checkpoint import load_model
-from ldm_core.config import ModelConfig
+from ldm_core.config import MAX_SEED, ModelConfig
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
 from ldm_core.diffusion.inpaint import Inpainting
@@ -139,6 +139,7 @@ class Pipeline:
             height, width = init_image.shape[:2]
         shape = self.config.latent_shape(height, width)
         self.check(steps, eta, guidance_scale, sampler, batch, strength, init_image, mask)
+        check_seeds(seed, seed + batch - 1)
         cond = self.condition(prompt, negative_prompt, guidance_scale, label)
         path = self.model.schedule.grid(grid, steps, eta)
         z0 = None if init_image is None else self.encode_image(init_image)
@@ -203,8 +204,10 @@ class Pipeline:
                     f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
                 )
                 stage = self.model.first_stage_model.float()
-                image = self.model.decode_first_stage(z.to(self.device, torch.float32))
-                stage.to(self.dtype)
+                try:
+                    image = self.model.decode_first_stage(z.to(self.device, torch.float32))
+                finally:  # also where memory runs out: the next picture is decoded in half precision again
+                    stage.to(self.dtype)
         pixels = ((image.clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
@@ -259,6 +262,13 @@ class Pipeline:
         for message, wrong in faults.items():
             if wrong:
                 raise ValueError(message)
+
+
+def check_seeds(*seeds: int) -> None:
+    """ValueError for a seed that is no image's: below 0, or past what fits into 32 bits."""
+    for seed in seeds:
+        if not 0 <= seed <= MAX_SEED:
+            raise ValueError(f"seeds must lie in 0…{MAX_SEED}, not {seed}")
 
 
 def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 STEP = 1.1
+MAX_WEIGHT = 100.0  # either way; far beyond what draws anything, far below what half precision can hold
 RESCALE = (0.5, 2.0)  # beyond this the mean was near zero, and dividing by it would only amplify noise
 TOKEN = re.compile(r"\\[()\[\]\\]|[()\[\]]|:\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*\)|[^\\()\[\]:]+|[\\:]")
 
@@ -76,7 +77,12 @@ def plain(pieces: Sequence[Piece]) -> str:
 def token_weights(pieces: Sequence[Piece], spans: Sequence[tuple[int, int]], length: int) -> Tensor:
     """The weight of each of `length` ids: bos, then the tokens whose character spans in the plain text are given, then
     padding. A token has the weight of the piece it begins in; bos, eos and padding have 1. fp32 [length].
+
+    Raises ValueError for a weight beyond ±MAX_WEIGHT.
     """
+    for piece in pieces:
+        if not abs(piece.weight) <= MAX_WEIGHT:  # so that NaN is refused too
+            raise ValueError(f"a prompt weight must lie in -{MAX_WEIGHT:g}…{MAX_WEIGHT:g}, not {piece.weight:g}")
     ends, position = [], 0
     for piece in pieces:
         position += len(piece.text)

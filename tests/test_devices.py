@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -98,3 +100,17 @@ def test_a_full_memory_is_one_sentence():
             raise face
     with pytest.raises(RuntimeError, match="shapes"), memory_guard("drawing"):
         raise RuntimeError("shapes do not fit")
+
+
+def test_what_a_failed_call_held_is_freed():
+    """Before the error is handled, and though it knows the call's frames."""
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def forward() -> None:
+        activations = torch.zeros(1000)
+        held.append(weakref.ref(activations))
+        torch.empty(2**60)
+
+    with pytest.raises(OutOfMemory) as error, memory_guard("drawing"):
+        forward()
+    assert error.value.__context__ is not None and held[0]() is None

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.pipeline import Pipeline, finish
 from tests.tiny import tiny_model
@@ -94,6 +95,22 @@ def test_a_decode_that_gives_nan_is_repeated_in_fp32(pipe: Pipeline, monkeypatch
     assert next(half_precision.model.first_stage_model.parameters()).dtype == torch.bfloat16
 
 
+def test_memory_that_runs_out_in_the_second_decode_leaves_the_first_stage_as_it_was(
+    pipe: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
+    half_precision = Pipeline(tiny_model().to(torch.bfloat16), pipe.tokenizer)
+
+    def starved(z: torch.Tensor) -> torch.Tensor:
+        if z.dtype == torch.float32:
+            raise MemoryError
+        return torch.full((1, 3, 32, 32), float("nan"))
+
+    monkeypatch.setattr(half_precision.model, "decode_first_stage", starved)
+    with pytest.warns(RuntimeWarning, match="gave NaN"), pytest.raises(OutOfMemory, match="while decoding"):
+        half_precision.decode(torch.zeros(1, *pipe.config.latent_shape()))
+    assert next(half_precision.model.first_stage_model.parameters()).dtype == torch.bfloat16
+
+
 def test_other_sizes(pipe: Pipeline):
     assert pipe.generate("a", steps=1, height=48, width=64).shape == (1, 48, 64, 3)
 
@@ -124,6 +141,8 @@ def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: n
         ({"guidance_scale": float("nan")}, "guidance_scale"),
         ({"sampler": "dream"}, "sampler must be one of .*ddim"),
         ({"batch": 0}, "batch"),
+        ({"seed": -1}, "seeds must lie in 0…4294967295, not -1"),
+        ({"seed": 2**32 - 1, "batch": 2}, "not 4294967296"),
         ({"strength": 0.0}, "strength"),
         ({"height": 33}, "height 33"),
         ({"mask": np.zeros((32, 32), np.uint8)}, "init_image"),

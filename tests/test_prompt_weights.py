@@ -54,6 +54,15 @@ def test_tokens_take_the_weight_of_the_piece_they_begin_in():
     assert token_weights(pieces, spans, 4).tolist() == [1, 1, 2, 1]
 
 
+@pytest.mark.parametrize(
+    "prompt", ["(cat:101)", "(cat:-101)", "(cat:" + "9" * 400 + ")", "((cat:" + "9" * 400 + "):0)", "(" * 1500 + "cat"]
+)
+def test_a_weight_beyond_all_reason_is_refused(prompt: str):
+    pipe = Pipeline(tiny_model(), Letters())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^a prompt weight must lie in -100…100, not "):
+        pipe.stream(prompt, steps=1)
+
+
 def test_the_mean_is_restored():
     context = torch.randn(6, 10, generator=torch.Generator().manual_seed(0)) + 0.5
     weights = torch.tensor([1.0, 1.3, 0.8, 1.0, 1.0, 1.0])

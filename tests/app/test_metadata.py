@@ -59,6 +59,8 @@ def _png(tmp_path: Path, text: str | None) -> Path:
         json.dumps({"request": {"prompt": "a"}}),
         "[" * 50_000,
         json.dumps({"request": {"prompt": "a" * 70_000}, "weights_sha256": "", "version": ""}),
+        json.dumps({"request": {"prompt": "a", "steps": 10**400}, "weights_sha256": "", "version": ""}),
+        json.dumps({"request": {"prompt": "\ud800"}, "weights_sha256": "", "version": ""}),
     ],
 )
 def test_damaged_or_foreign_settings_are_one_sentence(tmp_path: Path, text: str | None) -> None:

@@ -24,6 +24,7 @@ def test_good_request_passes() -> None:
         ({"eta": math.nan}, "NaN"),
         ({"guidance_scale": math.nan}, "NaN"),
         ({"guidance_scale": math.inf}, "NaN"),
+        ({"eta": 10**400}, "infinity"),
         ({"width": 7}, "multiple of 32"),
         ({"height": 0}, "multiple of 32"),
         ({"width": 2048}, "1024"),
@@ -53,6 +54,10 @@ def test_each_fault_is_one_sentence(fault: dict[str, object], says: str) -> None
         {"prompt": "a", "steps": True},
         {"prompt": "a", "model_file": "/etc/passwd"},
         {"prompt": "a", "seed": math.nan},
+        {"prompt": "a", "steps": 10**400},
+        {"prompt": "a", "guidance_scale": -math.inf, "seed": 10**400},
+        {"prompt": "half a pair: \ud83d"},
+        {"prompt": "a", "negative_prompt": "\udfff"},
     ],
 )
 def test_wrong_types_and_unknown_names_are_refused(values: dict[str, object]) -> None:
