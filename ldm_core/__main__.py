@@ -6,7 +6,14 @@ import argparse
 import importlib
 import sys
 
-VERBS = ("generate", "train", "evaluate", "data", "inspect", "convert")
+VERBS = {
+    "generate": "pictures from prompts, a class or nothing",
+    "train": "train a part of a model on a corpus",
+    "evaluate": "say what weights are worth, against held-out drawings",
+    "data": "build the captioned corpus",
+    "inspect": "say what a weights file is",
+    "convert": "weights from one layout to another",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
     asked = [v for v in VERBS if argv[:1] == [v]]
     for verb in asked or VERBS:
-        sub = verbs.add_parser(verb)
+        sub = verbs.add_parser(verb, help=VERBS[verb])
         if asked:
             module = importlib.import_module(f"ldm_core.cli.{verb}")
             module.add_arguments(sub)
@@ -24,9 +31,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (ValueError, MemoryError) as error:
+        said = str(error)
+    except OSError as error:
+        if error.filename is None:  # not about a file that was named: a fault of ours, or of the machine
+            raise
+        said = f"{error.strerror}: {error.filename}"
+    print(f"error: {said}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

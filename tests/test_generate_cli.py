@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from ldm_core.__main__ import main
 from ldm_core.config import TINY, ModelConfig
+from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.doors.ddim import DDIMSampler
 from ldm_core.morph import morph
@@ -72,6 +74,12 @@ def test_a_class(tmp_path: Path):
         (CLASSY, ["--class", "4"], "0…3: it needs one of them, not 4"),
         (PICTURED, [], "pictured is told by pictures (concat): sample it with DDIMSampler"),
         (TINY, [], "tiny draws what a prompt says: give it one"),
+        (TINY, [""], "tiny draws what a prompt says: give it one"),
+        (TINY, [" \n"], "tiny draws what a prompt says: give it one"),
+        (TINY, ["@/nothing/here.txt"], "No such file or directory: /nothing/here.txt"),
+        (TINY, ["a cat", "--seed", "-1"], "seeds must lie in 0…4294967295, not -1"),
+        (TINY, ["a cat", "--seed", "9" * 30], "seeds must lie in 0…4294967295"),
+        (TINY, ["a cat", "--to", "a dog", "--batch", "2", "--to-seed", "-4"], "seeds must lie in 0…4294967295, not -4"),
         (TINY, ["a cat", "--class", "1"], "tiny follows a prompt: it takes no class"),
         (TINY, ["a cat", "--to", "a dog"], "--to and --to-seed need --batch 2 or more"),
     ],
@@ -131,3 +139,22 @@ def test_another_grid(tmp_path: Path, pipe: Pipeline):
     assert generate(tmp_path, TINY, "a", "--grid", "trailing") == 0
     expected = pipe.generate("a", steps=2, grid="trailing")[0]
     assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - expected).max() <= 1
+
+
+def test_a_file_of_prompts_and_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One prompt a line, empty lines apart; heun's two questions a step are one step of the bar."""
+    long = "a cat " * 40
+    (tmp_path / "prompts.txt").write_text(f"a red cat\n\n  {long}and a hidden dog\n")
+    assert generate(tmp_path, TINY, f"@{tmp_path / 'prompts.txt'}", "--sampler", "heun") == 0
+    assert list(pictures(tmp_path)) == ["000-7.png", "001-7.png"]
+    said = capsys.readouterr().err
+    assert said.count("note: the model reads 75 of 84 tokens, not: cat a cat") == 1
+    assert "4/4" in said and "/4 " in said and "5/4" not in said
+
+
+def test_a_full_memory_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Pipeline, "decode", Mock(side_effect=OutOfMemory("out of memory while decoding")))
+    assert generate(tmp_path, TINY, "a cat") == 2
+    assert capsys.readouterr().err.endswith("error: out of memory while decoding\n")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import textwrap
+from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from PIL import Image
 from tqdm import tqdm
@@ -12,7 +15,8 @@ from tqdm import tqdm
 import ldm_core
 from ldm_core.diffusion.schedule import GridKind
 from ldm_core.morph import morph
-from ldm_core.pipeline import Pipeline, Run, finish
+from ldm_core.pipeline import Pipeline, Run, Step, finish
+from ldm_core.prompt_weights import parse, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,23 +46,35 @@ def run(args: argparse.Namespace) -> int:
     pipe = ldm_core.load(args.weights, args.device, args.dtype)
     prompts = _prompts(args, pipe)
     first = 0 if _morphs(args) else args.seed
-    with tqdm(total=len(prompts) * args.steps, unit="step") as bar:
+    args.out.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(prompts) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
         for number, prompt in enumerate(prompts):
-            latents = finish(_start(args, pipe, prompt), each=lambda _: bar.update())
-            args.out.mkdir(parents=True, exist_ok=True)
+            latents = finish(_start(args, pipe, prompt), each=partial(_advance, bar, number * args.steps))
             for k, image in enumerate(pipe.decode(latents)):
                 Image.fromarray(image).save(args.out / f"{number:03d}-{first + k}.png")
     return 0
 
 
+def _advance(bar: Any, before: int, step: Step) -> None:
+    """What samplers ask twice in a step is one step of the bar."""
+    bar.update(before + step.i - bar.n)
+
+
 def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
-    if args.prompt is None:
-        if pipe.tokenizer is not None:
-            raise ValueError(f"{pipe.weights_name} draws what a prompt says: give it one")
-        return [""]
-    if args.prompt.startswith("@"):
-        return [line.strip() for line in Path(args.prompt[1:]).read_text().splitlines() if line.strip()]
-    return [args.prompt]
+    """What to draw; of prompts that are too long for the model, says which words it will not see."""
+    if pipe.tokenizer is None:
+        return [args.prompt or ""]
+    given = args.prompt or ""
+    lines = Path(given[1:]).read_text(encoding="utf-8").splitlines() if given.startswith("@") else [given]
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise ValueError(f"{pipe.weights_name} draws what a prompt says: give it one")
+    for prompt in prompts:
+        count = pipe.tokenizer.count(plain(parse(prompt)))
+        if count.truncated:
+            tail = textwrap.shorten(count.truncated, 60, placeholder=" …")
+            print(f"note: the model reads {count.limit} of {count.tokens} tokens, not: {tail}", file=sys.stderr)
+    return prompts
 
 
 def _morphs(args: argparse.Namespace) -> bool:
