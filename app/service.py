@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import shutil
 import threading
@@ -192,8 +193,7 @@ def _fault(error: Exception) -> Sentence:
 
 def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, int]]:
     """Pass a run's steps on as events, with time left and now and then a preview, always one of the last step."""
-    start = shown = time.monotonic()
-    i = 0
+    start, shown, i = time.monotonic(), -math.inf, 0  # the first step is shown at once
     while True:
         try:
             step: Step = next(run)
@@ -201,6 +201,6 @@ def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, i
             return end.value, i
         i, now = step.i, time.monotonic()
         preview = None
-        if now - shown >= PREVIEW_SECONDS or i in (1, step.n):
+        if now - shown >= PREVIEW_SECONDS or i == step.n:
             preview, shown = pipe.preview(step.x0[:1])[0], now
         yield Stepped(i, step.n, step.t, (now - start) / i * (step.n - i), preview)

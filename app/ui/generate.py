@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -96,8 +97,11 @@ class GenerateTab:
         lang = language(request, self.lang)
         try:
             wanted = request_from(values)
+            settings, limits = self.service.settings, self.service.limits
+            validate(wanted, limits)  # its size is the picture's, which is made next
+            # in a thread: a large picture takes a second to decode, and others' previews must not wait for it
             size = (wanted.width, wanted.height)
-            init, mask = picture_and_mask(canvas, self.service.settings, self.service.limits, size)
+            init, mask = await asyncio.to_thread(picture_and_mask, canvas, settings, limits, size)
             job = self.service.submit(wanted, init, mask)
         except RequestError as error:
             yield {self.stage.line: line_html(say(lang, "failed", message=error.sentence), "failed")}

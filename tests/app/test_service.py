@@ -117,6 +117,17 @@ def test_previews_come_at_most_four_times_a_second(service: Service) -> None:
     assert len(shown) <= 2 + took / 0.25
 
 
+@pytest.mark.parametrize("sampler", ["plms", "heun"])
+def test_a_second_question_in_a_step_brings_no_preview_of_its_own(
+    service: Service, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.service.PREVIEW_SECONDS", 60.0)
+    job = service.submit(GenerateRequest("x", steps=3, sampler=sampler))
+    result(job)
+    shown = [event.i for event in job.events if isinstance(event, Stepped) and event.preview is not None]
+    assert shown == [1, 3]
+
+
 def test_tokens_are_those_of_the_prompt_without_its_weights(service: Service) -> None:
     assert service.pipe is not None and service.pipe.tokenizer is not None
     assert service.count_tokens("a (red:1.3) [apple]") == service.pipe.tokenizer.count("a red apple")

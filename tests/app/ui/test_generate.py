@@ -89,6 +89,16 @@ def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
     assert "Done in" in line(tab, run(tab, GOOD))
 
 
+def test_a_size_is_checked_before_a_picture_of_it_is_made(tab: GenerateTab, tmp_path: Path):
+    """At 120 GB the first picture of this size would be the last."""
+    small = tmp_path / "small.png"
+    Image.new("RGB", (64, 64)).save(small)
+    canvas = {"background": str(small), "layers": []}
+    assert "Width must be a multiple of 32" in line(
+        tab, run(tab, GOOD | {"width": 200_000, "height": 200_000}, "en", canvas)
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "english", "chinese"),
     [
