@@ -14,6 +14,7 @@ from ldm_core.diffusion.schedule import Schedule, make_beta_schedule, make_ddim_
 
 KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")
 GRIDS = ("uniform", "quad", "trailing")
+MAX_T = 10_000  # ten times what anybody trains with; a million would take the page's memory
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,13 @@ def make_schedules(
     kinds: Sequence[str], T: int, linear_start: float, linear_end: float, cosine_s: float, v: float = 0.0
 ) -> dict[str, Schedule]:
     """The named schedules over the same settings; RequestError for values no schedule can have."""
-    if T < 1 or int(T) != T:
-        raise RequestError("fault_T", T=T)
+    if not 1 <= T <= MAX_T or int(T) != T:
+        raise RequestError("fault_T", most=MAX_T, T=T)
     if not 0 < linear_start < 1 or not 0 < linear_end < 1:
         raise RequestError("fault_ends", start=linear_start, end=linear_end)
     if linear_end < linear_start:
         raise RequestError("fault_order", start=linear_start, end=linear_end)
-    if cosine_s <= 0:
+    if not cosine_s > 0:
         raise RequestError("fault_cosine", s=cosine_s)
     if not kinds:
         raise RequestError("fault_no_schedule")

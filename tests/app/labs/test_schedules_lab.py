@@ -47,7 +47,10 @@ def test_every_quantity_is_the_checkpoints_own_buffer(quantity: str):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ((0, 1e-4, 0.02, 0.008), "T must be a whole number of at least 1, not 0."),
+        ((0, 1e-4, 0.02, 0.008), "T must be a whole number from 1 to 10000, not 0."),
+        ((10**9, 1e-4, 0.02, 0.008), "T must be a whole number from 1 to 10000, not 1000000000."),
+        ((float("nan"), 1e-4, 0.02, 0.008), "T must be a whole number from 1 to 10000, not nan."),
+        ((10, 1e-4, 0.01, float("nan")), "cosine_s must be above 0, not nan."),
         ((10, 0.02, 0.01, 0.008), "linear_end (0.01) must not be smaller than linear_start (0.02)."),
         ((10, 0.0, 0.01, 0.008), "linear_start and linear_end must lie between 0 and 1, not 0.0 and 0.01."),
         ((10, 1e-4, 0.01, 0.0), "cosine_s must be above 0, not 0.0."),
