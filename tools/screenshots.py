@@ -36,7 +36,7 @@ BUTTONS = {  # what must be pressed before there is anything
     "attention": "#read-run",
     "grid": "#sheet-run",
 }
-TALL = {"denoising": 1700, "attention": 1500}  # the panel of interest is not the first
+TALL = {"denoising": 1700, "attention": 1500, "architecture": 1400}  # the panel of interest is not the first
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 
 

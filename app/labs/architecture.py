@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from app.labs.plot import Axis, Plot, Series
 from app.words import say
-from ldm_core.config import ModelConfig
+from ldm_core.config import ModelConfig, UNetConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.models.unet import UNetModel
 
 PARTS = ("text", "unet", "encoder", "decoder")
 
@@ -48,7 +49,8 @@ def blocks(config: ModelConfig, part: str, height: int, width: int) -> list[Bloc
             names = ["embeddings", *(f"encoder.layers.{i}" for i in range(config.text.layers)), "final_layer_norm"]
             return _measure(root, names, lambda: model.cond_stage_model(ids))
         if part == "unet":
-            unet, x, t = model.model.diffusion_model, torch.zeros((1, *latent)), torch.zeros(1)
+            unet, t = model.model.diffusion_model, torch.zeros(1)
+            x = torch.zeros((1, config.unet.in_channels, *latent[1:]))
             names = [name for name, _ in unet.named_children() if name not in ("input_blocks", "output_blocks")]
             inner = [f"input_blocks.{i}" for i in range(len(unet.input_blocks))]
             outer = [f"output_blocks.{i}" for i in range(len(unet.output_blocks))]
@@ -113,6 +115,30 @@ def _block(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> 
     listed = isinstance(module, (nn.Sequential, nn.ModuleList)) and inside
     kind = " + ".join(inside) if listed else type(module).__name__
     return Block(name, kind, shape, sum(p.numel() for p in module.parameters()), flops)
+
+
+def doors(config: ModelConfig) -> dict[str, list[str]]:
+    """Conditioning key → the weights its condition enters by, in a UNet of the loaded one's geometry.
+
+    They are those that a UNet of this key has beyond the unconditional one, or has in another shape.
+    """
+    plain = replace(config.unet, in_channels=config.unet.out_channels, context_dim=None, num_classes=None)
+    channels = 2 * plain.in_channels
+    width = 1 + plain.model_channels * max(plain.channel_mult)  # as wide as no block, so that all are seen
+    told = {
+        "none": plain,
+        "concat": replace(plain, in_channels=channels),
+        "crossattn": replace(plain, context_dim=width),
+        "hybrid": replace(plain, in_channels=channels, context_dim=width),
+        "adm": replace(plain, num_classes=2),
+    }
+    bare = _shapes(plain)
+    return {key: [n for n, shape in _shapes(unet).items() if bare.get(n) != shape] for key, unet in told.items()}
+
+
+def _shapes(config: UNetConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return {name: tuple(weight.shape) for name, weight in UNetModel(config).named_parameters()}
 
 
 def cost_plot(rows: list[Block], lang: str) -> Plot:

@@ -9,12 +9,27 @@ EN: dict[str, str] = {
     "blocks_text": "Names are those of the checkpoint. Shapes are of one picture at the chosen size; parameters do not depend on the "
     "size, the work does. Convolutions grow with the number of positions, self-attention with its square.\n\n"
     "The UNet runs once per step, twice where guidance is on; encoder and decoder run once per picture. That is why the latent "
-    "is small and the UNet may be large.\n\n"
-    "A condition can enter the UNet at five places, named by `conditioning_key`: nowhere (none), as further input channels "
-    "(concat), as keys and values of the cross-attention (crossattn: text, as here), both (hybrid), or added to the timestep's "
-    "embedding (adm: a class).",
+    "is small and the UNet may be large. In the drawing a box is a block, darker where more work is; dashed lines are the skip connections, "
+    "and “context” stands where cross-attention reads the prompt.",
     "blocks_ask": "Predict first: you double width and height. Does the UNet's work grow fourfold?",
     "blocks_answer": "A little more than fourfold: convolutions grow exactly fourfold, the attention among positions sixteenfold.",
+    "drawing_label": "Drawing of the blocks: {part}",
+    "doors_title": "### Five ways to be told something",
+    "doors_text": "A condition can enter the UNet at five places, named by `conditioning_key`. For each key a UNet of the loaded one's geometry is built "
+    "and compared with one that is told nothing: listed are the weights it has beyond that, or in another shape.\n\n"
+    "The timestep is no condition in this sense: every network gets it, in each of its residual blocks.",
+    "doors_ask": "Predict first: a drawing to colour in, a class out of ten, a sentence. Which key for which?",
+    "doors_answer": "concat, adm, crossattn: what lies on the same grid goes in beside the latent, one name for the whole picture goes where the timestep goes, and a "
+    "sequence whose parts belong to different places needs attention.",
+    "doors_note": "Weights by which a condition enters.",
+    "door_loaded": "{name} (loaded)",
+    "door_none": "nothing: pictures of whatever was learned",
+    "door_concat": "pictures of the latent's size, as further input channels",
+    "door_crossattn": "a sequence of vectors (text), as keys and values of the cross-attention",
+    "door_hybrid": "both of them at once",
+    "door_adm": "a class, added to the timestep's embedding",
+    "column_key": "conditioning_key",
+    "column_count": "weights",
     "part_label": "Part",
     "part_text": "text encoder",
     "part_unet": "UNet",
@@ -51,11 +66,27 @@ ZH: dict[str, str] = {
     "blocks_title": "### 由什么组成",
     "blocks_text": "名称就是权重文件里的名称。形状对应所选尺寸的一幅图；参数量与尺寸无关，计算量有关。卷积随位置数增长，"
     "自注意力随其平方增长。\n\n"
-    "UNet 每步运行一次，开启引导时两次；编码器和解码器每幅图只运行一次。所以潜变量要小，而 UNet 可以大。\n\n"
-    "条件可以从五处进入 UNet，由 `conditioning_key` 指定：不进入（none）、作为额外输入通道（concat）、作为交叉注意力的键和值"
-    "（crossattn，即这里的文字）、两者都有（hybrid）、或加到时间步嵌入上（adm，类别）。",
+    "UNet 每步运行一次，开启引导时两次；编码器和解码器每幅图只运行一次。所以潜变量要小，而 UNet 可以大。图中一个方框是一个模块，计算越多颜色越深；"
+    "虚线是跳跃连接，写着 context 的模块用交叉注意力读提示词。",
     "blocks_ask": "先猜一猜：宽和高都加倍，UNet 的计算量是四倍吗？",
     "blocks_answer": "比四倍略多：卷积恰好四倍，位置之间的注意力是十六倍。",
+    "drawing_label": "模块图：{part}",
+    "doors_title": "### 告诉模型的五种方式",
+    "doors_text": "条件可以从五处进入 UNet，由 `conditioning_key` 指定。对每一种，都按当前模型的尺寸造一个 UNet，与什么也不告诉的那个相比："
+    "表中列出它多出来的、或形状不同的权重。\n\n"
+    "时间步不算这种条件：每个网络都会得到它，而且在每个残差块里都得到。",
+    "doors_ask": "先猜一猜：一幅待上色的线稿、十类中的一类、一句话，各该用哪一种？",
+    "doors_answer": "concat、adm、crossattn：与潜变量同一网格的东西就和它并排进入；整幅画只有一个名称，就从时间步那里进入；各部分对应画面不同位置的"
+    "序列，则需要注意力。",
+    "doors_note": "条件由哪些权重进入。",
+    "door_loaded": "{name}（当前模型）",
+    "door_none": "什么也不告诉：画出学过的任何东西",
+    "door_concat": "与潜变量同样大小的图，作为额外的输入通道",
+    "door_crossattn": "一列向量（文字），作为交叉注意力的键和值",
+    "door_hybrid": "以上两者同时",
+    "door_adm": "类别，加到时间步的嵌入上",
+    "column_key": "conditioning_key",
+    "column_count": "权重数",
     "part_label": "部分",
     "part_text": "文本编码器",
     "part_unet": "UNet",

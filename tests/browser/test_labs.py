@@ -64,6 +64,8 @@ def test_architecture(page: Page):
     page.get_by_role("tab", name="Architecture").click()
     table = page.locator("#blocks-table table").first
     expect(table).to_contain_text("input_blocks.0")
+    expect(page.locator("#blocks-drawing svg .name")).to_have_count(page.locator("#blocks-table tbody tr").count())
+    expect(page.locator("#doors-table tr", has_text="crossattn (loaded)")).to_contain_text("attn2.to_k.weight")
     for part, root in (("encoder", "encoder"), ("decoder", "decoder")):
         page.locator("#blocks-part").get_by_label(part, exact=True).check()
         expect(table).to_contain_text(f"{'down' if part == 'encoder' else 'up'}.0")

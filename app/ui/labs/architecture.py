@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.schemas import RequestError
 from app.ui.labs.card import PlotCard
+from app.ui.labs.drawing import drawing
 from app.ui.labs.frame import Lab, Panel, Updates
 from app.words import say
 
@@ -59,8 +60,9 @@ class Blocks(Ready):
 
     def lay_view(self) -> None:
         self.card = PlotCard(self.service, self.wording, height=260, drawn=False)
+        self.drawing = gr.HTML(elem_id="blocks-drawing")
         self.table = gr.HTML(elem_id="blocks-table")
-        self.outputs = [*self.card.outputs, self.table]
+        self.outputs = [*self.card.outputs, self.drawing, self.table]
 
     def draw(self, lang: str, **values: Any) -> Updates:
         from app.labs.architecture import blocks, cost_plot
@@ -73,10 +75,39 @@ class Blocks(Ready):
         cells = [
             [r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.flops / 1e6:,.1f} M"] for r in rows
         ]
+        label = say(lang, "drawing_label", part=say(lang, PARTS[values["part"]]))
         return {
+            self.drawing: drawing(rows, label, config.unet.context_dim is not None),
             self.table: table([say(lang, c) for c in columns], cells),
             **self.card.show(cost_plot(rows, lang), lang),
         }
+
+
+class Doors(Ready):
+    """The five conditioning keys and the weights each lets its condition in by."""
+
+    key = "doors"
+
+    def lay_controls(self) -> None:
+        self.wording.make(gr.Markdown, {"value": "doors_note"}, elem_classes="small")
+
+    def lay_view(self) -> None:
+        self.table = gr.HTML(elem_id="doors-table")
+        self.outputs = [self.table]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        del values
+        from app.labs.architecture import doors
+
+        config = self.pipe().config
+        rows = []
+        for key, weights in doors(config).items():
+            loaded = key == (config.conditioning_key or "none")
+            name = say(lang, "door_loaded", name=key) if loaded else key
+            where = "—" if not weights else weights[0] if len(weights) == 1 else f"{weights[0]} … {weights[-1]}"
+            rows.append([name, say(lang, f"door_{key}"), f"{len(weights)}", where])
+        columns = ("column_key", "column_what", "column_count", "column_where")
+        return {self.table: table([say(lang, column) for column in columns], rows)}
 
 
 class Path(Ready):
@@ -114,4 +145,4 @@ class Path(Ready):
         return {self.table: table(header, steps)}
 
 
-LAB = Lab("architecture", (Blocks, Path))
+LAB = Lab("architecture", (Blocks, Doors, Path))

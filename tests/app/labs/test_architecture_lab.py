@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 
-from app.labs.architecture import blocks, cost_plot
+from app.labs.architecture import blocks, cost_plot, doors
+from app.ui.labs.drawing import HEIGHT, WIDTH, drawing
 from ldm_core.config import EMOJI_128, SD_V1, TINY, ModelConfig
-from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.models.latent_diffusion import DiffusionWrapper, LatentDiffusion
 
 
 @pytest.mark.parametrize("config", [TINY, EMOJI_128], ids=["tiny", "emoji-128"])
@@ -36,3 +40,36 @@ def test_the_unet_of_sd_v1_costs_what_is_known():
     flops = sum(row.flops for row in blocks(SD_V1, "unet", 512, 512))
     assert flops == pytest.approx(2 * 0.4e12, rel=0.2)
     assert "GFLOP" in cost_plot(blocks(TINY, "unet", 32, 32), "en").summary
+
+
+@pytest.mark.parametrize("config", [TINY, EMOJI_128], ids=["tiny", "emoji-128"])
+def test_a_condition_enters_by_the_weights_that_are_listed(config: ModelConfig):
+    listed = doors(config)
+    assert list(listed) == ["none", "concat", "crossattn", "hybrid", "adm"] and listed["none"] == []
+    assert listed["concat"] == ["input_blocks.0.0.weight"] and listed["adm"] == ["label_emb.weight"]
+    assert listed["hybrid"] == listed["concat"] + listed["crossattn"]
+    with torch.device("meta"):
+        unet = DiffusionWrapper(config.unet, "crossattn").diffusion_model
+    readers = {name for name, m in unet.named_modules() if name.endswith("attn2")}
+    assert {name.rpartition(".to_")[0] for name in listed["crossattn"]} == readers
+    assert len(listed["crossattn"]) == 2 * len(readers)
+
+
+@pytest.mark.parametrize(("config", "part"), [(EMOJI_128, "unet"), (SD_V1, "unet"), (EMOJI_128, "text")])
+def test_the_drawing_has_every_block_once_and_every_skip(config: ModelConfig, part: str):
+    rows = blocks(config, part, config.image_size, config.image_size)
+    svg = drawing(rows, "label", told=True)
+    assert sorted(re.findall(r'class="name">([^<]+)<', svg)) == sorted(row.name for row in rows)
+    boxes = [tuple(map(float, place)) for place in re.findall(r'<rect x="([^"]+)" y="([^"]+)"', svg)]
+    apart = [abs(a - b) >= WIDTH or abs(y - z) >= HEIGHT for k, (a, y) in enumerate(boxes) for b, z in boxes[:k]]
+    assert len(boxes) == len(rows) and all(apart)
+    assert svg.count("<line") == sum(row.name.startswith("input_blocks.") for row in rows)
+    readers = sum("SpatialTransformer" in row.kind for row in rows)
+    assert svg.count("context") == readers and "context" not in drawing(rows, "label", told=False)
+
+
+def test_a_network_with_more_input_channels_is_measured_too():
+    config = replace(TINY, unet=replace(TINY.unet, in_channels=8), conditioning_key="hybrid")
+    rows = {row.name: row for row in blocks(config, "unet", 32, 32)}
+    plain = {row.name: row for row in blocks(TINY, "unet", 32, 32)}
+    assert rows["input_blocks.0"].flops == 2 * plain["input_blocks.0"].flops
