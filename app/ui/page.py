@@ -31,6 +31,7 @@ MOUNT: dict[str, Any] = {
 CACHE_SECONDS = 24 * 3600  # previews and uploads older than this are deleted, looked for once an hour
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
+LINKED = -1  # a number that nothing else gives the panels: a link draws what it opens
 SWITCH = "() => window.latentLab.switchLanguage()"
 
 
@@ -132,17 +133,15 @@ def _wire_language(
 
 def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: Any) -> None:
     """Labs draw when they are opened; a link opens one with its values."""
+    for lab in labs:
+        lab.wire(switched)
+    numbers = [number for lab in labs for number in lab.asked]
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
-
-    linked = gr.State(None)  # the lab a link has opened
 
     def opened(request: gr.Request) -> dict[Any, Any]:
         lab, values = link_state(dict(request.query_params), labs)
         if lab is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected=lab.lab.key), linked: lab.lab.key, **values}
+        return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.asked, LINKED)}
 
-    blocks.load(opened, None, [tabs, linked, *controls], **QUIET)
-    for lab in labs:
-        lab.wire(switched)
-        lab.draw_linked(linked)
+    blocks.load(opened, None, [tabs, *controls, *numbers], **QUIET)

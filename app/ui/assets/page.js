@@ -18,6 +18,8 @@
     keep("latent-lab-theme", document.body.classList.contains("dark") ? "light" : "dark");
     applyTheme();
   };
+  let counted = 0;
+  const count = () => ++counted; // a number that has not been there yet: a lab's panel that gets it draws itself anew
   const setScaling = (value) => { document.body.dataset.scaling = value; };
 
   const switchLanguage = () => {
@@ -114,7 +116,7 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copyLink, copySettings, download, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = { line, copyLink, copySettings, count, download, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();

@@ -23,7 +23,7 @@ Shared = dict[str, Any]  # controls that several panels of a lab read, by name
 class Panel:
     """Controls on the left, a view on the right, an explanation under it.
 
-    A subclass lays both out and answers `draw`; it redraws whenever one of `controls` changes. Words it needs, by its
+    A subclass lays both out and answers `draw`; it redraws whenever one of `controls` is moved. Words it needs, by its
     `key`: `{key}_title`, `{key}_text`, and `{key}_ask` with `{key}_answer` for the folded question.
     """
 
@@ -34,6 +34,7 @@ class Panel:
         self.controls: dict[str, Any] = {}  # name in a link → component; the arguments of `draw`
         self.uploads: dict[str, gr.File] = {}  # further arguments of `draw`, paths or None; in no link
         self.outputs: list[Any] = []  # what `draw` may update
+        self.asked: gr.Number  # whatever changes it asks for a redraw; made when the page is wired
         with gr.Column(elem_id=f"panel-{self.key}", elem_classes="panel"):
             wording.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
             with gr.Column(elem_classes="panel-body"):
@@ -124,24 +125,30 @@ class LabTab:
         return {name: component for panel in self.panels for name, component in panel.controls.items()}
 
     def wire(self, language_switched: Any) -> None:
-        """Redraw on change, when the tab is opened, and after the page has changed its language."""
+        """Redraw when a person moves a control, opens the tab, or has changed the language.
+
+        What calls for a redraw changes the number `asked` of each panel it concerns, and that number's one event draws.
+        Where several functions wait for the same event, Gradio (6.31) asks all of them again whenever one was busy:
+        they kept each other busy for good.
+        """
         for panel in self.panels:
+            panel.asked = gr.Number(0, visible="hidden", show_label=False)
             inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
-            # one event of many triggers: the page searches all events for every component when it opens
-            triggers = [self.tab.select, *(control.change for control in inputs)]
-            gr.on(triggers, panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
-            language_switched.then(panel.redraw, inputs, outputs, **QUIET)
+            panel.asked.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
             panel.wire()
+        asking: dict[tuple[Any, ...], list[Any]] = {}  # numbers that change together → the events that change them
+        asking[tuple(self.asked)] = [self.tab.select]
+        for control in dict.fromkeys(c for panel in self.panels for c in panel.inputs.values()):
+            concerned = tuple(p.asked for p in self.panels if control in p.inputs.values())
+            asking.setdefault(concerned, []).append(moved(control))
+        for numbers, events in asking.items():
+            gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
+        language_switched.then(fn=None, js=ask(len(self.asked)), outputs=self.asked, api_visibility="private")
 
-    def draw_linked(self, linked: gr.State) -> None:
-        """Draw when the page was opened by a link to this lab, whose key `linked` then becomes."""
-        for panel in self.panels:
-
-            def draw(request: gr.Request, key: str, *values: Any, panel: Panel = panel) -> Updates:
-                return panel.redraw(request, *values) if key == self.lab.key else {panel.note: gr.skip()}
-
-            inputs, outputs = [linked, *panel.inputs.values()], [panel.note, *panel.outputs]
-            linked.change(draw, inputs, outputs, **QUIET)
+    @property
+    def asked(self) -> list[gr.Number]:
+        """What makes each panel redraw when it changes."""
+        return [panel.asked for panel in self.panels]
 
     def _link_button(self, wording: Wording) -> None:
         with gr.Row(elem_classes="buttons"):
@@ -153,6 +160,19 @@ class LabTab:
             js=f"(...values) => window.latentLab.copyLink({json.dumps(self.lab.key)}, {names}, values)",
             api_visibility="private",
         )
+
+
+def ask(panels: int) -> str:
+    """JavaScript that gives so many panels a number they have not had."""
+    return f"() => Array({panels}).fill(window.latentLab.count())"
+
+
+def moved(control: Any) -> Any:
+    """The event of a person's doing: a list that a redraw brings up to date must not call for the next one.
+
+    A file and a kept value, which no redraw updates, know `change` alone.
+    """
+    return control.input if hasattr(control, "input") else control.change
 
 
 def link_state(query: Mapping[str, str], tabs: Sequence[LabTab]) -> tuple[LabTab | None, Updates]:
