@@ -108,24 +108,13 @@ class DDIMSampler:
                     raise ValueError(f"{name} is for {rows} samples, but batch_size is {batch_size}")
         self.make_schedule(S, ddim_discretize, eta, verbose, end_at_data)
         return self.ddim_sampling(
-            conditioning,
-            (batch_size, *shape),
-            x_T=x_T,
-            callback=callback,
-            img_callback=img_callback,
-            quantize_denoised=quantize_x0,
-            mask=mask,
-            x0=x0,
-            noise_dropout=noise_dropout,
-            temperature=temperature,
-            score_corrector=score_corrector,
-            corrector_kwargs=corrector_kwargs,
-            log_every_t=log_every_t,
+            conditioning, (batch_size, *shape), x_T, callback=callback, img_callback=img_callback, mask=mask, x0=x0,
+            log_every_t=log_every_t, normals_sequence=normals_sequence, generator=generator,
+            quantize_denoised=quantize_x0, temperature=temperature, noise_dropout=noise_dropout,
+            score_corrector=score_corrector, corrector_kwargs=corrector_kwargs,
             unconditional_guidance_scale=unconditional_guidance_scale,
             unconditional_conditioning=unconditional_conditioning,
-            normals_sequence=normals_sequence,
-            generator=generator,
-        )
+        )  # fmt: skip
 
     @torch.no_grad()
     def ddim_sampling(
@@ -150,8 +139,6 @@ class DDIMSampler:
         `timesteps` asks for the first so many of the grid; the published code then walks one fewer, whole_subset=True
         all of them. step_options go to p_sample_ddim.
         """
-        if mask is not None and x0 is None:
-            raise ValueError("a mask needs x0, the latents to keep where it is 1")
         steps = self._steps(timesteps, ddim_use_original_steps, whole_subset)
         x = standard_normal(self.betas.new_empty(tuple(shape)), generator) if x_T is None else x_T
         side = None if generator is None else torch.Generator().manual_seed(generator.initial_seed() ^ MASK_STREAM)
@@ -159,9 +146,7 @@ class DDIMSampler:
         for i, step in enumerate(reversed(steps)):
             index = len(steps) - i - 1
             t = torch.full((shape[0],), step, device=x.device)
-            if mask is not None and x0 is not None:
-                kept = process.q_sample(self, x0, t, standard_normal(x0, side))
-                x = mask * kept + (1.0 - mask) * x
+            x = self._blend(x, t, mask, x0, side)
             noise = None if normals_sequence is None else normals_sequence[i]
             x, pred_x0 = self.p_sample_ddim(
                 x, cond, t, index, use_original_steps=ddim_use_original_steps, noise=noise, generator=generator,
@@ -175,6 +160,17 @@ class DDIMSampler:
                 intermediates["x_inter"].append(x)
                 intermediates["pred_x0"].append(pred_x0)
         return x, intermediates
+
+    def _blend(
+        self, x: Tensor, t: Tensor, mask: Tensor | None, x0: Tensor | None, side: torch.Generator | None
+    ) -> Tensor:
+        """x with x0 noised to t where the mask is 1; ValueError for a mask without x0."""
+        if mask is None:
+            return x
+        if x0 is None:
+            raise ValueError("a mask needs x0, the latents to keep where it is 1")
+        kept = process.q_sample(self, x0, t, standard_normal(x0, side))
+        return mask * kept + (1.0 - mask) * x
 
     def _steps(self, timesteps: int | None, original: bool, whole: bool) -> list[int]:
         """The timesteps of a run, increasing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,15 @@ class LatentDiffusion(DDPM):
         self.first_stage_model.requires_grad_(False)
         if hasattr(self, "cond_stage_model"):
             self.cond_stage_model.requires_grad_(cond_stage_trainable)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """As for every module, but what is frozen stays in evaluation: no dropout in a first stage or a condition."""
+        super().train(mode)
+        self.first_stage_model.eval()
+        if hasattr(self, "cond_stage_model") and not self.cond_stage_trainable:
+            self.cond_stage_model.eval()
+        return self
 
     scale_is_set = False  # by the first batch, or by a checkpoint
 

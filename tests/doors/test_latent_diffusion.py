@@ -153,6 +153,20 @@ def test_a_trainable_condition_gets_gradients():
     assert not frozen.cond_stage_model.gain.requires_grad
 
 
+def test_what_is_frozen_stays_in_evaluation():
+    """As published: training must not switch on the dropout of a stage that it does not train."""
+    words = nn.Sequential(Doubler(), nn.Dropout(0.5))
+    options = {"conditioning_key": "crossattn", "cond_stage_key": "words"}
+    data = batch(words=torch.ones(2, 5, 32))
+    for trainable in (False, True):
+        m = model(words, CONTEXT, cond_stage_trainable=trainable, **options).train()
+        assert m.model.training and not m.first_stage_model.training
+        assert m.cond_stage_model.training is trainable
+        seen = m.get_learned_conditioning(data["words"])
+        assert bool((seen == 0).any()) is trainable
+    assert not m.eval().cond_stage_model.training
+
+
 def test_concat_by_the_first_stage_and_by_a_mask():
     m = model("__is_first_stage__", replace(UNET, in_channels=8), cond_stage_key="sketch")
     assert m.config.conditioning_key == "concat"
