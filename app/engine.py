@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ class QueueFull(RequestError):
 
 @dataclass(eq=False)
 class Job:
-    """One request on its way. Events are only ever appended, so each reader keeps its own cursor."""
+    """One request on its way. Events are only ever appended and stay in place, so each reader keeps its own cursor."""
 
     request: GenerateRequest
     init_image: Pixels | None = None
@@ -99,6 +99,13 @@ class Job:
     def since(self, cursor: int) -> list[Event]:
         """Events from number `cursor` on."""
         return self.events[cursor:]
+
+    def end(self, event: Done | Failed | Cancelled) -> None:
+        """Append the last event. Of the previews only the latest stays: ended jobs are remembered by the hundred."""
+        shown = [(k, e) for k, e in enumerate(self.events) if isinstance(e, Stepped) and e.preview is not None]
+        for k, step in shown[:-1]:
+            self.events[k] = replace(step, preview=None)
+        self.events.append(event)
 
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
@@ -197,15 +204,15 @@ class Engine:
                 i, n = event.i, event.n
                 job.events.append(event)
             steps.close()
-            job.events.append(Cancelled(i, n))
+            job.end(Cancelled(i, n))
         except StopIteration as end:
             seconds = time.monotonic() - start
             known = self._seconds_per_job
             self._seconds_per_job = seconds if known is None else 0.7 * known + 0.3 * seconds
-            job.events.append(Done(end.value))
+            job.end(Done(end.value))
         except Exception as error:
             log.warning("job %s failed: %s", job.id, error, exc_info=not _for_people(error))
-            job.events.append(Failed(sentence(error)))
+            job.end(Failed(sentence(error)))
         finally:
             job.init_image = job.mask = None  # the job is remembered for late readers, its pictures are not
 
