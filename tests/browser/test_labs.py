@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
 
+from app.images import on_white
+from app.labs.autoencoder import encoded
+from app.ui.labs.pictures import SHIPPED
 from ldm_core.config import TINY
 from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
-from tests.browser.driving import NUMBER, set_slider
+from ldm_core.pipeline import Pipeline
+from tests.app.labs.studies import answer
+from tests.browser.driving import NUMBER, note, number, set_number, set_slider
 
 pytestmark = pytest.mark.browser
+LANCZOS = Image.Resampling.LANCZOS
 
 
 def test_schedules(page: Page):
@@ -30,9 +39,10 @@ def test_schedules(page: Page):
     expect(page.locator("#panel-noising .caption").first).to_contain_text(f"SNR {trained.snr[700]:.3g}")
     expect(page.locator("#noised img")).to_have_count(3)
 
-    page.fill("#curves-linear_end input", "0.0001")
-    page.press("#curves-linear_end input", "Tab")
-    expect(page.locator("#panel-curves .panel-note").first).to_contain_text("must not be smaller than linear_start")
+    set_number(page, "curves-linear_end", 0.0001)
+    expect(note(page, "curves")).to_contain_text("must not be smaller than linear_start")
+    set_number(page, "curves-T", 0)
+    expect(note(page, "curves")).to_have_text("T must be a whole number from 1 to 10000, not 0.")
 
 
 def test_a_link_opens_a_lab_with_its_values_in_chinese(page: Page):
@@ -51,9 +61,25 @@ def test_the_model_walks_other_schedules(page: Page):
     expect(page.locator("#panel-respaced .panel-note").first).to_contain_text("2 steps each")
 
 
-def test_autoencoder(page: Page):
+def test_autoencoder(page: Page, pipe: Pipeline, tmp_path: Path):
     page.get_by_role("tab", name="Autoencoder").click()
     expect(page.locator("#latent-channels img")).to_have_count(8)
+    said = page.locator("#panel-reconstruction .caption").first
+    expect(said).to_contain_text("PSNR")
+    mode = said.inner_text()
+    set_slider(page, "reconstruction-posterior_noise", 5)
+    expect(said).not_to_have_text(mode)
+    with Image.open(SHIPPED) as image:
+        side = pipe.config.image_size
+        made, _ = answer(encoded(pipe, np.asarray(ImageOps.fit(on_white(image), (side, side), LANCZOS)), 5.0, 0))
+    for name, value in (("PSNR", made.psnr), ("SSIM", made.ssim), ("LPIPS", made.lpips)):
+        assert number(said.inner_text(), f"{name} ") == pytest.approx(value, rel=0.02)
+    large = tmp_path / "large.png"
+    Image.new("1", (20_000, 10_000)).save(large)  # 25 kB
+    page.set_input_files("#reconstruction-picture input[type=file]", large)
+    expect(note(page, "reconstruction")).to_have_text(
+        "The picture has too many pixels; at most 50 megapixels are allowed."
+    )
     caption = page.locator("#panel-between .caption").first
     expect(caption).to_contain_text("50%")
     set_slider(page, "between-share", 0.25)
