@@ -78,6 +78,8 @@ def train_autoencoder(args: argparse.Namespace) -> int:
     from ldm_core.training.loop import make_accelerator
 
     settings, corpus = _settings(AutoencoderTraining, args), Corpus(args.corpus.expanduser())
+    if settings.decoder_only and args.init is None:
+        raise ValueError("a decoder-only run needs --init WEIGHTS: it trains the decoder of an encoder that is there")
     accelerator = make_accelerator(device=args.device)
     task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.heldout, _palette(BACKGROUNDS), accelerator)
     return _train(task, settings, args, accelerator)

@@ -29,6 +29,7 @@ from ldm_core.training.crops import (
     to_tensor,
     to_uint8,
 )
+from ldm_core.training.decoder import DecoderTuning
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import optimize, step_rng, torch_rng
 from ldm_core.training.processes import own_share
@@ -52,7 +53,15 @@ class AutoencoderTraining:
     initialise: bool = False  # weights by `initialise` instead of torch's default
     sample_posterior: bool = True  # False: train on the mode, a plain autoencoder with a KL term
     mean_loss: bool = True  # divide the summed loss by a sample's elements before clipping; Adam does not notice
+    decoder_only: bool = False  # the encoder stays what --init made it, and so do the latents
+    latent_noise: float = 0.0  # of a decoder-only run: see DecoderTuning
     validation: int = 64  # held-out drawings
+
+    def __post_init__(self) -> None:
+        if self.decoder_only and self.model.kind != "kl":
+            raise ValueError(f"decoder_only tunes a KL autoencoder; {self.preset} has one of kind {self.model.kind!r}")
+        if self.latent_noise < 0 or (self.latent_noise > 0 and not self.decoder_only):
+            raise ValueError(f"latent_noise is for decoder_only, and not negative; it is {self.latent_noise}")
 
     @property
     def model(self) -> presets.AutoencoderConfig:
@@ -106,11 +115,11 @@ class AutoencoderTask:
             initialise(self.autoencoder)
         loss = VQLPIPSWithDiscriminator(settings.loss) if vq else LPIPSWithDiscriminator(settings.loss)
         self.loss: AdversarialLoss = loss
-        self.model: nn.Module = accelerator.prepare(self.autoencoder)
+        self.model: nn.Module = accelerator.prepare(self._trained())
         self.loss = self.loss.to(accelerator.device)
         lr, betas = settings.loop.lr, settings.betas
         self.logvar = [p for name, p in self.loss.named_parameters() if name == "logvar" and p.requires_grad]
-        self.parameters = [*self.autoencoder.parameters(), *self.logvar]
+        self.parameters = [*(p for p in self.autoencoder.parameters() if p.requires_grad), *self.logvar]
         ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
         disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
         self.networks = {"first_stage_model": self.autoencoder, "loss": self.loss}
@@ -120,6 +129,12 @@ class AutoencoderTask:
         white = np.full((len(rows), 3), 255, np.uint8)
         whole = np.stack([drawings[r] for r in np.sort(rows)])
         self.heldout, self.heldout_cond = to_tensor(composite(whole, white)), self.condition(whole)
+
+    def _trained(self) -> nn.Module:
+        """What a step runs: the autoencoder, or the tuning of its decoder, which freezes the rest."""
+        if self.settings.decoder_only and isinstance(self.autoencoder, AutoencoderKL):
+            return DecoderTuning(self.autoencoder, self.settings.latent_noise)
+        return self.autoencoder
 
     def condition(self, drawings: Bytes) -> Tensor | None:
         """What a conditional discriminator sees beside a picture: where there is ink, [B,1,h,w] in [-1,1]."""
@@ -174,13 +189,13 @@ class AutoencoderTask:
             aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last, cond=cond)
         summed = self.settings.mean_loss and not isinstance(latent, Quantized)  # the VQ loss is a mean already
         scale = images[0].numel() if summed else 1
-        norm = optimize(self.accelerator, aeloss / scale, self.parameters, self.optimizers["ae"], clip, self.logvar)
+        norm = optimize(self.accelerator, aeloss / scale, self.parameters, [self.optimizers["ae"]], clip, self.logvar)
         self.averages["first_stage_model"].update(self.autoencoder)
 
         discloss, disc_log = self.losses(images, reconstructions, latent, 1, step, cond=cond)
         if discloss.requires_grad:
             parameters = list(self.loss.discriminator.parameters())
-            optimize(self.accelerator, discloss, parameters, self.optimizers["disc"], clip, parameters)
+            optimize(self.accelerator, discloss, parameters, [self.optimizers["disc"]], clip, parameters)
         return {"aeloss": aeloss.detach(), "discloss": discloss.detach(), **log, **disc_log, "grad_norm": norm}
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ldm_core.training.crops import Bytes, picture_grid, to_uint8
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.latents import LatentCache
 from ldm_core.training.loop import optimize, step_rng, torch_rng
+from ldm_core.training.muon import Muon
 from ldm_core.training.previews import sample_latents
 from ldm_core.training.processes import WHOLE, Share, own_share
 from ldm_core.training.settings import LoopSettings
@@ -55,6 +56,7 @@ class DiffusionTraining:
     parameterization: presets.Parameterization = "v"
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=64, lr=4e-4, ema_decay=0.9995))
     loss: DiffusionLossConfig = field(default_factory=lambda: DiffusionLossConfig(min_snr_gamma=5.0))
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: on the UNet's inner weights, AdamW on the rest
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
@@ -65,6 +67,8 @@ class DiffusionTraining:
     prompts: tuple[str, ...] = EXAMPLES
 
     def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
         for name in ("caption_dropout", "white_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
@@ -88,6 +92,12 @@ def initialise(unet: nn.Module) -> None:
             parameter.zero_()
         elif parameter.ndim == 4:
             nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+
+
+def inner_matrices(unet: nn.Module) -> list[nn.Parameter]:
+    """Weights of two axes or more between the first convolution and the last: what Muon is for."""
+    ends = ("diffusion_model.input_blocks.0.", "diffusion_model.out.")
+    return [p for name, p in unet.named_parameters() if p.ndim >= 2 and not name.startswith(ends)]
 
 
 class DiffusionTask:
@@ -119,14 +129,19 @@ class DiffusionTask:
         self.model: nn.Module = accelerator.prepare(self.unet)
         self.loss = DiffusionLoss(settings.loss, self.schedule, config.parameterization).to(accelerator.device)
         self.parameters = [p for m in (self.unet, self.loss) for p in m.parameters() if p.requires_grad]
-        adam = torch.optim.AdamW(
-            self.parameters, settings.loop.lr, settings.betas, weight_decay=settings.weight_decay, fused=True
-        )
         self.networks: dict[str, nn.Module] = {"model": self.unet, "loss": self.loss}
-        self.optimizers: dict[str, torch.optim.Optimizer] = {"unet": adam}
+        self.optimizers = self._optimizers()
         self.averages = {"model": LitEma(self.unet, settings.loop.ema_decay)}
         self.empty = self.encode([""])
         self.heldout = np.sort(np.random.default_rng(0).permutation(heldout)[: settings.validation])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        s, matrices = self.settings, inner_matrices(self.unet) if self.settings.optimizer == "muon" else []
+        taken = {id(p) for p in matrices}
+        rest = [p for p in self.parameters if id(p) not in taken]
+        adam = torch.optim.AdamW(rest, s.loop.lr, s.betas, weight_decay=s.weight_decay, fused=True)
+        muon = {"muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay)} if matrices else {}
+        return {"unet": adam, **muon}
 
     def batch(self, rows: NDArray[np.integer], rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
         """Latents z [B,4,h,w] and contexts [B,L,D] of a share of rows; background, noise and caption are drawn."""
@@ -163,7 +178,7 @@ class DiffusionTask:
             out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
         loss, log = self.loss(out, z, t, noise)
         unprepared = list(self.loss.parameters())
-        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["unet"], loop.clip, unprepared)
+        norm = optimize(self.accelerator, loss, self.parameters, [*self.optimizers.values()], loop.clip, unprepared)
         self.averages["model"].update(self.unet)
         return {**log, "grad_norm": norm}
 

@@ -115,7 +115,7 @@ class JudgeTask:
         name_loss = F.cross_entropy(scores, answers, label_smoothing=s.smoothing)
         style_loss = F.cross_entropy(styles, style, label_smoothing=s.smoothing)
         loss = name_loss + s.style_weight * style_loss
-        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["judge"], s.loop.clip)
+        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["judge"]], s.loop.clip)
         with torch.no_grad():
             self.judge.scale.clamp_(max=MAX_SCALE)
         self.averages["judge"].update(self.judge)

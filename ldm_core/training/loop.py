@@ -87,7 +87,7 @@ def optimize(
     accelerator: Accelerator,
     loss: Tensor,
     parameters: Sequence[Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     clip: float,
     unprepared: Sequence[Tensor] = (),
 ) -> Tensor:
@@ -95,11 +95,13 @@ def optimize(
 
     `unprepared`: those of the parameters that no prepared network holds, averaged over processes here.
     """
-    optimizer.zero_grad(set_to_none=True)
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
     accelerator.backward(loss)
     average_gradients(accelerator, unprepared)
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf, foreach=True)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return norm
 
 

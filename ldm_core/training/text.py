@@ -159,7 +159,7 @@ class TextTask:
         with self.accelerator.autocast():
             losses = self._pairs(rng) if step % self.settings.pair_every == 0 else self._words(rng)
         loss = torch.stack(list(losses.values())).sum()
-        norm = optimize(self.accelerator, loss, self.parameters, self.optimizers["clip"], self.settings.loop.clip)
+        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
         with torch.no_grad():
             self.clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         self.averages["clip"].update(self.clip)

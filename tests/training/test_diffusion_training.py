@@ -118,16 +118,31 @@ def test_cache_of_another_encoder_is_refused(cache_dir: Path, drawings: np.ndarr
         open_cache(cache_dir / "nowhere")
 
 
-def test_resumed_run_equals_an_unbroken_one(cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path):
-    one = make_task(cache_dir, autoencoder)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumed_run_equals_an_unbroken_one(
+    cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, optimizer: str
+):
+    one = make_task(cache_dir, autoencoder, optimizer=optimizer)
     loop(one, tmp_path / "one").run()
-    loop(make_task(cache_dir, autoencoder), tmp_path / "two").run(until=3)
-    two = make_task(cache_dir, autoencoder)
+    loop(make_task(cache_dir, autoencoder, optimizer=optimizer), tmp_path / "two").run(until=3)
+    two = make_task(cache_dir, autoencoder, optimizer=optimizer)
     loop(two, tmp_path / "two").run()
     for a, b in zip(one.unet.state_dict().values(), two.unet.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     for a, b in zip(*(t.averages["model"].shadow.values() for t in (one, two)), strict=True):
         assert torch.equal(a, b)
+
+
+def test_muon_takes_the_matrices_between_the_ends_and_adam_the_rest(cache_dir: Path, autoencoder: AutoencoderKL):
+    task = make_task(cache_dir, autoencoder, optimizer="muon")
+    held = {name: [p for g in o.param_groups for p in g["params"]] for name, o in task.optimizers.items()}
+    names = {id(p): name for name, p in task.unet.named_parameters()}
+    assert len(held["unet"]) + len(held["muon"]) == len(names)
+    assert all(p.ndim >= 2 for p in held["muon"])
+    outside = {names[id(p)] for p in held["unet"] if p.ndim >= 2}
+    assert outside == {"diffusion_model.input_blocks.0.0.weight", "diffusion_model.out.2.weight"}
+    with pytest.raises(ValueError, match="optimizer must be adamw or muon"):
+        DiffusionTraining(optimizer="sgd")  # type: ignore[arg-type]
 
 
 def test_an_untrained_unet_says_zero(cache_dir: Path, autoencoder: AutoencoderKL):
