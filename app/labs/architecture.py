@@ -118,7 +118,7 @@ def _block(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> 
 
 
 def doors(config: ModelConfig) -> dict[str, list[str]]:
-    """Conditioning key → the weights its condition enters by, in a UNet of the loaded one's geometry.
+    """conditioning_key, as Python writes it → the weights its condition enters by, in the loaded UNet's geometry.
 
     They are those that a UNet of this key has beyond the unconditional one, or has in another shape.
     """
@@ -126,7 +126,7 @@ def doors(config: ModelConfig) -> dict[str, list[str]]:
     channels = 2 * plain.in_channels
     width = 1 + plain.model_channels * max(plain.channel_mult)  # as wide as no block, so that all are seen
     told = {
-        "none": plain,
+        "None": plain,
         "concat": replace(plain, in_channels=channels),
         "crossattn": replace(plain, context_dim=width),
         "hybrid": replace(plain, in_channels=channels, context_dim=width),

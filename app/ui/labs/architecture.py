@@ -102,10 +102,10 @@ class Doors(Ready):
         config = self.pipe().config
         rows = []
         for key, weights in doors(config).items():
-            loaded = key == (config.conditioning_key or "none")
+            loaded = key == str(config.conditioning_key)
             name = say(lang, "door_loaded", name=key) if loaded else key
             where = "—" if not weights else weights[0] if len(weights) == 1 else f"{weights[0]} … {weights[-1]}"
-            rows.append([name, say(lang, f"door_{key}"), f"{len(weights)}", where])
+            rows.append([name, say(lang, f"door_{key.lower()}"), f"{len(weights)}", where])
         columns = ("column_key", "column_what", "column_count", "column_where")
         return {self.table: table([say(lang, column) for column in columns], rows)}
 

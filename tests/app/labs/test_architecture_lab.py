@@ -45,7 +45,7 @@ def test_the_unet_of_sd_v1_costs_what_is_known():
 @pytest.mark.parametrize("config", [TINY, EMOJI_128], ids=["tiny", "emoji-128"])
 def test_a_condition_enters_by_the_weights_that_are_listed(config: ModelConfig):
     listed = doors(config)
-    assert list(listed) == ["none", "concat", "crossattn", "hybrid", "adm"] and listed["none"] == []
+    assert list(listed) == ["None", "concat", "crossattn", "hybrid", "adm"] and listed["None"] == []
     assert listed["concat"] == ["input_blocks.0.0.weight"] and listed["adm"] == ["label_emb.weight"]
     assert listed["hybrid"] == listed["concat"] + listed["crossattn"]
     with torch.device("meta"):
