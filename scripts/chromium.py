@@ -22,7 +22,8 @@ def find() -> str | None:
 
 def main(run: Run = run) -> int:
     path = find()
-    if path is None and apt_install(["chromium"], run):
+    # the font draws the Chinese page: Chromium brings none, and screenshots would show boxes
+    if path is None and apt_install(["chromium", "fonts-droid-fallback"], run):
         path = find()
     print(path or MISSING, file=sys.stdout if path else sys.stderr)
     return 0

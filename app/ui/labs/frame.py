@@ -168,11 +168,11 @@ def ask(panels: int) -> str:
 
 
 def moved(control: Any) -> Any:
-    """The event of a person's doing: a list that a redraw brings up to date must not call for the next one.
+    """The event of a person's doing: lists that a redraw brings up to date must not call for the next one.
 
-    A file and a kept value, which no redraw updates, know `change` alone.
+    A file and a kept value know `change` alone; a text, which no redraw writes, says `input` a keystroke late (6.31).
     """
-    return control.input if hasattr(control, "input") else control.change
+    return control.change if isinstance(control, (gr.Textbox, gr.File, gr.State)) else control.input
 
 
 def link_state(query: Mapping[str, str], tabs: Sequence[LabTab]) -> tuple[LabTab | None, Updates]:
