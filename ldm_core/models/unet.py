@@ -80,50 +80,52 @@ class UNetModel(nn.Module):
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = c = config
-        ch, emb = c.model_channels, 4 * c.model_channels
-
-        def res(i: int, o: int) -> ResBlock:
-            return ResBlock(i, o, emb, c.dropout, c.norm_groups)
-
-        def attn(width: int) -> SpatialTransformer:
-            return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout, c.norm_groups)
+        ch, emb, levels = c.model_channels, 4 * c.model_channels, list(enumerate(c.channel_mult))
 
         self.time_embed = nn.Sequential(nn.Linear(ch, emb), nn.SiLU(), nn.Linear(emb, emb))
         if c.num_classes is not None:
             self.label_emb = nn.Embedding(c.num_classes, emb)
 
         self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(c.in_channels, ch, 3, padding=1))])
-        widths, width, factor = [ch], ch, 1  # widths: of every skip connection; factor: downsampling so far
-        for level, mult in enumerate(c.channel_mult):
+        widths = [ch]  # of every skip connection
+        for level, mult in levels:
             for _ in range(c.num_res_blocks):
-                layers: list[nn.Module] = [res(width, mult * ch)]
-                width = mult * ch
-                if factor in c.attention_resolutions:
-                    layers.append(attn(width))
-                self.input_blocks.append(Stage(*layers))
-                widths.append(width)
-            if level < len(c.channel_mult) - 1:
-                self.input_blocks.append(Stage(Downsample(width)))
-                widths.append(width)
-                factor *= 2
+                self.input_blocks.append(Stage(*self._layers(level, widths[-1], mult * ch)))
+                widths.append(mult * ch)
+            if level < len(levels) - 1:
+                self.input_blocks.append(Stage(Downsample(widths[-1])))
+                widths.append(widths[-1])
 
-        self.middle_block = Stage(res(width, width), attn(width), res(width, width))
+        width = widths[-1]
+        self.middle_block = Stage(self._residual(width, width), self._attention(width), self._residual(width, width))
 
         self.output_blocks = nn.ModuleList()
-        for level, mult in reversed(list(enumerate(c.channel_mult))):
+        for level, mult in reversed(levels):
             for i in range(c.num_res_blocks + 1):
-                layers = [res(width + widths.pop(), mult * ch)]
+                layers = self._layers(level, width + widths.pop(), mult * ch)
                 width = mult * ch
-                if factor in c.attention_resolutions:
-                    layers.append(attn(width))
                 if level > 0 and i == c.num_res_blocks:
                     layers.append(Upsample(width))
-                    factor //= 2
                 self.output_blocks.append(Stage(*layers))
 
         self.out = nn.Sequential(
             nn.GroupNorm(c.norm_groups, width), nn.SiLU(), nn.Conv2d(width, c.out_channels, 3, padding=1)
         )
+
+    def _residual(self, channels: int, width: int) -> ResBlock:
+        c = self.config
+        return ResBlock(channels, width, 4 * c.model_channels, c.dropout, c.norm_groups)
+
+    def _attention(self, width: int) -> SpatialTransformer:
+        c = self.config
+        return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout, c.norm_groups)
+
+    def _layers(self, level: int, channels: int, width: int) -> list[nn.Module]:
+        """A residual block, and attention where the config asks for it at this level's downsampling, 2^level."""
+        layers: list[nn.Module] = [self._residual(channels, width)]
+        if 2**level in self.config.attention_resolutions:
+            layers.append(self._attention(width))
+        return layers
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """x [B,in,h,w], t [B] (may be fractional), context [B,L,context_dim], y class ids [B] → [B,out,h,w].
