@@ -23,8 +23,8 @@ lint:  ## style, types and import directions
 format:  ## rewrite the code in the house's format
 	@$(ACTIVATE) && ruff check --fix . && ruff format .
 
-screenshots: chromium  ## photograph the real page into docs/screenshots (ARGS="--weights FILE …")
-	@$(ACTIVATE) && exec python -m tools.screenshots $(ARGS)
+screenshots: chromium  ## photograph the real page and the example prompts into docs/screenshots
+	@$(ACTIVATE) && python -m tools.screenshots $(ARGS) && exec python -m tools.contact_sheet
 
 benchmark:  ## measure samplers' orders, and speed against diffusers, into docs/ (minutes; wants a quiet machine)
 	@$(ACTIVATE) && python benchmarks/order.py --write && python benchmarks/speed.py --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
