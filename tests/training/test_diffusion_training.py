@@ -225,4 +225,4 @@ def test_find_run_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_shipped_config_loads():
     settings = load_settings(DiffusionTraining, Path("configs/diffusion.toml"))
-    assert settings.loss.min_snr_gamma == 5.0 and json.dumps(settings.prompts)
+    assert settings.optimizer == "muon" and json.dumps(settings.prompts)
