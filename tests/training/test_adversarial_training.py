@@ -94,9 +94,10 @@ def test_a_segmentation_against_a_discriminator_that_sees_the_picture():
     options = {"image_key": "segmentation", "cond_key": "image", "colorize_nlabels": 5, "learning_rate": 3e-3}
     door = AutoencoderKL(dd, config, 4, generator=torch.Generator().manual_seed(1), **options)
     optimizers, _ = door.configure_optimizers()
-    for _ in range(110):
-        log = door.train_batch(batch, optimizers)
-    assert float(log["train/disc_factor"]) == 1 and float(log["train/logits_real"]) > float(log["train/logits_fake"])
+    logs = [door.train_batch(batch, optimizers) for _ in range(110)]
+    assert float(logs[-1]["train/disc_factor"]) == 1
+    apart = [float(log["train/logits_real"] - log["train/logits_fake"]) for log in logs[60:]]
+    assert np.mean(apart) > 0.1  # of all steps with a discriminator: in a single one either player may be ahead
     reconstruction, _ = door(door.get_input(batch, "segmentation"), sample_posterior=False)
     assert float((reconstruction.argmax(1) == labels).float().mean()) > 0.95
     assert float((labels == 0).float().mean()) < 0.8  # the ground alone is not enough
