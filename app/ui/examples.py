@@ -1,12 +1,12 @@
-"""The prompts the page offers, one per thing the embedded model can show: objects, faces, colours, styles."""
+"""The prompts the page offers, one per thing the embedded model can show: objects, faces, people, grounds, styles."""
 
 EXAMPLES: tuple[str, ...] = (
     "a red apple, noto style",
-    "cat with heart eyes, flat style",
-    "rocket on a blue background",
-    "red heart, 3d style",
-    "smiling face with sunglasses, blob style",
-    "green tree, noto style",
-    "yellow star, twemoji style",
-    "pizza, flat style",
+    "blue heart on a yellow background, noto style",
+    "cat face, noto style",
+    "angry face, twemoji style",
+    "clock, twemoji style",
+    "globe, noto style",
+    "woman, medium skin tone, noto style",
+    "bear face, 3d style",
 )
