@@ -6,7 +6,7 @@ EN: dict[str, str] = {
     "losses_tab": "Losses",
     "losses_intro": "What training looked like, from the logs of real runs: the shipped model's own, and any run of yours.",
     "history_title": "### Curves of real runs",
-    "history_text": "Every run writes one table, metrics.csv: step, name, value, seconds. The shipped model's three tables come with its "
+    "history_text": "Every run writes one table, metrics.csv: step, name, value, seconds. The shipped model's tables come with its "
     "weights; yours are found in the folder of runs (\\$LATENT_LAB_RUNS), and a run that is still going is redrawn while you watch. "
     "Runs of other programs that left TensorBoard event files there, at any depth, are listed too; their minutes count from the first event.\n\n"
     "A single step sees a few drawings at a few noise levels, so its loss jumps. Smoothing takes an exponential mean; it hides the jumps, and "
@@ -130,7 +130,7 @@ ZH: dict[str, str] = {
     "losses_tab": "损失",
     "losses_intro": "训练到底是什么样子：看真实训练的记录，有随附模型自己的，也有你自己的。",
     "history_title": "### 真实训练的曲线",
-    "history_text": "每次训练都写一张表 metrics.csv：步数、名称、数值、秒数。随附模型的三张表和权重放在一起；你自己的训练从运行目录"
+    "history_text": "每次训练都写一张表 metrics.csv：步数、名称、数值、秒数。随附模型的表和权重放在一起；你自己的训练从运行目录"
     "（\\$LATENT_LAB_RUNS）里读取，正在进行的训练会边跑边重画。别的程序在那里（不论多深）留下的 TensorBoard "
     "事件文件也会列出，它们的分钟数从第一个事件算起。\n\n"
     "一步只看到几幅画、几个噪声水平，所以损失会跳动。平滑取指数平均：它掩盖跳动，λ 大时也会滞后。“train” 是用来学习的画，“val” 是从未"
