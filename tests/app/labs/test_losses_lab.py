@@ -86,7 +86,8 @@ def test_runs_are_found_beside_the_weights_and_in_the_folder(tmp_path: Path, mon
     (tmp_path / "own").mkdir()
     logged(tmp_path / "own", 1)
     runs = find_runs(DEFAULT_WEIGHTS)
-    assert list(runs) == ["emoji-128/autoencoder", "emoji-128/diffusion", "emoji-128/text", "own"]
+    shipped = [f"emoji-128/{part}" for part in ("autoencoder", "decoder", "diffusion", "diffusion-2", "text")]
+    assert list(runs) == [*shipped, "own"]
     known = metrics_of(load_run(name, runs) for name in runs)
     assert {"train/loss_simple", "val/loss_simple", "aeloss", "train/kl_loss", "val/psnr"} <= set(known)
     assert not any("bin_" in name for name in known)
