@@ -41,7 +41,8 @@ def find_runs(weights: Path, page: Path | None = None) -> dict[str, Path]:
     A path is a metrics.csv or, where a run has none, the directory its TensorBoard event files lie in, named as
     TensorBoard names it. `page`: a folder of further runs, those started in the page.
     """
-    shipped = {f"{weights.stem}/{path.stem}": path for path in sorted((weights.parent / "metrics").glob("*.csv"))}
+    beside = sorted((weights.parent / "metrics").glob("*.csv"), key=lambda path: path.stem)
+    shipped = {f"{weights.stem}/{path.stem}": path for path in beside}
     folders = [runs_dir()] if page is None else [page, runs_dir()]
     tables = {path.parent.name: path for folder in folders for path in sorted(folder.glob("*/metrics.csv"))}
     events = {name: path for folder in folders for name, path in _event_runs(folder).items()}
