@@ -71,9 +71,7 @@ class Pipeline:
         self.weights_sha256 = sha256
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.denoise = Denoiser(
-            model.apply_model, model.schedule, model.config.parameterization, self.device, self.dtype
-        )
+        self.denoise = Denoiser(model.apply_model, model.schedule, model.config.parameterization, self.device)
         self._context = lru_cache(maxsize=256)(self._encode_one)
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-"""What every test may rely on: no network, a Chromium or a reason, a time budget. Nothing else is global."""
+"""What every test may rely on: no network, a Chromium or a reason, a time budget, its own precision."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -30,6 +32,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("no GPU")
+
+
+@pytest.fixture(autouse=True)
+def own_precision() -> Iterator[None]:
+    """accelerate keeps a process to its first precision; after a run in bf16 the next test may still train in fp32."""
+    yield
+    if "accelerate" in sys.modules:
+        sys.modules["accelerate"].state.AcceleratorState._reset_state()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ FREE = replace(TINY, name="free", text=None, conditioning_key=None, unet=replace
 CLASSY = replace(FREE, name="classy", conditioning_key="adm", unet=replace(FREE.unet, num_classes=4))
 PICTURED = replace(FREE, name="pictured", conditioning_key="concat", unet=replace(FREE.unet, in_channels=8))
 SHAPE = TINY.latent_shape()
+FP32 = ("--dtype", "float32")  # where the processor has bf16, "auto" would take it
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def pipe() -> Pipeline:
 
 def generate(folder: Path, config: ModelConfig, *args: str) -> int:
     file = str(tiny_checkpoint(folder, config))
-    return main(["generate", "--weights", file, "--out", str(folder / "out"), "--steps", "2", *args])
+    return main(["generate", "--weights", file, "--out", str(folder / "out"), "--steps", "2", *FP32, *args])
 
 
 def pictures(folder: Path) -> dict[str, np.ndarray]:
@@ -49,19 +50,32 @@ def test_without_a_condition(tmp_path: Path):
     assert generate(tmp_path, FREE, "--batch", "2", "--seed", "4") == 0
     made = pictures(tmp_path)
     assert list(made) == ["000-4.png", "000-5.png"]
-    pipe = load(tmp_path / "tiny.safetensors")
+    pipe = load(tmp_path / "tiny.safetensors", dtype="float32")
     z, _ = DDIMSampler(pipe.model).sample(2, 2, SHAPE, x_T=torch.stack([x_t(4), x_t(5)]))  # the published loop
     assert np.abs(np.stack(list(made.values())).astype(int) - pipe.decode(z)).max() <= 1
 
 
 def test_a_class(tmp_path: Path):
     assert generate(tmp_path, CLASSY, "--class", "2", "--guidance-scale", "3") == 0
-    pipe = load(tmp_path / "tiny.safetensors")
+    pipe = load(tmp_path / "tiny.safetensors", dtype="float32")
     nothing = {"unconditional_guidance_scale": 3.0, "unconditional_conditioning": torch.tensor([3])}
     z, _ = DDIMSampler(pipe.model).sample(2, 1, SHAPE, torch.tensor([2]), x_T=x_t(7)[None], **nothing)
     assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - pipe.decode(z)[0]).max() <= 1
     others = [pipe.generate("", steps=2, label=k) for k in range(4)]
     assert len({image.tobytes() for image in others}) == 4
+
+
+@pytest.mark.parametrize("config", [TINY, CLASSY])
+def test_the_published_loop_in_half_precision(tmp_path: Path, config: ModelConfig):
+    """The sampler's arithmetic and the latents stay in fp32; a picture is about the one of fp32 weights."""
+    file, made = tiny_checkpoint(tmp_path, config), []
+    for dtype in ("bfloat16", "float32"):
+        pipe = load(file, dtype=dtype)
+        cond = torch.tensor([2]) if config is CLASSY else pipe.encode_prompt("a red cat")[None].float()
+        z, _ = DDIMSampler(pipe.model).sample(4, 1, SHAPE, cond, x_T=x_t(7)[None])
+        assert z.dtype == torch.float32
+        made.append(pipe.decode(z).astype(int))
+    assert 0 < np.abs(made[0] - made[1]).mean() < 4
 
 
 @pytest.mark.parametrize(

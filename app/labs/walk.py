@@ -128,7 +128,7 @@ Branch = tuple[Recipe, Grid, Sequence[Moment]]
 def _walk(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None, list[Walk]]:
     """All branches, as long as each other and replayed as far, in one batch a step."""
     listening = _Listening(pipe.model.apply_model)
-    denoise = Denoiser(listening, pipe.model.schedule, pipe.config.parameterization, pipe.device, pipe.dtype)
+    denoise = Denoiser(listening, pipe.model.schedule, pipe.config.parameterization, pipe.device)
     conds = [
         Conditioning(pipe.encode_prompt(r.prompt), pipe.encode_prompt(""), r.guidance_scale) for r, _, _ in branches
     ]

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from ldm_core.evaluation.figures import table
     from ldm_core.evaluation.judge import Eye
 
-    eye = Eye.load(args.judge)
+    eye = Eye.load(args.judge) if settings.judged else None
     try:
         corpus = Corpus(args.corpus.expanduser())
     except FileNotFoundError as error:
@@ -67,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
             bar.update(more)
 
         found = evaluate(pipe, eye, corpus, settings, progress)
+    judge = f"judge {eye.sha256[:12]}" if eye else "no judge asked"
     print(f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.steps} steps, "
-          f"guidance {settings.guidance_scale:g}, seed {settings.seed}; judge {eye.sha256[:12]}\n")  # fmt: skip
+          f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judge}\n")  # fmt: skip
     print(table(found.figures))
     if args.out is not None:
         written = found.write(args.out.expanduser())

@@ -68,13 +68,12 @@ class Denoiser:
         schedule: Schedule,
         parameterization: Parameterization,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
     ) -> None:
+        """apply_model(x, t, context), fp32 but for class numbers, on `device`; how it computes is its own affair."""
         self.apply_model = apply_model
         self.schedule = schedule
         self.parameterization = parameterization
         self.device = torch.device(device)
-        self.dtype = dtype
 
     @torch.no_grad()
     def __call__(self, queries: Sequence[Query], conditionings: Sequence[Conditioning]) -> list[Answer]:
@@ -86,10 +85,8 @@ class Denoiser:
         x = torch.stack([q.x for q, ts in zip(queries, terms, strict=True) for _ in ts])
         t = torch.stack([q.t for q, ts in zip(queries, terms, strict=True) for _ in ts])
         context = torch.stack([term for ts in terms for term in ts])
-        dtype = self.dtype if context.is_floating_point() else context.dtype  # bf16 has no class 257
         where = self.device
-        out = self.apply_model(x.to(where, self.dtype), t.to(where), context.to(where, dtype))
-        out = out.to(x.device, torch.float32)
+        out = self.apply_model(x.to(where), t.to(where), context.to(where)).to(x.device, torch.float32)
 
         answers, row = [], 0
         for query, ts, c in zip(queries, terms, conditionings, strict=True):

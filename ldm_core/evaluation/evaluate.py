@@ -29,7 +29,7 @@ class Evaluation:
     """What was found, and of what."""
 
     weights: dict[str, Any]
-    judge: str  # sha256
+    judge: str | None  # sha256; None where no part asked it
     settings: EvaluationSettings
     parts: dict[str, Part]
     seconds: dict[str, float]
@@ -62,8 +62,14 @@ class Evaluation:
         return written
 
 
-def evaluate(pipe: Pipeline, eye: Eye, corpus: Corpus, settings: EvaluationSettings, progress: Progress) -> Evaluation:
-    """Every part whose count is above 0. ValueError where the weights have no text encoder or nothing is held out."""
+def evaluate(
+    pipe: Pipeline, eye: Eye | None, corpus: Corpus, settings: EvaluationSettings, progress: Progress
+) -> Evaluation:
+    """Every part whose count is above 0. ValueError where the weights have no text encoder, nothing is held out, or
+    a part asks for a judge and there is none.
+    """
+    if settings.judged and eye is None:
+        raise ValueError("held-out captions, diversity and paraphrases need a judge: give one, or set their counts to 0")
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
     if not len(corpus.heldout):
@@ -74,22 +80,22 @@ def evaluate(pipe: Pipeline, eye: Eye, corpus: Corpus, settings: EvaluationSetti
         parts[name] = part()
         seconds[name] = time.monotonic() - started
     weights = {"name": pipe.weights_name, "sha256": pipe.weights_sha256, "geometry": pipe.config.name}
-    return Evaluation(weights, eye.sha256, settings, parts, seconds)
+    return Evaluation(weights, eye.sha256 if eye else None, settings, parts, seconds)
 
 
 def _parts(
-    pipe: Pipeline, eye: Eye, corpus: Corpus, s: EvaluationSettings, progress: Progress
+    pipe: Pipeline, eye: Eye | None, corpus: Corpus, s: EvaluationSettings, progress: Progress
 ) -> Iterator[tuple[str, Callable[[], Part]]]:
     paint = Painter(pipe, s, progress)
     if s.reconstructions:
         yield "autoencoder", lambda: reconstruction(pipe, corpus, s, progress)
-    if s.heldout:
+    if eye and s.heldout:
         yield "heldout", lambda: heldout(eye, corpus, paint, s, progress)
     if s.backgrounds:
         yield "backgrounds", lambda: backgrounds(corpus, paint, s)
     if s.tones:
         yield "tones", lambda: tones(corpus, paint, s)
-    if s.prompts:
+    if eye and s.prompts:
         yield "diversity", lambda: diversity(eye, corpus, paint, s)
-    if s.paraphrases:
+    if eye and s.paraphrases:
         yield "paraphrases", lambda: paraphrase(pipe, eye, corpus, paint, s)

@@ -44,6 +44,11 @@ class EvaluationSettings:
         return replace(self, **{f.name: min(getattr(self, f.name), n) for f in fields(self) if f.name in COUNTS})
 
     @property
+    def judged(self) -> bool:
+        """Whether any part asks the judge; the others read colours and pixels."""
+        return self.heldout > 0 or self.prompts > 0 or self.paraphrases > 0
+
+    @property
     def pictures(self) -> int:
         """How many are sampled, where the corpus has as many prompts."""
         grounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones

@@ -43,6 +43,11 @@ class DiffusionWrapper(nn.Module):
         return self.diffusion_model(x, t, context=context)
 
 
+def in_precision(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A condition in the weights' precision; class numbers stay whole (bf16 has no 257)."""
+    return part.to(dtype) if part.is_floating_point() else part
+
+
 class LatentDiffusion(nn.Module):
     """UNet, first stage, text encoder and schedule buffers (Rombach et al. 2022). No losses, no EMA, no sampling."""
 
@@ -61,11 +66,16 @@ class LatentDiffusion(nn.Module):
             self.cond_stage_model = FrozenCLIPEmbedder(config.text)
 
     def apply_model(self, x: Tensor, t: Tensor, cond: Condition = None) -> Tensor:
-        """x [B,C,h,w], t [B], cond: a context [B,L,D], or a dict of c_concat / c_crossattn lists → [B,C,h,w]."""
+        """x [B,C,h,w], t [B], cond: a context [B,L,D], or a dict of c_concat / c_crossattn lists → [B,C,h,w].
+
+        Computed in the weights' precision, answered in that of x: a sampler's own arithmetic may stay in fp32.
+        """
         if isinstance(cond, Tensor):
             door = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
             cond = {door: [cond]}
-        return self.model(x, t, **(cond or {}))
+        dtype = next(self.model.parameters()).dtype
+        parts = {door: [in_precision(part, dtype) for part in given] for door, given in (cond or {}).items()}
+        return self.model(x.to(dtype), t, **parts).to(x.dtype)
 
     def encode_first_stage(self, image: Tensor) -> Posterior:
         """Image [B,3,H,W] in [-1,1] → posterior over unscaled latents; of a VQ stage, before its codebook."""

@@ -35,9 +35,10 @@ def set_number(page: Page, elem_id: str, value: float) -> None:
 
 
 def choose(page: Page, elem_id: str, option: str) -> None:
-    """Take an option of a list."""
-    page.locator(f"#{elem_id} input").click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Take an option of a list: of its own, since the list used before may still be fading out."""
+    box = page.locator(f"#{elem_id} input")
+    box.click()
+    page.locator(f"[id='{box.get_attribute('aria-controls')}']").get_by_role("option", name=option, exact=True).click()
 
 
 def caption(page: Page, panel: str, nth: int = 0) -> Locator:

@@ -104,6 +104,7 @@ def test_stop_keeps_the_cells_that_are_there(labs: Page):
     expect(labs.locator("#sheet-run")).to_be_enabled()
     expect(labs.locator("#sheet-download")).to_be_enabled()
     open_lab(labs, "generate")  # the worker is free
+    labs.fill("#prompt textarea", "a red apple")
     labs.click("#generate")
     expect(labs.locator(".line.done").first).to_be_visible()
 

@@ -5,8 +5,10 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from ldm_core.config import TINY
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser, Query, to_eps_x0
 from tests.diffusion.oracles import SCHEDULE, draws
+from tests.tiny import tiny_model
 
 
 def apply_model(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -69,14 +71,14 @@ def test_conversions_are_the_peers(kind: str, theirs: str, t: int):
 
 
 def test_half_precision_networks_are_asked_at_full_timesteps():
-    seen = []
-
-    def network(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        seen.append((x.dtype, t))
-        return x
-
-    query = Query(draws(0, 1)[0], torch.tensor(951.0), 0)
-    (answer,) = Denoiser(network, SCHEDULE, "eps", dtype=torch.bfloat16)([query], [Conditioning(torch.zeros(3, 7))])
-    assert seen[0][0] == torch.bfloat16
-    assert float(seen[0][1]) == 951.0
+    model, seen = tiny_model(), []
+    model.model.to(torch.bfloat16)
+    model.model.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append((args[0].dtype, args[1], kwargs["c_crossattn"][0].dtype)), with_kwargs=True
+    )
+    query = Query(torch.zeros(TINY.latent_shape()), torch.tensor(951.0), 0)
+    (answer,) = Denoiser(model.apply_model, SCHEDULE, "eps")([query], [Conditioning(torch.zeros(8, 32))])
+    ((latent, t, context),) = seen
+    assert latent == context == torch.bfloat16
+    assert float(t) == 951.0
     assert answer.eps.dtype == answer.x0.dtype == torch.float32

@@ -65,6 +65,16 @@ def test_from_drawings_to_figures(home: Path, capsys: pytest.CaptureFixture[str]
         assert one["name"] == two["name"] and one["value"] == pytest.approx(two["value"], abs=0.02, rel=1e-3)
 
 
+def test_colours_and_reconstructions_need_no_judge(home: Path, capsys: pytest.CaptureFixture[str]):
+    asked = ["evaluate", str(home / "tiny.safetensors"), "--corpus", str(home / "corpus"), "--quick", "2"]
+    no_judge = ["--heldout", "0", "--prompts", "0", "--paraphrases", "0", "--steps", "1", "--lpips-trunk", "off"]
+    assert main([*asked, *no_judge, "--out", str(home / "c")]) == 0
+    assert "no judge asked" in capsys.readouterr().out
+    found = json.loads((home / "c/evaluation.json").read_text())
+    assert found["judge_sha256"] is None
+    assert set(found["details"]) == {"autoencoder", "backgrounds", "tones"}
+
+
 def test_what_is_missing_is_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]):
     weights = str(home / "tiny.safetensors")
     assert main(["evaluate", weights, "--corpus", str(home / "corpus")]) == 2
