@@ -153,7 +153,8 @@ class DiffusionTask:
         z = self.cache.sample(rows[own], passes[own], torch.randn(shape, generator=torch_rng(rng))[own])
         grounds = [self.cache.names[self.cache.backgrounds[p, r]] for p, r in zip(passes, rows, strict=True)]
         prompts = [self.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)]
-        context = self.encode(prompts[own])
+        with self.accelerator.autocast():
+            context = self.encode(prompts[own]).to(self.empty)
         dropped = torch.from_numpy(rng.random(n) < self.settings.caption_dropout)[own]
         dropped = dropped.to(context.device).view(-1, *[1] * (context.ndim - 1))
         context = torch.where(dropped, self.empty, context)

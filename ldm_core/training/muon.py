@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ldm_core.training.loop import has_bf16
+
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's coefficients: steepest at zero, ends within 0.7…1.2, not at one
 ROUNDS = 5
 
@@ -56,7 +58,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    if x.is_cuda:
+    if has_bf16(cpu=not x.is_cuda):
         x = x.bfloat16()
     x = x / x.norm().clamp(min=1e-7)  # singular values at most 1
     for _ in range(ROUNDS):
