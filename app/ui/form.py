@@ -144,9 +144,16 @@ class Form:
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
         seed = self._named["seed"]
-        private: dict[str, Any] = {"fn": None, "outputs": seed, "api_visibility": "private"}
-        self.dice.click(js="() => window.latentLab.rollSeed()", **private)
-        self.reuse.click(inputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **private)
+        local: dict[str, Any] = {"fn": None, "show_progress": "hidden", "api_visibility": "private"}
+        self.dice.click(js="() => window.latentLab.rollSeed()", outputs=seed, **local)
+        self.reuse.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **local)
+        keep = f"(...values) => window.latentLab.keepForm({json.dumps(FIELDS)}, values)"
+        gr.on([field.change for field in self.fields], inputs=self.fields, js=keep, **local)
+
+    def refill_on(self, opened: Any) -> None:
+        """After the event `opened`, give the fields what they held before the tab was reloaded."""
+        js = f"() => window.latentLab.keptForm({json.dumps(FIELDS)})"
+        opened.then(fn=None, js=js, outputs=self.fields, show_progress="hidden", api_visibility="private")
 
     def limit_updates(self, limits: Limits) -> list[Any]:
         """Updates of steps, width, height, batch, sampler (LIMITED) for a model that is not the one expected."""

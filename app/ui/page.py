@@ -108,7 +108,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
 
     outputs = [header, timer, line, form.generate, form.tokens, *form.limited]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(opened, form["prompt"], outputs, **quiet)
+    form.refill_on(blocks.load(opened, form["prompt"], outputs, **quiet))
     timer.tick(ticked, form["prompt"], outputs, **quiet)
 
 

@@ -140,8 +140,10 @@ class DiffusionTask:
         taken = {id(p) for p in matrices}
         rest = [p for p in self.parameters if id(p) not in taken]
         adam = torch.optim.AdamW(rest, s.loop.lr, s.betas, weight_decay=s.weight_decay, fused=True)
-        muon = {"muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay)} if matrices else {}
-        return {"unet": adam, **muon}
+        if not matrices:
+            return {"unet": adam}
+        dtype = torch.bfloat16 if self.accelerator.mixed_precision == "bf16" else torch.float32
+        return {"unet": adam, "muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay, dtype=dtype)}
 
     def batch(self, rows: NDArray[np.integer], rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
         """Latents z [B,4,h,w] and contexts [B,L,D] of a share of rows; background, noise and caption are drawn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 import time
@@ -49,11 +50,13 @@ class Task(Protocol):
 
 
 def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
-    """The machine as accelerate sees it, or a device's type; bf16 only where the processor has instructions for it."""
+    """The machine as accelerate sees it, or a device's type; bf16 only where the processor has instructions for it.
+
+    Accelerate's own variable, which `accelerate launch --mixed_precision` sets too, decides otherwise.
+    """
     cpu = resolve_device(device).type == "cpu"
-    if mixed_precision is None:
-        mixed_precision = "bf16" if has_bf16(cpu) else "no"
-    return Accelerator(cpu=cpu, mixed_precision=mixed_precision)
+    asked = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
+    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if has_bf16(cpu) else "no"))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024): a step is the momentum of a weight matrix with all its singular values near one.
 
 torch has one for matrices alone, which iterates in bf16 whatever the processor. Here a convolution [O,I,h,w] is the
-matrix [O, I·h·w], and the iteration runs in fp32 where bf16 is emulated.
+matrix [O, I·h·w], and the caller chooses: bf16 is slow where it is emulated.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from ldm_core.training.loop import has_bf16
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan's coefficients: steepest at zero, ends within 0.7…1.2, not at one
 ROUNDS = 5
@@ -25,10 +23,16 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        """parameters: of two axes or more, else ValueError; weight_decay is decoupled, as AdamW's."""
+        """parameters of two axes or more (ValueError); weight_decay is decoupled, as AdamW's; dtype to iterate in."""
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
         for p in (p for group in self.param_groups for p in group["params"]):
             if p.ndim < 2:
                 raise ValueError(f"Muon moves matrices, not a parameter of shape {tuple(p.shape)}")
@@ -50,16 +54,14 @@ class Muon(torch.optim.Optimizer):
         average: Tensor = state["momentum"].lerp_(grad, 1 - momentum)
         direction = torch.lerp(grad, average, momentum).flatten(1)  # Nesterov's: the average one step ahead
         scale = 0.2 * max(direction.shape) ** 0.5
-        p.mul_(1 - lr * weight_decay).sub_(orthogonal(direction).view(p.shape), alpha=lr * scale)
+        p.mul_(1 - lr * weight_decay).sub_(orthogonal(direction, self.dtype).view(p.shape), alpha=lr * scale)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonal(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """[m,n] → U Vᵀ of its singular value decomposition, roughly: by Newton and Schulz's iteration, no decomposition."""
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    if has_bf16(cpu=not x.is_cuda):
-        x = x.bfloat16()
+    x = (matrix.T if tall else matrix).to(dtype)
     x = x / x.norm().clamp(min=1e-7)  # singular values at most 1
     for _ in range(ROUNDS):
         gram = x @ x.T

@@ -172,8 +172,12 @@ def test_faults_are_one_sentence_in_the_page_s_language(page: Page, tmp_path: Pa
     page.set_input_files("#png input[type=file]", text)
     expect(page.locator(".line.failed")).to_have_text("这个文件不是可以读取的图片。")
     expect(page.locator("#steps input[type=number]")).to_have_value("3")
+    page.fill("#prompt textarea", "half a thought")
+    expect(page.locator("#tokens")).to_contain_text("3/75")
     page.reload()
     expect(page.locator("#generate")).to_have_text("生成")
+    expect(page.locator("#prompt textarea")).to_have_value("half a thought")
+    expect(page.locator("#steps input[type=number]")).to_have_value("3")
     expect(page.locator(".frame.empty")).to_contain_text("图像将在这里成形")
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from ldm_core.__main__ import main
 from ldm_core.config import TINY
 from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.training.loop import make_accelerator
 from ldm_core.training.metrics import read_metrics
 from ldm_core.training.processes import Share
 from ldm_core.training.state import read_state
@@ -118,7 +120,14 @@ def assert_same_curves(one: Path, two: Path, names: list[str]) -> None:
     assert len(list((two / "samples").iterdir())) == 1
 
 
+@pytest.fixture
+def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any processor, here and in child processes: bf16 would round away the digits that are compared."""
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("fp32")
 def test_two_processes_train_diffusion_as_one(home: Path, arguments: list[str]):
     """torchrun, two processes with gloo: the same curve and held-out losses as one process."""
     command = [*arguments, "loop.batch=8", "loop.max_steps=8", "loss.learn_logvar=true"]
@@ -129,6 +138,7 @@ def test_two_processes_train_diffusion_as_one(home: Path, arguments: list[str]):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fp32")
 def test_two_processes_train_an_autoencoder_as_one(home: Path):
     """Crops, backgrounds and the posterior's noise are the whole batch's."""
     small = [
@@ -145,6 +155,16 @@ def test_two_processes_train_an_autoencoder_as_one(home: Path):
     together([*command, "--name", "two"])
     names = ["train/rec_loss", "aeloss", "train/kl_loss", "grad_norm", "val/rec_loss"]
     assert_same_curves(home / "runs/one", home / "runs/two", names)
+
+
+@pytest.mark.parametrize(("launcher", "precision"), [(None, "bf16"), ("no", "no")])
+def test_the_launcher_decides_the_precision(monkeypatch: pytest.MonkeyPatch, launcher: str | None, precision: str):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launcher is not None:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    AcceleratorState._reset_state()
+    assert make_accelerator(device="cpu").mixed_precision == precision
 
 
 def test_a_share_is_even():

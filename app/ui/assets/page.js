@@ -70,6 +70,19 @@
       setTimeout(() => { canvas.style.marginRight = canvas.style.marginRight ? "" : "1px"; }, wait);
     }
   };
+  // What is typed outlives a reload of its tab, Gradio's own among them: it reloads the page when its stream breaks.
+  let filled = false; // until the form has what was kept, its defaults must not take the place of that
+  const keepForm = (names, values) => {
+    if (!filled) return;
+    const form = JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])));
+    try { sessionStorage.setItem("latent-lab-form", form); } catch { /* not kept */ }
+  };
+  const keptForm = (names) => { // undefined leaves a field as it is
+    filled = true;
+    let form = {};
+    try { form = JSON.parse(sessionStorage.getItem("latent-lab-form")) ?? {}; } catch { /* nothing kept */ }
+    return names.map((name) => form[name]);
+  };
   const line = (key) => `<div class="line"><span>${escaped(word(key))}</span></div>`;
 
   // Enter generates, Shift+Enter breaks the line, Escape stops. Enter that ends a Chinese word is none of these.
@@ -116,7 +129,7 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copyLink, copySettings, count, download, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = { line, copyLink, copySettings, count, download, keepForm, keptForm, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();
