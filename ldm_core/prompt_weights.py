@@ -74,15 +74,19 @@ def plain(pieces: Sequence[Piece]) -> str:
     return "".join(p.text for p in pieces)
 
 
+def weight_beyond(pieces: Sequence[Piece]) -> float | None:
+    """The first weight that is not within ±MAX_WEIGHT."""
+    return next((p.weight for p in pieces if not abs(p.weight) <= MAX_WEIGHT), None)  # `not … <=`: NaN is none either
+
+
 def token_weights(pieces: Sequence[Piece], spans: Sequence[tuple[int, int]], length: int) -> Tensor:
     """The weight of each of `length` ids: bos, then the tokens whose character spans in the plain text are given, then
     padding. A token has the weight of the piece it begins in; bos, eos and padding have 1. fp32 [length].
 
     Raises ValueError for a weight beyond ±MAX_WEIGHT.
     """
-    for piece in pieces:
-        if not abs(piece.weight) <= MAX_WEIGHT:  # so that NaN is refused too
-            raise ValueError(f"a prompt weight must lie in -{MAX_WEIGHT:g}…{MAX_WEIGHT:g}, not {piece.weight:g}")
+    if (beyond := weight_beyond(pieces)) is not None:
+        raise ValueError(f"a prompt weight must lie in -{MAX_WEIGHT:g}…{MAX_WEIGHT:g}, not {beyond:g}")
     ends, position = [], 0
     for piece in pieces:
         position += len(piece.text)

@@ -15,6 +15,7 @@ EN: dict[str, str] = {
     "out_of_range": "{field} must lie between {low} and {high}, not {value}.",
     "bad_strength": "Strength must lie above 0 and up to 1, not {value}.",
     "no_sampler": "There is no sampler {name}; choose one of {names}.",
+    "bad_weight": "A prompt weight must lie between {low} and {high}, not {value}.",
     "bad_side": "{field} must be a multiple of {multiple} from {multiple} to {most} pixels, not {value}.",
     # pictures
     "file_too_big": "The file has {size} MB; at most {most} MB are allowed.",
@@ -56,6 +57,7 @@ ZH: dict[str, str] = {
     "out_of_range": "{field}必须在 {low} 到 {high} 之间，不能是 {value}。",
     "bad_strength": "重绘强度必须大于 0 且不超过 1，不能是 {value}。",
     "no_sampler": "没有名为 {name} 的采样器；可选：{names}。",
+    "bad_weight": "提示词权重必须在 {low} 到 {high} 之间，不能是 {value}。",
     "bad_side": "{field}必须是 {multiple} 的倍数，从 {multiple} 到 {most} 像素，不能是 {value}。",
     "file_too_big": "文件有 {size} MB，最多 {most} MB。",
     "picture_too_big": "图片有 {size} 百万像素，最多 {most} 百万。",

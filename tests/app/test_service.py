@@ -140,6 +140,14 @@ def test_tokens_are_those_of_the_prompt_without_its_weights(service: Service) ->
     assert service.count_tokens("a (red:1.3) [apple]") == service.pipe.tokenizer.count("a red apple")
 
 
+@pytest.mark.parametrize("prompts", [("(apple:200)", ""), ("an apple", "(apple:200)")])
+def test_a_weight_beyond_all_reason_is_refused_in_the_page_s_language(service: Service, prompts: tuple[str, str]):
+    prompt, negative = prompts
+    with pytest.raises(RequestError, match=r"^A prompt weight must lie between -100 and 100, not 200\.$") as caught:
+        service.submit(GenerateRequest(prompt, negative_prompt=negative))
+    assert caught.value.sentence.says("zh") == "提示词权重必须在 -100 到 100 之间，不能是 200。"
+
+
 def test_a_temporary_folder_is_bounded(service: Service) -> None:
     for seed in range(6):
         last = result(service.submit(GenerateRequest("x", steps=1, seed=seed)))
