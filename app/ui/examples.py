@@ -2,11 +2,11 @@
 
 EXAMPLES: tuple[str, ...] = (
     "a red apple, noto style",
-    "blue heart on a yellow background, noto style",
-    "cat face, noto style",
-    "angry face, twemoji style",
+    "blue heart, noto style, on a yellow background",
+    "grinning face, 3d style",
+    "panda face, noto style",
     "clock, twemoji style",
     "globe, noto style",
-    "woman, medium skin tone, noto style",
-    "bear face, 3d style",
+    "woman firefighter, medium-dark skin tone, noto style",
+    "hamburger, flat style",
 )
