@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from app.words import Sentence
 from ldm_core.config import MAX_SEED as MAX_SEED
+from ldm_core.prompt_syntax import MAX_WEIGHT, parse, weight_beyond
 
 
 class RequestError(ValueError):
@@ -106,6 +107,8 @@ def validate(request: GenerateRequest, limits: Limits) -> None:
         length = len(getattr(r, name))
         if length > limits.prompt_chars:
             raise RequestError("too_long", field=Sentence(name), length=length, most=limits.prompt_chars)
+        if (beyond := weight_beyond(parse(getattr(r, name)))) is not None:
+            raise RequestError("bad_weight", low=-MAX_WEIGHT, high=MAX_WEIGHT, value=f"{beyond:g}")
     if not all(map(math.isfinite, (r.eta, r.guidance_scale, r.strength))):
         raise RequestError("not_finite")
     _within("steps", r.steps, 1, limits.max_steps)

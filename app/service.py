@@ -20,6 +20,7 @@ from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResul
 from app.settings import Settings
 from app.words import Sentence
 from ldm_core import __version__
+from ldm_core.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,8 +103,6 @@ class Service:
         pipe = self.pipe
         if pipe is None or pipe.tokenizer is None:
             return None
-        from ldm_core.prompt_weights import parse, plain
-
         return pipe.tokenizer.count(plain(parse(text)))
 
     def submit(self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None) -> Job:
@@ -113,7 +112,6 @@ class Service:
         if self.pipe is None:
             raise NotReady("still_loading")
         validate(request, self.limits)
-        _validate_weights(request)
         if request.seed == -1:
             request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
         return self.engine.submit(Job(request, init_image, mask))
@@ -184,15 +182,6 @@ class Service:
         self._files.extend(made)
         while self.settings.output_dir is None and len(self._files) > self.settings.keep_pictures:
             self._files.popleft().unlink(missing_ok=True)
-
-
-def _validate_weights(request: GenerateRequest) -> None:
-    """The part of the check that reads a prompt as the pipeline does."""
-    from ldm_core.prompt_weights import MAX_WEIGHT, parse, weight_beyond
-
-    beyond = weight_beyond(parse(request.prompt) + parse(request.negative_prompt))
-    if beyond is not None:
-        raise RequestError("bad_weight", low=f"-{MAX_WEIGHT:g}", high=f"{MAX_WEIGHT:g}", value=f"{beyond:g}")
 
 
 def _fault(error: Exception) -> Sentence:

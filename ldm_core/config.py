@@ -109,6 +109,7 @@ class TextConfig:
 
     @property
     def eos(self) -> int:
+        """The end token's id, also the padding: CLIP's is the last."""
         return self.vocab - 1
 
 

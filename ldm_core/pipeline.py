@@ -23,7 +23,8 @@ from ldm_core.diffusion.inpaint import Inpainting
 from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, ddim
 from ldm_core.diffusion.schedule import Grid, GridKind
 from ldm_core.models.latent_diffusion import LatentDiffusion
-from ldm_core.prompt_weights import parse, plain, token_weights, weigh
+from ldm_core.prompt_syntax import parse, plain
+from ldm_core.prompt_weights import token_weights, weigh
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.unworded import unworded
 
@@ -77,7 +78,7 @@ class Pipeline:
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
     def encode_prompt(self, prompt: str) -> Tensor:
-        """Prompt, perhaps with weights (see prompt_weights), → context [L,D]; what does not fit is dropped. Cached."""
+        """Prompt, perhaps with weights (see prompt_syntax), → context [L,D]; what does not fit is dropped. Cached."""
         return self._context(prompt)
 
     @torch.no_grad()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ldm_core.pipeline import Pipeline
-from ldm_core.prompt_weights import Piece, parse, plain, token_weights, weigh
+from ldm_core.prompt_syntax import Piece, parse, plain
+from ldm_core.prompt_weights import token_weights, weigh
 from tests.test_pipeline import Letters
 from tests.tiny import tiny_model
 

@@ -23,7 +23,7 @@ from app.schemas import RequestError
 from app.words import say
 from ldm_core.diffusion.denoiser import Conditioning, Query
 from ldm_core.models.attention import BasicTransformerBlock, recorded_attention
-from ldm_core.prompt_weights import parse, plain
+from ldm_core.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline

@@ -43,10 +43,12 @@ class Series:
 
     @property
     def colour(self) -> str:
+        """Of the palette, by style; it begins again after the last."""
         return COLOURS[self.style % len(COLOURS)]
 
     @property
     def dash(self) -> str:
+        """Tells lines apart without their colours."""
         return DASHES[self.style % len(DASHES)]
 
 

@@ -12,7 +12,7 @@ import gradio as gr
 from app.schemas import MAX_SEED, GenerateRequest, Limits
 from app.ui.examples import EXAMPLES
 from app.ui.sources import keep_files
-from app.ui.wording import Wording
+from app.ui.wording import LOCAL, Wording
 
 DEFAULT_SEED = 7  # the page repeats itself until the person rolls the dice
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
@@ -71,9 +71,7 @@ class Form:
         with gr.Row(elem_id="examples"):
             self.examples = [gr.Button(text, size="sm", elem_classes="chip", min_width=0) for text in EXAMPLES]
         for button, text in zip(self.examples, EXAMPLES, strict=True):
-            button.click(
-                fn=None, js=f"() => {json.dumps(text)}", outputs=self._named["prompt"], api_visibility="private"
-            )
+            button.click(js=f"() => {json.dumps(text)}", outputs=self._named["prompt"], **LOCAL)
 
     def controls(self) -> None:
         """Everything that has a good default."""
@@ -144,16 +142,15 @@ class Form:
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
         seed = self._named["seed"]
-        local: dict[str, Any] = {"fn": None, "show_progress": "hidden", "api_visibility": "private"}
-        self.dice.click(js="() => window.latentLab.rollSeed()", outputs=seed, **local)
-        self.reuse.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **local)
+        self.dice.click(js="() => window.latentLab.rollSeed()", outputs=seed, **LOCAL)
+        self.reuse.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **LOCAL)
         keep = f"(...values) => window.latentLab.keepForm({json.dumps(FIELDS)}, values)"
-        gr.on([field.change for field in self.fields], inputs=self.fields, js=keep, **local)
+        gr.on([field.change for field in self.fields], inputs=self.fields, js=keep, **LOCAL)
 
     def refill_on(self, opened: Any) -> None:
         """After the event `opened`, give the fields what they held before the tab was reloaded."""
         js = f"() => window.latentLab.keptForm({json.dumps(FIELDS)})"
-        opened.then(fn=None, js=js, outputs=self.fields, show_progress="hidden", api_visibility="private")
+        opened.then(js=js, outputs=self.fields, **LOCAL)
 
     def limit_updates(self, limits: Limits) -> list[Any]:
         """Updates of steps, width, height, batch, sampler (LIMITED) for a model that is not the one expected."""

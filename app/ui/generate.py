@@ -19,7 +19,7 @@ from app.ui.picture import Stage, build_stage
 from app.ui.run import Watchers
 from app.ui.sources import Canvas, for_canvas, picture_and_mask
 from app.ui.status import Picture, line_html, source_html, tokens_html, view
-from app.ui.wording import Wording, language
+from app.ui.wording import LOCAL, PRIVATE, Wording, language
 from app.words import say
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ class GenerateTab:
 
     def _wire(self, blocks: gr.Blocks) -> None:
         form, stage = self.form, self.stage
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         buttons = [form.generate, form.stop]
         outputs = [
             *buttons,
@@ -65,30 +64,29 @@ class GenerateTab:
             stage.note,
             stage.history,
         ]
-        local: dict[str, Any] = {"fn": None, "api_visibility": "private", "show_progress": "hidden"}
 
-        form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **local)
+        form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
         running = form.generate.click(
-            self.run, [stage.history, form.canvas, *form.fields], outputs, concurrency_limit=None, **private
+            self.run, [stage.history, form.canvas, *form.fields], outputs, concurrency_limit=None, **PRIVATE
         )
-        running.then(js=IDLE, outputs=buttons, **local)
-        form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **local)
-        form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **private)
+        running.then(js=IDLE, outputs=buttons, **LOCAL)
+        form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
+        form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **PRIVATE)
 
         form["prompt"].change(
-            self.count_tokens, form["prompt"], form.tokens, trigger_mode="always_last", queue=False, **private
+            self.count_tokens, form["prompt"], form.tokens, trigger_mode="always_last", queue=False, **PRIVATE
         )
-        form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **private)
+        form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **PRIVATE)
         refit = "() => window.latentLab.refitCanvas()"
-        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **private)
-        taken.then(js=refit, **local)
-        form.canvas.upload(js=refit, **local)
-        stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **private)
+        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **PRIVATE)
+        taken.then(js=refit, **LOCAL)
+        form.canvas.upload(js=refit, **LOCAL)
+        stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **PRIVATE)
 
         found: dict[str, Any] = {"inputs": [self.job_id, stage.history], "outputs": [*outputs, *form.fields]}
-        blocks.load(self.resume, **found, concurrency_limit=None, **private)
+        blocks.load(self.resume, **found, concurrency_limit=None, **PRIVATE)
         again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
-        again.click(self.resume, **found, concurrency_limit=None, **private).then(js=IDLE, outputs=buttons, **local)
+        again.click(self.resume, **found, concurrency_limit=None, **PRIVATE).then(js=IDLE, outputs=buttons, **LOCAL)
 
     async def run(
         self, request: gr.Request, history: list[Picture], canvas: Canvas | None, *values: Any

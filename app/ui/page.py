@@ -15,7 +15,7 @@ from app.ui.labs.frame import LabTab, link_state
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
-from app.ui.wording import Wording, language
+from app.ui.wording import LOCAL, PRIVATE, Wording, language
 from app.words import say
 
 MOUNT: dict[str, Any] = {
@@ -73,7 +73,7 @@ def _header(service: Service, wording: Wording) -> tuple[gr.HTML, gr.Button]:
         header = gr.HTML(state_html(service.state, wording.lang), elem_id="state")
         switch = wording.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
         theme_button = wording.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)
-    theme_button.click(fn=None, js="() => window.latentLab.switchTheme()", api_visibility="private")
+    theme_button.click(js="() => window.latentLab.switchTheme()", **LOCAL)
     return header, switch
 
 
@@ -107,9 +107,8 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
         return refresh(prompt or "", request, ticking=True)
 
     outputs = [header, timer, line, form.generate, form.tokens, *form.limited]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    form.refill_on(blocks.load(opened, form["prompt"], outputs, **quiet))
-    timer.tick(ticked, form["prompt"], outputs, **quiet)
+    form.refill_on(blocks.load(opened, form["prompt"], outputs, **PRIVATE))
+    timer.tick(ticked, form["prompt"], outputs, **PRIVATE)
 
 
 def _wire_language(
@@ -126,9 +125,8 @@ def _wire_language(
         same = language(request, service.settings.lang) == wording.lang
         return [gr.skip()] * len(outputs) if same else translate(request)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    blocks.load(opened, None, outputs, **quiet)
-    return switch.click(translate, None, outputs, js=SWITCH, **quiet)
+    blocks.load(opened, None, outputs, **PRIVATE)
+    return switch.click(translate, None, outputs, js=SWITCH, **PRIVATE)
 
 
 def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: Any) -> None:

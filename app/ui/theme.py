@@ -15,6 +15,56 @@ SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto S
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 
+GROUNDS = {  # and what lies on them: no boxes within boxes
+    "body_background_fill": "*neutral_50",
+    "body_background_fill_dark": "*neutral_950",
+    "background_fill_primary": "white",
+    "background_fill_primary_dark": "*neutral_900",
+    "block_background_fill": "transparent",
+    "block_background_fill_dark": "transparent",
+    "block_border_width": "0px",
+    "block_shadow": "none",
+    "block_padding": "0px",
+}
+TEXT = {
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_400",
+    "block_info_text_size": "*text_sm",
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_400",
+    "block_label_text_color": "*neutral_700",
+    "block_label_text_color_dark": "*neutral_300",
+    "block_title_text_color": "*neutral_800",
+    "block_title_text_color_dark": "*neutral_200",
+    "block_title_text_weight": "600",
+    "link_text_color": "*primary_700",
+    "link_text_color_dark": "*primary_300",
+}
+CONTROLS = {
+    "color_accent": "*primary_700",
+    "input_background_fill": "white",
+    "input_background_fill_dark": "*neutral_900",
+    "input_border_color": "*neutral_300",
+    "input_border_color_dark": "*neutral_700",
+    "input_border_width": "1px",
+    "checkbox_background_color_selected": "*primary_700",
+    "checkbox_background_color_selected_dark": "*primary_500",
+    "checkbox_border_color_selected": "*primary_700",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_text_color": "white",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover_dark": "*primary_600",
+    "button_primary_text_color_dark": "white",
+    "button_secondary_background_fill": "*neutral_200",
+    "button_secondary_background_fill_hover": "*neutral_300",
+    "button_secondary_background_fill_dark": "*neutral_800",
+    "button_secondary_background_fill_hover_dark": "*neutral_700",
+    "slider_color": "*primary_700",
+    "slider_color_dark": "*primary_500",
+}
+
+
 def theme() -> gr.themes.Base:
     """Grey with a breath of warmth, teal where something can be done."""
     base = gr.themes.Base(
@@ -26,50 +76,7 @@ def theme() -> gr.themes.Base:
         font=SANS,
         font_mono=MONO,
     )
-    return base.set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_400",
-        background_fill_primary="white",
-        background_fill_primary_dark="*neutral_900",
-        block_background_fill="transparent",
-        block_background_fill_dark="transparent",
-        block_border_width="0px",
-        block_shadow="none",
-        block_padding="0px",
-        color_accent="*primary_700",
-        input_background_fill="white",
-        input_background_fill_dark="*neutral_900",
-        input_border_color="*neutral_300",
-        input_border_color_dark="*neutral_700",
-        input_border_width="1px",
-        checkbox_background_color_selected="*primary_700",
-        checkbox_background_color_selected_dark="*primary_500",
-        checkbox_border_color_selected="*primary_700",
-        block_info_text_size="*text_sm",
-        block_info_text_color="*neutral_600",
-        block_info_text_color_dark="*neutral_400",
-        block_label_text_color="*neutral_700",
-        block_label_text_color_dark="*neutral_300",
-        block_title_text_color="*neutral_800",
-        block_title_text_color_dark="*neutral_200",
-        block_title_text_weight="600",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_text_color="white",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover_dark="*primary_600",
-        button_primary_text_color_dark="white",
-        button_secondary_background_fill="*neutral_200",
-        button_secondary_background_fill_hover="*neutral_300",
-        button_secondary_background_fill_dark="*neutral_800",
-        button_secondary_background_fill_hover_dark="*neutral_700",
-        slider_color="*primary_700",
-        slider_color_dark="*primary_500",
-        link_text_color="*primary_700",
-        link_text_color_dark="*primary_300",
-    )
+    return base.set(**GROUNDS, **TEXT, **CONTROLS)
 
 
 def head() -> str:

@@ -10,6 +10,8 @@ import gradio as gr
 from app.words import say
 
 C = TypeVar("C")
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
+LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
 Words = Mapping[str, str | Mapping[str, str]]
 
 

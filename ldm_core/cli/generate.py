@@ -16,7 +16,7 @@ import ldm_core
 from ldm_core.diffusion.schedule import GridKind
 from ldm_core.morph import morph
 from ldm_core.pipeline import Pipeline, Run, Step, finish
-from ldm_core.prompt_weights import parse, plain
+from ldm_core.prompt_syntax import parse, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

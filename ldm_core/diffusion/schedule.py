@@ -112,6 +112,7 @@ class Schedule:
 
     @property
     def num_timesteps(self) -> int:
+        """T: timesteps are 0…T−1."""
         return len(self.betas)
 
     @cached_property

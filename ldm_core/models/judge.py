@@ -45,6 +45,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Conv2d(a, b, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B,C,H,W] → [B,C',H/2,W/2]."""
         h = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
         return F.relu(h + self.shortcut(F.avg_pool2d(x, 2)))
 

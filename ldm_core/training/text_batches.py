@@ -77,6 +77,7 @@ class Looks:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
+        """How many styles, backgrounds and tones there are to choose from."""
         return len(self.styles), len(BACKGROUNDS), len(self.tones)
 
     def __call__(self, text: str) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ class Lemma:
 
     @property
     def drawable(self) -> bool:
+        """Whether it names a thing or doing that a drawing can show, and no person or place of its own."""
         return self.topic in DRAWABLE and not self.proper
 
     @property

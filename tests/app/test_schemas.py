@@ -33,6 +33,7 @@ def test_good_request_passes() -> None:
         ({"seed": 2**32 - 1, "batch": 2}, "Seed"),
         ({"sampler": "magic"}, "ddim"),
         ({"strength": 0.0}, "Strength"),
+        ({"negative_prompt": "(apple:200)"}, "A prompt weight must lie between -100 and 100, not 200."),
     ],
 )
 def test_each_fault_is_one_sentence(fault: dict[str, object], says: str) -> None:

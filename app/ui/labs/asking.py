@@ -13,7 +13,7 @@ from app.ui.labs.frame import Panel, Updates
 from app.ui.labs.pictures import figures
 from app.ui.labs.study import Work, watch_study
 from app.ui.status import line_html
-from app.ui.wording import language
+from app.ui.wording import PRIVATE, language
 from app.words import say
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Asking(Panel):
 
     def wire(self) -> None:
         outputs = list(dict.fromkeys([self.note, self.button, *self.outputs]))
-        self.button.click(
-            self.pressed, list(self.told.values()), outputs, api_visibility="private", show_progress="hidden"
-        )
+        self.button.click(self.pressed, list(self.told.values()), outputs, **PRIVATE)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `question` and `answered`."""

@@ -12,7 +12,7 @@ from app.labs.files import FORMATS, save_plot
 from app.labs.plot import Plot
 from app.labs.screen import plotly_json
 from app.service import Service
-from app.ui.wording import Wording, language
+from app.ui.wording import PRIVATE, Wording, language
 from app.words import say
 
 ROWS = 60  # of the table on the page; the CSV has them all
@@ -20,7 +20,7 @@ FORMULA: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},
 ]
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+QUIET: dict[str, Any] = {**PRIVATE, "queue": False}
 
 
 class PlotCard:

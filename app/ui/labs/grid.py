@@ -22,7 +22,7 @@ from app.ui.labs.card import QUIET
 from app.ui.labs.frame import Lab, Panel, Updates
 from app.ui.labs.pictures import data_uri
 from app.ui.status import line_html, safe
-from app.ui.wording import language
+from app.ui.wording import PRIVATE, language
 from app.words import duration, say
 from ldm_core import __version__
 
@@ -158,8 +158,7 @@ class GridPanel(Panel):
             self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name,
         ]  # fmt: skip
         self.run.click(
-            self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, api_visibility="private",
-            show_progress="hidden",
+            self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE,
         )  # fmt: skip
         self.stop.click(self.stopped, self.name, self.stop, **QUIET)
 

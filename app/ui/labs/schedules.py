@@ -13,7 +13,7 @@ from app.ui.labs.frame import Lab, Panel, Updates
 from app.ui.labs.pictures import chosen, figures
 from app.ui.labs.study import watch_study
 from app.ui.status import line_html
-from app.ui.wording import language
+from app.ui.wording import PRIVATE, language
 from app.words import say
 
 KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")  # app.labs.schedules has them too, but brings torch with it
@@ -152,7 +152,7 @@ class RespacedRuns(Panel):
 
     def wire(self) -> None:
         inputs, outputs = list(self.controls.values()), [self.note, self.run, *self.outputs]
-        self.run.click(self._make, inputs, outputs, api_visibility="private", show_progress="hidden")
+        self.run.click(self._make, inputs, outputs, **PRIVATE)
 
     async def _make(self, request: gr.Request, prompt: str, steps: float, seed: float | None) -> AsyncIterator[Updates]:
         lang = language(request, self.service.settings.lang)
