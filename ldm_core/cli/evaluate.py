@@ -9,7 +9,8 @@ from pathlib import Path
 from ldm_core.evaluation.settings import EvaluationSettings
 
 HELP = {
-    "steps": "of DDIM",
+    "sampler": "",
+    "steps": "of the sampler",
     "guidance_scale": "",
     "seed": "every draw follows from it",
     "batch": "pictures at a time",
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
         found = evaluate(pipe, eye, corpus, settings, progress)
     judge = f"judge {eye.sha256[:12]}" if eye else "no judge asked"
-    print(f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.steps} steps, "
+    print(f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.sampler}, {settings.steps} steps, "
           f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judge}\n")  # fmt: skip
     print(table(found.figures))
     if args.out is not None:

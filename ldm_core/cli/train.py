@@ -94,7 +94,7 @@ def train_text(args: argparse.Namespace) -> int:
 
 def train_diffusion(args: argparse.Namespace) -> int:
     """The UNet, on cached latents."""
-    from ldm_core.data.captions import caption
+    from ldm_core.data.captions import caption, read_synonyms
     from ldm_core.data.corpus import Corpus
     from ldm_core.training.assembly import find_run, load_autoencoder
     from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
@@ -104,12 +104,13 @@ def train_diffusion(args: argparse.Namespace) -> int:
     settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
     accelerator, model = make_accelerator(device=args.device), settings.model
     decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
+    synonyms = read_synonyms()
     task = DiffusionTask(
         settings,
         open_cache(_latents(args)),
         corpus.sample,
         corpus.heldout,
-        lambda row, rng, background: caption(corpus.entries[row], rng, background),
+        lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
         _condition(args, model, accelerator.device),
         decoder,
         accelerator,

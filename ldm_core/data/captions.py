@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -25,12 +28,22 @@ BACKGROUNDS: dict[str, RGB] = {
     "brown": (125, 85, 60),
 }
 
+SYNONYMS = Path(__file__).with_name("synonyms.tsv")
+SYNONYM = 0.2  # share of the captions that say a synonym, where the concept has any
+WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other ground is named
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 _PLURALS = {"people", "men", "women", "feet", "dolls", "children", "tai-tai", "news"}
 _SINGULARS = {"tennis", "lens", "news", "mars", "paralysis"}
 _BARE = {"keycap", "digit", "letter", "mount", "people", "men", "women", "santa", "mrs", "input", "no", "sagittarius"}
 _CLOCK = re.compile(r"o'clock$|-thirty$")
 _LIKE_A_CONSONANT = re.compile(r"(uni|eu|ewe|ufo|one-|one |u-)")
+
+
+def read_synonyms(path: Path = SYNONYMS) -> dict[str, list[str]]:
+    """Concept → words for it that no name or tag holds, from rows (concept, word|word|…)."""
+    rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    return {concept: words.split("|") for concept, words in rows}
 
 
 def tone_words(tone: str) -> str:
@@ -60,24 +73,34 @@ def canonical_caption(entry: Entry, background: str | None = None) -> str:
     return ", ".join(part for part in (entry.concept, tone_words(entry.tone), entry.style, ground) if part)
 
 
-def caption(entry: Entry, rng: np.random.Generator, background: str | None) -> str:
+def caption(
+    entry: Entry, rng: np.random.Generator, background: str | None, synonyms: Mapping[str, Sequence[str]] = NONE
+) -> str:
     """A training caption, drawn: name or label or tags, mostly with its style; tone and background when there are any.
 
-    `background` is a key of BACKGROUNDS, or None for a colour without a name, which is then not mentioned.
+    `background` is a key of BACKGROUNDS, or None for a colour without a name, which is then not mentioned; `synonyms`
+    are further words for a concept.
     """
-    what = _subject(entry, rng)
+    what = _subject(entry, rng, synonyms.get(entry.concept, ()))
     parts = [what]
     if entry.tone and rng.random() < 0.9:
         parts.append(tone_words(entry.tone))
     if rng.random() < 0.8:
         parts.append(entry.style)
-    mention = 0.9 if background != "white" else 0.15
-    if background and rng.random() < mention:
-        parts.append(f"on {with_article(background)} background" if rng.random() < 0.6 else f"{background} background")
+    if not background or (background == "white" and rng.random() > WHITE_MENTIONED):
+        return ", ".join(parts)
+    kind = rng.random()
+    if kind < 0.3:
+        parts[0] = f"{what} on {with_article(background)} background"
+    else:
+        parts.append(f"on {with_article(background)} background" if kind < 0.7 else f"{background} background")
     return ", ".join(parts)
 
 
-def _subject(entry: Entry, rng: np.random.Generator) -> str:
+def _subject(entry: Entry, rng: np.random.Generator, synonyms: Sequence[str]) -> str:
+    if synonyms and rng.random() < SYNONYM:
+        word = str(rng.choice(synonyms))
+        return with_article(word) if rng.random() < 0.4 else word
     kind = rng.random()
     name = entry.concept if rng.random() < 0.5 else entry.name
     if name.startswith("flag of ") and rng.random() < 0.3:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ldm_core.data.captions import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
+from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.pipeline import Pipeline
 from ldm_core.training.crops import Bytes, composite, picture_grid, to_tensor, to_uint8
@@ -20,9 +21,11 @@ Progress = Callable[[str, int], None]  # what is being done, how many pictures m
 
 
 class Painter:
-    """Prompts → pictures by DDIM, many prompts in a batch; picture i is the picture of seed + i."""
+    """Prompts → pictures, many prompts in a batch; picture i is the picture of seed + i."""
 
     def __init__(self, pipe: Pipeline, settings: EvaluationSettings, progress: Progress) -> None:
+        if settings.sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {settings.sampler!r}")
         self.pipe, self.settings, self.progress = pipe, settings, progress
 
     @torch.no_grad()
@@ -36,7 +39,7 @@ class Painter:
             contexts = torch.stack([pipe.encode_prompt(p) for p in prompts[start : start + s.batch]])
             z = sample_latents(
                 model.apply_model, model.schedule, pipe.config.parameterization, contexts, empty, shape,
-                s.steps, s.guidance_scale, seed + start,
+                s.steps, s.guidance_scale, seed + start, s.sampler,
             )  # fmt: skip
             made.append(pipe.decode(z))
             self.progress(what, len(contexts))

@@ -14,7 +14,8 @@ COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seed
 class EvaluationSettings:
     """Counts of an evaluation; with these a whole one makes about 660 pictures. 0 leaves a part out."""
 
-    steps: int = 25  # of DDIM
+    sampler: str = "ddim"
+    steps: int = 25
     guidance_scale: float = 5.0
     seed: int = 0
     batch: int = 16  # pictures at a time

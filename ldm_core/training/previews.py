@@ -1,15 +1,16 @@
-"""Pictures of a half-trained model: DDIM over a few prompts at once."""
+"""Pictures of a half-trained model, a few prompts at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ldm_core.config import Parameterization
-from ldm_core.diffusion.denoiser import Answer, ApplyModel, Conditioning, Denoiser
-from ldm_core.diffusion.samplers import Trajectory, ddim
+from ldm_core.diffusion.denoiser import Answer, ApplyModel, Conditioning, Denoiser, Query
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
 from ldm_core.diffusion.schedule import Schedule
 
 
@@ -23,23 +24,32 @@ def sample_latents(
     steps: int = 25,
     guidance_scale: float = 5.0,
     seed: int = 7,
+    sampler: str = "ddim",
 ) -> Tensor:
     """Contexts [B,L,D] and the empty prompt's [1,L,D] → latents [B,*shape]; picture i has seed `seed + i`."""
     denoiser = Denoiser(apply_model, schedule, parameterization, device=contexts.device)
     grid = schedule.grid("uniform", steps)
-    noises = [torch.Generator().manual_seed(seed + i) for i in range(len(contexts))]
-    zero = torch.zeros(tuple(shape))
-    runs = [ddim(torch.randn(tuple(shape), generator=g), grid, noise=lambda: zero) for g in noises]
+    noises = [
+        partial(torch.randn, tuple(shape), generator=torch.Generator().manual_seed(seed + i))
+        for i in range(len(contexts))
+    ]
+    runs = [SAMPLERS[sampler](noise(), grid, noise=noise) for noise in noises]
     conditionings = [Conditioning(c, empty[0], guidance_scale) for c in contexts]
-    queries = [next(r) for r in runs]
-    for _ in range(len(grid) - 1):
-        queries = [r.send(a) for r, a in zip(runs, denoiser(queries, conditionings), strict=True)]
-    return torch.stack([_last(r, a) for r, a in zip(runs, denoiser(queries, conditionings), strict=True)])
+    queries, finals = [next(run) for run in runs], list[Tensor]()
+    while not finals:
+        for k, answer in enumerate(denoiser(queries, conditionings)):
+            match _send(runs[k], answer):
+                case Query() as query:
+                    queries[k] = query
+                case final:
+                    finals.append(final)
+    return torch.stack(finals)
 
 
-def _last(run: Trajectory, answer: Answer) -> Tensor:
+def _send(run: Trajectory, answer: Answer) -> Query | Tensor:
+    """The next question, or what the run returns."""
     try:
-        run.send(answer)
+        return run.send(answer)
     except StopIteration as end:
-        return end.value
-    raise RuntimeError("the sampler asked for more steps than its grid has")
+        final: Tensor = end.value
+        return final

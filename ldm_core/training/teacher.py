@@ -16,7 +16,8 @@ from ldm_core.training.wordnet import Lemma
 WIDTH = 384  # of all-MiniLM-L6-v2
 DEFINITION = 1.5  # weight of a definition beside the word itself
 Embeddings = NDArray[np.float16]
-USED = 5  # occurrences in WordNet's texts that make a verb or adverb worth knowing; nouns and adjectives need one
+USED = 5  # occurrences in WordNet's texts that make a verb or adverb worth knowing
+RARE = 3  # tokens of CLIP's that a rarer word for a thing may have
 
 
 class TeacherCache:
@@ -60,9 +61,10 @@ def embed(texts: Sequence[str]) -> Embeddings:
 
 
 def teaching_words(lemmas: Iterable[Lemma], clip: Tokenizer) -> tuple[list[str], list[str]]:
-    """Single words worth knowing for a model that draws: (common ones, rarer ones that a drawing can show).
+    """Single words worth knowing for a model that draws: (common ones, rarer ones).
 
-    How common a word is, CLIP's own vocabulary tells: one token for common words, two for rarer ones.
+    How common a word is, CLIP's own vocabulary tells: one token for common words, more for rarer ones, which
+    WordNet's texts use, or name a thing that a drawing can show.
     """
     common, rare = set(), set()
     for lemma in lemmas:
@@ -70,10 +72,10 @@ def teaching_words(lemmas: Iterable[Lemma], clip: Tokenizer) -> tuple[list[str],
         if lemma.proper or len(text) < 3 or not text.isalpha() or not text.isascii():
             continue
         tokens = clip.count(text).tokens
-        used = lemma.count >= (1 if lemma.part in ("noun", "adj") else USED)
-        if (lemma.drawable and (tokens == 1 or lemma.count > 0)) or (tokens == 1 and used):
+        thing = lemma.part in ("noun", "adj")
+        if (lemma.drawable and lemma.count > 0) or (tokens == 1 and (thing or lemma.count >= USED)):
             common.add(text)
-        elif lemma.drawable and tokens == 2:
+        elif (lemma.drawable and tokens <= RARE) or (thing and lemma.count > 0 and tokens == 2):
             rare.add(text)
     return sorted(common), sorted(rare - common)
 

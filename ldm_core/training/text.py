@@ -16,15 +16,18 @@ from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
 import ldm_core.config as presets
+from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
 from ldm_core.models.text import clip_text_config
 from ldm_core.tokenizer import Tokenizer
+from ldm_core.training.assembly import load_text_encoder
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
 from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
 from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
-from ldm_core.training.text_batches import Words, looks_of, pair_batch, same, tokenize, word_batch
+from ldm_core.training.text_batches import Words, background, looks_of, pair_batch, same, tokenize, word_batch
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.training.text_kept import KeptStates, fit_head
 from ldm_core.training.text_start import start_as_bag
 from ldm_core.training.wordnet import read_wordnet
 
@@ -52,6 +55,10 @@ class TextTraining:
     choice: float = 0.3  # weight of telling a word from others
     look: float = 0.2  # weight of reading style, background and tone off the states
     embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
+    keep: float = (
+        0.0  # weight of leaving captions where --init has them; above 0 no drawings are seen, only words are learnt
+    )
+    place: float = 0.5  # weight of a word's place among the concepts, where captions are kept
 
     @property
     def model(self) -> presets.TextConfig:
@@ -142,6 +149,7 @@ class TextTask:
         }
         self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
         self.twins = corpus_twins(corpus)
+        self.kept: KeptStates | None = None
 
     def start_from_teacher(self) -> None:
         """Begin as a bag of tokens that already knows much of what the teacher says; see `text_start`."""
@@ -157,7 +165,8 @@ class TextTask:
         """One batch of pairs, or one of words."""
         rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         with self.accelerator.autocast():
-            losses = self._pairs(rng) if step % self.settings.pair_every == 0 else self._words(rng)
+            known = self._pairs if self.kept is None else self._captions
+            losses = known(rng) if step % self.settings.pair_every == 0 else self._words(rng)
         loss = torch.stack(list(losses.values())).sum()
         norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
         with torch.no_grad():
@@ -172,7 +181,11 @@ class TextTask:
         others = torch.from_numpy(self.words.vectors[rng.integers(len(self.words.texts), size=RIVALS)])
         table = torch.cat([target, others.to(target.device)])
         relation = 0.5 * self.settings.relation * (relation_loss(eos, target) + relation_loss(last, target))
+        placed = {}
+        if self.kept is not None:
+            placed["train/place"] = self.settings.place * self.kept.misplaced((eos, last), target)
         return {
+            **placed,
             "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
             "train/relation": relation,
             "train/choice": self.settings.choice * choice_loss(self.head(eos), target, table),
@@ -209,6 +222,17 @@ class TextTask:
             "train/look": self._look(states, pairs.captions),
         }
 
+    def _captions(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        assert self.kept is not None
+        rows = self.corpus.sample(rng, self.settings.pairs)
+        captions = [caption(self.corpus.entries[int(r)], rng, background(rng)) for r in rows]
+        ids = tokenize(self.tokenizer, captions, rng).to(self.accelerator.device)
+        now = self.clip.text_model(input_ids=ids).last_hidden_state
+        return {
+            "train/kept": self.settings.keep * self.kept.drift(now, ids),
+            "train/look": self._look(pooled(now, ids, self.tokenizer.eos), captions),
+        }
+
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
@@ -227,6 +251,13 @@ class TextTask:
 
         load_part(path, "cond_stage_model.transformer.text_model.", self.clip.text_model)
         self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
+
+    def keep_from(self, path: Path) -> None:
+        """Leave captions where a weights file's encoder has them; call before a run's state is read."""
+        encoder = load_text_encoder(path, self.settings.model)
+        tower = encoder.transformer.text_model.to(self.accelerator.device)
+        self.kept = KeptStates(tower, self.tokenizer, concept_names(self.corpus), self.words)
+        fit_head(self.head, self.kept)
 
 
 def corpus_twins(corpus: Corpus) -> dict[str, NDArray[np.integer]]:
@@ -264,9 +295,13 @@ def run(args: argparse.Namespace) -> int:
     task = TextTask(
         settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator(device=args.device)
     )
+    if settings.keep and args.init is None:
+        raise ValueError("keep needs --init WEIGHTS: the encoder whose captions are to stay as they are")
     if not (runs_dir() / args.name / "state.pt").exists():
         task.start_from_teacher()
         if args.init:
             task.init_from(args.init)
+    if settings.keep:
+        task.keep_from(args.init)
     start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
     return 0

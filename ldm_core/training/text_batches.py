@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +19,9 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.crops import composite, to_tensor
 
+GROUND = re.compile(rf"\b({'|'.join(BACKGROUNDS)}) background\b")
 DRESSED = 0.25  # share of the word batches that look like captions
+PLURAL = 0.05  # share of the words that stand in the plural; what that changes, a drawing does not show
 Vectors = NDArray[np.float32]
 
 
@@ -34,10 +37,10 @@ class Words:
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.integer]:
         """n rows of about the same length, so that little padding is computed: the shortest n, the next n, … of 4·n
-        drawn ones, two fifths of them from the corpus, two fifths from the common words, a fifth from the rest.
+        drawn ones, a quarter of them from the corpus, two fifths from the common words, the others from the rest.
         """
         ends = np.array([0, self.own, self.own + self.common, len(self.texts)])
-        part = rng.choice(3, size=4 * n, p=(0.4, 0.4, 0.2))
+        part = rng.choice(3, size=4 * n, p=(0.25, 0.4, 0.35))
         rows = rng.integers(ends[part], ends[part + 1])
         start = n * rng.integers(4)
         return rows[np.argsort(self.lengths[rows], kind="stable")][start : start + n]
@@ -61,7 +64,7 @@ class Pairs:
     captions: list[str]
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generator, whole: float = 0.1) -> Tensor:
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generator, whole: float = 0.04) -> Tensor:
     """ids [B,L]: as short as the batch allows, to save time, or with the chance `whole` the full length as in use."""
     ids = tokenizer.encode(texts)
     longest = int((ids == tokenizer.eos).int().argmax(1).max())
@@ -81,13 +84,10 @@ class Looks:
         return len(self.styles), len(BACKGROUNDS), len(self.tones)
 
     def __call__(self, text: str) -> tuple[int, int, int]:
-        parts = text.split(", ")
-        grounds = [
-            part.removeprefix("on a ").removesuffix(" background") for part in parts if part.endswith(" background")
-        ]
+        parts, ground = text.split(", "), GROUND.search(text)
         return (
             next((i for i, style in enumerate(self.styles) if style in parts), -1),
-            list(BACKGROUNDS).index(grounds[0]) if grounds and grounds[0] in BACKGROUNDS else -1,
+            list(BACKGROUNDS).index(ground[1]) if ground else -1,
             next((i for i, tone in enumerate(self.tones) if tone in parts), -1),
         )
 
@@ -104,10 +104,17 @@ def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -
     """
     dressed = rng.random() < DRESSED
     rows = words.draw(rng, n // 2 if dressed else n)
-    texts = [words.texts[r] for r in rows]
+    texts = [plural(words.texts[r]) if rng.random() < PLURAL else words.texts[r] for r in rows]
     if dressed:
         texts = [dress(corpus, text, rng) for text in texts]
     return texts, torch.from_numpy(words.vectors[rows])
+
+
+def plural(text: str) -> str:
+    """'cherry' → 'cherries', 'fox' → 'foxes', 'cat' → 'cats'; of a phrase the last word."""
+    if re.search(r"[^aeiou]y$", text):
+        return f"{text[:-1]}ies"
+    return f"{text}es" if re.search(r"(s|x|z|ch|sh)$", text) else f"{text}s"
 
 
 def dress(corpus: Corpus, text: str, rng: np.random.Generator) -> str:

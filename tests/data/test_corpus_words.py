@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_core.data.captions import BACKGROUNDS, canonical_caption, caption, tone_words, with_article
+from ldm_core.data.captions import BACKGROUNDS, canonical_caption, caption, read_synonyms, tone_words, with_article
 from ldm_core.data.corpus import Entry
 from ldm_core.data.emoji import EmojiTable, read_corrections
 from ldm_core.data.names import (
@@ -20,6 +22,7 @@ from ldm_core.data.names import (
     without_number,
 )
 from ldm_core.data.sources import ICON_SETS, icons_of
+from ldm_core.training.text_evaluation import read_paraphrases
 
 STYLES = [s.style for s in ICON_SETS]
 
@@ -150,12 +153,12 @@ def test_captions_say_nothing_untrue(style: str, tone: str, ground: str | None, 
     said = {part for part in parts if part.endswith("style")}
     assert said <= {style}
     assert {part for part in parts if "skin tone" in part} <= {tone_words(tone)}
-    assert {part for part in parts if "background" in part} <= {
-        f"{ground} background",
-        f"on a {ground} background",
-        f"on an {ground} background",
-    }
-    subject = [p for p in parts if p not in said and "skin tone" not in p and "background" not in p]
+    subject = [p for p in parts if p not in said and "skin tone" not in p]
+    subject = re.sub(r"(?<!,) (on an? [a-z]+ background)", r", \1", ", ".join(subject)).split(", ")
+    grounds = [p for p in subject if "background" in p]
+    assert set(grounds) <= {f"{ground} background", f"on a {ground} background", f"on an {ground} background"}
+    assert len(grounds) == 1 or ground in (None, "white")
+    subject = [p for p in subject if "background" not in p]
     assert subject
     assert set(subject) <= {"crimson fruit", "a crimson fruit", "ripe apple", "a ripe apple", *tags}
     assert "on a orange" not in ", ".join(parts)
@@ -168,6 +171,31 @@ def test_captions_vary_and_mostly_name_their_style() -> None:
     assert 0.75 < np.mean(["noto style" in c for c in captions]) < 0.85
     white = [caption(entry, rng, "white") for _ in range(1000)]
     assert 0.08 < np.mean(["white background" in c for c in white]) < 0.22
+
+
+def test_a_ground_is_said_in_three_places() -> None:
+    entry, rng = Entry("apple", "noto style", "apple", "", (), "train"), np.random.default_rng(0)
+    captions = {caption(entry, rng, "blue") for _ in range(300)}
+    assert {
+        "apple on a blue background, noto style",
+        "apple, noto style, on a blue background",
+        "an apple, noto style, blue background",
+    } <= captions
+
+
+def test_synonyms_stand_for_their_concept_alone() -> None:
+    synonyms = {"cat": ["feline"]}
+    entries, rng = [Entry(c, "noto style", c, "", (), "train") for c in ("cat", "dog")], np.random.default_rng(0)
+    captions = {e.concept: [caption(e, rng, None, synonyms) for _ in range(500)] for e in entries}
+    said = {c: np.mean(["feline" in text for text in texts]) for c, texts in captions.items()}
+    assert 0.15 < said["cat"] < 0.25 and said["dog"] == 0
+    assert {"feline, noto style", "a feline"} <= set(captions["cat"])
+
+
+def test_no_synonym_is_a_word_that_the_evaluation_asks_for() -> None:
+    words = [word for found in read_synonyms().values() for word in found]
+    assert len(words) == len(set(words)) > 300
+    assert not set(words) & {word for word, _ in read_paraphrases()}
 
 
 def test_canonical_caption_is_made_of_shared_words() -> None:

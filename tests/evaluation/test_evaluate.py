@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+import ldm_core
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.judge import load_judge
 from ldm_core.data.kinds import heldout_captions
-from ldm_core.evaluation.pictures import sheet
+from ldm_core.evaluation.pictures import Painter, sheet
 from ldm_core.evaluation.reconstruction import closeness, lpips_distance
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.training.judge import JudgeTask, JudgeTraining, augment
@@ -75,13 +76,26 @@ def test_colours_and_reconstructions_need_no_judge(home: Path, capsys: pytest.Ca
     assert set(found["details"]) == {"autoencoder", "backgrounds", "tones"}
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "heun", "dpmpp_2m", "euler_a"])
+def test_pictures_are_those_of_the_pipeline(home: Path, sampler: str):
+    pipe = ldm_core.load(home / "tiny.safetensors", "cpu", "float32")
+    settings = EvaluationSettings(sampler=sampler, steps=3, batch=2)
+    made = Painter(pipe, settings, lambda what, more: None)("pictures", ["cat", "dog", "cat"], 5)
+    for i, prompt in enumerate(["cat", "dog", "cat"]):
+        alone = pipe.generate(prompt, steps=3, sampler=sampler, seed=5 + i)[0]
+        assert np.abs(made[i].astype(int) - alone.astype(int)).max() <= 1
+
+
 def test_what_is_missing_is_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]):
     weights = str(home / "tiny.safetensors")
     assert main(["evaluate", weights, "--corpus", str(home / "corpus")]) == 2
     assert main(["evaluate", weights, "--judge", weights, "--corpus", str(home / "corpus")]) == 2
     assert main(["evaluate", weights, "--heldout", "-1"]) == 2
+    asked = ["--heldout", "0", "--prompts", "0", "--paraphrases", "0", "--sampler", "magic"]
+    assert main(["evaluate", weights, "--corpus", str(home / "corpus"), *asked]) == 2
     error = capsys.readouterr().err
     assert "there is no judge" in error and "tiny.safetensors is no judge" in error and "heldout" in error
+    assert "sampler must be one of ddim" in error
     assert "Traceback" not in error
 
 

@@ -1,0 +1,90 @@
+"""Further words for what the drawings show: `python -m scripts.synonyms [CORPUS]` writes ldm_core/data/synonyms.tsv.
+
+A word of WordNet's is a synonym of the concept that the text encoder's teacher finds nearest, if WordNet agrees: the
+concept's name or one of its tags means the same, or is what the word is a kind of. Words for people are left out (a
+loose likeness is no ground to draw somebody), and so are the words that `evaluate` asks for paraphrases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ldm_core.cli.train import CORPUS
+from ldm_core.data.captions import SYNONYMS
+from ldm_core.data.corpus import Corpus
+from ldm_core.training.settings import load_settings
+from ldm_core.training.text import TextTraining, gather_words
+from ldm_core.training.text_batches import Words
+from ldm_core.training.text_evaluation import concept_names, read_paraphrases
+from ldm_core.training.wordnet import Lemma, read_wordnet
+
+CONFIG = Path("configs/text.toml")
+NEAR = 0.45  # least cosine of word and concept about the concepts' mean
+RIVALS = 8  # concepts that are looked at for a word
+PERSON = 18  # lexicographer file, lexnames(5WN)
+UNKIND = re.compile(r"slur|offensive|disparag|derogat|obscene|vulgar|genital|sexual|prostitut|drug|narcotic")
+
+
+def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict[str, list[str]]:
+    """Concept → words; each word belongs to one concept."""
+    names = concept_names(corpus)
+    known = {name: {name, *tags} for name, tags in concept_tags(corpus).items()}
+    asked = {word for word, _ in read_paraphrases()}
+    said = {word for texts in known.values() for text in texts for word in text.split()}
+    usual = most_usual(lemmas)
+    candidates = [
+        text for text in words.texts[words.own : words.own + words.common] if text in usual and text not in asked | said
+    ]
+    concepts, vectors = (words.targets(texts).numpy() for texts in (names, candidates))
+    mean = concepts.mean(0)
+    concepts, vectors = ((v - mean) / np.linalg.norm(v - mean, axis=1, keepdims=True) for v in (concepts, vectors))
+    found: dict[str, list[str]] = {}
+    for word, likeness in zip(candidates, vectors @ concepts.T, strict=True):
+        lemma = usual[word]
+        for i in likeness.argsort()[::-1][:RIVALS]:
+            if likeness[i] >= NEAR and known[names[i]].intersection([*lemma.synonyms, lemma.kind]):
+                found.setdefault(names[i], []).append(word)
+                break
+    return dict(sorted(found.items()))
+
+
+def concept_tags(corpus: Corpus) -> dict[str, list[str]]:
+    """Training concept → its tags, each once."""
+    tags: dict[str, set[str]] = {}
+    for row in corpus.train:
+        entry = corpus.entries[int(row)]
+        tags.setdefault(entry.concept, set()).update(entry.tags)
+    return {concept: sorted(found) for concept, found in tags.items()}
+
+
+def most_usual(lemmas: Iterable[Lemma]) -> Mapping[str, Lemma]:
+    """Words whose most usual meaning is a thing that a drawing can show, no person, and said without unkindness."""
+    best: dict[str, Lemma] = {}
+    for lemma in lemmas:
+        if lemma.text not in best or lemma.count > best[lemma.text].count:
+            best[lemma.text] = lemma
+    return {
+        text: lemma
+        for text, lemma in best.items()
+        if lemma.drawable and lemma.part == "noun" and lemma.topic != PERSON and not UNKIND.search(lemma.gloss)
+    }
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpus", type=Path, nargs="?", default=CORPUS)
+    corpus = Corpus(parser.parse_args().corpus.expanduser())
+    settings = load_settings(TextTraining, CONFIG, [])
+    found = find_synonyms(corpus, gather_words(corpus, settings), read_wordnet(Path(settings.wordnet)))
+    SYNONYMS.write_text("".join(f"{name}\t{'|'.join(words)}\n" for name, words in found.items()), encoding="utf-8")
+    print(f"{sum(map(len, found.values()))} words for {len(found)} concepts in {SYNONYMS}")
+
+
+if __name__ == "__main__":
+    main()
