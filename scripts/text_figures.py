@@ -28,8 +28,7 @@ def teacher_share(corpus: Corpus, wordnet: Path) -> float:
     import torch
 
     names, rows = concept_names(corpus), read_paraphrases()
-    texts = [*names, *(word for word, _ in rows)]
-    found = definitions(read_wordnet(wordnet), set(texts))
+    found = definitions(read_wordnet(wordnet), {word for word, _ in rows})
     teacher = TeacherCache(corpus.path)
     return paraphrase_share(rows, names, lambda t: torch.from_numpy(meanings(t, found, teacher)))
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ldm_core.data.captions import with_article
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.wordnet import Lemma
 
 WIDTH = 384  # of all-MiniLM-L6-v2
-DEFINITION = 1.5  # weight of a definition beside the word itself
+DEFINITION = 1.0  # weight of a definition beside the word itself
 Embeddings = NDArray[np.float16]
 USED = 5  # occurrences in WordNet's texts that make a verb or adverb worth knowing
 RARE = 3  # tokens of CLIP's that a rarer word for a thing may have
@@ -90,10 +91,10 @@ def definitions(lemmas: Iterable[Lemma], texts: Collection[str]) -> dict[str, st
 
 
 def meanings(texts: Sequence[str], definition: Mapping[str, str], teacher: TeacherCache) -> NDArray[np.float32]:
-    """What the student is to learn of each text: the teacher's vectors of the text and of its definition, added, of
-    length 1 [N,384]. A lone word tells the teacher too little: it takes gelato for a jellyfish.
+    """What the student is to learn of each text: the teacher's vectors of a drawing of it and of its definition, added,
+    of length 1 [N,384]. A lone word tells the teacher too little: it takes gelato for a jellyfish.
     """
-    vectors = teacher(texts).astype(np.float32)
+    vectors = teacher([f"a drawing of {with_article(text)}" for text in texts]).astype(np.float32)
     rows = [i for i, text in enumerate(texts) if text in definition]
     vectors[rows] += DEFINITION * teacher([definition[texts[i]] for i in rows]).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

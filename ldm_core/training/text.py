@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
 from ldm_core.models.text import clip_text_config
 from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.assembly import load_text_encoder
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
 from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
@@ -29,10 +29,12 @@ from ldm_core.training.text_batches import Words, background, looks_of, pair_bat
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
 from ldm_core.training.text_kept import KeptStates, fit_head
 from ldm_core.training.text_start import start_as_bag
+from ldm_core.training.weights import load_part
 from ldm_core.training.wordnet import read_wordnet
 
 RIVALS = 2048  # words that a word is told apart from, in a step
 TEMPERATURE = 0.05  # of the teacher's and the student's choice among them
+TOWER = "cond_stage_model.transformer.text_model."  # in a weights file
 MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
 
 
@@ -247,15 +249,13 @@ class TextTask:
 
     def init_from(self, path: Path) -> None:
         """Start from a weights file's text encoder; the image tower and the heads start anew."""
-        from ldm_core.training.weights import load_part
-
-        load_part(path, "cond_stage_model.transformer.text_model.", self.clip.text_model)
+        load_part(path, TOWER, self.clip.text_model)
         self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
 
     def keep_from(self, path: Path) -> None:
         """Leave captions where a weights file's encoder has them; call before a run's state is read."""
-        encoder = load_text_encoder(path, self.settings.model)
-        tower = encoder.transformer.text_model.to(self.accelerator.device)
+        tower = deepcopy(self.clip.text_model)
+        load_part(path, TOWER, tower)
         self.kept = KeptStates(tower, self.tokenizer, concept_names(self.corpus), self.words)
         fit_head(self.head, self.kept)
 
@@ -280,8 +280,11 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     own = corpus_words(corpus)
     common, rare = teaching_words(lemmas, Tokenizer.load(settings.common_tokenizer, settings.model.text_len))
     common, rare = (sorted(set(part) - set(own)) for part in (common, rare))
-    texts = [*own, *common, *rare]
-    vectors = meanings(texts, definitions(lemmas, set(texts)), TeacherCache(corpus.path))
+    texts, others = (
+        [*own, *common, *rare],
+        {*common, *rare},
+    )  # a name's meaning is its drawings', not a dictionary's first
+    vectors = meanings(texts, definitions(lemmas, others), TeacherCache(corpus.path))
     ids = Tokenizer.load(settings.tokenizer, settings.model.text_len)
     lengths = np.array([ids.count(text).tokens for text in texts])
     return Words(texts, vectors, lengths, len(own), len(common))

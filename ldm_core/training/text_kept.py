@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,8 @@ class KeptStates:
     """The encoder as it was: the states of any caption, and of every concept as landmarks."""
 
     def __init__(self, tower: CLIPTextModel, tokenizer: Tokenizer, concepts: Sequence[str], words: Words) -> None:
-        self.tower = deepcopy(tower).eval().requires_grad_(False)
+        """tower: frozen here, so nobody else's."""
+        self.tower = tower.train(False).requires_grad_(False)
         self.landmarks = ends(self.tower, tokenizer, concepts)  # first eos and last padding, [C,D] each
         self.meaning = words.targets(concepts)  # [C,384]
 
