@@ -167,8 +167,8 @@ class TextTask:
         """One batch of pairs, or one of words."""
         rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         with self.accelerator.autocast():
-            known = self._pairs if self.kept is None else self._captions
-            losses = known(rng) if step % self.settings.pair_every == 0 else self._words(rng)
+            captioned = self._pairs if self.kept is None else self._captions
+            losses = captioned(rng) if step % self.settings.pair_every == 0 else self._words(rng)
         loss = torch.stack(list(losses.values())).sum()
         norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
         with torch.no_grad():

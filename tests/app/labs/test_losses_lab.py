@@ -86,8 +86,9 @@ def test_runs_are_found_beside_the_weights_and_in_the_folder(tmp_path: Path, mon
     (tmp_path / "own").mkdir()
     logged(tmp_path / "own", 1)
     runs = find_runs(DEFAULT_WEIGHTS)
-    parts = ("autoencoder", "autoencoder-2", "decoder", "diffusion", "diffusion-2", "diffusion-3", "diffusion-4", "text", "text-2")
-    shipped = [f"emoji-128/{part}" for part in parts]
+    latents = ("autoencoder", "autoencoder-2", "decoder")
+    others = ("diffusion", "diffusion-2", "diffusion-3", "diffusion-4", "text", "text-2")
+    shipped = [f"emoji-128/{part}" for part in (*latents, *others)]
     assert list(runs) == [*shipped, "own"]
     known = metrics_of(load_run(name, runs) for name in runs)
     assert {"train/loss_simple", "val/loss_simple", "aeloss", "train/kl_loss", "val/psnr"} <= set(known)
