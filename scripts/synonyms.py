@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from ldm_core.training.settings import load_settings
 from ldm_core.training.text import TextTraining, gather_words
 from ldm_core.training.text_batches import Words
 from ldm_core.training.text_evaluation import concept_names, read_paraphrases
-from ldm_core.training.wordnet import Lemma, read_wordnet
+from ldm_core.training.wordnet import Lemma, most_used, read_wordnet
 
 CONFIG = Path("configs/text.toml")
 NEAR = 0.45  # least cosine of word and concept about the concepts' mean
@@ -36,7 +36,7 @@ def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict
     known = {name: {name, *tags} for name, tags in concept_tags(corpus).items()}
     asked = {word for word, _ in read_paraphrases()}
     said = {word for texts in known.values() for text in texts for word in text.split()}
-    usual = most_usual(lemmas)
+    usual = {text: lemma for text, lemma in most_used(lemmas).items() if showable(lemma)}
     candidates = [
         text for text in words.texts[words.own : words.own + words.common] if text in usual and text not in asked | said
     ]
@@ -62,17 +62,10 @@ def concept_tags(corpus: Corpus) -> dict[str, list[str]]:
     return {concept: sorted(found) for concept, found in tags.items()}
 
 
-def most_usual(lemmas: Iterable[Lemma]) -> Mapping[str, Lemma]:
-    """Words whose most usual meaning is a thing that a drawing can show, no person, and said without unkindness."""
-    best: dict[str, Lemma] = {}
-    for lemma in lemmas:
-        if lemma.text not in best or lemma.count > best[lemma.text].count:
-            best[lemma.text] = lemma
-    return {
-        text: lemma
-        for text, lemma in best.items()
-        if lemma.drawable and lemma.part == "noun" and lemma.topic != PERSON and not UNKIND.search(lemma.gloss)
-    }
+def showable(lemma: Lemma) -> bool:
+    """Whether it is a thing that a drawing can show, no person, and said without unkindness."""
+    thing = lemma.drawable and lemma.part == "noun" and lemma.topic != PERSON
+    return thing and not UNKIND.search(lemma.gloss)
 
 
 def main() -> None:

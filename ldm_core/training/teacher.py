@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ldm_core.data.captions import with_article
 from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.wordnet import Lemma
+from ldm_core.training.wordnet import Lemma, most_used
 
 WIDTH = 384  # of all-MiniLM-L6-v2
 DEFINITION = 1.0  # weight of a definition beside the word itself
@@ -83,11 +83,7 @@ def teaching_words(lemmas: Iterable[Lemma], clip: Tokenizer) -> tuple[list[str],
 
 def definitions(lemmas: Iterable[Lemma], texts: Collection[str]) -> dict[str, str]:
     """Those of the texts that WordNet has → their definition in their most used part of speech."""
-    best: dict[str, Lemma] = {}
-    for lemma in lemmas:
-        if lemma.text in texts and (lemma.text not in best or lemma.count > best[lemma.text].count):
-            best[lemma.text] = lemma
-    return {text: lemma.definition for text, lemma in best.items()}
+    return {text: lemma.definition for text, lemma in most_used(lemmas).items() if text in texts}
 
 
 def meanings(texts: Sequence[str], definition: Mapping[str, str], teacher: TeacherCache) -> NDArray[np.float32]:

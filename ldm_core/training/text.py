@@ -28,12 +28,12 @@ from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings
 from ldm_core.training.text_batches import Words, background, looks_of, pair_batch, same, tokenize, word_batch
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
 from ldm_core.training.text_kept import KeptStates, fit_head
+from ldm_core.training.text_losses import choice_loss, contrastive_loss, distance, pooled, relation_loss
 from ldm_core.training.text_start import start_as_bag
 from ldm_core.training.weights import load_part
 from ldm_core.training.wordnet import read_wordnet
 
 RIVALS = 2048  # words that a word is told apart from, in a step
-TEMPERATURE = 0.05  # of the teacher's and the student's choice among them
 TOWER = "cond_stage_model.transformer.text_model."  # in a weights file
 MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
 
@@ -57,9 +57,7 @@ class TextTraining:
     choice: float = 0.3  # weight of telling a word from others
     look: float = 0.2  # weight of reading style, background and tone off the states
     embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
-    keep: float = (
-        0.0  # weight of leaving captions where --init has them; above 0 no drawings are seen, only words are learnt
-    )
+    keep: float = 0.0  # weight of leaving captions where --init has them; above 0 words alone are learnt
     place: float = 0.5  # weight of a word's place among the concepts, where captions are kept
 
     @property
@@ -84,47 +82,6 @@ def build_clip(settings: TextTraining) -> CLIPModel:
     )
     width = settings.model.width
     return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width))
-
-
-def pooled(hidden: Tensor, ids: Tensor, eos: int) -> tuple[Tensor, Tensor]:
-    """Last hidden states [B,L,D] → the first eos's state and the last padding's state, each [B,D]."""
-    first = (ids == eos).int().argmax(1)
-    return hidden[torch.arange(len(ids), device=ids.device), first], hidden[:, -1]
-
-
-def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Mean of 1 - cosine between rows of [B,D]."""
-    return 1.0 - F.cosine_similarity(a, b).mean()
-
-
-def relation_loss(hidden: Tensor, target: Tensor) -> Tensor:
-    """How differently student [B,D] and teacher [B,E] rank the batch: mean square of the difference of their cosine
-    similarities, both about the batch's mean (relational distillation, Park et al. 2019).
-    """
-
-    def similarity(x: Tensor) -> Tensor:
-        x = F.normalize(x - x.mean(0))
-        return x @ x.T
-
-    return F.mse_loss(similarity(hidden), similarity(target))
-
-
-def choice_loss(guess: Tensor, target: Tensor, table: Tensor) -> Tensor:
-    """Which word of a table [V,E] is meant? Cross-entropy of the student's choice [B,E] against the teacher's [B,E],
-    both a softmax of cosines about the table's mean; less the teacher's own entropy, so that 0 is perfect.
-    """
-    mean = table.mean(0)
-    known = F.normalize(table - mean)
-    wanted = (F.normalize(target - mean) @ known.T / TEMPERATURE).softmax(1)
-    given = (F.normalize(guess - mean) @ known.T / TEMPERATURE).log_softmax(1)
-    return F.kl_div(given, wanted, reduction="batchmean")
-
-
-def contrastive_loss(text: Tensor, image: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
-    """Symmetric InfoNCE on [B,D]; positive [B,B] is 1 where caption and drawing say the same, several in a row too."""
-    logits = scale.exp() * F.normalize(text) @ F.normalize(image).T
-    target = positive / positive.sum(1, keepdim=True)
-    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
 
 
 class TextTask:
@@ -280,11 +237,9 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     own = corpus_words(corpus)
     common, rare = teaching_words(lemmas, Tokenizer.load(settings.common_tokenizer, settings.model.text_len))
     common, rare = (sorted(set(part) - set(own)) for part in (common, rare))
-    texts, others = (
-        [*own, *common, *rare],
-        {*common, *rare},
-    )  # a name's meaning is its drawings', not a dictionary's first
-    vectors = meanings(texts, definitions(lemmas, others), TeacherCache(corpus.path))
+    texts = [*own, *common, *rare]
+    found = definitions(lemmas, {*common, *rare})  # a name's meaning is its drawings', not a dictionary's first
+    vectors = meanings(texts, found, TeacherCache(corpus.path))
     ids = Tokenizer.load(settings.tokenizer, settings.model.text_len)
     lengths = np.array([ids.count(text).tokens for text in texts])
     return Words(texts, vectors, lengths, len(own), len(common))

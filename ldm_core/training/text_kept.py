@@ -11,8 +11,8 @@ from transformers import CLIPTextModel
 
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.text_batches import Words
+from ldm_core.training.text_losses import choice_loss, pooled
 
-TEMPERATURE = 0.05  # of a word's choice among the concepts
 BATCH = 256
 RIDGE = 1e-2  # of the head's fit, relative to the states' variance
 
@@ -33,33 +33,25 @@ class KeptStates:
         return F.mse_loss(now, before) / before.var()
 
     def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
-        """How differently from the teacher words lie among the concepts: KL divergence of two softmaxes of cosines.
+        """How differently from the teacher words lie among the concepts: their choice of a concept.
 
         states: [B,D] at the first eos and the last padding; target: the teacher's vectors [B,384].
         """
-        wanted = _likeness(target, self.meaning.to(target)).softmax(1)
-        given = [
-            _likeness(state, places.to(state)).log_softmax(1)
-            for state, places in zip(states, self.landmarks, strict=True)
-        ]
-        return sum((F.kl_div(g, wanted, reduction="batchmean") for g in given), wanted.new_zeros(())) / len(given)
-
-
-def _likeness(x: Tensor, places: Tensor) -> Tensor:
-    centre = places.mean(0)
-    return F.normalize(x - centre) @ F.normalize(places - centre).T / TEMPERATURE
+        places = [place.to(target) for place in self.landmarks]
+        meaning = self.meaning.to(target)
+        each = [choice_loss(s, target, meaning, p) for s, p in zip(states, places, strict=True)]
+        return torch.stack(each).mean()
 
 
 @torch.no_grad()
 def ends(tower: CLIPTextModel, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Texts → states at the first eos and at the last padding of the full length, [N,D] each."""
-    first, last = [], []
+    found = []
     for i in range(0, len(texts), BATCH):
         ids = tokenizer.encode(list(texts[i : i + BATCH])).to(tower.device)
-        hidden = tower(input_ids=ids).last_hidden_state.float()
-        first.append(hidden[torch.arange(len(ids)), (ids == tokenizer.eos).int().argmax(1)])
-        last.append(hidden[:, -1])
-    return torch.cat(first), torch.cat(last)
+        found.append(pooled(tower(input_ids=ids).last_hidden_state.float(), ids, tokenizer.eos))
+    first, last = (torch.cat(states) for states in zip(*found, strict=True))
+    return first, last
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,15 @@ def read_wordnet(directory: Path) -> list[Lemma]:
             count = counts[fields[0], part]
             lemmas.append(Lemma(text, part, synset.topic, synset.gloss, synonyms, kind, count, proper))
     return lemmas
+
+
+def most_used(lemmas: Iterable[Lemma]) -> dict[str, Lemma]:
+    """Each text → its lemma of the part of speech that WordNet's texts use most."""
+    best: dict[str, Lemma] = {}
+    for lemma in lemmas:
+        if lemma.text not in best or lemma.count > best[lemma.text].count:
+            best[lemma.text] = lemma
+    return best
 
 
 def _synset(line: str) -> tuple[str, _Synset]:

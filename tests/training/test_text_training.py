@@ -15,10 +15,10 @@ from ldm_core.data.captions import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.tokenizer import Tokenizer
-from ldm_core.training import text, text_kept, text_start
+from ldm_core.training import text, text_kept, text_losses, text_start
 from ldm_core.training.loop import make_accelerator
 from ldm_core.training.settings import LoopSettings
-from ldm_core.training.teacher import TeacherCache, meanings
+from ldm_core.training.teacher import DEFINITION, TeacherCache, meanings
 from ldm_core.training.text_batches import Words, looks_of, pair_batch, plural, same, tokenize
 from ldm_core.training.text_evaluation import eos_states, is_right, nearest, probe, read_paraphrases, states
 from ldm_core.training.text_kept import KeptStates, fit_head
@@ -73,14 +73,14 @@ def test_contrastive_loss_is_transformers_own_where_captions_differ():
     a, b, scale = torch.randn(6, 16, generator=g), torch.randn(6, 16, generator=g), torch.tensor(2.0)
     unit = [x / x.norm(dim=-1, keepdim=True) for x in (a, b)]
     expected = image_text_contrastive_loss(scale.exp() * unit[0] @ unit[1].T)
-    torch.testing.assert_close(text.contrastive_loss(a, b, scale, torch.eye(6)), expected)
+    torch.testing.assert_close(text_losses.contrastive_loss(a, b, scale, torch.eye(6)), expected)
 
 
 def test_equal_captions_are_no_negatives():
     labels = ["a", "b", "a"]
     assert same(labels).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
     direction = torch.eye(2)[[0, 1, 0]]
-    loss = text.contrastive_loss(direction, direction, torch.tensor(5.0), same(labels))
+    loss = text_losses.contrastive_loss(direction, direction, torch.tensor(5.0), same(labels))
     assert loss.item() == pytest.approx(2 / 3 * np.log(2), abs=1e-4)  # two right answers, evenly: entropy of the target
 
 
@@ -88,8 +88,8 @@ def test_relation_loss_ignores_shift_scale_and_rotation():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(10, 5, generator=g)
     turn = torch.linalg.qr(torch.randn(5, 5, generator=g)).Q
-    assert text.relation_loss(3.0 * x @ turn + 1.0, x).item() == pytest.approx(0, abs=1e-10)
-    assert text.relation_loss(torch.randn(10, 5, generator=g), x).item() > 0.05
+    assert text_losses.relation_loss(3.0 * x @ turn + 1.0, x).item() == pytest.approx(0, abs=1e-10)
+    assert text_losses.relation_loss(torch.randn(10, 5, generator=g), x).item() > 0.05
 
 
 def test_first_embeddings_are_the_ridge_solution(tokenizer: Tokenizer):
@@ -113,7 +113,7 @@ def test_first_embeddings_are_the_ridge_solution(tokenizer: Tokenizer):
 def test_pooled_state_is_transformers_own(task: text.TextTask, tokenizer: Tokenizer):
     ids = tokenizer.encode(["cat", "a red apple, noto style"])
     out = task.clip.text_model(input_ids=ids)
-    first, last = text.pooled(out.last_hidden_state, ids, tokenizer.eos)
+    first, last = text_losses.pooled(out.last_hidden_state, ids, tokenizer.eos)
     torch.testing.assert_close(first, out.pooler_output)
     torch.testing.assert_close(last, out.last_hidden_state[:, 31])
     torch.testing.assert_close(
@@ -148,8 +148,8 @@ def test_short_batches_hold_every_token(tokenizer: Tokenizer):
 
 def test_choice_loss_is_zero_for_the_teachers_own_words():
     table = torch.nn.functional.normalize(torch.randn(20, 16, generator=torch.Generator().manual_seed(0)))
-    assert text.choice_loss(table[:4], table[:4], table).item() == pytest.approx(0, abs=1e-6)
-    assert text.choice_loss(table[4:8], table[:4], table).item() > 1
+    assert text_losses.choice_loss(table[:4], table[:4], table).item() == pytest.approx(0, abs=1e-6)
+    assert text_losses.choice_loss(table[4:8], table[:4], table).item() > 1
 
 
 def test_tower_starts_as_the_mean_of_its_tokens(corpus: Corpus, tokenizer: Tokenizer):
@@ -168,10 +168,10 @@ def test_training_learns_words(corpus: Corpus, tokenizer: Tokenizer):
     task = text.TextTask(tiny_settings(), corpus, made_up_words(tokenizer), make_accelerator("no"))
     task.start_from_teacher()
     first = [task.step(s) for s in range(2)]
-    for s in range(2, 40):
+    for s in range(2, 80):
         last = task.step(s)
     assert set(first[0]) >= {"train/loss", "train/contrastive", "train/teacher_captions"}
-    assert float(last["train/teacher"]) < 0.75 * float(first[1]["train/teacher"])
+    assert float(last["train/teacher"]) < 0.6 * float(first[1]["train/teacher"])
 
 
 def test_words_are_learnt_while_captions_stay(corpus: Corpus, tokenizer: Tokenizer):
@@ -268,4 +268,5 @@ def test_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert first.argmax(1).tolist() == [1, 2, 1] and again.argmax(1).tolist() == [2, 3]
     both = meanings(["a", "bb"], {"bb": "ccc"}, TeacherCache(tmp_path))
     said = [len("a drawing of an a"), len("a drawing of a bb")]
-    assert np.allclose(np.linalg.norm(both, axis=1), 1) and both[0, said[0]] == 1 and both[1, 3] >= both[1, said[1]] > 0
+    assert np.allclose(np.linalg.norm(both, axis=1), 1) and both[0, said[0]] == 1
+    assert both[1, 3] == pytest.approx(DEFINITION * both[1, said[1]]) and both[1, 3] > 0
