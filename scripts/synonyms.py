@@ -8,7 +8,6 @@ loose likeness is no ground to draw somebody), and so are the words that `evalua
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,13 +20,11 @@ from ldm_core.training.settings import load_settings
 from ldm_core.training.text import TextTraining, gather_words
 from ldm_core.training.text_batches import Words
 from ldm_core.training.text_evaluation import concept_names, read_paraphrases
-from ldm_core.training.wordnet import Lemma, most_used, read_wordnet
+from ldm_core.training.wordnet import PERSON, Lemma, most_used, read_wordnet
 
 CONFIG = Path("configs/text.toml")
 NEAR = 0.45  # least cosine of word and concept about the concepts' mean
 RIVALS = 8  # concepts that are looked at for a word
-PERSON = 18  # lexicographer file, lexnames(5WN)
-UNKIND = re.compile(r"slur|offensive|disparag|derogat|obscene|vulgar|genital|sexual|prostitut|drug|narcotic")
 
 
 def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict[str, list[str]]:
@@ -65,7 +62,7 @@ def concept_tags(corpus: Corpus) -> dict[str, list[str]]:
 def showable(lemma: Lemma) -> bool:
     """Whether it is a thing that a drawing can show, no person, and said without unkindness."""
     thing = lemma.drawable and lemma.part == "noun" and lemma.topic != PERSON
-    return thing and not UNKIND.search(lemma.gloss)
+    return thing and not lemma.unkind
 
 
 def main() -> None:

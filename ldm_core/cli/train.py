@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def train_diffusion(args: argparse.Namespace) -> int:
     task = DiffusionTask(
         settings,
         open_cache(_latents(args)),
-        corpus.sample,
+        partial(corpus.sample, tone_power=settings.tone_power),
         corpus.heldout,
         lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
         _condition(args, model, accelerator.device),

@@ -72,7 +72,11 @@ class Corpus:
         """RGBA [128,128,4], straight alpha."""
         return np.asarray(self.drawings[row])
 
-    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
-        """n training rows: uniform over (concept, style), then over its skin tones: 26 handshakes weigh as one."""
-        chosen = rng.integers(len(self.groups), size=n)
+    def sample(self, rng: np.random.Generator, n: int, tone_power: float = 0.0) -> NDArray[np.int64]:
+        """n training rows: first a (concept, style), then one of its skin tones.
+
+        A pair with k drawings weighs k to the power of `tone_power`: at 0 26 handshakes weigh as one apple, at 1 as 26.
+        """
+        upto = np.cumsum([len(rows) ** tone_power for rows in self.groups])
+        chosen = np.searchsorted(upto, rng.random(n) * upto[-1], side="right")
         return np.array([rng.choice(self.groups[g]) for g in chosen])

@@ -36,7 +36,10 @@ def encode(pipe: Pipeline, texts: Sequence[str]) -> Tensor:
 
 
 def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
-    """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings."""
+    """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings.
+
+    Pictures of the concepts' own names tell what is amiss where a word's are wrong: the word, or the drawing.
+    """
     names = concept_names(corpus)
     every = [(word, right) for word, right in read_paraphrases() if any(is_right(n, right) for n in names)]
     rows = [every[i] for i in chosen(len(every), settings.paraphrases, settings.seed)]
@@ -45,25 +48,31 @@ def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, setting
     words = [word for word, _ in rows]
     near = nearest(words, names, lambda texts: encode(pipe, texts))
     close = float(np.mean([is_right(name, right) for name, (_, right) in zip(near, rows, strict=True)]))
+    shown = [example(corpus, right, settings.seed) for _, right in rows]
     made = paint("paraphrases", words, SEED + settings.seed)
-    real = drawn(corpus, [example(corpus, right, settings.seed) for _, right in rows])
+    named = paint("own names", [corpus.entries[i].concept for i in shown], SEED + settings.seed)
+    real = drawn(corpus, shown)
     kinds = sorted({kind(name) for name in names})
     right = torch.tensor([[k in allowed for k in kinds] for allowed in (right_kinds(names, r) for _, r in rows)])
-    scores = [eye.names(eye.features(images), kinds) for images in (made, real)]
-    note = f"among {len(kinds)} names"
+    scores, own, ceiling = (eye.names(eye.features(images), kinds) for images in (made, named, real))
+
+    def hits(name: str, found: Tensor, k: int, target: float | None = None) -> Figure:
+        share, most = (float(top_hits(s, right, k).float().mean()) for s in (found, ceiling))
+        full = f"{name} as pictures, top-{k}"
+        return Figure(full, share, len(rows), most, target, target is not None, note=f"among {len(kinds)} names")
+
     figures = [
-        Figure("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names")
+        Figure("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names"),
+        hits("paraphrases", scores, 1, target=0.5),
+        hits("paraphrases", scores, 5),
+        hits("their concepts' names", own, 1),
+        hits("their concepts' names", own, 5),
     ]
-    for k, target in ((1, 0.5), (5, None)):
-        ours, theirs = (float(top_hits(s, right, k).float().mean()) for s in scores)
-        figures.append(
-            Figure(f"paraphrases as pictures, top-{k}", ours, len(rows), theirs, target, target is not None, note=note)
-        )
-    reads = [kinds[int(i)] for i in scores[0].argmax(1)]
+    reads = [kinds[int(i)] for i in scores.argmax(1)]
     details = {
         "words": [{"word": w, "nearest": n, "judge_reads": r} for w, n, r in zip(words, near, reads, strict=True)]
     }
-    return Part(figures, details, {"paraphrases": sheet([real, made], 20, 96, len(made))})
+    return Part(figures, details, {"paraphrases": sheet([real, named, made], 20, 96, len(made))})
 
 
 def right_kinds(names: Sequence[str], right: Sequence[str]) -> set[str]:

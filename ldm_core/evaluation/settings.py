@@ -12,7 +12,7 @@ COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seed
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Counts of an evaluation; with these a whole one makes about 660 pictures. 0 leaves a part out."""
+    """Counts of an evaluation; with these a whole one makes about 750 pictures. 0 leaves a part out."""
 
     sampler: str = "ddim"
     steps: int = 25
@@ -25,7 +25,7 @@ class EvaluationSettings:
     tones: int = 15  # held-out (concept, style) pairs, each in five skin tones
     prompts: int = 12  # for diversity
     seeds: int = 6  # of each of those prompts
-    paraphrases: int = 100
+    paraphrases: int = 100  # words, each also by its concept's own name
     lpips_net: str = "alex"
     lpips_trunk: str = "random"  # or a file of torchvision's weights, or "off"
 
@@ -53,4 +53,4 @@ class EvaluationSettings:
     def pictures(self) -> int:
         """How many are sampled, where the corpus has as many prompts."""
         grounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
-        return self.heldout + grounds + toned + self.prompts * self.seeds + self.paraphrases
+        return self.heldout + grounds + toned + self.prompts * self.seeds + 2 * self.paraphrases

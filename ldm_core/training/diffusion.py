@@ -61,6 +61,7 @@ class DiffusionTraining:
     betas: tuple[float, float] = (0.9, 0.99)
     caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
     white_share: float = 0.5  # rows on white; the others on the cache's coloured passes
+    tone_power: float = 0.0  # above 0, drawings in several skin tones come more often: Corpus.sample
     validation: int = 128  # held-out latents
     sample_steps: int = 25
     guidance_scale: float = 5.0
@@ -69,7 +70,7 @@ class DiffusionTraining:
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
-        for name in ("caption_dropout", "white_share"):
+        for name in ("caption_dropout", "white_share", "tone_power"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
 

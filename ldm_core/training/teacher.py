@@ -70,7 +70,7 @@ def teaching_words(lemmas: Iterable[Lemma], clip: Tokenizer) -> tuple[list[str],
     common, rare = set(), set()
     for lemma in lemmas:
         text = lemma.text
-        if lemma.proper or len(text) < 3 or not text.isalpha() or not text.isascii():
+        if lemma.proper or lemma.unkind or len(text) < 3 or not text.isalpha() or not text.isascii():
             continue
         tokens = clip.count(text).tokens
         thing = lemma.part in ("noun", "adj")

@@ -25,13 +25,13 @@ from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
 from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
 from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
-from ldm_core.training.text_batches import Words, background, looks_of, pair_batch, same, tokenize, word_batch
+from ldm_core.training.text_batches import Words, background, dress, looks_of, pair_batch, same, tokenize, word_batch
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
-from ldm_core.training.text_kept import KeptStates, fit_head
+from ldm_core.training.text_kept import KeptStates, fit_head, translations
 from ldm_core.training.text_losses import choice_loss, contrastive_loss, distance, pooled, relation_loss
 from ldm_core.training.text_start import start_as_bag
 from ldm_core.training.weights import load_part
-from ldm_core.training.wordnet import read_wordnet
+from ldm_core.training.wordnet import PERSON, read_wordnet
 
 RIVALS = 2048  # words that a word is told apart from, in a step
 TOWER = "cond_stage_model.transformer.text_model."  # in a weights file
@@ -59,6 +59,7 @@ class TextTraining:
     embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
     keep: float = 0.0  # weight of leaving captions where --init has them; above 0 words alone are learnt
     place: float = 0.5  # weight of a word's place among the concepts, where captions are kept
+    translate: float = 3.0  # weight of a word's padding being its nearest concept's, where captions are kept
 
     @property
     def model(self) -> presets.TextConfig:
@@ -109,6 +110,7 @@ class TextTask:
         self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
         self.twins = corpus_twins(corpus)
         self.kept: KeptStates | None = None
+        self.translations: list[tuple[str, str]] = []
 
     def start_from_teacher(self) -> None:
         """Begin as a bag of tokens that already knows much of what the teacher says; see `text_start`."""
@@ -143,6 +145,8 @@ class TextTask:
         placed = {}
         if self.kept is not None:
             placed["train/place"] = self.settings.place * self.kept.misplaced((eos, last), target)
+            if self.translations:
+                placed["train/translate"] = self.settings.translate * self._mistranslated(self.kept, rng)
         return {
             **placed,
             "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
@@ -192,6 +196,15 @@ class TextTask:
             "train/look": self._look(pooled(now, ids, self.tokenizer.eos), captions),
         }
 
+    def _mistranslated(self, kept: KeptStates, rng: np.random.Generator) -> Tensor:
+        words, concepts = zip(*rng.choice(self.translations, self.settings.loop.batch), strict=True)
+        bare = rng.random() < 0.5
+        meant = [concept if bare else dress(self.corpus, concept, rng) for concept in concepts]
+        said = [text.replace(c, w, 1) for text, c, w in zip(meant, concepts, words, strict=True)]
+        ids = tokenize(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
+        ids, meant_ids = ids.chunk(2)
+        return kept.mistranslated(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)
+
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
@@ -214,6 +227,7 @@ class TextTask:
         tower = deepcopy(self.clip.text_model)
         load_part(path, TOWER, tower)
         self.kept = KeptStates(tower, self.tokenizer, concept_names(self.corpus), self.words)
+        self.translations = translations(self.words, self.corpus)
         fit_head(self.head, self.kept)
 
 
@@ -242,7 +256,8 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     vectors = meanings(texts, found, TeacherCache(corpus.path))
     ids = Tokenizer.load(settings.tokenizer, settings.model.text_len)
     lengths = np.array([ids.count(text).tokens for text in texts])
-    return Words(texts, vectors, lengths, len(own), len(common))
+    people = frozenset(lemma.text for lemma in lemmas if lemma.topic == PERSON)
+    return Words(texts, vectors, lengths, len(own), len(common), people)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ class Words:
     lengths: NDArray[np.integer]  # in tokens
     own: int
     common: int
+    people: frozenset[str] = frozenset()  # texts that name people
 
     def draw(self, rng: np.random.Generator, n: int) -> NDArray[np.integer]:
         """n rows of about the same length, so that little padding is computed: the shortest n, the next n, … of 4·n

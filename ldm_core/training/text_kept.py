@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel
 
+from ldm_core.data.corpus import Corpus
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.text_batches import Words
-from ldm_core.training.text_losses import choice_loss, pooled
+from ldm_core.training.text_evaluation import concept_names
+from ldm_core.training.text_losses import choice_loss, nearest_rows, pooled
 
 BATCH = 256
+NEAR = 0.35  # least cosine, by the teacher and about the concepts' mean, of a word and the concept it is drawn as
 RIDGE = 1e-2  # of the head's fit, relative to the states' variance
 
 
@@ -22,7 +25,7 @@ class KeptStates:
 
     def __init__(self, tower: CLIPTextModel, tokenizer: Tokenizer, concepts: Sequence[str], words: Words) -> None:
         """tower: frozen here, so nobody else's."""
-        self.tower = tower.train(False).requires_grad_(False)
+        self.tower, self.eos = tower.train(False).requires_grad_(False), tokenizer.eos
         self.landmarks = ends(self.tower, tokenizer, concepts)  # first eos and last padding, [C,D] each
         self.meaning = words.targets(concepts)  # [C,384]
 
@@ -31,6 +34,16 @@ class KeptStates:
         with torch.no_grad():
             before = self.tower(input_ids=ids).last_hidden_state
         return F.mse_loss(now, before) / before.var()
+
+    def mistranslated(self, now: Tensor, ids: Tensor, meant: Tensor) -> Tensor:
+        """How far states [B,L,D] of texts are from the old ones of other texts `meant` [B,L], from where both have
+        ended: mean square, as a share of what the old ones vary by. A UNet reads more there than at the words.
+        """
+        with torch.no_grad():
+            goal = self.tower(input_ids=meant).last_hidden_state
+        start = torch.maximum(*((part == self.eos).int().argmax(1) for part in (ids, meant)))
+        ended = torch.arange(ids.shape[1], device=ids.device) >= start[:, None]
+        return F.mse_loss(now[ended], goal[ended]) / goal.var()
 
     def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
         """How differently from the teacher words lie among the concepts: their choice of a concept.
@@ -41,6 +54,18 @@ class KeptStates:
         meaning = self.meaning.to(target)
         each = [choice_loss(s, target, meaning, p) for s, p in zip(states, places, strict=True)]
         return torch.stack(each).mean()
+
+
+def translations(words: Words, corpus: Corpus) -> list[tuple[str, str]]:
+    """(word, concept it is to be drawn as): for words no caption holds the concept that the teacher finds nearest.
+
+    A word for people stands for no concept but those that are drawn in skin tones: nobody is an animal or a thing.
+    """
+    concepts = concept_names(corpus)
+    toned = {entry.concept for entry in corpus.entries if entry.tone}
+    found, cosines = nearest_rows(torch.from_numpy(words.vectors), words.targets(concepts))
+    pairs = [(words.texts[i], concepts[found[i]]) for i in range(words.own, len(words.texts)) if cosines[i] >= NEAR]
+    return [(word, concept) for word, concept in pairs if word not in words.people or concept in toned]
 
 
 @torch.no_grad()

@@ -50,6 +50,12 @@ def likeness(x: Tensor, table: Tensor) -> Tensor:
     return F.normalize(x - mean) @ F.normalize(table - mean).T / TEMPERATURE
 
 
+def nearest_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of x [B,E] the table's [V,E] nearest row, and the cosine about the table's mean: [B] each."""
+    best = (likeness(x, table) * TEMPERATURE).max(1)
+    return best.indices, best.values
+
+
 def contrastive_loss(text: Tensor, image: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
     """Symmetric InfoNCE on [B,D]; positive [B,B] is 1 where caption and drawing say the same, several in a row too."""
     logits = scale.exp() * F.normalize(text) @ F.normalize(image).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ PARTS = ("noun", "verb", "adj", "adv")
 # lexicographer files of things a drawing can show (lexnames(5WN)): animal, artifact, body, food, object, person,
 # phenomenon, plant; the other nouns only count where texts really use them
 DRAWABLE = frozenset({5, 6, 8, 13, 17, 18, 19, 20})
+PERSON = 18
+UNKIND = re.compile(r"slur|offensive|disparag|derogat|obscene|vulgar|genital|sexual|prostitut|drug|narcotic")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Lemma:
     def drawable(self) -> bool:
         """Whether it names a thing or doing that a drawing can show, and no person or place of its own."""
         return self.topic in DRAWABLE and not self.proper
+
+    @property
+    def unkind(self) -> bool:
+        """Whether its gloss says that it hurts, or speaks of what this model is not for."""
+        return bool(UNKIND.search(self.gloss))
 
     @property
     def definition(self) -> str:

@@ -85,6 +85,14 @@ def test_sampling_weighs_concepts_not_files(corpus: Corpus) -> None:
     assert not set(rows) & set(corpus.heldout)
 
 
+@pytest.mark.parametrize(("tone_power", "handshakes"), [(0.0, 1.0), (0.5, 26**0.5), (1.0, 26.0)])
+def test_a_pair_in_several_tones_weighs_by_their_number(corpus: Corpus, tone_power: float, handshakes: float) -> None:
+    rows = corpus.sample(np.random.default_rng(0), 6000, tone_power)
+    share = np.mean([bool(corpus.entries[r].tone) for r in rows])
+    right = handshakes / (handshakes + 2)  # beside it an apple and a handshake without a tone
+    assert abs(share - right) < 5 * np.sqrt(right * (1 - right) / 6000)
+
+
 def test_sampling_follows_its_generator(corpus: Corpus) -> None:
     a, b = (corpus.sample(np.random.default_rng(3), 50) for _ in range(2))
     np.testing.assert_array_equal(a, b)

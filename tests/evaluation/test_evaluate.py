@@ -51,6 +51,7 @@ def test_from_drawings_to_figures(home: Path, capsys: pytest.CaptureFixture[str]
     for name in (
         "retrieval top-5", "unseen pairs top-5", "KID × 1000", "background colour", "skin tone", "diversity over seeds",
         "paraphrases nearest in text space", "paraphrases as pictures, top-1",
+        "their concepts' names as pictures, top-1",
         "nearest training drawing, features: near-copies", "nearest training drawing, pixels: near-copies",
     ):  # fmt: skip
         assert name in named
@@ -150,5 +151,5 @@ def test_sheets_and_counts():
     assert picture.shape == (16, 12, 3)
     assert picture[0, 0, 0] == 10 and picture[4, 0, 0] == 200 and picture[8, 11, 0] == 255
     default = EvaluationSettings()
-    assert default.pictures == 320 + 88 + 75 + 72 + 100
-    assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 2 and default.limited(2).steps == 25
+    assert default.pictures == 320 + 88 + 75 + 72 + 200
+    assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 4 and default.limited(2).steps == 25

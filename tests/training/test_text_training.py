@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ldm_core.training.settings import LoopSettings
 from ldm_core.training.teacher import DEFINITION, TeacherCache, meanings
 from ldm_core.training.text_batches import Words, looks_of, pair_batch, plural, same, tokenize
 from ldm_core.training.text_evaluation import eos_states, is_right, nearest, probe, read_paraphrases, states
-from ldm_core.training.text_kept import KeptStates, fit_head
+from ldm_core.training.text_kept import KeptStates, fit_head, translations
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 NAMES = ("cat", "dog", "red apple", "car", "house", "tree", "moon", "fish")
@@ -179,7 +179,8 @@ def test_words_are_learnt_while_captions_stay(corpus: Corpus, tokenizer: Tokeniz
     captions, texts = (tokenizer.encode(t) for t in ([f"a {name}, {STYLES[0]}" for name in NAMES], words.texts[8:]))
     target, moved = torch.from_numpy(words.vectors[8:]), {}
     for keep in (100.0, 1e-9):
-        task = text.TextTask(replace(tiny_settings(), keep=keep, place=1.0), corpus, words, make_accelerator("no"))
+        settings = replace(tiny_settings(), keep=keep, place=1.0, translate=0.0)
+        task = text.TextTask(settings, corpus, words, make_accelerator("no"))
         task.kept = kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
         fit_head(task.head, kept)
         before = float(kept.misplaced(task.hidden(texts), target))
@@ -198,6 +199,58 @@ def test_words_among_concepts_as_the_teacher_has_them_cost_nothing(task: text.Te
     same_place, target = kept.meaning[:3], kept.meaning[:3]
     assert float(kept.misplaced((same_place, same_place), target)) == pytest.approx(0, abs=1e-5)
     assert float(kept.misplaced((kept.meaning[3:6], same_place), target)) > 1
+
+
+def named(tokenizer: Tokenizer) -> Words:
+    """As many made-up words as names, each with nearly the vector of one."""
+    words = made_up_words(tokenizer)
+    noise = np.random.default_rng(2).normal(scale=0.02, size=(len(NAMES), 384)).astype(np.float32)
+    vectors = np.concatenate([words.vectors[: len(NAMES)], words.vectors[: len(NAMES)] + noise])
+    return replace(words, texts=words.texts[: len(vectors)], vectors=vectors, lengths=words.lengths[: len(vectors)])
+
+
+def test_words_end_as_the_concepts_end_that_the_teacher_takes_them_for(corpus: Corpus, tokenizer: Tokenizer):
+    words, lost = named(tokenizer), {}
+    for weight in (0.0, 10.0):
+        settings = replace(tiny_settings(), keep=10.0, translate=weight)
+        task = text.TextTask(settings, corpus, words, make_accelerator("no"))
+        task.kept = kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
+        task.translations = translations(words, corpus)
+        assert task.translations == list(zip(words.texts[len(NAMES) :], NAMES, strict=True))
+        fit_head(task.head, kept)
+        assert all("train/translate" in task.step(s) for s in range(1, 80, 2))
+        said, meant = (tokenizer.encode([pair[i] for pair in task.translations]) for i in (0, 1))
+        lost[weight] = float(kept.mistranslated(task.clip.text_model(input_ids=said).last_hidden_state, said, meant))
+    assert lost[10.0] < 0.5 * lost[0.0]
+
+
+def test_nobody_is_drawn_as_a_thing(corpus: Corpus, tokenizer: Tokenizer):
+    words = named(tokenizer)
+    someone, other = words.texts[len(NAMES)], words.texts[len(NAMES) + 1]
+    assert dict(translations(words, corpus))[someone] == NAMES[0]
+    left = dict(translations(replace(words, people=frozenset({someone})), corpus))
+    assert someone not in left and left[other] == NAMES[1]
+    toned = copy(corpus)
+    toned.entries = [replace(e, tone="dark") if e.concept == NAMES[0] else e for e in corpus.entries]
+    assert dict(translations(replace(words, people=frozenset({someone})), toned))[someone] == NAMES[0]
+
+
+def test_only_what_comes_after_both_texts_is_translated(task: text.TextTask, tokenizer: Tokenizer):
+    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
+    said, meant = tokenizer.encode(["cat"]), tokenizer.encode(["red apple"])
+    goal = kept.tower(input_ids=meant).last_hidden_state
+    states = goal.clone()
+    states[:, :3] += 1.0  # start, two words; the shorter text has ended at 2, the longer at 3
+    assert float(kept.mistranslated(states, said, meant)) == 0
+    states[:, 3] += 1.0
+    assert float(kept.mistranslated(states, said, meant)) == pytest.approx(1 / 29 / float(goal.var()))
+
+
+def test_nearest_rows_are_those_of_the_largest_cosine():
+    g = torch.Generator().manual_seed(0)
+    table = torch.randn(20, 16, generator=g)
+    rows, cosines = text_losses.nearest_rows(table[3:7] + 0.01, table)
+    assert rows.tolist() == [3, 4, 5, 6] and bool((cosines > 0.99).all())
 
 
 def test_the_head_is_the_least_squares_map(task: text.TextTask, tokenizer: Tokenizer):
