@@ -1,8 +1,9 @@
 """Further words for what the drawings show: `python -m scripts.synonyms [CORPUS]` writes ldm_core/data/synonyms.tsv.
 
-A word of WordNet's is a synonym of the concept that the text encoder's teacher finds nearest, if WordNet agrees: the
-concept's name or one of its tags means the same, or is what the word is a kind of. Words for people are left out (a
-loose likeness is no ground to draw somebody), and so are the words that `evaluate` asks for paraphrases.
+A word of WordNet's is a synonym of the concept that the text encoder's teacher finds nearest, if WordNet agrees (the
+concept's name or one of its tags means the same, or is what the word is a kind of) or the teacher is sure of it and is
+not misled by the spelling. Words for people are left out (a loose likeness is no ground to draw somebody), and so are
+the words that `evaluate` asks for paraphrases.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ldm_core.training.wordnet import PERSON, Lemma, most_used, read_wordnet
 
 CONFIG = Path("configs/text.toml")
 NEAR = 0.45  # least cosine of word and concept about the concepts' mean
+SURE = 0.5  # least cosine where WordNet does not agree
 RIVALS = 8  # concepts that are looked at for a word
 
 
@@ -42,11 +44,11 @@ def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict
     concepts, vectors = ((v - mean) / np.linalg.norm(v - mean, axis=1, keepdims=True) for v in (concepts, vectors))
     found: dict[str, list[str]] = {}
     for word, likeness in zip(candidates, vectors @ concepts.T, strict=True):
-        lemma = usual[word]
-        for i in likeness.argsort()[::-1][:RIVALS]:
-            if likeness[i] >= NEAR and known[names[i]].intersection([*lemma.synonyms, lemma.kind]):
-                found.setdefault(names[i], []).append(word)
-                break
+        lemma, rivals = usual[word], [i for i in likeness.argsort()[::-1][:RIVALS] if likeness[i] >= NEAR]
+        agreed = [i for i in rivals if known[names[i]].intersection([*lemma.synonyms, lemma.kind])]
+        sure = [i for i in rivals[:1] if likeness[i] >= SURE and not spelt_alike(word, names[i])]
+        for i in (agreed + sure)[:1]:
+            found.setdefault(names[i], []).append(word)
     return dict(sorted(found.items()))
 
 
@@ -57,6 +59,11 @@ def concept_tags(corpus: Corpus) -> dict[str, list[str]]:
         entry = corpus.entries[int(row)]
         tags.setdefault(entry.concept, set()).update(entry.tags)
     return {concept: sorted(found) for concept, found in tags.items()}
+
+
+def spelt_alike(word: str, name: str) -> bool:
+    """Whether a word holds one of a name, or begins like one: a camellia is no camel."""
+    return any(part in word or word[:3] == part[:3] for part in name.split() if len(part) >= 3)
 
 
 def showable(lemma: Lemma) -> bool:
