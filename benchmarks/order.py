@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.report import write
 from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, advance
 from ldm_core.diffusion.schedule import Grid, Schedule
 
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "samplers.md"
@@ -52,12 +52,10 @@ def gaussian(query: Query, mean: float = MEAN, spread: float = SPREAD) -> Answer
 
 
 def finish(trajectory: Trajectory, oracle: Callable[[Query], Answer] = gaussian) -> Tensor:
-    query = next(trajectory)
-    while True:
-        try:
-            query = trajectory.send(oracle(query))
-        except StopIteration as end:
-            return end.value
+    found: list[Query] | Tensor = [next(trajectory)]
+    while not isinstance(found, Tensor):
+        found = advance([trajectory], [oracle(found[0])])
+    return found[0]
 
 
 def start(name: str, x: Tensor, grid: Grid, noise: Callable[[], Tensor]) -> Trajectory:

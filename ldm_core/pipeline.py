@@ -20,7 +20,7 @@ from ldm_core.config import MAX_SEED, ModelConfig
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
 from ldm_core.diffusion.inpaint import Inpainting
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, ddim
+from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, advance, ddim
 from ldm_core.diffusion.schedule import Grid, GridKind
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.prompt_syntax import parse, plain
@@ -184,14 +184,10 @@ class Pipeline:
             x = torch.stack([q.x for q in queries])
             eps, x0 = torch.stack([a.eps for a in answers]), torch.stack([a.x0 for a in answers])
             yield Step(queries[0].step + 1, n, float(queries[0].t), x, eps, x0)
-            finals = []
-            for k, (trajectory, answer) in enumerate(zip(trajectories, answers, strict=True)):
-                try:
-                    queries[k] = trajectory.send(answer)
-                except StopIteration as end:
-                    finals.append(end.value)
-            if finals:
-                return torch.stack(finals)
+            found = advance(trajectories, answers)
+            if isinstance(found, Tensor):
+                return found
+            queries = found
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Pixels:

@@ -17,7 +17,7 @@ from app.labs.plot import Axis, Plot, Series
 from app.words import say
 from ldm_core.diffusion.denoiser import Conditioning
 from ldm_core.diffusion.inversion import ddim_inversion
-from ldm_core.diffusion.samplers import Trajectory, ddim
+from ldm_core.diffusion.samplers import Trajectory, advance, ddim
 from ldm_core.losses.quality import psnr
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def _path(
     while True:
         if query.step == len(path):  # further questions of the same step refine it
             path.append(query.x)
-        answer = pipe.denoise([query], [cond])[0]
+        answers = pipe.denoise([query], [cond])
         done += 1
         yield Stepped(done, total, float(query.t), 0.0, None)
-        try:
-            query = trajectory.send(answer)
-        except StopIteration as end:
-            return [*path, end.value]
+        found = advance([trajectory], answers)
+        if isinstance(found, Tensor):
+            return [*path, found[0]]
+        query = found[0]
 
 
 def inversion_plot(made: Inverted, lang: str) -> Plot:

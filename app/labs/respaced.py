@@ -14,8 +14,8 @@ from app.engine import Stepped
 from app.labs.plot import Axis, Plot, Series
 from app.labs.schedules import KINDS
 from app.words import say
-from ldm_core.diffusion.denoiser import Conditioning
-from ldm_core.diffusion.samplers import ddim
+from ldm_core.diffusion.denoiser import Conditioning, Query
+from ldm_core.diffusion.samplers import advance, ddim
 from ldm_core.diffusion.schedule import Grid, Schedule, make_ddim_timesteps
 
 if TYPE_CHECKING:
@@ -61,17 +61,12 @@ def respaced(
             return torch.randn(shape, generator=generator)
 
         trajectories.append(ddim(noise(), grid, noise=noise))
-    queries = [next(t) for t in trajectories]
-    finals: list[torch.Tensor] = []
-    for i in range(steps):
-        answers = pipe.denoise(queries, [cond] * len(queries))
-        yield Stepped(i + 1, steps, float(queries[0].t), 0.0, None)
-        for k, (trajectory, answer) in enumerate(zip(trajectories, answers, strict=True)):
-            try:
-                queries[k] = trajectory.send(answer)
-            except StopIteration as end:
-                finals.append(end.value)
-    pictures = pipe.decode(torch.stack(finals))
+    found: list[Query] | torch.Tensor = [next(t) for t in trajectories]
+    while not isinstance(found, torch.Tensor):
+        answers = pipe.denoise(found, [cond] * len(found))
+        yield Stepped(found[0].step + 1, steps, float(found[0].t), 0.0, None)
+        found = advance(trajectories, answers)
+    pictures = pipe.decode(found)
     return Respaced(dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()})
 
 

@@ -15,7 +15,7 @@ from app.engine import Stepped
 from app.schemas import RequestError
 from ldm_core.devices import memory_guard
 from ldm_core.diffusion.denoiser import Answer, ApplyModel, Conditioning, Denoiser, Query, to_eps_x0
-from ldm_core.diffusion.samplers import Trajectory, ddim
+from ldm_core.diffusion.samplers import Trajectory, advance, ddim
 from ldm_core.diffusion.schedule import Grid
 
 if TYPE_CHECKING:
@@ -133,27 +133,23 @@ def _walk(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None
         Conditioning(pipe.encode_prompt(r.prompt), pipe.encode_prompt(""), r.guidance_scale) for r, _, _ in branches
     ]
     begun = [_begin(pipe, branch) for branch in branches]
-    trajectories, queries = [b[0] for b in begun], [b[1] for b in begun]
+    trajectories = [b[0] for b in begun]
+    found: list[Query] | Tensor = [b[1] for b in begun]
     moments = [list(replayed) for _, _, replayed in branches]
     n = len(branches[0][1])
-    finals: list[Tensor] = []
-    while not finals:
+    while not isinstance(found, Tensor):
         with memory_guard("denoising"):
-            answers = denoise(queries, conds)
+            answers = denoise(found, conds)
         out, row = listening.out.float().cpu(), 0
-        for k, (query, answer, cond) in enumerate(zip(queries, answers, conds, strict=True)):
+        for k, (query, answer, cond) in enumerate(zip(found, answers, conds, strict=True)):
             rows = len(cond.terms)
             moments[k].append(_moment(pipe, query, answer, out[row : row + rows]))
             row += rows
         yield Stepped(len(moments[0]), n, moments[0][-1].t, 0.0, None)
-        for k, (trajectory, answer) in enumerate(zip(trajectories, answers, strict=True)):
-            try:
-                queries[k] = trajectory.send(answer)
-            except StopIteration as end:
-                finals.append(end.value)
+        found = advance(trajectories, answers)
     return [
         Walk(recipe, grid, tuple(kept), final)
-        for (recipe, grid, _), kept, final in zip(branches, moments, finals, strict=True)
+        for (recipe, grid, _), kept, final in zip(branches, moments, found, strict=True)
     ]
 
 

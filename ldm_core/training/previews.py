@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ldm_core.config import Parameterization
-from ldm_core.diffusion.denoiser import Answer, ApplyModel, Conditioning, Denoiser, Query
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory
+from ldm_core.diffusion.denoiser import ApplyModel, Conditioning, Denoiser, Query
+from ldm_core.diffusion.samplers import SAMPLERS, advance
 from ldm_core.diffusion.schedule import Schedule
 
 
@@ -35,21 +35,7 @@ def sample_latents(
     ]
     runs = [SAMPLERS[sampler](noise(), grid, noise=noise) for noise in noises]
     conditionings = [Conditioning(c, empty[0], guidance_scale) for c in contexts]
-    queries, finals = [next(run) for run in runs], list[Tensor]()
-    while not finals:
-        for k, answer in enumerate(denoiser(queries, conditionings)):
-            match _send(runs[k], answer):
-                case Query() as query:
-                    queries[k] = query
-                case final:
-                    finals.append(final)
-    return torch.stack(finals)
-
-
-def _send(run: Trajectory, answer: Answer) -> Query | Tensor:
-    """The next question, or what the run returns."""
-    try:
-        return run.send(answer)
-    except StopIteration as end:
-        final: Tensor = end.value
-        return final
+    found: list[Query] | Tensor = [next(run) for run in runs]
+    while not isinstance(found, Tensor):
+        found = advance(runs, denoiser(found, conditionings))
+    return found

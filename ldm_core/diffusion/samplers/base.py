@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 import torch
@@ -23,6 +23,22 @@ class Sampler(Protocol):
     def __call__(self, x: Tensor, grid: Grid, *, noise: Noise, project: Project = ...) -> Trajectory:
         """x [C,h,w] at the grid's first noise level → coroutine returning the latent after its last step."""
         ...
+
+
+def advance(trajectories: Sequence[Trajectory], answers: Sequence[Answer]) -> list[Query] | Tensor:
+    """Send everyone's answer: their next questions, or after the last step the final latents [B,C,h,w].
+
+    All must have as many steps to go: questions and latents do not mix.
+    """
+    queries, finals = list[Query](), list[Tensor]()
+    for trajectory, answer in zip(trajectories, answers, strict=True):
+        try:
+            queries.append(trajectory.send(answer))
+        except StopIteration as end:
+            finals.append(end.value)
+    if queries and finals:
+        raise ValueError(f"{len(finals)} of {len(trajectories)} samplers have ended before the others")
+    return queries or torch.stack(finals)
 
 
 def identity(x0: Tensor) -> Tensor:
