@@ -25,7 +25,17 @@ from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.loop import make_accelerator, optimize, start, step_rng
 from ldm_core.training.settings import LoopSettings, load_settings, runs_dir
 from ldm_core.training.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
-from ldm_core.training.text_batches import Words, background, dress, looks_of, pair_batch, same, tokenize, word_batch
+from ldm_core.training.text_batches import (
+    Words,
+    background,
+    dress,
+    looks_of,
+    pair_batch,
+    plural,
+    same,
+    tokenize,
+    word_batch,
+)
 from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
 from ldm_core.training.text_kept import KeptStates, fit_head, translations
 from ldm_core.training.text_losses import choice_loss, contrastive_loss, distance, pooled, relation_loss
@@ -34,6 +44,7 @@ from ldm_core.training.weights import load_part
 from ldm_core.training.wordnet import PERSON, read_wordnet
 
 RIVALS = 2048  # words that a word is told apart from, in a step
+PLURALS = 0.15  # share of the words that are translated from the plural
 TOWER = "cond_stage_model.transformer.text_model."  # in a weights file
 MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
 
@@ -200,7 +211,8 @@ class TextTask:
         words, concepts = zip(*rng.choice(self.translations, self.settings.loop.batch), strict=True)
         bare = rng.random() < 0.5
         meant = [concept if bare else dress(self.corpus, concept, rng) for concept in concepts]
-        said = [text.replace(c, w, 1) for text, c, w in zip(meant, concepts, words, strict=True)]
+        names = [plural(word) if rng.random() < PLURALS else word for word in words]
+        said = [text.replace(c, n, 1) for text, c, n in zip(meant, concepts, names, strict=True)]
         ids = tokenize(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
         ids, meant_ids = ids.chunk(2)
         return kept.mistranslated(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)

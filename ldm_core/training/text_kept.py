@@ -57,7 +57,8 @@ class KeptStates:
 
 
 def translations(words: Words, corpus: Corpus) -> list[tuple[str, str]]:
-    """(word, concept it is to be drawn as): for words no caption holds the concept that the teacher finds nearest.
+    """(word, concept it is to be drawn as): for words no caption holds the concept that the teacher finds nearest, and
+    every concept for itself, since captions hold no plurals.
 
     A word for people stands for no concept but those that are drawn in skin tones: nobody is an animal or a thing.
     """
@@ -65,7 +66,8 @@ def translations(words: Words, corpus: Corpus) -> list[tuple[str, str]]:
     toned = {entry.concept for entry in corpus.entries if entry.tone}
     found, cosines = nearest_rows(torch.from_numpy(words.vectors), words.targets(concepts))
     pairs = [(words.texts[i], concepts[found[i]]) for i in range(words.own, len(words.texts)) if cosines[i] >= NEAR]
-    return [(word, concept) for word, concept in pairs if word not in words.people or concept in toned]
+    fair = [(word, concept) for word, concept in pairs if word not in words.people or concept in toned]
+    return [*fair, *zip(concepts, concepts, strict=True)]
 
 
 @torch.no_grad()

@@ -216,7 +216,10 @@ def test_words_end_as_the_concepts_end_that_the_teacher_takes_them_for(corpus: C
         task = text.TextTask(settings, corpus, words, make_accelerator("no"))
         task.kept = kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
         task.translations = translations(words, corpus)
-        assert task.translations == list(zip(words.texts[len(NAMES) :], NAMES, strict=True))
+        assert task.translations == [
+            *zip(words.texts[len(NAMES) :], NAMES, strict=True),
+            *((n, n) for n in sorted(NAMES)),
+        ]
         fit_head(task.head, kept)
         assert all("train/translate" in task.step(s) for s in range(1, 80, 2))
         said, meant = (tokenizer.encode([pair[i] for pair in task.translations]) for i in (0, 1))
