@@ -37,7 +37,7 @@ def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict
     said = {word for texts in known.values() for text in texts for word in text.split()}
     usual = {text: lemma for text, lemma in most_used(lemmas).items() if showable(lemma)}
     candidates = [
-        text for text in words.texts[words.own : words.own + words.common] if text in usual and text not in asked | said
+        text for text in words.texts[words.own :] if text in usual and text not in asked | said
     ]
     concepts, vectors = (words.targets(texts).numpy() for texts in (names, candidates))
     mean = concepts.mean(0)
