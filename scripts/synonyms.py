@@ -36,9 +36,7 @@ def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict
     asked = {word for word, _ in read_paraphrases()}
     said = {word for texts in known.values() for text in texts for word in text.split()}
     usual = {text: lemma for text, lemma in most_used(lemmas).items() if showable(lemma)}
-    candidates = [
-        text for text in words.texts[words.own :] if text in usual and text not in asked | said
-    ]
+    candidates = [text for text in words.texts[words.own :] if text in usual and text not in asked | said]
     concepts, vectors = (words.targets(texts).numpy() for texts in (names, candidates))
     mean = concepts.mean(0)
     concepts, vectors = ((v - mean) / np.linalg.norm(v - mean, axis=1, keepdims=True) for v in (concepts, vectors))

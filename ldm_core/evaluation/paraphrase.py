@@ -16,23 +16,26 @@ from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.losses.ranking import top_hits
 from ldm_core.pipeline import Pipeline
-from ldm_core.training.text_evaluation import concept_names, is_right, nearest, read_paraphrases
+from ldm_core.training.text_evaluation import concept_names, is_right, nearest_names, read_paraphrases
 
 SEED = 40_000_000
 BATCH = 128
 
 
 @torch.no_grad()
-def encode(pipe: Pipeline, texts: Sequence[str]) -> Tensor:
-    """Texts → the text encoder's states at their first end token [N,D], fp32 on the CPU."""
+def encode(pipe: Pipeline, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Texts → the text encoder's states at their first end token, and the means of all their states: [N,D] each, fp32
+    on the CPU.
+    """
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
-    found = []
+    ends, means = [], []
     for i in range(0, len(texts), BATCH):
         ids = pipe.tokenizer.encode(list(texts[i : i + BATCH]))
         states = pipe.model.cond_stage_model(ids.to(pipe.device)).float().cpu()
-        found.append(states[torch.arange(len(ids)), (ids == pipe.tokenizer.eos).int().argmax(1)])
-    return torch.cat(found)
+        ends.append(states[torch.arange(len(ids)), (ids == pipe.tokenizer.eos).int().argmax(1)])
+        means.append(states.mean(1))
+    return torch.cat(ends), torch.cat(means)
 
 
 def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
@@ -46,8 +49,12 @@ def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, setting
     if not rows:
         return Part()
     words = [word for word, _ in rows]
-    near = nearest(words, names, lambda texts: encode(pipe, texts))
-    close = float(np.mean([is_right(name, right) for name, (_, right) in zip(near, rows, strict=True)]))
+    asked, known = encode(pipe, words), encode(pipe, names)
+    near, near_by_all = (nearest_names(names, a, k) for a, k in zip(asked, known, strict=True))
+    close, close_by_all = (
+        float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
+        for found in (near, near_by_all)
+    )
     shown = [example(corpus, right, settings.seed) for _, right in rows]
     made = paint("paraphrases", words, SEED + settings.seed)
     named = paint("own names", [corpus.entries[i].concept for i in shown], SEED + settings.seed)
@@ -63,6 +70,7 @@ def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, setting
 
     figures = [
         Figure("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names"),
+        Figure("paraphrases nearest, all states' mean", close_by_all, len(rows), note="what the UNet is shown"),
         hits("paraphrases", scores, 1, target=0.5),
         hits("paraphrases", scores, 5),
         hits("their concepts' names", own, 1),

@@ -36,8 +36,12 @@ def concept_names(corpus: Corpus) -> list[str]:
 
 
 def nearest(words: Sequence[str], names: Sequence[str], encode: Encode) -> list[str]:
-    """For each word the name with the most similar state: cosine about the names' mean."""
-    known, asked = encode(names), encode(words)
+    """For each word the name with the most similar state."""
+    return nearest_names(names, encode(words), encode(names))
+
+
+def nearest_names(names: Sequence[str], asked: Tensor, known: Tensor) -> list[str]:
+    """For states asked [N,D] the names whose states known [C,D] are most similar: cosine about the names' mean."""
     centre = known.mean(0)
     similarity = F.normalize(asked - centre) @ F.normalize(known - centre).T
     return [names[i] for i in similarity.argmax(1).tolist()]

@@ -36,14 +36,17 @@ class KeptStates:
         return F.mse_loss(now, before) / before.var()
 
     def mistranslated(self, now: Tensor, ids: Tensor, meant: Tensor) -> Tensor:
-        """How far states [B,L,D] of texts are from the old ones of other texts `meant` [B,L], from where both have
-        ended: mean square, as a share of what the old ones vary by. A UNet reads more there than at the words.
+        """How far states [B,L,D] of texts are from the old ones of other texts `meant` [B,L], at their first ends and
+        from where both have ended: mean squares, as shares of what the old ones vary by. A UNet reads more there than
+        at the words.
         """
         with torch.no_grad():
             goal = self.tower(input_ids=meant).last_hidden_state
-        start = torch.maximum(*((part == self.eos).int().argmax(1) for part in (ids, meant)))
-        ended = torch.arange(ids.shape[1], device=ids.device) >= start[:, None]
-        return F.mse_loss(now[ended], goal[ended]) / goal.var()
+        first, wanted = ((part == self.eos).int().argmax(1) for part in (ids, meant))
+        ended = torch.arange(ids.shape[1], device=ids.device) >= torch.maximum(first, wanted)[:, None]
+        rows = torch.arange(len(ids), device=ids.device)
+        ends = F.mse_loss(now[rows, first], goal[rows, wanted])
+        return (F.mse_loss(now[ended], goal[ended]) + ends) / goal.var()
 
     def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
         """How differently from the teacher words lie among the concepts: their choice of a concept.

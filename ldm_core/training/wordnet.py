@@ -13,7 +13,9 @@ PARTS = ("noun", "verb", "adj", "adv")
 # phenomenon, plant; the other nouns only count where texts really use them
 DRAWABLE = frozenset({5, 6, 8, 13, 17, 18, 19, 20})
 PERSON = 18
-UNKIND = re.compile(r"slur|offensive|disparag|derogat|obscene|vulgar|genital|sexual|prostitut|mammary|milk-secreting|drug|narcotic")
+UNKIND = re.compile(
+    r"slur|offensive|disparag|derogat|obscene|vulgar|genital|sexual|prostitut|mammary|milk-secreting|drug|narcotic"
+)
 
 
 @dataclass(frozen=True)

@@ -238,13 +238,17 @@ def test_nobody_is_drawn_as_a_thing(corpus: Corpus, tokenizer: Tokenizer):
     assert dict(translations(replace(words, people=frozenset({someone})), toned))[someone] == NAMES[0]
 
 
-def test_only_what_comes_after_both_texts_is_translated(task: text.TextTask, tokenizer: Tokenizer):
+def test_ends_and_what_comes_after_both_texts_are_translated(task: text.TextTask, tokenizer: Tokenizer):
     kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
     said, meant = tokenizer.encode(["cat"]), tokenizer.encode(["red apple"])
     goal = kept.tower(input_ids=meant).last_hidden_state
     states = goal.clone()
-    states[:, :3] += 1.0  # start, two words; the shorter text has ended at 2, the longer at 3
+    states[:, :2] += 1.0  # start, a word; the shorter text ends at 2, the longer at 3
+    states[:, 2] = goal[:, 3]
     assert float(kept.mistranslated(states, said, meant)) == 0
+    states[:, 2] += 1.0
+    assert float(kept.mistranslated(states, said, meant)) == pytest.approx(1 / float(goal.var()))
+    states[:, 2] -= 1.0
     states[:, 3] += 1.0
     assert float(kept.mistranslated(states, said, meant)) == pytest.approx(1 / 29 / float(goal.var()))
 
