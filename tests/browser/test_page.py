@@ -129,9 +129,10 @@ def test_inpaint_on_the_page(page: Page, tmp_path: Path):
     picture = tmp_path / "blue.png"
     Image.new("RGB", (512, 512), (40, 90, 200)).save(picture)
     page.click("#start > button")
-    page.set_input_files("#canvas input[type=file]", picture)
     canvas = page.locator("#canvas canvas").first
     expect(canvas).to_be_visible()
+    page.wait_for_timeout(1000)  # a file that comes before the editor has set itself up is lost
+    page.set_input_files("#canvas input[type=file]", picture)
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(4000)  # the editor fits the picture in, and says nothing when it has
     box = canvas.bounding_box()
