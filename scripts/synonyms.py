@@ -12,8 +12,6 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from ldm_core.cli.train import CORPUS
 from ldm_core.data.captions import SYNONYMS
 from ldm_core.data.corpus import Corpus
@@ -21,6 +19,7 @@ from ldm_core.training.settings import load_settings
 from ldm_core.training.text import TextTraining, gather_words
 from ldm_core.training.text_batches import Words
 from ldm_core.training.text_evaluation import concept_names, read_paraphrases
+from ldm_core.training.text_losses import cosines
 from ldm_core.training.wordnet import PERSON, Lemma, most_used, read_wordnet
 
 CONFIG = Path("configs/text.toml")
@@ -37,11 +36,9 @@ def find_synonyms(corpus: Corpus, words: Words, lemmas: Iterable[Lemma]) -> dict
     said = {word for texts in known.values() for text in texts for word in text.split()}
     usual = {text: lemma for text, lemma in most_used(lemmas).items() if showable(lemma)}
     candidates = [text for text in words.texts[words.own :] if text in usual and text not in asked | said]
-    concepts, vectors = (words.targets(texts).numpy() for texts in (names, candidates))
-    mean = concepts.mean(0)
-    concepts, vectors = ((v - mean) / np.linalg.norm(v - mean, axis=1, keepdims=True) for v in (concepts, vectors))
+    table = cosines(words.targets(candidates), words.targets(names)).numpy()
     found: dict[str, list[str]] = {}
-    for word, likeness in zip(candidates, vectors @ concepts.T, strict=True):
+    for word, likeness in zip(candidates, table, strict=True):
         lemma, rivals = usual[word], [i for i in likeness.argsort()[::-1][:RIVALS] if likeness[i] >= NEAR]
         agreed = [i for i in rivals if known[names[i]].intersection([*lemma.synonyms, lemma.kind])]
         sure = [i for i in rivals[:1] if likeness[i] >= SURE and not spelt_alike(word, names[i])]

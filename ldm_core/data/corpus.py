@@ -64,6 +64,7 @@ class Corpus:
         for row in self.train:
             groups.setdefault((self.entries[row].concept, self.entries[row].style), []).append(int(row))
         self.groups = [np.array(rows) for rows in groups.values()]
+        self._sizes = np.array([len(rows) for rows in self.groups], np.float64)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -77,6 +78,6 @@ class Corpus:
 
         A pair with k drawings weighs k to the power of `tone_power`: at 0 26 handshakes weigh as one apple, at 1 as 26.
         """
-        upto = np.cumsum([len(rows) ** tone_power for rows in self.groups])
+        upto = np.cumsum(self._sizes**tone_power)
         chosen = np.searchsorted(upto, rng.random(n) * upto[-1], side="right")
         return np.array([rng.choice(self.groups[g]) for g in chosen])

@@ -17,6 +17,7 @@ from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.losses.ranking import top_hits
 from ldm_core.pipeline import Pipeline
 from ldm_core.training.text_evaluation import concept_names, is_right, nearest_names, read_paraphrases
+from ldm_core.training.text_losses import pooled
 
 SEED = 40_000_000
 BATCH = 128
@@ -33,7 +34,7 @@ def encode(pipe: Pipeline, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     for i in range(0, len(texts), BATCH):
         ids = pipe.tokenizer.encode(list(texts[i : i + BATCH]))
         states = pipe.model.cond_stage_model(ids.to(pipe.device)).float().cpu()
-        ends.append(states[torch.arange(len(ids)), (ids == pipe.tokenizer.eos).int().argmax(1)])
+        ends.append(pooled(states, ids, pipe.tokenizer.eos)[0])
         means.append(states.mean(1))
     return torch.cat(ends), torch.cat(means)
 

@@ -16,6 +16,7 @@ from ldm_core.data.captions import BACKGROUNDS, canonical_caption
 from ldm_core.data.corpus import Corpus, Entry
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.crops import composite, to_tensor
+from ldm_core.training.text_losses import nearest_rows
 
 PARAPHRASES = Path(__file__).parents[1] / "data" / "paraphrases.tsv"
 RIDGE = 1.0  # of the linear probes
@@ -42,9 +43,7 @@ def nearest(words: Sequence[str], names: Sequence[str], encode: Encode) -> list[
 
 def nearest_names(names: Sequence[str], asked: Tensor, known: Tensor) -> list[str]:
     """For states asked [N,D] the names whose states known [C,D] are most similar: cosine about the names' mean."""
-    centre = known.mean(0)
-    similarity = F.normalize(asked - centre) @ F.normalize(known - centre).T
-    return [names[i] for i in similarity.argmax(1).tolist()]
+    return [names[i] for i in nearest_rows(asked, known)[0].tolist()]
 
 
 def is_right(name: str, right: Sequence[str]) -> bool:

@@ -42,11 +42,9 @@ class KeptStates:
         """
         with torch.no_grad():
             goal = self.tower(input_ids=meant).last_hidden_state
-        first, wanted = ((part == self.eos).int().argmax(1) for part in (ids, meant))
-        ended = torch.arange(ids.shape[1], device=ids.device) >= torch.maximum(first, wanted)[:, None]
-        rows = torch.arange(len(ids), device=ids.device)
-        ends = F.mse_loss(now[rows, first], goal[rows, wanted])
-        return (F.mse_loss(now[ended], goal[ended]) + ends) / goal.var()
+        ended = (ids == self.eos) & (meant == self.eos)  # padding is the end token
+        first = F.mse_loss(pooled(now, ids, self.eos)[0], pooled(goal, meant, self.eos)[0])
+        return (F.mse_loss(now[ended], goal[ended]) + first) / goal.var()
 
     def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
         """How differently from the teacher words lie among the concepts: their choice of a concept.

@@ -45,14 +45,19 @@ def choice_loss(guess: Tensor, target: Tensor, table: Tensor, places: Tensor | N
 
 
 def likeness(x: Tensor, table: Tensor) -> Tensor:
-    """Logits [B,V] of a choice: cosines of [B,E] and [V,E] about the table's mean, by the temperature."""
+    """Logits [B,V] of a choice: cosines by the temperature."""
+    return cosines(x, table) / TEMPERATURE
+
+
+def cosines(x: Tensor, table: Tensor) -> Tensor:
+    """[B,V]: cosines of x [B,E] and a table's rows [V,E], both about the table's mean."""
     mean = table.mean(0)
-    return F.normalize(x - mean) @ F.normalize(table - mean).T / TEMPERATURE
+    return F.normalize(x - mean) @ F.normalize(table - mean).T
 
 
 def nearest_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of x [B,E] the table's [V,E] nearest row, and the cosine about the table's mean: [B] each."""
-    best = (likeness(x, table) * TEMPERATURE).max(1)
+    """For each of x [B,E] the table's [V,E] row of the largest cosine, and that cosine: [B] each."""
+    best = cosines(x, table).max(1)
     return best.indices, best.values
 
 
