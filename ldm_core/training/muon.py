@@ -6,6 +6,7 @@ matrix [O, I·h·w], and the caller chooses: bf16 is slow where it is emulated.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -43,27 +44,34 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             raise ValueError("Muon takes no closure")
         for group in self.param_groups:
+            alike = defaultdict(list)  # matrices of one shape are iterated at once: fewer, larger products
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, p.grad, group["lr"], group["momentum"], group["weight_decay"])
+                    alike[p.shape[0], p[0].numel()].append(p)
+            for parameters in alike.values():
+                self._update(parameters, group["lr"], group["momentum"], group["weight_decay"])
 
-    def _update(self, p: Tensor, grad: Tensor, lr: float, momentum: float, weight_decay: float) -> None:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        average: Tensor = state["momentum"].lerp_(grad, 1 - momentum)
-        direction = torch.lerp(grad, average, momentum).flatten(1)  # Nesterov's: the average one step ahead
-        scale = 0.2 * max(direction.shape) ** 0.5
-        p.mul_(1 - lr * weight_decay).sub_(orthogonal(direction, self.dtype).view(p.shape), alpha=lr * scale)
+    def _update(self, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        averages = [self.state[p]["momentum"] for p in parameters]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, averages, momentum)  # Nesterov's: the average one step ahead
+        directions = torch.stack([a.flatten(1) for a in ahead])
+        moves = orthogonal(directions, self.dtype) * (lr * 0.2 * max(directions.shape[1:]) ** 0.5)
+        torch._foreach_mul_(parameters, 1 - lr * weight_decay)
+        torch._foreach_sub_(parameters, [m.view(p.shape) for m, p in zip(moves, parameters, strict=True)])
 
 
-def orthogonal(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """[m,n] → U Vᵀ of its singular value decomposition, roughly: by Newton and Schulz's iteration, no decomposition."""
+def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """[k,m,n] → of each, roughly, U Vᵀ of its singular value decomposition, by Newton and Schulz's iteration."""
     a, b, c = QUINTIC
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).to(dtype)
-    x = x / x.norm().clamp(min=1e-7)  # singular values at most 1
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).to(dtype)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # singular values at most 1
     for _ in range(ROUNDS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).to(matrix.dtype)
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(matrices.dtype)

@@ -12,7 +12,9 @@ from ldm_core.training.muon import Muon, orthogonal
 def test_orthogonal_keeps_directions_and_evens_their_lengths(shape: tuple[int, int], dtype: torch.dtype, astray: float):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     U, _, Vh = torch.linalg.svd(matrix, full_matrices=False)
-    found = orthogonal(matrix, dtype)
+    found = orthogonal(torch.stack([matrix, -2 * matrix]), dtype)
+    torch.testing.assert_close(found[1], -found[0], atol=1e-5, rtol=0)
+    found = found[0]
     inner = U.T @ found @ Vh.T  # diagonal where the singular vectors are the same
     assert float(inner.diagonal().min()) > 0.5 and float(inner.diagonal().max()) < 1.3
     assert float((inner - inner.diagonal().diag()).abs().max()) < astray
@@ -41,6 +43,20 @@ def test_a_convolution_is_the_matrix_of_its_filters():
     for parameter in (conv, matrix):
         Muon([parameter], lr=0.1).step()
     assert torch.equal(conv.flatten(1), matrix)
+
+
+def test_matrices_of_one_shape_move_together_as_they_would_alone():
+    weights, grads = torch.randn(2, 3, 12, 20, generator=torch.Generator().manual_seed(1))
+    together = [nn.Parameter(w.clone()) for w in weights]
+    alone = [nn.Parameter(w.clone()) for w in weights]
+    for p, q, grad in zip(together, alone, grads, strict=True):
+        p.grad, q.grad = grad.clone(), grad.clone()
+        Muon([q], lr=0.1, weight_decay=0.1).step()
+    together.append(nn.Parameter(torch.ones(12, 20)))  # without a gradient: it stays
+    Muon(together, lr=0.1, weight_decay=0.1).step()
+    for p, q in zip(together, alone, strict=False):
+        torch.testing.assert_close(p, q, atol=1e-5, rtol=1e-4)
+    assert (together[-1] == 1).all()
 
 
 def test_a_vector_is_refused():
