@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _device(cache)
     export = parts.add_parser("export", help="a model's runs → one weights file")
     _frozen_parts(export)
-    export.add_argument("--diffusion", required=True, metavar="RUN")
+    export.add_argument("--diffusion", required=True, nargs="+", metavar="RUN", help="of several the mean")
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
@@ -164,7 +164,7 @@ def export_weights(args: argparse.Namespace) -> int:
     """Averaged weights of two or three runs in one file."""
     from ldm_core.training.assembly import export, find_run
 
-    autoencoder, diffusion = find_run(args.autoencoder), find_run(args.diffusion)
+    autoencoder, diffusion = find_run(args.autoencoder), [find_run(run) for run in args.diffusion]
     text = find_run(args.text) if args.text else None
     config = export(autoencoder, text, diffusion, _latents(args), args.out)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")

@@ -53,30 +53,36 @@ def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
 
 
 class FrozenText:
-    """Prompts → context, by a tokenizer and a frozen encoder."""
+    """Prompts → token ids → context, by a tokenizer and a frozen encoder."""
 
     def __init__(self, tokenizer: Tokenizer, encoder: FrozenCLIPEmbedder, device: torch.device | str = "cpu") -> None:
         self.tokenizer, self.encoder, self.device = tokenizer, encoder.to(device), device
 
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """B prompts → token ids int64 [B,L]."""
+        return self.tokenizer.encode(prompts)
+
     @torch.no_grad()
-    def __call__(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts → [B,L,D] fp32."""
-        context: Tensor = self.encoder(self.tokenizer.encode(list(prompts)).to(self.device))
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """Token ids → context [B,L,D]."""
+        context: Tensor = self.encoder(numbers.to(self.device, non_blocking=True))
         return context
 
 
-def export(autoencoder: Path, text: Path | None, diffusion: Path, latents: Path, out: Path) -> ModelConfig:
+def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:
     """Averaged weights of the runs → one 16-bit safetensors file with its config in the header.
 
-    The scale factor is the latent cache's, the frozen parts' hashes go into the config. Returns that config.
+    Of several diffusion runs, or states of one run in folders of their own, it takes the mean: a path of training goes
+    round a better place than where it ends (Izmailov et al. 2018, §3). The scale factor is the latent cache's, the
+    frozen parts' hashes go into the config. Returns that config.
     Raises ValueError unless there is a text run exactly where the preset has a text encoder.
     """
-    settings = json.loads((diffusion / "config.json").read_text())
+    settings = json.loads((diffusion[0] / "config.json").read_text())
     preset: ModelConfig = getattr(presets, settings["preset"])
     first = load_autoencoder(autoencoder, preset.first_stage)
     frozen = {"encoder": weights_hash(encoder_state(first))}
     parts: dict[str, Mapping[str, Tensor]] = {
-        "model.": averaged_weights(diffusion, "model"),
+        "model.": _mean([averaged_weights(run, "model") for run in diffusion]),
         "first_stage_model.": first.state_dict(),
     }
     if (preset.text is None) != (text is None):
@@ -93,10 +99,14 @@ def export(autoencoder: Path, text: Path | None, diffusion: Path, latents: Path,
         frozen=frozen,
     )
     tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
-    runs = [run for run in (autoencoder, text, diffusion) if run is not None]
+    runs = [run for run in (autoencoder, text, *diffusion) if run is not None]
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(runs))})
     return config
+
+
+def _mean(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
 
 
 def _provenance(runs: Sequence[Path]) -> dict[str, dict[str, float]]:

@@ -16,9 +16,13 @@ class NoCondition:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = device
 
-    def __call__(self, prompts: Sequence[str]) -> Tensor:
+    def read(self, prompts: Sequence[str]) -> Tensor:
         """B prompts → zeros [B,1], which the UNet never sees."""
-        return torch.zeros(len(prompts), 1, device=self.device)
+        return torch.zeros(len(prompts), 1)
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """The same on the device."""
+        return numbers.to(self.device, non_blocking=True)
 
 
 class StyleClass:
@@ -27,7 +31,11 @@ class StyleClass:
     def __init__(self, device: torch.device | str = "cpu", styles: Sequence[str] = STYLES) -> None:
         self.styles, self.device = styles, device
 
-    def __call__(self, prompts: Sequence[str]) -> Tensor:
+    def read(self, prompts: Sequence[str]) -> Tensor:
         """B prompts → class ids int64 [B]; len(styles) where no style is named."""
         named = [next((i for i, s in enumerate(self.styles) if f"{s} style" in p), len(self.styles)) for p in prompts]
-        return torch.tensor(named, device=self.device)
+        return torch.tensor(named)
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """The same on the device."""
+        return numbers.to(self.device, non_blocking=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,14 +19,16 @@ from ldm_core.diffusion.schedule import Schedule
 from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
+from ldm_core.training.batches import Batch, Batches, Captioner
 from ldm_core.training.crops import Bytes, picture_grid, to_uint8
 from ldm_core.training.ema import LitEma, averaged
 from ldm_core.training.latents import LatentCache
-from ldm_core.training.loop import optimize, step_rng, torch_rng
+from ldm_core.training.loop import optimize, step_rng
 from ldm_core.training.muon import Muon
 from ldm_core.training.previews import sample_latents
-from ldm_core.training.processes import WHOLE, Share, own_share
+from ldm_core.training.processes import own_share
 from ldm_core.training.settings import LoopSettings
+from ldm_core.training.workers import ahead, default_workers
 
 EXAMPLES = (
     "red apple, noto style",
@@ -39,13 +42,14 @@ EXAMPLES = (
 )
 
 
-class TextEncoder(Protocol):
-    """Prompts → context [B,L,D] fp32 (or what else the UNet is conditioned on, see conditions), without gradients."""
+class Condition(Protocol):
+    """What captions tell the UNet, in two halves: a process that draws batches reads, the device does the rest."""
 
-    def __call__(self, prompts: Sequence[str]) -> Tensor: ...
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """B prompts → numbers on the CPU, B rows."""
 
-
-Captioner = Callable[[int, np.random.Generator, str], str]  # row, randomness, background → caption
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """Those numbers → context [B,L,D] fp32 (or what else the UNet is conditioned on), without gradients."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class DiffusionTraining:
     caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
     white_share: float = 0.5  # rows on white; the others on the cache's coloured passes
     tone_power: float = 0.0  # above 0, drawings in several skin tones come more often: Corpus.sample
+    workers: int | None = None  # processes that draw batches; None: none on a CPU, a core each beside a GPU
     validation: int = 128  # held-out latents
     sample_steps: int = 25
     guidance_scale: float = 5.0
@@ -111,21 +116,34 @@ class DiffusionTask:
         draw: Callable[[np.random.Generator, int], NDArray[np.integer]],
         heldout: NDArray[np.integer],
         caption: Captioner,
-        encode: TextEncoder,
+        condition: Condition,
         decoder: FirstStage,
         accelerator: Accelerator,
     ) -> None:
         """decoder turns sampled latents into pictures; it is neither trained nor saved here."""
-        self.settings, self.cache, self.draw, self.accelerator = settings, cache, draw, accelerator
-        self.share = own_share(accelerator)
-        self.share.of(settings.loop.batch)  # says now whether the batch can be shared
-        self.caption, self.encode, self.decoder = caption, encode, decoder
-        config = settings.model
+        self.settings, self.cache, self.accelerator = settings, cache, accelerator
+        self.condition, self.decoder = condition, decoder
+        config, share = settings.model, own_share(accelerator)
+        share.of(settings.loop.batch)  # says now whether the batch can be shared
         torch.manual_seed(settings.loop.seed)
         self.schedule = Schedule.from_config(config.schedule)
+        self.batches = Batches(
+            cache,
+            draw,
+            caption,
+            condition.read,
+            timesteps=self.schedule.num_timesteps,
+            size=settings.loop.batch,
+            seed=settings.loop.seed,
+            white_share=settings.white_share,
+            caption_dropout=settings.caption_dropout,
+            share=share,
+        )
+        self._coming: Iterator[Batch] = iter(())
+        self._expected = -1  # the step that `_coming` goes on with
         self.unet = DiffusionWrapper(config.unet, config.conditioning_key)
         initialise(self.unet)
-        if torch.cuda.is_available():  # on CPUs fp32 convolutions are faster as they are
+        if accelerator.device.type == "cuda":  # on CPUs fp32 convolutions are faster as they are
             self.unet = self.unet.to(memory_format=torch.channels_last)
         self.model: nn.Module = accelerator.prepare(self.unet)
         self.loss = DiffusionLoss(settings.loss, self.schedule, config.parameterization).to(accelerator.device)
@@ -133,7 +151,6 @@ class DiffusionTask:
         self.networks: dict[str, nn.Module] = {"model": self.unet, "loss": self.loss}
         self.optimizers = self._optimizers()
         self.averages = {"model": LitEma(self.unet, settings.loop.ema_decay)}
-        self.empty = self.encode([""])
         self.heldout = np.sort(np.random.default_rng(0).permutation(heldout)[: settings.validation])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -146,38 +163,27 @@ class DiffusionTask:
         dtype = torch.bfloat16 if self.accelerator.mixed_precision == "bf16" else torch.float32
         return {"unet": adam, "muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay, dtype=dtype)}
 
-    def batch(self, rows: NDArray[np.integer], rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
-        """Latents z [B,4,h,w] and contexts [B,L,D] of a share of rows; background, noise and caption are drawn."""
-        n, coloured, own = len(rows), len(self.cache.moments) - 1, share.of(len(rows))
-        passes = np.where(
-            rng.random(n) < self.settings.white_share, 0, rng.integers(1, coloured + 1, n) if coloured else 0
-        )
-        shape = (n, *self.cache.moments[0].shape[2:])
-        z = self.cache.sample(rows[own], passes[own], torch.randn(shape, generator=torch_rng(rng))[own])
-        grounds = [self.cache.names[self.cache.backgrounds[p, r]] for p, r in zip(passes, rows, strict=True)]
-        prompts = [self.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)]
-        with self.accelerator.autocast():
-            context = self.encode(prompts[own]).to(self.empty)
-        dropped = torch.from_numpy(rng.random(n) < self.settings.caption_dropout)[own]
-        dropped = dropped.to(context.device).view(-1, *[1] * (context.ndim - 1))
-        context = torch.where(dropped, self.empty, context)
-        return z.to(self.accelerator.device, memory_format=torch.channels_last), context.to(self.accelerator.device)
+    def batch(self, step: int) -> Batch:
+        """The step's share, drawn ahead by other processes where the settings or a GPU ask for that."""
+        if step != self._expected:
+            asked = self.settings.workers
+            workers = default_workers(self.accelerator.device, self.accelerator.num_processes)
+            self._coming = ahead(self.batches, count(step), workers if asked is None else asked)
+        self._expected = step + 1
+        return next(self._coming)
 
-    def noised(self, z: Tensor, rng: np.random.Generator, share: Share = WHOLE) -> tuple[Tensor, Tensor]:
-        """(t, noise) of a share z; t stratified: one in each of B equal ranges, same mean and less variance."""
-        n = len(z) * share.count
-        own = share.of(n)
-        strata = (rng.permutation(n) + rng.random(n)) / n
-        t = torch.from_numpy((strata * self.schedule.num_timesteps).astype(np.int64))
-        noise = torch.randn((n, *z.shape[1:]), generator=torch_rng(rng))
-        return t[own].to(z.device), noise[own].to(z.device)
+    def on_device(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch where the network is: latents z, context, timesteps, noise."""
+        device = self.accelerator.device
+        with self.accelerator.autocast():
+            context = self.condition(batch.numbers).float()
+        z = batch.z.to(device, memory_format=torch.channels_last, non_blocking=True)
+        return z, context, batch.t.to(device, non_blocking=True), batch.noise.to(device, non_blocking=True)
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One update."""
         loop = self.settings.loop
-        rng = step_rng(loop.seed, step)
-        z, context = self.batch(self.draw(rng, loop.batch), rng, self.share)
-        t, noise = self.noised(z, rng, self.share)
+        z, context, t, noise = self.on_device(self.batch(step))
         with self.accelerator.autocast():
             out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
         loss, log = self.loss(out, z, t, noise)
@@ -194,8 +200,7 @@ class DiffusionTask:
         rng = step_rng(self.settings.loop.seed, 0, stream=1)
         with averaged(self.averages["model"], self.unet):
             for rows in np.array_split(self.heldout, max(1, len(self.heldout) // 64)):
-                z, context = self.batch(rows, rng)
-                t, noise = self.noised(z, rng)
+                z, context, t, noise = self.on_device(self.batches.of(rows, rng))
                 out = self.unet(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
                 _, log = self.loss(out, z, t, noise, split="val")
                 for name, value in log.items():
@@ -210,18 +215,20 @@ class DiffusionTask:
         """The example prompts, with the averaged weights, always from the same noise."""
         del step
         s, latent = self.settings, self.cache.moments[0].shape[2:]
+        contexts, empty = (self.condition(self.condition.read(p)) for p in (s.prompts, [""]))
         with averaged(self.averages["model"], self.unet):
             z = sample_latents(
                 lambda x, t, c: self.unet(x, t, c_crossattn=[c]),
                 self.schedule,
                 s.parameterization,
-                self.encode(s.prompts),
-                self.empty,
+                contexts,
+                empty,
                 latent,
                 steps=s.sample_steps,
                 guidance_scale=s.guidance_scale,
             )
-        images = torch.cat([self.decoder.decode(part / self.cache.scale_factor) for part in torch.split(z, 4)])
+        z = z.to(self.accelerator.device) / self.cache.scale_factor
+        images = torch.cat([self.decoder.decode(part) for part in torch.split(z, 4)])
         return picture_grid(to_uint8(images), columns=4)
 
     def init_from(self, path: Path) -> None:

@@ -126,6 +126,7 @@ class Loop:
         self.clock = self.past_seconds  # training time at the start of the step, the same in every process
         self.log = MetricLog(directory, self.step, tensorboard) if self.main else None
         self.sums: defaultdict[str, list[float]] = defaultdict(list)
+        self.late: tuple[int, Mapping[str, Tensor | float]] = (0, {})  # the last step's figures, not read yet
         self.stopping = False
 
     @property
@@ -146,7 +147,7 @@ class Loop:
         ):
             while not self._finished(until):
                 factor = self._set_lr()
-                self._add(self.task.step(self.step))
+                self._add(self.step, self.task.step(self.step))
                 self.step, ticks = self.step + 1, ticks + 1
                 self._leave_out_pauses()
                 bar.update()
@@ -171,6 +172,7 @@ class Loop:
 
     def save(self) -> None:
         """Write state.pt, whole or not at all."""
+        self._read_late()
         if self.main:
             save_state(self.directory / "state.pt", self.task, self.step, self.seconds)
 
@@ -197,13 +199,20 @@ class Loop:
                 group["lr"] = base * factor
         return factor
 
-    def _add(self, values: Mapping[str, Tensor | float]) -> None:
-        for name, number in mean_over_processes(self.accelerator, values).items():
-            if not math.isfinite(number):
-                raise FloatingPointError(f"{name} is {number} at step {self.step}; nothing of this step was saved")
+    def _add(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Figures are read one step late: a GPU has them by then, and has the next step's work already."""
+        self._read_late()
+        self.late = (step, mean_over_processes(self.accelerator, values))
+
+    def _read_late(self) -> None:
+        (step, values), self.late = self.late, (0, {})
+        for name, value in values.items():
+            if not math.isfinite(number := float(value)):
+                raise FloatingPointError(f"{name} is {number} at step {step}; nothing of this step was saved")
             self.sums[name].append(number)
 
     def _flush(self, extra: Mapping[str, float], bar: Any) -> None:
+        self._read_late()
         means = {name: sum(v) / len(v) for name, v in self.sums.items()}
         self.sums.clear()
         self._write({**means, **extra})

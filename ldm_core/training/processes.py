@@ -37,13 +37,16 @@ def own_share(accelerator: Accelerator) -> Share:
     return Share(accelerator.process_index, accelerator.num_processes)
 
 
-def mean_over_processes(accelerator: Accelerator, values: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """Figures of equal shares → figures of the global batch; every process must come with the same names."""
-    own = {name: float(value) for name, value in values.items()}
+def mean_over_processes(accelerator: Accelerator, values: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+    """Figures of equal shares → figures of the global batch, still on their device: nobody waits for it here.
+
+    Every process must come with the same names at the same step.
+    """
     if accelerator.num_processes == 1:
-        return own
-    mean = accelerator.reduce(torch.tensor(list(own.values()), device=accelerator.device), reduction="mean")
-    return dict(zip(own, mean.tolist(), strict=True))
+        return dict(values)
+    own = [torch.as_tensor(v, dtype=torch.float32, device=accelerator.device).detach() for v in values.values()]
+    mean: Tensor = accelerator.reduce(torch.stack(own), reduction="mean")
+    return dict(zip(values, mean.unbind(), strict=True))
 
 
 def average_gradients(accelerator: Accelerator, parameters: Iterable[Tensor]) -> None:

@@ -24,8 +24,8 @@ STYLED = replace(FREE, conditioning_key="adm", unet=replace(FREE.unet, num_class
 
 def test_styles_are_read_from_captions():
     captions = ["red apple, noto style", "a cat, 3d style, on a red background", "", "rocket", "blob style"]
-    assert StyleClass()(captions).tolist() == [0, 2, len(STYLES), len(STYLES), 6]
-    assert NoCondition()(captions).shape == (5, 1)
+    assert StyleClass().read(captions).tolist() == [0, 2, len(STYLES), len(STYLES), 6]
+    assert NoCondition().read(captions).shape == (5, 1)
 
 
 def test_styles_are_the_corpus_sets():

@@ -1,26 +1,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import ldm_core.config as presets
 from ldm_core.checkpoint.load import load_model
-from ldm_core.config import TINY
 from ldm_core.losses.diffusion import DiffusionLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.assembly import export, find_run, load_autoencoder
+from ldm_core.training.conditions import NoCondition
 from ldm_core.training.crops import composite, to_tensor
-from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
+from ldm_core.training.diffusion import Condition, DiffusionTask, DiffusionTraining
 from ldm_core.training.latents import build_cache, encoder_state, open_cache, weights_hash
 from ldm_core.training.loop import Loop, make_accelerator, start
 from ldm_core.training.metrics import read_metrics
 from ldm_core.training.settings import LoopSettings, load_settings
 
+TINY = presets.TINY
+BARE = replace(TINY, text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 PALETTE = {"white": (255, 255, 255), "red": (200, 30, 30), "blue": (20, 60, 200)}
 ROWS = 12
 
@@ -53,15 +58,24 @@ class Words:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def __call__(self, prompts: Sequence[str]) -> torch.Tensor:
+    def read(self, prompts: Sequence[str]) -> torch.Tensor:
         self.asked += prompts
-        return torch.stack([torch.full((5, 32), float(len(p))) for p in prompts])
+        return torch.tensor([float(len(p)) for p in prompts])
+
+    def __call__(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.view(-1, 1, 1).expand(-1, 5, 32)
 
 
-def make_task(cache_dir: Path, decoder: AutoencoderKL, words: Words | None = None, **changes: object) -> DiffusionTask:
+def make_task(
+    cache_dir: Path,
+    decoder: AutoencoderKL,
+    condition: Condition | None = None,
+    preset: str = "TINY",
+    **changes: object,
+) -> DiffusionTask:
     loop = LoopSettings(batch=4, lr=1e-3, max_steps=6, warmup=2, log_every=1)
     settings = DiffusionTraining(
-        preset="TINY",
+        preset=preset,
         loop=loop,
         validation=4,
         sample_steps=2,
@@ -74,7 +88,7 @@ def make_task(cache_dir: Path, decoder: AutoencoderKL, words: Words | None = Non
         lambda rng, n: rng.integers(8, size=n),
         np.arange(8, ROWS),
         lambda row, rng, ground: f"{row} {ground} {rng.integers(3)}",
-        words or Words(),
+        condition or Words(),
         decoder,
         make_accelerator("no"),
     )
@@ -167,24 +181,31 @@ def test_captions_name_the_background_that_was_drawn(cache_dir: Path, autoencode
     words = Words()
     task = make_task(cache_dir, autoencoder, words, white_share=0.5, caption_dropout=0.0)
     rows = np.arange(8)
-    task.batch(rows, np.random.default_rng(0))
-    for row, prompt in zip(rows, words.asked[1:], strict=True):
+    task.batches.of(rows, np.random.default_rng(0))
+    for row, prompt in zip(rows, words.asked, strict=True):
         ground = prompt.split(" ")[1]
         assert ground in ("white", task.cache.names[task.cache.backgrounds[1, row]])
 
 
 def test_dropped_captions_become_the_empty_prompt(cache_dir: Path, autoencoder: AutoencoderKL):
     task = make_task(cache_dir, autoencoder, caption_dropout=0.5)
-    _, context = task.batch(np.zeros(400, int), np.random.default_rng(0))
-    empty = (context == task.empty).all(dim=2).all(dim=1)
-    assert 0.4 < float(empty.float().mean()) < 0.6
-    assert not (context[~empty] == 0).any()
+    words: Words = task.condition  # type: ignore[assignment]
+    batch = task.batches.of(np.zeros(400, int), np.random.default_rng(0))
+    assert 0.4 < words.asked.count("") / 400 < 0.6
+    assert torch.equal(batch.numbers == 0, torch.tensor([p == "" for p in words.asked]))
+
+
+def test_processes_draw_the_batches_that_the_training_would(cache_dir: Path, autoencoder: AutoencoderKL):
+    alone, served = (make_task(cache_dir, autoencoder, workers=n) for n in (0, 2))
+    for step in (0, 1, 2, 7, 8, 1):  # a resumed run begins anywhere
+        for a, b in zip(alone.batch(step), served.batch(step), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_timesteps_are_uniform_and_stratified(cache_dir: Path, autoencoder: AutoencoderKL):
     task = make_task(cache_dir, autoencoder)
-    t, _ = task.noised(torch.zeros(100, 4, 16, 16), np.random.default_rng(0))
-    assert torch.equal(torch.sort(t).values // 10, torch.arange(100))
+    batch = task.batches.of(np.zeros(100, int), np.random.default_rng(0))
+    assert torch.equal(torch.sort(batch.t).values // 10, torch.arange(100))
 
 
 def test_three_runs_become_one_file(
@@ -201,7 +222,7 @@ def test_three_runs_become_one_file(
     start(task, task.settings.loop, task.settings, "diff", tmp_path, task.accelerator).run(until=2)
 
     runs = [find_run(n) for n in ("ae", "text", "diff")]
-    config = export(*runs, cache_dir, tmp_path / "out.safetensors")
+    config = export(*runs[:2], runs[2:], cache_dir, tmp_path / "out.safetensors")
     loaded = load_model(tmp_path / "out.safetensors")
     assert loaded.config == config
     assert (config.parameterization, config.scale_factor) == ("v", open_cache(cache_dir).scale_factor)
@@ -215,6 +236,26 @@ def test_three_runs_become_one_file(
     torch.testing.assert_close(other.unet.diffusion_model.out[2].bias, shadow, atol=1e-4, rtol=1e-3)
     again = load_autoencoder(tmp_path / "out.safetensors", TINY.first_stage)
     assert weights_hash(again.state_dict()) == weights_hash(autoencoder.state_dict())
+
+
+def test_states_of_a_run_become_their_mean(
+    cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
+    monkeypatch.setattr(presets, "BARE", BARE, raising=False)
+    (tmp_path / "ae").mkdir()
+    state = {"step": 1, "seconds": 60.0, "averages": {}, "networks": {"first_stage_model": autoencoder.state_dict()}}
+    torch.save(state, tmp_path / "ae" / "state.pt")
+    task = make_task(cache_dir, autoencoder, preset="BARE", condition=NoCondition())
+    name, shadows = "diffusion_model.out.2.bias", []
+    for until, folder in ((2, "diff"), (4, "diff")):
+        start(task, task.settings.loop, task.settings, folder, tmp_path, task.accelerator).run(until=until)
+        shadows.append(task.averages["model"].shadow[name].clone())
+        shutil.copytree(tmp_path / folder, tmp_path / f"after-{until}")
+    export(find_run("ae"), None, [find_run("after-2"), find_run("after-4")], cache_dir, tmp_path / "mean.safetensors")
+    found = load_model(tmp_path / "mean.safetensors").model.model.diffusion_model.out[2].bias.float()
+    torch.testing.assert_close(found, (shadows[0] + shadows[1]) / 2, atol=1e-6, rtol=1e-3)
+    assert not torch.allclose(shadows[0], shadows[1], rtol=1e-2)
 
 
 def test_find_run_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
