@@ -5,8 +5,8 @@ EXAMPLES: tuple[str, ...] = (
     "blue heart, noto style, on a yellow background",
     "grinning face, 3d style",
     "panda face, noto style",
-    "clock, twemoji style",
-    "globe, noto style",
-    "woman firefighter, medium-dark skin tone, noto style",
+    "rocket, noto style",
+    "birthday cake",
+    "woman astronaut, dark skin tone",
     "hamburger, flat style",
 )

@@ -87,8 +87,8 @@ def test_runs_are_found_beside_the_weights_and_in_the_folder(tmp_path: Path, mon
     logged(tmp_path / "own", 1)
     runs = find_runs(DEFAULT_WEIGHTS)
     latents = ("autoencoder", "autoencoder-2", "decoder")
-    others = ("diffusion", "diffusion-2", "diffusion-3", "diffusion-4", "diffusion-5", "text", "text-2", "text-3")
-    shipped = [f"emoji-128/{part}" for part in (*latents, *others)]
+    diffusion = ("diffusion", *(f"diffusion-{n}" for n in range(2, 7)))
+    shipped = [f"emoji-128/{part}" for part in (*latents, *diffusion, "text", "text-2", "text-3")]
     assert list(runs) == [*shipped, "own"]
     known = metrics_of(load_run(name, runs) for name in runs)
     assert {"train/loss_simple", "val/loss_simple", "aeloss", "train/kl_loss", "val/psnr"} <= set(known)
