@@ -2,10 +2,10 @@
 
 EXAMPLES: tuple[str, ...] = (
     "a red apple, noto style",
-    "blue heart, noto style, on a yellow background",
+    "blue heart on a yellow background",
     "grinning face, 3d style",
-    "panda face, noto style",
-    "rocket, noto style",
+    "panda face",
+    "rocket",
     "birthday cake",
     "woman astronaut, dark skin tone",
     "hamburger, flat style",
