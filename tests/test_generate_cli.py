@@ -19,9 +19,8 @@ from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.doors.ddim import DDIMSampler
 from ldm_core.morph import morph
 from ldm_core.pipeline import Pipeline, finish, load
-from tests.tiny import tiny_checkpoint, tiny_pipeline
+from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
 
-FREE = replace(TINY, name="free", text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 CLASSY = replace(FREE, name="classy", conditioning_key="adm", unet=replace(FREE.unet, num_classes=4))
 PICTURED = replace(FREE, name="pictured", conditioning_key="concat", unet=replace(FREE.unet, in_channels=8))
 SHAPE = TINY.latent_shape()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,11 @@ from ldm_core.training.latents import build_cache, open_cache
 from ldm_core.training.loop import make_accelerator
 from ldm_core.training.muon import orthogonal
 from ldm_core.training.settings import LoopSettings
+from tests.tiny import FREE
 
 pytestmark = pytest.mark.gpu
 WEIGHTS = Path(__file__).parents[1] / "weights" / "emoji-128.safetensors"
 PROMPT = "red apple, noto style"
-TINY = presets.TINY
-FREE = replace(TINY, text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
 from ldm_core.tokenizer import Tokenizer
 
+# unconditional
+FREE = replace(TINY, name="free", text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 TOKENIZER = Path(__file__).parents[1] / "weights" / "clip-tokenizer"
 
 

@@ -64,9 +64,9 @@ class FrozenText:
 
     @torch.no_grad()
     def __call__(self, numbers: Tensor) -> Tensor:
-        """Token ids → context [B,L,D]."""
+        """Token ids → context [B,L,D] fp32, under autocast too."""
         context: Tensor = self.encoder(numbers.to(self.device, non_blocking=True))
-        return context
+        return context.float()
 
 
 def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:

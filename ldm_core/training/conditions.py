@@ -10,32 +10,30 @@ from torch import Tensor
 STYLES = ("noto", "twemoji", "3d", "flat", "emojione", "fx", "blob")
 
 
-class NoCondition:
-    """For unconditional runs: captions are not read."""
+class _Carried:
+    """A condition whose numbers the UNet takes as they are."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = device
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """What was read, on the device."""
+        return numbers.to(self.device, non_blocking=True)
+
+
+class NoCondition(_Carried):
+    """For unconditional runs: captions are not read."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:
         """B prompts → zeros [B,1], which the UNet never sees."""
         return torch.zeros(len(prompts), 1)
 
-    def __call__(self, numbers: Tensor) -> Tensor:
-        """The same on the device."""
-        return numbers.to(self.device, non_blocking=True)
 
-
-class StyleClass:
+class StyleClass(_Carried):
     """For class-conditional runs: the style that a caption names ("red apple, noto style"), as a number."""
 
-    def __init__(self, device: torch.device | str = "cpu", styles: Sequence[str] = STYLES) -> None:
-        self.styles, self.device = styles, device
-
     def read(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts → class ids int64 [B]; len(styles) where no style is named."""
-        named = [next((i for i, s in enumerate(self.styles) if f"{s} style" in p), len(self.styles)) for p in prompts]
-        return torch.tensor(named)
-
-    def __call__(self, numbers: Tensor) -> Tensor:
-        """The same on the device."""
-        return numbers.to(self.device, non_blocking=True)
+        """B prompts → class ids int64 [B]; len(STYLES) where no style is named."""
+        return torch.tensor(
+            [next((i for i, s in enumerate(STYLES) if f"{s} style" in p), len(STYLES)) for p in prompts]
+        )

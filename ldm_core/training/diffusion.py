@@ -176,7 +176,7 @@ class DiffusionTask:
         """A batch where the network is: latents z, context, timesteps, noise."""
         device = self.accelerator.device
         with self.accelerator.autocast():
-            context = self.condition(batch.numbers).float()
+            context = self.condition(batch.numbers)
         z = batch.z.to(device, memory_format=torch.channels_last, non_blocking=True)
         return z, context, batch.t.to(device, non_blocking=True), batch.noise.to(device, non_blocking=True)
 

@@ -16,9 +16,9 @@ from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
 from ldm_core.training.latents import build_cache, open_cache
 from ldm_core.training.loop import Loop, make_accelerator
 from ldm_core.training.settings import LoopSettings, load_settings
+from tests.tiny import FREE
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-FREE = replace(presets.TINY, text=None, conditioning_key=None, unet=replace(presets.TINY.unet, context_dim=None))
 STYLED = replace(FREE, conditioning_key="adm", unet=replace(FREE.unet, num_classes=len(STYLES) + 1))
 
 

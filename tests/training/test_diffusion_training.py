@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +22,9 @@ from ldm_core.training.latents import build_cache, encoder_state, open_cache, we
 from ldm_core.training.loop import Loop, make_accelerator, start
 from ldm_core.training.metrics import read_metrics
 from ldm_core.training.settings import LoopSettings, load_settings
+from tests.tiny import FREE
 
 TINY = presets.TINY
-BARE = replace(TINY, text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 PALETTE = {"white": (255, 255, 255), "red": (200, 30, 30), "blue": (20, 60, 200)}
 ROWS = 12
 
@@ -242,11 +241,11 @@ def test_states_of_a_run_become_their_mean(
     cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
-    monkeypatch.setattr(presets, "BARE", BARE, raising=False)
+    monkeypatch.setattr(presets, "FREE", FREE, raising=False)
     (tmp_path / "ae").mkdir()
     state = {"step": 1, "seconds": 60.0, "averages": {}, "networks": {"first_stage_model": autoencoder.state_dict()}}
     torch.save(state, tmp_path / "ae" / "state.pt")
-    task = make_task(cache_dir, autoencoder, preset="BARE", condition=NoCondition())
+    task = make_task(cache_dir, autoencoder, preset="FREE", condition=NoCondition())
     name, shadows = "diffusion_model.out.2.bias", []
     for until, folder in ((2, "diff"), (4, "diff")):
         start(task, task.settings.loop, task.settings, folder, tmp_path, task.accelerator).run(until=until)

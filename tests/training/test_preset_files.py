@@ -14,11 +14,11 @@ from ldm_core.checkpoint.load import load_model
 from ldm_core.models.vq import VQModelInterface
 from ldm_core.training.conditions import STYLES
 from ldm_core.training.metrics import read_metrics
+from tests.tiny import FREE
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 FIRST = presets.TINY.first_stage
 VQ = replace(presets.TINY, first_stage=replace(FIRST, kind="vq", double_z=False, n_embed=16))
-FREE = replace(presets.TINY, text=None, conditioning_key=None, unet=replace(presets.TINY.unet, context_dim=None))
 STYLED = replace(FREE, conditioning_key="adm", unet=replace(FREE.unet, num_classes=len(STYLES) + 1))
 SMALL = ["preset=ANOTHER", "loop.batch=2", "loop.log_every=1", "loop.max_steps=2"]
 
