@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from ldm_core.config import EMOJI_128
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.bpe import convert_open_clip, pieces_of, train_bpe, word_weights, write_vocab
 from ldm_core.training.teacher import teaching_words

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def train_autoencoder(args: argparse.Namespace) -> int:
     """The first stage."""
-    from ldm_core.data.captions import BACKGROUNDS
+    from ldm_core.data.colours import BACKGROUNDS
     from ldm_core.data.corpus import Corpus
     from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining
     from ldm_core.training.loop import make_accelerator
@@ -144,7 +144,7 @@ def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:
 
 def cache_latents(args: argparse.Namespace) -> int:
     """Encode every drawing on white, then on random named backgrounds."""
-    from ldm_core.data.captions import BACKGROUNDS
+    from ldm_core.data.colours import BACKGROUNDS
     from ldm_core.data.corpus import Corpus
     from ldm_core.training.assembly import find_run, load_autoencoder
     from ldm_core.training.diffusion import DiffusionTraining

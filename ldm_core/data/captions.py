@@ -11,23 +11,6 @@ import numpy as np
 
 from ldm_core.data.corpus import Entry
 
-RGB = tuple[int, int, int]
-
-BACKGROUNDS: dict[str, RGB] = {
-    "white": (255, 255, 255),
-    "black": (16, 16, 20),
-    "grey": (140, 144, 150),
-    "red": (214, 48, 49),
-    "orange": (243, 146, 55),
-    "yellow": (250, 215, 80),
-    "green": (70, 165, 85),
-    "teal": (40, 160, 160),
-    "blue": (55, 115, 220),
-    "purple": (130, 80, 190),
-    "pink": (245, 160, 195),
-    "brown": (125, 85, 60),
-}
-
 SYNONYMS = Path(__file__).with_name("synonyms.tsv")
 SYNONYM = 0.2  # share of the captions that say a synonym, where the concept has any
 WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other ground is named

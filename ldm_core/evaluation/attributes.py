@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ldm_core.data.captions import BACKGROUNDS, canonical_caption
+from ldm_core.data.captions import canonical_caption
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import SIZE, Corpus
 from ldm_core.data.kinds import heldout_captions
 from ldm_core.data.names import TONES

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldm_core.data.captions import BACKGROUNDS, canonical_caption
+from ldm_core.data.captions import canonical_caption
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import heldout_captions
 from ldm_core.evaluation.colours import ground_of

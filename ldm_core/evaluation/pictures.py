@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.evaluation.settings import EvaluationSettings

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.figures import Figure, Part
 from ldm_core.evaluation.pictures import Progress, chosen, drawn, sheet

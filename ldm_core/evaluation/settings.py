@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.names import TONES
 
 COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases")

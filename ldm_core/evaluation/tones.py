@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from ldm_core.data.colours import to_lab
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.names import TONES
-from ldm_core.evaluation.colours import border_median, to_lab
+from ldm_core.evaluation.colours import border_median
 from ldm_core.training.crops import Bytes
 
 GROUPS = 24  # (concept, style) pairs from which a style's colours are read

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.checkpoint.judge import save_judge
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import heldout_captions, kind, name_words
 from ldm_core.losses.ranking import top_share

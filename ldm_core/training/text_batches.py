@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.data.captions import BACKGROUNDS, caption, tone_words
+from ldm_core.data.captions import caption, tone_words
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.crops import composite, to_tensor

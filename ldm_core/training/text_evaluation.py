@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel
 
-from ldm_core.data.captions import BACKGROUNDS, canonical_caption
+from ldm_core.data.captions import canonical_caption
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training.crops import composite, to_tensor

@@ -19,7 +19,7 @@ from small_sets import COLOURS, disc, pack, pack_emojibase, pack_set
 from ldm_core.data import build as building
 from ldm_core.data import render as rendering
 from ldm_core.data.build import build
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.sources import IconSet, Package, SourceError, fetch
 

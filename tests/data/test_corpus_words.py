@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_core.data.captions import BACKGROUNDS, canonical_caption, caption, read_synonyms, tone_words, with_article
+from ldm_core.data.captions import canonical_caption, caption, read_synonyms, tone_words, with_article
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Entry
 from ldm_core.data.emoji import EmojiTable, read_corrections
 from ldm_core.data.names import (

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS, nearest_colour, to_lab
 from ldm_core.data.names import TONES
-from ldm_core.evaluation.colours import border_median, ground_of, nearest_colour, to_lab
+from ldm_core.evaluation.colours import border_median, ground_of
 from ldm_core.evaluation.tones import skin_colours, tone_of, tone_palettes, toned_pairs
 from ldm_core.training.crops import composite
 from tests.evaluation.made_up import SIDE, SKIN, face, make_corpus

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers.models.clip.modeling_clip import image_text_contrastive_loss
 
-from ldm_core.data.captions import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.tokenizer import Tokenizer

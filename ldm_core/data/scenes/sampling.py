@@ -1,0 +1,131 @@
+"""The training mix: which scene is drawn next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ldm_core.data.captions import caption as corpus_caption
+from ldm_core.data.captions import read_synonyms
+from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
+from ldm_core.data.corpus import Corpus
+from ldm_core.data.scenes.captions import Caption, caption
+from ldm_core.data.scenes.draw import Drawings
+from ldm_core.data.scenes.layout import place, place_one
+from ldm_core.data.scenes.structure import Relation, Scene, SceneKind, Thing, is_trained
+from ldm_core.data.scenes.things import things
+
+MIX: Mapping[SceneKind, float] = {
+    "original": 0.25,
+    "moved": 0.10,
+    "colour": 0.15,
+    "two": 0.15,
+    "position": 0.12,
+    "attribution": 0.13,
+    "count": 0.10,
+}
+RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
+CONTRAST = 25.0  # ΔE between a thing and the ground
+WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole drawings: the share on a white ground
+WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no ground
+MOVED = (36, 112)  # pixels of a moved drawing's longer side
+TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
+NATURAL = 0.15  # share of the coloured things that have that colour by nature
+COLOURED_COUNT = 0.15  # share of the counts that name a colour too
+TRIES = 200
+
+
+class SceneSampler:
+    """Draws scenes and their captions; everything is a function of the generator handed over."""
+
+    def __init__(
+        self, corpus: Corpus, drawings: Drawings, mix: Mapping[SceneKind, float] = MIX, trained: bool = True
+    ) -> None:
+        """`trained` False: composed scenes that all show a held-out combination, for validation."""
+        if not mix or min(mix.values()) < 0 or sum(mix.values()) <= 0:
+            raise ValueError(f"the shares of a mix must not be negative nor all zero: {dict(mix)}")
+        self.corpus, self.drawings, self.trained = corpus, drawings, trained
+        self.kinds, shares = list(mix), np.array(list(mix.values()))
+        self.shares = shares / shares.sum()
+        self.synonyms = read_synonyms()
+        self.rows = _rows_by_thing(corpus, drawings)
+
+    def __call__(self, rng: np.random.Generator) -> Scene:
+        """A scene of the mix that may be trained on (or must not be: see `trained`)."""
+        kind = self.kinds[int(rng.choice(len(self.kinds), p=self.shares))]
+        for _ in range(TRIES):
+            scene = self._draw(rng, kind)
+            if scene is not None and (kind in WHITE or is_trained(scene) == self.trained):
+                return scene
+        raise RuntimeError(f"no scene of kind {kind!r} could be made from this corpus")
+
+    def caption(self, scene: Scene, rng: np.random.Generator) -> Caption:
+        """One way to say it; whole drawings have the corpus's captions, and no spans."""
+        if scene.kind in WHITE:
+            entry = self.corpus.entries[scene.things[0].row]
+            return Caption(corpus_caption(entry, rng, scene.ground, self.synonyms), ())
+        return caption(scene, rng)
+
+    def _draw(self, rng: np.random.Generator, kind: SceneKind) -> Scene | None:
+        if kind in WHITE:
+            return self._from_corpus(rng, kind)
+        style = str(rng.choice(list(self.rows)))
+        number = int(rng.integers(2, 5)) if kind == "count" else 1
+        wanted = 1 if kind in ("colour", "count") else 2
+        names = self._names(rng, style, wanted, counted=number > 1)
+        rows = [int(rng.choice(self.rows[style][name])) for name in names]
+        painted = kind in ("colour", "attribution") or (kind == "count" and rng.random() < COLOURED_COUNT)
+        colours = [self._colour(rng, row) if painted else "" for row in rows]
+        if (painted and not all(colours)) or (wanted == 2 and painted and colours[0] == colours[1]):
+            return None
+        relation: Relation = RELATIONS[int(rng.integers(4))] if kind == "position" else ""
+        shapes = [self.drawings.cut(row).shape[:2] for row in rows] * number
+        boxes = (place_one(rng, shapes[0]),) if len(shapes) == 1 else place(rng, shapes, relation)
+        if boxes is None:
+            return None
+        shared = [boxes] if wanted == 1 else [(box,) for box in boxes]
+        parts = tuple(
+            Thing(name, row, places, colour, bool(colour) and self.drawings.colour(row) != colour)
+            for name, row, places, colour in zip(names, rows, shared, colours, strict=True)
+        )
+        ground = self._ground(rng, parts)
+        return Scene(kind, parts, style, ground, relation) if ground else None
+
+    def _names(self, rng: np.random.Generator, style: str, wanted: int, counted: bool) -> list[str]:
+        known = [n for n in self.rows[style] if not counted or things()[n].counted]
+        return [known[int(i)] for i in rng.choice(len(known), size=wanted, replace=False)]
+
+    def _colour(self, rng: np.random.Generator, row: int) -> str:
+        """A colour that the drawing has by nature, or is read to have once painted; "" where the one drawn fails."""
+        natural = self.drawings.colour(row)
+        if rng.random() < NATURAL:
+            return natural if natural in THING_COLOURS else ""
+        colour = str(rng.choice(list(THING_COLOURS)))
+        return colour if colour == natural or self.drawings.colour(row, colour) == colour else ""
+
+    def _ground(self, rng: np.random.Generator, parts: Sequence[Thing]) -> str:
+        """White mostly, else any named colour; "" where a thing would not stand out from it."""
+        ground = "white" if rng.random() < WHITE_COMPOSED else str(rng.choice(list(BACKGROUNDS)))
+        clear = all(self.drawings.contrast(p.row, p.colour if p.recoloured else "", ground) >= CONTRAST for p in parts)
+        return ground if clear else ""
+
+    def _from_corpus(self, rng: np.random.Generator, kind: SceneKind) -> Scene:
+        row = int(self.corpus.sample(rng, 1, TONE_POWER)[0])
+        entry = self.corpus.entries[row]
+        whole = kind == "original"
+        box = self.drawings.box(row) if whole else place_one(rng, self.drawings.cut(row).shape[:2], MOVED)
+        grounds = list(BACKGROUNDS)
+        ground = "white" if rng.random() < WHITE[kind] else grounds[int(rng.integers(1, len(grounds)))]
+        return Scene(kind, (Thing(entry.concept, row, (box,)),), entry.style, ground)
+
+
+def _rows_by_thing(corpus: Corpus, drawings: Drawings) -> dict[str, dict[str, list[int]]]:
+    """Style → thing → the training rows that draw it, without those that are a whole square, ground and all."""
+    by_concept = {concept: thing.name for thing in things().values() for concept in thing.concepts}
+    rows: dict[str, dict[str, list[int]]] = {}
+    for row in corpus.train:
+        entry = corpus.entries[int(row)]
+        if entry.concept in by_concept and not drawings.is_square(int(row)):
+            rows.setdefault(entry.style, {}).setdefault(by_concept[entry.concept], []).append(int(row))
+    return rows
