@@ -1,4 +1,4 @@
-"""`python -m ldm_core train autoencoder|text|diffusion|judge --config FILE --name RUN [section.key=value …]`."""
+"""`python -m ldm_core train PART --config FILE --name RUN [section.key=value …]`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENIZER = Path("weights/tokenizer")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command a part, plus what turns runs into a weights file."""
     parts = parser.add_subparsers(dest="part", required=True)
-    for part in ("autoencoder", "text", "diffusion", "judge"):
+    for part in ("autoencoder", "text", "binding", "diffusion", "judge"):
         sub = parts.add_parser(part, help=f"train the {part}; goes on where the run's state.pt ends")
         sub.add_argument("--config", type=Path, help="TOML file, see configs/")
         sub.add_argument("--name", required=True, help="the run's directory in $LATENT_LAB_RUNS")
@@ -58,11 +58,12 @@ def run(args: argparse.Namespace) -> int:
         from ldm_core.devices import claim_devices
 
         args.device = claim_devices(args.device, os.environ)
-        if args.part in ("text", "judge") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if args.part in ("text", "binding", "judge") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError(f"the {args.part} trains in one process: each caption is held against the whole batch")
     verbs = {
         "autoencoder": train_autoencoder,
         "text": train_text,
+        "binding": train_binding,
         "diffusion": train_diffusion,
         "judge": train_judge,
         "cache-latents": cache_latents,
@@ -91,6 +92,20 @@ def train_text(args: argparse.Namespace) -> int:
     from ldm_core.training.text import run as run_text
 
     return run_text(args)
+
+
+def train_binding(args: argparse.Namespace) -> int:
+    """The text encoder's states at the words."""
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.training.binding import BindingTask, BindingTraining
+    from ldm_core.training.loop import make_accelerator
+
+    if args.init is None:
+        raise ValueError("binding needs --init WEIGHTS: the encoder to begin with, whose captions of drawings are kept")
+    settings, accelerator = _settings(BindingTraining, args), make_accelerator(device=args.device)
+    task = BindingTask(settings, Corpus(args.corpus.expanduser()), args.init, accelerator)
+    args.init = None  # read by the task
+    return _train(task, settings, args, accelerator)
 
 
 def train_diffusion(args: argparse.Namespace) -> int:

@@ -1,0 +1,170 @@
+"""Attribute binding: the text encoder's states at the words learn thing, colour, number and role.
+
+A UNet that was trained on single drawings reads a caption's end and padding, one pooled sentence. Two things in one
+picture need states that say one thing each, at their own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPTextModel
+
+from ldm_core.data.captions import caption, read_synonyms
+from ldm_core.data.corpus import Corpus
+from ldm_core.tokenizer import Tokenizer
+from ldm_core.training.binding_captions import (
+    COLOURS,
+    NUMBERS,
+    ROLES,
+    Composer,
+    SlotCaption,
+    composable,
+    other_words,
+)
+from ldm_core.training.binding_evaluation import read_share, slot_columns
+from ldm_core.training.ema import LitEma, averaged
+from ldm_core.training.loop import optimize, step_rng
+from ldm_core.training.settings import LoopSettings
+from ldm_core.training.text import TOWER, TextTraining, build_clip
+from ldm_core.training.text_batches import background, dress, plural, tokenize
+from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.training.text_kept import ends
+from ldm_core.training.text_losses import likeness, pooled
+from ldm_core.training.weights import load_part
+
+CHOICES: Mapping[str, Sequence[str]] = {"colour": COLOURS, "number": NUMBERS, "role": ROLES}
+
+
+@dataclass(frozen=True)
+class BindingTraining:
+    """Settings of a binding run; half of each batch are captions of single drawings."""
+
+    text: TextTraining = field(default_factory=TextTraining)  # geometry and tokenizer
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=192, lr=5e-4))
+    keep: float = 10.0  # weight of the distance from the frozen encoder's end and padding
+    keep_words: float = 0.5  # the same at the words of single drawings
+    empty: float = 3.0  # weight of two things' padding being the empty prompt's
+    thing: float = 1.0  # weight of reading the thing
+    validated: int = 300  # held-out captions read at a validation
+
+
+class BindingTask:
+    """Fine-tunes a weights file's text tower, beside a frozen copy of it."""
+
+    def __init__(self, settings: BindingTraining, corpus: Corpus, init: Path, accelerator: Accelerator) -> None:
+        """init: a weights file with the encoder to begin with and to stay close to."""
+        self.settings, self.corpus, self.accelerator = settings, corpus, accelerator
+        self.tokenizer = Tokenizer.load(settings.text.tokenizer, settings.text.model.text_len)
+        torch.manual_seed(settings.loop.seed)
+        self.clip = build_clip(settings.text).to(accelerator.device)
+        load_part(init, TOWER, self.clip.text_model)
+        self.frozen: CLIPTextModel = deepcopy(self.clip.text_model).train(False).requires_grad_(False)
+        width = settings.text.model.width
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in CHOICES.items()})
+        thing = nn.Linear(width, width, bias=False)
+        nn.init.eye_(thing.weight)  # a noun's state begins where its name's end is
+        self.heads["thing"] = thing
+        self.heads.to(accelerator.device)
+        self.networks: dict[str, nn.Module] = {"clip": self.clip, "heads": self.heads}
+        self.parameters = [*self.clip.text_model.parameters(), *self.heads.parameters()]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "clip": torch.optim.AdamW(self.parameters, settings.loop.lr, (0.9, 0.98), weight_decay=0.0, fused=True)
+        }
+        self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
+        self.synonyms = read_synonyms()
+        self.others = other_words(corpus, self.synonyms, list(self.tokenizer.vocab))
+        styles = sorted({e.style for e in corpus.entries})
+        self.composer = Composer(composable(corpus), self.others, styles)
+        self.landmarks = ends(self.frozen, self.tokenizer, concept_names(corpus))[0]  # [C,D], at the first end
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """Half a batch of single drawings' captions, half a batch of composed ones."""
+        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        half = self.settings.loop.batch // 2
+        with self.accelerator.autocast():
+            losses = {**self._kept(rng, half), **self._composed([self.composer.draw(rng) for _ in range(half)], rng)}
+        loss = torch.stack(list(losses.values())).sum()
+        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
+        self.averages["clip"].update(self.clip)
+        return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
+
+    def _kept(self, rng: np.random.Generator, n: int) -> dict[str, Tensor]:
+        """Captions of drawings and further words, bare or dressed as captions: where they end nothing changes."""
+        rows = self.corpus.sample(rng, n // 2)
+        texts = [caption(self.corpus.entries[int(r)], rng, background(rng), self.synonyms) for r in rows]
+        words = [str(w) for w in rng.choice(self.others, n - len(texts))]
+        words = [plural(w) if rng.random() < 0.1 else w for w in words]
+        texts += [dress(self.corpus, w, rng) if rng.random() < 0.3 else w for w in words]
+        ids = tokenize(self.tokenizer, texts, rng).to(self.accelerator.device)
+        now, before = self._states(ids)
+        ended, variance = ids == self.tokenizer.eos, before.var()
+        return {
+            "train/kept": self.settings.keep * F.mse_loss(now[ended], before[ended]) / variance,
+            "train/kept_words": self.settings.keep_words * F.mse_loss(now[~ended], before[~ended]) / variance,
+        }
+
+    def _composed(self, captions: Sequence[SlotCaption], rng: np.random.Generator) -> dict[str, Tensor]:
+        s, device = self.settings, self.accelerator.device
+        ids = tokenize(self.tokenizer, [c.text for c in captions], rng).to(device)
+        now, before = self._states(ids)
+        ended, variance = ids == self.tokenizer.eos, before.var()
+        two = torch.tensor([c.composed for c in captions], device=device)[:, None]
+        empty = self._empty(ids.shape[1]).expand_as(now)
+        one, pair = ended & ~two, ended & two
+        losses = {
+            "train/kept_single": s.keep * F.mse_loss(now[one], before[one]) / variance,
+            "train/empty": s.empty * F.mse_loss(now[pair], empty[pair]) / variance,
+        }
+        rows, columns = slot_columns(captions, self.tokenizer)
+        states, slots = now[rows, columns], [slot for c in captions for slot in c.slots]
+        for name, options in CHOICES.items():
+            wanted = torch.tensor([options.index(getattr(slot, name)) for slot in slots], device=device)
+            losses[f"train/{name}"] = F.cross_entropy(self.heads[name](states), wanted)
+        meant = self._meaning([slot.thing for slot in slots])
+        wanted = likeness(meant, self.landmarks).softmax(1)
+        given = likeness(self.heads["thing"](states), self.landmarks).log_softmax(1)
+        losses["train/thing"] = s.thing * F.kl_div(given, wanted, reduction="batchmean")
+        return losses
+
+    def _states(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """ids [B,L] → states [B,L,D] now, and the frozen encoder's."""
+        with torch.no_grad():
+            before = self.frozen(input_ids=ids).last_hidden_state.float()
+        return self.clip.text_model(input_ids=ids).last_hidden_state.float(), before
+
+    @torch.no_grad()
+    def _empty(self, length: int) -> Tensor:
+        """The frozen encoder's states of the empty prompt [1,length,D]."""
+        ids = self.tokenizer.encode([""])[:, :length].to(self.accelerator.device)
+        return self.frozen(input_ids=ids).last_hidden_state.float()
+
+    @torch.no_grad()
+    def _meaning(self, things: Sequence[str]) -> Tensor:
+        """The frozen encoder's states [S,D] where the bare names end."""
+        ids = self.tokenizer.encode(things)
+        longest = int((ids == self.tokenizer.eos).int().argmax(1).max())
+        ids = ids[:, : longest + 1].to(self.accelerator.device)
+        return pooled(self.frozen(input_ids=ids).last_hidden_state.float(), ids, self.tokenizer.eos)[0]
+
+    @torch.no_grad()
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Averaged weights: captions read whole by linear heads, and paraphrases found, which must not fall."""
+        del step
+        with averaged(self.averages["clip"], self.clip):
+            share = read_share(self.clip.text_model, self.tokenizer, self.composer, self.settings.validated)
+            rows, names = read_paraphrases(), concept_names(self.corpus)
+            found = paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))
+        return {**{f"val/{name}": value for name, value in share.items()}, "val/paraphrase": found}
+
+    def sample(self, step: int) -> None:
+        """Nothing to look at."""
+        del step

@@ -1,0 +1,100 @@
+"""Can thing, colour, number and role be read off the frozen states at the words, by linear maps?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPTextModel
+
+from ldm_core.tokenizer import Tokenizer
+from ldm_core.training.binding_captions import Composer, Slot, SlotCaption, nouns_of, swapped
+
+FITTED = 6000  # training captions that the heads are fitted on
+ROUNDS = 300  # of their fit
+PARTS = ("thing", "colour", "number", "role")
+
+
+def slot_columns(captions: Sequence[SlotCaption], tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """Row and column, in the ids of the captions, of each slot's last token."""
+    rows, columns = [], []
+    for row, caption in enumerate(captions):
+        last = {end: column for column, (_, end) in enumerate(tokenizer.spans(caption.text), 1)}
+        for slot in caption.slots:
+            rows.append(row)
+            columns.append(last[slot.end])
+    return torch.tensor(rows), torch.tensor(columns)
+
+
+@torch.no_grad()
+def slot_states(tower: CLIPTextModel, tokenizer: Tokenizer, captions: Sequence[SlotCaption]) -> Tensor:
+    """States [S,D] of all slots, in order."""
+    found = []
+    for i in range(0, len(captions), 256):
+        part = captions[i : i + 256]
+        ids = tokenizer.encode([c.text for c in part])
+        rows, columns = slot_columns(part, tokenizer)
+        ids = ids[:, : int(columns.max()) + 1].to(tower.device)
+        found.append(tower(input_ids=ids).last_hidden_state[rows, columns].float().cpu())
+    return torch.cat(found)
+
+
+def fit(states: Tensor, wanted: Tensor, options: int) -> torch.nn.Linear:
+    """A linear head fitted on [S,D] by logistic regression."""
+    with torch.enable_grad():
+        head = torch.nn.Linear(states.shape[1], options)
+        torch.nn.init.zeros_(head.weight)
+        adam = torch.optim.Adam(head.parameters(), 0.05)
+        rng = torch.Generator().manual_seed(0)
+        for i in range(ROUNDS):
+            for group in adam.param_groups:
+                group["lr"] = 0.05 * (1 - i / ROUNDS)
+            rows = torch.randint(len(states), (1024,), generator=rng)
+            adam.zero_grad()
+            F.cross_entropy(head(states[rows]), wanted[rows]).backward()  # type: ignore[no-untyped-call]
+            adam.step()
+    return head
+
+
+def held_out_captions(composer: Composer, n: int, seed: int = 1) -> list[SlotCaption]:
+    """n captions with combinations that training never saw, and of those with two things the swaps."""
+    rng = np.random.default_rng(seed)
+    found = [composer.draw(rng, held=True) for _ in range(n)]
+    pairs = [(nouns, relation) for nouns, relation in map(nouns_of, found) if len(nouns) == 2]
+    return [*found, *(composer.caption(swapped(nouns), relation, rng) for nouns, relation in pairs)]
+
+
+def read_share(tower: CLIPTextModel, tokenizer: Tokenizer, composer: Composer, n: int = 1000) -> dict[str, float]:
+    """Of n held-out captions and their swaps: slots read right by each head, and captions with all slots right.
+
+    The heads are fitted on training captions of the composer's common things.
+    """
+    rng = np.random.default_rng(0)
+    plain = Composer(composer.things, composer.things, composer.styles)
+    known, asked = [plain.draw(rng) for _ in range(FITTED)], held_out_captions(plain, n)
+    a, b = slot_states(tower, tokenizer, known), slot_states(tower, tokenizer, asked)
+    mean, std = a.mean(0), a.std(0) + 1e-6
+    a, b = (a - mean) / std, (b - mean) / std
+    right, found = torch.ones(len(b), dtype=torch.bool), {}
+    for part in PARTS:
+        wanted, options = _labels(known, part)
+        answers = torch.tensor([options.get(getattr(s, part), -1) for s in _slots(asked)])
+        hits = fit(a, wanted, len(options))(b).argmax(1) == answers
+        found[part], right = float(hits.float().mean()), right & hits
+    rows = slot_columns(asked, tokenizer)[0]
+    whole = torch.ones(len(asked), dtype=torch.bool)
+    whole[rows[~right]] = False
+    return {**found, "captions": float(whole.float().mean())}
+
+
+def _slots(captions: Sequence[SlotCaption]) -> list[Slot]:
+    return [slot for caption in captions for slot in caption.slots]
+
+
+def _labels(captions: Sequence[SlotCaption], part: str) -> tuple[Tensor, dict[str, int]]:
+    values = [getattr(slot, part) for slot in _slots(captions)]
+    options = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    return torch.tensor([options[value] for value in values]), options
