@@ -25,9 +25,8 @@ from ldm_core.training.binding_captions import (
     COLOURS,
     NUMBERS,
     ROLES,
-    Composer,
     SlotCaption,
-    composable,
+    draw_caption,
     other_words,
 )
 from ldm_core.training.binding_evaluation import read_share, slot_columns
@@ -82,16 +81,16 @@ class BindingTask:
         self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
         self.synonyms = read_synonyms()
         self.others = other_words(corpus, self.synonyms, list(self.tokenizer.vocab))
-        styles = sorted({e.style for e in corpus.entries})
-        self.composer = Composer(composable(corpus), self.others, styles)
+        self.styles = sorted({e.style for e in corpus.entries})
         self.landmarks = ends(self.frozen, self.tokenizer, concept_names(corpus))[0]  # [C,D], at the first end
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Half a batch of single drawings' captions, half a batch of composed ones."""
         rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         half = self.settings.loop.batch // 2
+        captions = [draw_caption(rng, self.styles, self.others) for _ in range(half)]
         with self.accelerator.autocast():
-            losses = {**self._kept(rng, half), **self._composed([self.composer.draw(rng) for _ in range(half)], rng)}
+            losses = {**self._kept(rng, half), **self._composed(captions, rng)}
         loss = torch.stack(list(losses.values())).sum()
         norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
         self.averages["clip"].update(self.clip)
@@ -160,7 +159,7 @@ class BindingTask:
         """Averaged weights: captions read whole by linear heads, and paraphrases found, which must not fall."""
         del step
         with averaged(self.averages["clip"], self.clip):
-            share = read_share(self.clip.text_model, self.tokenizer, self.composer, self.settings.validated)
+            share = read_share(self.clip.text_model, self.tokenizer, self.styles, self.settings.validated)
             rows, names = read_paraphrases(), concept_names(self.corpus)
             found = paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))
         return {**{f"val/{name}": value for name, value in share.items()}, "val/paraphrase": found}

@@ -1,37 +1,33 @@
-"""Captions composed from templates, with what each noun must be known to say: thing, colour, number, role."""
+"""Captions of scenes with what each of their nouns must be known to say: thing, colour, number, role."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
-from ldm_core.data.captions import BACKGROUNDS, with_article
+from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
-from ldm_core.training.text_batches import plural
+from ldm_core.data.scenes.captions import RELATIONS as WAYS
+from ldm_core.data.scenes.captions import Caption, caption
+from ldm_core.data.scenes.structure import OPPOSITE, Box, Relation, Scene, SceneKind, Thing, is_trained
+from ldm_core.data.scenes.things import plural, things
 
 UNNAMED = "unnamed"  # the colour of a noun without one
 COLOURS = (UNNAMED, *BACKGROUNDS)
 NUMBERS = ("one", "two", "three", "four")
 ROLES = ("single", "first", "second", "left", "right", "above", "below", "ground")
-OPPOSITE = {"left": "right", "right": "left", "above": "below", "below": "above"}
-RELATIONS = {
-    "left": ("left of", "to the left of", "on the left of"),
-    "right": ("right of", "to the right of", "on the right of"),
-    "above": ("above", "over"),
-    "below": ("below", "under"),
-}
-JOINTS = (" and ", ", ", " with ", " next to ", " beside ")
-OPENINGS = ("", "", "", "", "a picture of ", "a drawing of ")
-STYLED, GROUNDED = 0.5, 0.25  # shares of the captions that name a style, a ground
-DIGITS = 0.2  # share of the numbers that are written so
-HELD_OUT = 16  # one combination in so many is kept from training
-COMPOSABLE_STYLES = 5  # a concept drawn in so many styles is common enough to be composed
+RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
+MIX: Mapping[SceneKind, float] = {"colour": 0.15, "count": 0.15, "two": 0.15, "position": 0.25, "attribution": 0.3}
+GROUNDED = 0.25  # share of the captions that name a ground
+COLOURED = 0.25  # share of the counts and positions that name colours
+COUNTED = 0.2  # share of the captions with two things in which one comes in a number
+OTHER = 0.4  # share of the nouns that are replaced by a word that no scene is drawn of
+NONE: Mapping[int, str] = MappingProxyType({})
 _LONG = re.compile(r"[^a-z\- ]|(?:\S+ ){3}")  # more than three words, digits, commas
-_OTHER = re.compile(r"\b(?:flag|button|face|keycap|letter|zodiac|sign|skin|hair|o'clock)\b")
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Slot:
     """One thing of a caption, and where the text has said it all: the word that ends at character `end`."""
 
     end: int
-    thing: str  # in the singular
+    thing: str  # a concept of the corpus, or another word, in the singular
     colour: str = UNNAMED
     number: str = "one"
     role: str = "single"
@@ -47,7 +43,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class SlotCaption:
-    """A caption and its slots; two things have slots for two."""
+    """A caption and its slots, in the order of the text."""
 
     text: str
     slots: tuple[Slot, ...]
@@ -58,131 +54,81 @@ class SlotCaption:
         return self.slots[0].role != "single"
 
 
-@dataclass(frozen=True)
-class Noun:
-    """A thing as it is said: in a colour, in a number."""
-
-    name: str  # the word in the caption, singular
-    colour: str = UNNAMED
-    number: str = "one"
-
-    def said(self, bare: bool, digits: bool = False) -> str:
-        """'a red car', 'three cats', with digits '3 cats'; without article if bare."""
-        coloured = self.name if self.colour == UNNAMED else f"{self.colour} {self.name}"
-        if self.number != "one":
-            number = str(NUMBERS.index(self.number) + 1) if digits else self.number
-            return f"{number} {plural(coloured)}"
-        return coloured if bare else with_article(coloured)
-
-
-def composable(corpus: Corpus) -> list[str]:
-    """Concepts of short plain names that most styles draw and no skin tone changes."""
-    styles: dict[str, set[str]] = {}
-    toned = {e.concept for e in corpus.entries if e.tone}
-    for row in corpus.train:
-        entry = corpus.entries[int(row)]
-        styles.setdefault(entry.concept, set()).add(entry.style)
-    found = sorted(c for c, s in styles.items() if len(s) >= COMPOSABLE_STYLES)
-    return [c for c in found if c not in toned and not _LONG.search(c) and not _OTHER.search(c)]
+def draw_scene(rng: np.random.Generator, styles: Sequence[str], trained: bool = True) -> Scene:
+    """What a scene says, without drawings or places; with `trained` False one with a held-out combination."""
+    while True:
+        kind = list(MIX)[int(rng.choice(len(MIX), p=list(MIX.values())))]
+        several = kind not in ("colour", "count")
+        coloured = kind in ("colour", "attribution") or (kind != "two" and rng.random() < COLOURED)
+        counted = kind == "count" or (kind == "two" and rng.random() < COUNTED)
+        names = [str(n) for n in rng.choice(list(things()), 2 if several else 1, replace=False)]
+        named = [_thing(rng, name, coloured, counted and i == 0) for i, name in enumerate(names)]
+        relation = RELATIONS[int(rng.integers(len(RELATIONS)))] if kind == "position" else ""
+        ground = str(rng.choice(list(BACKGROUNDS))) if rng.random() < GROUNDED else "white"
+        scene = Scene(kind, tuple(named), str(rng.choice(list(styles))), ground, relation)
+        if is_trained(scene) == trained:
+            return scene
 
 
-def held_out(*terms: str) -> bool:
-    """Whether a combination, such as a colour and a thing or two things in any order, is kept from training."""
-    return hashlib.sha256("|".join(sorted(terms)).encode()).digest()[0] % HELD_OUT == 0
+def _thing(rng: np.random.Generator, name: str, coloured: bool, counted: bool) -> Thing:
+    number = int(rng.integers(2, 5)) if counted and things()[name].counted else 1
+    return Thing(name, 0, (Box(0, 0, 1, 1),) * number, str(rng.choice(list(THING_COLOURS))) if coloured else "")
 
 
-def is_held_out(nouns: Sequence[Noun]) -> bool:
-    """Whether any combination in a caption is."""
-    pairs = [terms for n in nouns for terms in ((n.colour, n.name), (n.number, n.name))]
-    said = [(a, b) for a, b in pairs if a not in (UNNAMED, "one")]
-    return any(held_out(*terms) for terms in said) or (len(nouns) > 1 and held_out(*(n.name for n in nouns)))
+def slots_of(scene: Scene, said: Caption, words: Mapping[int, str] = NONE) -> SlotCaption:
+    """A scene's caption with a slot at the end of each noun; `words` are those that it was reworded with.
+
+    The first noun is read before its place is named, so the last word of a relation has a slot too: it says again what
+    the first noun says, and where that is. A ground's last word says the ground's colour.
+    """
+    order = sorted(range(len(said.spans)), key=lambda i: said.spans[i])
+    relation = scene.relation if order[0] == 0 else OPPOSITE[scene.relation]
+    slots = []
+    for i, index in enumerate(order):
+        thing, (_, end) = scene.things[index], said.spans[index]
+        meant = words.get(index, things()[thing.name].concepts[0])
+        slot = Slot(end, meant, thing.colour or UNNAMED, NUMBERS[thing.number - 1])
+        role = "single" if len(order) == 1 else ("first", OPPOSITE[relation] or "second")[i]
+        slots.append(replace(slot, role=role))
+        if relation and i == 0:
+            between = said.text[end : said.spans[order[1]][0]]
+            ways = [way for way in WAYS[relation] if between.startswith(f" {way} ")]
+            slots.append(replace(slot, end=end + 1 + max(map(len, ways)), role=relation))
+    ground = re.search(rf"\b({'|'.join(BACKGROUNDS)}) background$", said.text)
+    if ground:
+        slots.append(Slot(len(said.text), "background", ground[1], role="ground"))
+    return SlotCaption(said.text, tuple(slots))
 
 
-class Composer:
-    """Draws captions. `things` are named most; `others` (further words) as nouns now and then."""
-
-    def __init__(self, things: Sequence[str], others: Sequence[str], styles: Sequence[str]) -> None:
-        self.things, self.others, self.styles = list(things), list(others), list(styles)
-
-    def draw(self, rng: np.random.Generator, held: bool = False) -> SlotCaption:
-        """A training caption; with `held` one that has a held-out combination and names `things` only."""
-        while True:
-            nouns, relation = self._scene(rng, 0.0 if held else 0.4)
-            if is_held_out(nouns) == held and len({n.name for n in nouns}) == len(nouns):
-                return self.caption(nouns, relation, rng)
-
-    def caption(self, nouns: Sequence[Noun], relation: str | None, rng: np.random.Generator) -> SlotCaption:
-        """Nouns, and where the first is of the second, in words."""
-        bare = rng.random() < 0.3
-        said = [noun.said(bare, rng.random() < DIGITS) for noun in nouns]
-        text = str(rng.choice(OPENINGS)) if not bare else ""
-        slots: list[Slot] = []
-        for i, (noun, phrase) in enumerate(zip(nouns, said, strict=True)):
-            if i == 1:
-                text += self._joint(text, relation, nouns[0], slots, rng)
-            text += phrase
-            role = "single" if len(nouns) == 1 else ("first", "second" if relation is None else OPPOSITE[relation])[i]
-            slots.append(Slot(len(text), noun.name, noun.colour, noun.number, role))
-        ending, ground = self._ending(rng)
-        text += ending
-        if ground:
-            slots.append(Slot(len(text), "background", ground, "one", "ground"))
-        return SlotCaption(text, tuple(slots))
-
-    def _scene(self, rng: np.random.Generator, rare: float) -> tuple[list[Noun], str | None]:
-        kind = rng.choice(5, p=(0.15, 0.15, 0.15, 0.25, 0.3))  # colour, number, two, position, attribution
-        if kind == 0:
-            return [self._noun(rng, rare, colour=True)], None
-        if kind == 1:
-            return [self._noun(rng, rare, number=True, colour=rng.random() < 0.25)], None
-        coloured = kind == 4 or (kind == 3 and rng.random() < 0.25)
-        counted = kind == 2 and rng.random() < 0.2
-        nouns = [self._noun(rng, rare, coloured, counted and i == rng.integers(2)) for i in range(2)]
-        if coloured and rng.random() < 0.15:
-            nouns[rng.integers(2)] = self._noun(rng, rare)
-        return nouns, str(rng.choice(list(RELATIONS))) if kind == 3 else None
-
-    def _noun(self, rng: np.random.Generator, rare: float, colour: bool = False, number: bool = False) -> Noun:
-        name = str(rng.choice(self.others if rng.random() < rare else self.things))
-        return Noun(
-            name,
-            str(rng.choice(list(BACKGROUNDS))) if colour else UNNAMED,
-            str(rng.choice(NUMBERS[1:])) if number else "one",
-        )
-
-    def _joint(self, text: str, relation: str | None, first: Noun, slots: list[Slot], rng: np.random.Generator) -> str:
-        """What stands between two nouns. The first noun is read before its place is named, so the last word of the
-        relation says both.
-        """
-        if relation is None:
-            return str(rng.choice(JOINTS))
-        words = f" {rng.choice(RELATIONS[relation])}"
-        slots.append(Slot(len(text) + len(words), first.name, first.colour, first.number, relation))
-        return f"{words} "
-
-    def _ending(self, rng: np.random.Generator) -> tuple[str, str]:
-        """Style and ground in words, and the ground's colour or ''."""
-        style = f", {rng.choice(self.styles)}" if rng.random() < STYLED else ""
-        if rng.random() >= GROUNDED:
-            return style, ""
-        colour = str(rng.choice(list(BACKGROUNDS)))
-        ground = f"on {with_article(colour)} background" if rng.random() < 0.7 else f"{colour} background"
-        return f"{style}, {ground}", colour
+def reworded(scene: Scene, said: Caption, words: Mapping[int, str]) -> Caption:
+    """The same caption with other words for some of the scene's things, by their index."""
+    text, spans = said.text, list(said.spans)
+    for index, word in words.items():
+        start, end = spans[index]
+        noun = plural(word) if scene.things[index].number > 1 else word
+        text, grown = text[:start] + noun + text[end:], len(noun) - (end - start)
+        spans = [(a + grown, b + grown) if a > start else (a, b) for a, b in spans]
+        spans[index] = start, start + len(noun)
+    return Caption(text, tuple(spans))
 
 
-def swapped(nouns: Sequence[Noun]) -> list[Noun]:
-    """Two nouns with each other's colours and numbers; uncoloured ones change places."""
-    a, b = nouns
+def draw_caption(rng: np.random.Generator, styles: Sequence[str], others: Sequence[str]) -> SlotCaption:
+    """A training caption; some of its nouns are `others`, so that any word binds as those of the scenes do."""
+    scene = draw_scene(rng, styles)
+    said = caption(scene, rng)
+    reworded_things = [i for i in range(len(scene.things)) if others and rng.random() < OTHER]
+    words = {i: str(rng.choice(others)) for i in reworded_things}
+    return slots_of(scene, reworded(scene, said, words), words)
+
+
+def swapped(scene: Scene) -> Scene:
+    """A scene of two things with each other's colours and numbers; where those are alike they change places."""
+    a, b = scene.things
     if (a.colour, a.number) == (b.colour, b.number):
-        return [b, a]
-    return [replace(a, colour=b.colour, number=b.number), replace(b, colour=a.colour, number=a.number)]
-
-
-def nouns_of(caption: SlotCaption) -> tuple[list[Noun], str | None]:
-    """The inverse of `Composer.caption`, but for the wording."""
-    relation = next((s.role for s in caption.slots if s.role in RELATIONS), None)
-    slots = [s for i, s in enumerate(caption.slots) if not (relation and i == 1) and s.role != "ground"]
-    return [Noun(s.thing, s.colour, s.number) for s in slots], relation
+        return replace(scene, things=(b, a))
+    return replace(
+        scene, things=(replace(a, colour=b.colour, boxes=b.boxes), replace(b, colour=a.colour, boxes=a.boxes))
+    )
 
 
 def other_words(corpus: Corpus, synonyms: Mapping[str, Sequence[str]], vocabulary: Sequence[str]) -> list[str]:

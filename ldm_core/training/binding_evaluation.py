@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel
 
+from ldm_core.data.scenes.captions import caption
 from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.binding_captions import Composer, Slot, SlotCaption, nouns_of, swapped
+from ldm_core.training.binding_captions import Slot, SlotCaption, draw_caption, draw_scene, slots_of, swapped
 
 FITTED = 6000  # training captions that the heads are fitted on
 ROUNDS = 300  # of their fit
@@ -21,9 +22,9 @@ PARTS = ("thing", "colour", "number", "role")
 def slot_columns(captions: Sequence[SlotCaption], tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     """Row and column, in the ids of the captions, of each slot's last token."""
     rows, columns = [], []
-    for row, caption in enumerate(captions):
-        last = {end: column for column, (_, end) in enumerate(tokenizer.spans(caption.text), 1)}
-        for slot in caption.slots:
+    for row, said in enumerate(captions):
+        last = {end: column for column, (_, end) in enumerate(tokenizer.spans(said.text), 1)}
+        for slot in said.slots:
             rows.append(row)
             columns.append(last[slot.end])
     return torch.tensor(rows), torch.tensor(columns)
@@ -59,22 +60,22 @@ def fit(states: Tensor, wanted: Tensor, options: int) -> torch.nn.Linear:
     return head
 
 
-def held_out_captions(composer: Composer, n: int, seed: int = 1) -> list[SlotCaption]:
+def held_out_captions(styles: Sequence[str], n: int, seed: int = 1) -> list[SlotCaption]:
     """n captions with combinations that training never saw, and of those with two things the swaps."""
     rng = np.random.default_rng(seed)
-    found = [composer.draw(rng, held=True) for _ in range(n)]
-    pairs = [(nouns, relation) for nouns, relation in map(nouns_of, found) if len(nouns) == 2]
-    return [*found, *(composer.caption(swapped(nouns), relation, rng) for nouns, relation in pairs)]
+    scenes = [draw_scene(rng, styles, trained=False) for _ in range(n)]
+    scenes += [swapped(scene) for scene in scenes if len(scene.things) > 1]
+    return [slots_of(scene, caption(scene, rng)) for scene in scenes]
 
 
-def read_share(tower: CLIPTextModel, tokenizer: Tokenizer, composer: Composer, n: int = 1000) -> dict[str, float]:
+def read_share(tower: CLIPTextModel, tokenizer: Tokenizer, styles: Sequence[str], n: int = 1000) -> dict[str, float]:
     """Of n held-out captions and their swaps: slots read right by each head, and captions with all slots right.
 
-    The heads are fitted on training captions of the composer's common things.
+    The heads are fitted on FITTED training captions.
     """
     rng = np.random.default_rng(0)
-    plain = Composer(composer.things, composer.things, composer.styles)
-    known, asked = [plain.draw(rng) for _ in range(FITTED)], held_out_captions(plain, n)
+    known = [draw_caption(rng, styles, ()) for _ in range(FITTED)]
+    asked = held_out_captions(styles, n)
     a, b = slot_states(tower, tokenizer, known), slot_states(tower, tokenizer, asked)
     mean, std = a.mean(0), a.std(0) + 1e-6
     a, b = (a - mean) / std, (b - mean) / std
@@ -91,7 +92,7 @@ def read_share(tower: CLIPTextModel, tokenizer: Tokenizer, composer: Composer, n
 
 
 def _slots(captions: Sequence[SlotCaption]) -> list[Slot]:
-    return [slot for caption in captions for slot in caption.slots]
+    return [slot for said in captions for slot in said.slots]
 
 
 def _labels(captions: Sequence[SlotCaption], part: str) -> tuple[Tensor, dict[str, int]]:

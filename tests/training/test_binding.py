@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,16 @@ import torch
 
 from ldm_core.data.captions import read_synonyms
 from ldm_core.data.corpus import Corpus, Entry, write_index
+from ldm_core.data.scenes.structure import Box, Scene, Thing, is_trained
+from ldm_core.data.scenes.things import plural as scene_plural
+from ldm_core.data.scenes.things import thing_of
 from ldm_core.tokenizer import Tokenizer
 from ldm_core.training import binding
 from ldm_core.training.binding_captions import (
     NUMBERS,
-    Composer,
-    Noun,
-    composable,
-    held_out,
-    is_held_out,
-    nouns_of,
+    SlotCaption,
+    draw_caption,
+    draw_scene,
     other_words,
     swapped,
 )
@@ -30,7 +31,8 @@ from ldm_core.training.text import TextTraining
 from ldm_core.training.text_batches import plural
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
-THINGS = ("cat", "dog", "rocket", "hot air balloon", "cherry", "star", "fox", "carrot")
+NAMES = ("cat", "dog", "rocket", "hot air balloon", "flag of japan", "building with a flag", "waving hand")
+OTHERS = ("penguin suit", "lantern", "cherry", "fox")
 STYLES = ("noto style", "flat style", "3d style", "fx style", "blob style")
 
 
@@ -42,62 +44,64 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     folder = tmp_path_factory.mktemp("corpus")
-    named = [*THINGS, "flag of japan", "cat face", "waving hand"]
-    entries = [Entry(n, s, n, "dark" if n == "waving hand" else "", (), "train") for n in named for s in STYLES]
+    entries = [Entry(n, s, n, "", (), "train") for n in NAMES for s in STYLES]
     np.save(folder / "drawings.npy", np.zeros((len(entries), 8, 8, 4), np.uint8))
     write_index(folder / "index.tsv", entries)
     return Corpus(folder)
 
 
-@pytest.fixture(scope="module")
-def composer(corpus: Corpus) -> Composer:
-    return Composer(composable(corpus), ["penguin"], STYLES)
+def draw(rng: np.random.Generator) -> SlotCaption:
+    return draw_caption(rng, STYLES, OTHERS)
 
 
-def test_composable_things_are_plain_nouns_of_many_styles(corpus: Corpus):
-    assert composable(corpus) == sorted(THINGS)
+def test_other_words_are_short_names_synonyms_and_whole_tokens(corpus: Corpus):
     others = other_words(corpus, read_synonyms(), ["lantern</w>", "lan", "a</w>"])
-    assert "lantern" in others and "lan" not in others and "a" not in others and "flag of japan" in others
+    assert {"lantern", "flag of japan", "hot air balloon"} <= set(others)
+    assert not {"lan", "a", "building with a flag"} & set(others)
 
 
-def test_slots_say_what_the_words_before_them_say(composer: Composer):
-    rng = np.random.default_rng(0)
-    kinds = set()
+def test_slots_say_what_the_words_before_them_say():
+    rng, roles = np.random.default_rng(0), set()
     for _ in range(2000):
-        caption = composer.draw(rng)
+        caption = draw(rng)
         for i, slot in enumerate(caption.slots):
-            said = caption.text[: slot.end]
+            said, last = caption.text[: slot.end], caption.text[: slot.end].split()[-1]
             assert slot.end == len(caption.text) or not caption.text[slot.end].isalpha()
+            roles.add(slot.role)
             if slot.role == "ground":
                 assert said.endswith(f"{slot.colour} background")
-            elif i == 1 and caption.slots[2:] and caption.slots[2].role != "ground":
-                assert slot.thing == caption.slots[0].thing  # the relation's last word tells where the first thing is
-                assert any(said.endswith(word) for word in (slot.role, "of", "over", "under"))
+            elif last in ("of", "above", "over", "below", "under"):  # where the first thing is
+                assert i == 1 and replace(slot, end=0, role="first") == replace(caption.slots[0], end=0)
+                assert slot.role in said or last in {"above": ("over",), "below": ("under",)}[slot.role]
             else:
-                name = slot.thing if slot.number == "one" else plural(slot.thing)
-                coloured = name if slot.colour == "unnamed" else f"{slot.colour} {name}"
+                words = [slot.thing] if slot.thing in OTHERS else list(thing_of(slot.thing).words)
+                nouns = words if slot.number == "one" else [scene_plural(w) for w in words] + [plural(w) for w in words]
+                said_all = [n if slot.colour == "unnamed" else f"{slot.colour} {n}" for n in nouns]
                 numbers = (slot.number, str(NUMBERS.index(slot.number) + 1))
-                assert said.endswith(coloured if slot.number == "one" else tuple(f"{n} {coloured}" for n in numbers))
-            kinds.add(slot.role)
-    assert kinds == set(binding.CHOICES["role"])
+                if slot.number != "one":
+                    said_all = [f"{number} {n}" for number in numbers for n in said_all]
+                assert said.endswith(tuple(said_all)), (caption, slot)
+    assert roles == set(binding.CHOICES["role"])
 
 
-def test_training_never_sees_a_held_out_combination(composer: Composer):
+def test_training_never_sees_a_held_out_combination():
     rng = np.random.default_rng(1)
-    assert not any(is_held_out(nouns_of(composer.draw(rng))[0]) for _ in range(3000))
-    assert all(is_held_out(nouns_of(composer.draw(rng, held=True))[0]) for _ in range(100))
-    assert held_out("red", "cat") == held_out("cat", "red")
+    assert all(is_trained(draw_scene(rng, STYLES)) for _ in range(3000))
+    assert not any(is_trained(draw_scene(rng, STYLES, trained=False)) for _ in range(300))
 
 
 def test_a_swap_exchanges_colours_or_else_places():
-    red, blue = Noun("car", "red"), Noun("star", "blue")
-    assert swapped([red, blue]) == [Noun("car", "blue"), Noun("star", "red")]
-    assert swapped([Noun("dog"), Noun("rocket")]) == [Noun("rocket"), Noun("dog")]
+    box = (Box(0, 0, 1, 1),)
+    red, blue = Thing("car", 0, box, "red"), Thing("star", 0, box, "blue")
+    scene = Scene("attribution", (red, blue), STYLES[0])
+    assert [(t.name, t.colour) for t in swapped(scene).things] == [("car", "blue"), ("star", "red")]
+    places = Scene("position", (Thing("dog", 0, box), Thing("rocket", 0, box)), STYLES[0], "white", "left")
+    assert [t.name for t in swapped(places).things] == ["rocket", "dog"]
 
 
-def test_columns_are_the_slots_last_tokens(composer: Composer, tokenizer: Tokenizer):
+def test_columns_are_the_slots_last_tokens(tokenizer: Tokenizer):
     rng = np.random.default_rng(2)
-    captions = [composer.draw(rng) for _ in range(200)]
+    captions = [draw(rng) for _ in range(200)]
     ids = tokenizer.encode([c.text for c in captions])
     rows, columns = slot_columns(captions, tokenizer)
     ends = [c.text[: s.end] for c in captions for s in c.slots]
@@ -120,10 +124,9 @@ def test_a_short_run_binds_and_keeps_single_drawings(corpus: Corpus):
     text = TextTraining(tokenizer=str(WEIGHTS / "tokenizer"), vision_width=64, vision_layers=1)
     settings = binding.BindingTraining(text=text, loop=LoopSettings(batch=64, lr=1e-3, ema_decay=0.9))
     task = binding.BindingTask(settings, corpus, WEIGHTS / "emoji-128.safetensors", make_accelerator("no", "cpu"))
-    task.composer = Composer(task.composer.things, task.composer.things, STYLES)
-    before = read_share(task.frozen, task.tokenizer, task.composer, 100)
+    before = read_share(task.frozen, task.tokenizer, STYLES, 100)
     for step in range(40):
         found = task.step(step)
-    after = read_share(task.clip.text_model, task.tokenizer, task.composer, 100)
+    after = read_share(task.clip.text_model, task.tokenizer, STYLES, 100)
     assert after["colour"] > before["colour"] + 0.1 and after["role"] > before["role"]
     assert float(found["train/kept"]) / settings.keep < 0.1  # of the states' variance
