@@ -11,13 +11,10 @@ from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from app.i18n import Sentence
 from app.schemas import GenerateRequest, RequestError
-from app.words import Sentence
+from ldm_core.images import Pixels
 
-Pixels = NDArray[np.uint8]
 POLL_SECONDS = 0.05
 log = logging.getLogger(__name__)
 

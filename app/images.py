@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from app.schemas import Limits, RequestError
 from app.settings import Settings
-
-Pixels = NDArray[np.uint8]
+from ldm_core.images import Pixels
 
 
 def open_upload(path: Path, settings: Settings) -> Image.Image:

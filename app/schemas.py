@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from app.words import Sentence
+from app.i18n import Sentence
 from ldm_core.config import MAX_SEED as MAX_SEED
-from ldm_core.prompt_syntax import MAX_WEIGHT, parse, weight_beyond
+from ldm_core.text.prompt_syntax import MAX_WEIGHT, parse, weight_beyond
 
 
 class RequestError(ValueError):

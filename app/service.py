@@ -14,19 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from app.engine import POLL_SECONDS, Done, Engine, Failed, Job, Pixels, Stepped, sentence
+from app.engine import POLL_SECONDS, Done, Engine, Failed, Job, Stepped, sentence
+from app.i18n import Sentence
 from app.metadata import write_png
 from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResult, Limits, RequestError, validate
 from app.settings import Settings
-from app.words import Sentence
 from ldm_core import __version__
-from ldm_core.prompt_syntax import parse, plain
+from ldm_core.images import Pixels
+from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ldm_core.pipeline import Pipeline, Run, Step
-    from ldm_core.tokenizer import TokenCount
+    from ldm_core.text.tokenizer import TokenCount
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25

@@ -22,43 +22,43 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.report import write
 from ldm_core.config import SD_V1
-from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, advance
-from ldm_core.diffusion.schedule import Grid, Schedule
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine, advance
+from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid
 
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "samplers.md"
-SCHEDULE = Schedule.from_config(SD_V1.schedule)
+SCHEDULE = NoiseSchedule.from_config(SD_V1.schedule)
 FIRST, LAST = 14.0, 0.1  # σ, inside SD's range of 0.029 to 14.6
 MEAN, SPREAD = 0.7, 0.4
 END: dict[str, dict[str, object]] = {"ddim": {}, "plms": {}, "ddpm": {"end_at_x0": False}}  # the rest: last_sigma
 STOCHASTIC = {"ddpm", "euler_a", "dpmpp_2m_sde"}
 
 
-def fractional_grid(n: int, eta: float = 0.0, spacing: str = "log") -> Grid:
+def fractional_grid(n: int, eta: float = 0.0, spacing: str = "log") -> TimestepGrid:
     """n steps from FIRST to LAST, evenly in log σ or in σ."""
     sigma = np.geomspace(FIRST, LAST, n + 1) if spacing == "log" else np.linspace(FIRST, LAST, n + 1)
     alpha_bar = torch.from_numpy(1 / (1 + sigma**2))
     a, prev = alpha_bar[:-1], alpha_bar[1:]
     noise = eta * ((1 - prev) / (1 - a) * (1 - a / prev)).sqrt()
-    return Grid(torch.from_numpy(SCHEDULE.t_at_sigma(sigma[:-1])), a, prev, noise)
+    return TimestepGrid(torch.from_numpy(SCHEDULE.t_at_sigma(sigma[:-1])), a, prev, noise)
 
 
-def gaussian(query: Query, mean: float = MEAN, spread: float = SPREAD) -> Answer:
+def gaussian(query: ModelInput, mean: float = MEAN, spread: float = SPREAD) -> Prediction:
     """The exact answer: E[x0|x] for data N(mean, spread²), ᾱ found from the question's fractional t."""
     a = SCHEDULE.alpha_bar_at(query.t)
     gain = spread**2 * a.sqrt() / (spread**2 * a + 1 - a)
     x0 = mean + gain * (query.x - a.sqrt() * mean)
-    return Answer((query.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
+    return Prediction((query.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
 
 
-def finish(trajectory: Trajectory, oracle: Callable[[Query], Answer] = gaussian) -> Tensor:
-    found: list[Query] | Tensor = [next(trajectory)]
+def finish(trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction] = gaussian) -> Tensor:
+    found: list[ModelInput] | Tensor = [next(trajectory)]
     while not isinstance(found, Tensor):
         found = advance([trajectory], [oracle(found[0])])
     return found[0]
 
 
-def start(name: str, x: Tensor, grid: Grid, noise: Callable[[], Tensor]) -> Trajectory:
+def start(name: str, x: Tensor, grid: TimestepGrid, noise: Callable[[], Tensor]) -> SamplerCoroutine:
     options = END.get(name, {"last_sigma": LAST})
     return SAMPLERS[name](x, grid, noise=noise, **options)  # type: ignore[arg-type]
 

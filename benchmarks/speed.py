@@ -28,7 +28,7 @@ import ldm_core
 from benchmarks.report import write
 from ldm_core.checkpoint import convert, save_model
 from ldm_core.config import SD_V1
-from ldm_core.diffusion.denoiser import Conditioning, Query
+from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
 
@@ -74,7 +74,7 @@ def load_both(weights: Path, folder: Path, device: str, dtype: str) -> tuple[Pip
 def measure(pipe: Pipeline, peer: StableDiffusionPipeline, steps: int, runs: int) -> list[Row]:
     """A guided step (two network rows) and a whole picture."""
     context, empty = pipe.encode_prompt(PROMPT), pipe.encode_prompt("")
-    query = Query(torch.randn(pipe.config.latent_shape()), torch.tensor(501.0), 0)
+    query = ModelInput(torch.randn(pipe.config.latent_shape()), torch.tensor(501.0), 0)
     pair = torch.stack([empty, context])
     x = query.x.to(pipe.device, pipe.dtype).expand(2, -1, -1, -1)
     size = pipe.config.image_size

@@ -11,24 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.checkpoint import load_model
 from ldm_core.config import MAX_SEED, ModelConfig
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
-from ldm_core.diffusion.denoiser import Answer, Conditioning, Denoiser, Query
-from ldm_core.diffusion.inpaint import Inpainting
-from ldm_core.diffusion.samplers import SAMPLERS, Trajectory, advance, ddim
-from ldm_core.diffusion.schedule import Grid, GridKind
+from ldm_core.diffusion.class_conditioning import class_conditioning
+from ldm_core.diffusion.denoiser import Conditioning, Denoiser, ModelInput, Prediction
+from ldm_core.diffusion.inpainting import Inpainting
+from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine, advance, ddim
+from ldm_core.diffusion.schedule import TimestepGrid, TimestepSpacing
+from ldm_core.images import Pixels
 from ldm_core.models.latent_diffusion import LatentDiffusion
-from ldm_core.prompt_syntax import parse, plain
-from ldm_core.prompt_weights import token_weights, weigh
-from ldm_core.tokenizer import Tokenizer
-from ldm_core.unworded import unworded
+from ldm_core.text.prompt_syntax import parse, plain
+from ldm_core.text.prompt_weighting import token_weights, weigh
+from ldm_core.text.tokenizer import Tokenizer
 
-Pixels = NDArray[np.uint8]
 PREVIEW_CELLS = 16  # a preview decodes at most 16×16 latent cells, whatever the picture's size
 
 
@@ -96,7 +95,7 @@ class Pipeline:
     def condition(self, prompt: str, negative_prompt: str, scale: float, label: int | None = None) -> Conditioning:
         """What a row is told: prompts, or for a model without a text encoder a class (label) or nothing at all."""
         if self.tokenizer is None:
-            return unworded(self.config, prompt, negative_prompt, label, scale)
+            return class_conditioning(self.config, prompt, negative_prompt, label, scale)
         if label is not None:
             raise ValueError(f"{self.weights_name} follows a prompt: it takes no class")
         return Conditioning(self.encode_prompt(prompt), self.encode_prompt(negative_prompt), scale)
@@ -124,7 +123,7 @@ class Pipeline:
         init_image: Pixels | None = None,
         strength: float = 0.75,
         mask: Pixels | None = None,
-        grid: GridKind = "uniform",
+        grid: TimestepSpacing = "uniform",
         label: int | None = None,
     ) -> Run:
         """Yield a Step per question; the generator's return value is the final latents [B,C,h,w].
@@ -148,8 +147,14 @@ class Pipeline:
         return self.drive([t for t, _ in starts], [a for _, a in starts], [cond] * batch, len(path))
 
     def _start(
-        self, sampler: str, grid: Grid, shape: tuple[int, int, int], seed: int, z0: Tensor | None, mask: Pixels | None
-    ) -> tuple[Trajectory, Callable[[Query, Answer], Answer]]:
+        self,
+        sampler: str,
+        grid: TimestepGrid,
+        shape: tuple[int, int, int],
+        seed: int,
+        z0: Tensor | None,
+        mask: Pixels | None,
+    ) -> tuple[SamplerCoroutine, Callable[[ModelInput, Prediction], Prediction]]:
         """One image's coroutine, and what to do to each of its answers."""
         generator = torch.Generator().manual_seed(seed)
 
@@ -170,8 +175,8 @@ class Pipeline:
 
     def drive(
         self,
-        trajectories: Sequence[Trajectory],
-        correct: Sequence[Callable[[Query, Answer], Answer]],
+        trajectories: Sequence[SamplerCoroutine],
+        correct: Sequence[Callable[[ModelInput, Prediction], Prediction]],
         conditionings: Sequence[Conditioning],
         n: int,
     ) -> Run:
@@ -226,7 +231,7 @@ class Pipeline:
         init_image: Pixels | None = None,
         strength: float = 0.75,
         mask: Pixels | None = None,
-        grid: GridKind = "uniform",
+        grid: TimestepSpacing = "uniform",
         label: int | None = None,
     ) -> Pixels:
         """Arguments as in stream → uint8 [B,H,W,3]. Where a mask keeps a pixel, it is the original's."""
@@ -282,6 +287,6 @@ def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -
     return np.where(mask[None, :, :, None] >= 128, images, init_image[None])
 
 
-def unchanged(_query: Query, answer: Answer) -> Answer:
+def unchanged(_query: ModelInput, answer: Prediction) -> Prediction:
     """Leave an answer as it is."""
     return answer

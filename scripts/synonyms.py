@@ -15,12 +15,12 @@ from pathlib import Path
 from ldm_core.cli.train import CORPUS
 from ldm_core.data.captions import SYNONYMS
 from ldm_core.data.corpus import Corpus
-from ldm_core.training.settings import load_settings
-from ldm_core.training.text import TextTraining, gather_words
-from ldm_core.training.text_batches import Words
-from ldm_core.training.text_evaluation import concept_names, read_paraphrases
-from ldm_core.training.text_losses import cosines
-from ldm_core.training.wordnet import PERSON, Lemma, most_used, read_wordnet
+from ldm_core.evaluation.metrics import cosines
+from ldm_core.evaluation.text import concept_names, read_paraphrases
+from ldm_core.training.common.settings import load_settings
+from ldm_core.training.text.batches import Words
+from ldm_core.training.text.task import TextTraining, gather_words
+from ldm_core.training.text.wordnet import PERSON, Lemma, most_used, read_wordnet
 
 CONFIG = Path("configs/text.toml")
 NEAR = 0.45  # least cosine of word and concept about the concepts' mean

@@ -6,12 +6,7 @@ import argparse
 from pathlib import Path
 
 from ldm_core.data.corpus import Corpus
-from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.settings import load_settings, runs_dir
-from ldm_core.training.state import averaged_weights
-from ldm_core.training.teacher import TeacherCache, definitions, meanings
-from ldm_core.training.text import TextTraining, build_clip
-from ldm_core.training.text_evaluation import (
+from ldm_core.evaluation.text import (
     concept_names,
     eos_states,
     evaluate,
@@ -20,7 +15,12 @@ from ldm_core.training.text_evaluation import (
     paraphrase_share,
     read_paraphrases,
 )
-from ldm_core.training.wordnet import read_wordnet
+from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.training.common.settings import load_settings, runs_dir
+from ldm_core.training.common.state import averaged_weights
+from ldm_core.training.text.task import TextTraining, build_clip
+from ldm_core.training.text.teacher import TeacherCache, definitions, meanings
+from ldm_core.training.text.wordnet import read_wordnet
 
 
 def teacher_share(corpus: Corpus, wordnet: Path) -> float:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ldm_core.config import EMOJI_128
 from ldm_core.data.colours import BACKGROUNDS
-from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.bpe import convert_open_clip, pieces_of, train_bpe, word_weights, write_vocab
-from ldm_core.training.teacher import teaching_words
-from ldm_core.training.wordnet import read_wordnet
+from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.training.text.bpe import convert_open_clip, pieces_of, train_bpe, word_weights, write_vocab
+from ldm_core.training.text.teacher import teaching_words
+from ldm_core.training.text.wordnet import read_wordnet
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 OFTEN = 256  # words that the caption template adds to the corpus's own

@@ -13,12 +13,12 @@ import ldm_core.config as presets
 from ldm_core.devices import OutOfMemory, memory_guard
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.pipeline import Pipeline, load
-from ldm_core.training.conditions import NoCondition
-from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
-from ldm_core.training.latents import build_cache, open_cache
-from ldm_core.training.loop import make_accelerator
-from ldm_core.training.muon import orthogonal
-from ldm_core.training.settings import LoopSettings
+from ldm_core.training.common.loop import make_accelerator
+from ldm_core.training.common.muon import orthogonal
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.diffusion.conditions import NoCondition
+from ldm_core.training.diffusion.latents import build_cache, open_cache
+from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
 from tests.tiny import FREE
 
 pytestmark = pytest.mark.gpu

@@ -11,7 +11,7 @@ from ldm_core.checkpoint import save_model
 from ldm_core.config import TINY, ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
-from ldm_core.tokenizer import Tokenizer
+from ldm_core.text.tokenizer import Tokenizer
 
 # unconditional
 FREE = replace(TINY, name="free", text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))

@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from app.schemas import MAX_SEED, GenerateRequest, Limits
+from app.ui.canvas_input import keep_files
 from app.ui.examples import EXAMPLES
-from app.ui.sources import keep_files
-from app.ui.wording import LOCAL, Wording
+from app.ui.translation import LOCAL, Wording
 
 DEFAULT_SEED = 7  # the page repeats itself until the person rolls the dice
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white

@@ -11,16 +11,16 @@ from typing import Any
 import gradio as gr
 
 from app.engine import Done, Job
+from app.i18n import say
 from app.metadata import read_png
 from app.schemas import GenerateResult, RequestError, validate
 from app.service import Service
+from app.ui.canvas_input import Canvas, for_canvas, picture_and_mask
 from app.ui.form import Form, request_from, values_from
+from app.ui.job_watchers import Watchers
 from app.ui.picture import Stage, build_stage
-from app.ui.run import Watchers
-from app.ui.sources import Canvas, for_canvas, picture_and_mask
 from app.ui.status import Picture, line_html, source_html, tokens_html, view
-from app.ui.wording import LOCAL, PRIVATE, Wording, language
-from app.words import say
+from app.ui.translation import LOCAL, PRIVATE, Wording, language
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]

@@ -6,17 +6,17 @@ from typing import Any
 
 import gradio as gr
 
+from app.i18n import say
+from app.labs.common.panels.panel import LabTab, link_state
+from app.labs.common.panels.plot_card import QUIET
 from app.service import Service
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
 from app.ui.labs import LABS
-from app.ui.labs.card import QUIET
-from app.ui.labs.frame import LabTab, link_state
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
-from app.ui.wording import LOCAL, PRIVATE, Wording, language
-from app.words import say
+from app.ui.translation import LOCAL, PRIVATE, Wording, language
 
 MOUNT: dict[str, Any] = {
     "theme": theme(),

@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.i18n import say
 from app.ui.status import Picture, empty_html, facts_html, file_uri, frame_html
-from app.ui.wording import Wording
-from app.words import say
+from app.ui.translation import Wording
 
 SMOOTH, NEAREST = "smooth", "nearest"
 

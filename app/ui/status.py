@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Job, Pixels, Queued, Started, Stepped
+from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped
+from app.i18n import duration, say
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
 from app.service import State
-from app.words import duration, say
+from ldm_core.images import Pixels
 
 if TYPE_CHECKING:
-    from ldm_core.tokenizer import TokenCount
+    from ldm_core.text.tokenizer import TokenCount
 
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from app.words import WORDS
+from app.i18n import LANGUAGES, words
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -82,6 +82,6 @@ def theme() -> gr.themes.Base:
 def head() -> str:
     """The page's own script, with the few words it says by itself."""
     keys = ("sending", "stopping", "copied", "lost", "found", "empty", "empty_hint")
-    words = {lang: {key: table[key] for key in keys} for lang, table in WORDS.items()}
+    own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
-    return f"<script>window.latentLabWords = {json.dumps(words)};\n{script}</script>"
+    return f"<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

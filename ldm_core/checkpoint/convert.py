@@ -12,10 +12,10 @@ import torch
 from ldm_core.checkpoint.diffusers_export import write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
-from ldm_core.checkpoint.inventory import empty_model, require_equal
 from ldm_core.checkpoint.load import PACKAGED_TOKENIZER, find_tokenizer, require_tokenizer, stored_dtype
 from ldm_core.checkpoint.save import save_model
 from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, read_source
+from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
 
 Format = Literal["compvis", "diffusers"]
 

@@ -17,7 +17,7 @@ from ldm_core.checkpoint.diffusers_names import theirs
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress, Tensors, write_safetensors
 from ldm_core.config import ModelConfig
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 
 # our grid and our last ᾱ; without these diffusers clips latents and ends one step further
 SCHEDULER = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"}
@@ -192,7 +192,7 @@ def _scheduler_options(c: ModelConfig) -> Options:
     }
     if named:
         return options | {"beta_schedule": names[s.beta_schedule]}
-    return options | {"trained_betas": Schedule.from_config(s).betas.tolist()}
+    return options | {"trained_betas": NoiseSchedule.from_config(s).betas.tolist()}
 
 
 def _tokenizer_options(c: ModelConfig) -> dict[str, Options]:

@@ -10,9 +10,9 @@ from ldm_core.checkpoint.diffusers_config import read_config
 from ldm_core.checkpoint.diffusers_names import PARTS, modern, theirs
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
-from ldm_core.checkpoint.inventory import empty_model, expected_shapes
 from ldm_core.checkpoint.normalise import unwrap
 from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes
 from ldm_core.config import ModelConfig
 
 STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldm_core.checkpoint.inventory import Difference, compare, empty_model, expected_shapes, relative_of
 from ldm_core.checkpoint.source import read_source
+from ldm_core.checkpoint.state_dict_check import Difference, compare, empty_model, expected_shapes, relative_of
 from ldm_core.config import ModelConfig
 
 PARTS = {"UNet": "model.", "first stage": "first_stage_model.", "text encoder": "cond_stage_model."}

@@ -11,8 +11,8 @@ import torch
 
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors
-from ldm_core.checkpoint.inventory import empty_model, require_equal
 from ldm_core.checkpoint.source import read_source
+from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
 from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
 

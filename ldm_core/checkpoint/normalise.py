@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 
 Normalised = tuple[Tensors, list[str]]
 
@@ -74,7 +74,7 @@ def drop_position_ids(tensors: Tensors) -> Normalised:
     return rest, ["the stored position_ids are damaged; 0, 1, 2, … is used, as always"]
 
 
-def drop_schedule(tensors: Tensors, schedule: Schedule) -> Normalised:
+def drop_schedule(tensors: Tensors, schedule: NoiseSchedule) -> Normalised:
     """Schedule buffers are always computed; stored ones are only compared, at their own precision."""
     rest, notes = dict(tensors), []
     for name, ours in schedule.buffers().items():
@@ -93,7 +93,7 @@ def _agrees(stored: Tensor, ours: Tensor) -> bool:
     return torch.allclose(stored.double(), rounded, rtol=8 * info.eps, atol=8 * info.tiny * info.eps)
 
 
-def normalise(tensors: Tensors, schedule: Schedule, use_ema: bool = False) -> Normalised:
+def normalise(tensors: Tensors, schedule: NoiseSchedule, use_ema: bool = False) -> Normalised:
     """The whole list, in order, for CompVis-named tensors."""
     tensors, notes = choose_ema(tensors, use_ema)
     for step in (modern_text_names, drop_position_ids):

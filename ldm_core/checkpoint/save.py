@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress, write_safetensors
-from ldm_core.checkpoint.inventory import empty_model, expected_shapes, require_equal
 from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, FORMAT_VERSION
+from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes, require_equal
 from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
 

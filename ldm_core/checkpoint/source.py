@@ -10,9 +10,9 @@ from pathlib import Path
 from ldm_core.checkpoint.diffusers_folder import read_folder
 from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.checkpoint.files import Tensors, judge, read_safetensors, sha256
-from ldm_core.checkpoint.inventory import schedule_of
 from ldm_core.checkpoint.normalise import normalise, unwrap
 from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.checkpoint.state_dict_check import schedule_of
 from ldm_core.config import SD_V1, ModelConfig
 
 CONFIG_KEY = "config"

@@ -52,10 +52,11 @@ def run(args: argparse.Namespace) -> int:
     import ldm_core
     from ldm_core.data.corpus import Corpus
     from ldm_core.evaluation.evaluate import evaluate
-    from ldm_core.evaluation.figures import table
-    from ldm_core.evaluation.judge import Eye
+    from ldm_core.evaluation.judge import JudgeModel
+    from ldm_core.evaluation.report import table
+    from ldm_core.training.common.settings import runs_dir
 
-    eye = Eye.load(args.judge) if settings.judged else None
+    eye = JudgeModel.load(args.judge or runs_dir() / "judge-1" / "judge.safetensors") if settings.judged else None
     try:
         corpus = Corpus(args.corpus.expanduser())
     except FileNotFoundError as error:

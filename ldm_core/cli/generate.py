@@ -13,10 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 import ldm_core
-from ldm_core.diffusion.schedule import GridKind
-from ldm_core.morph import morph
+from ldm_core.diffusion.schedule import TimestepSpacing
+from ldm_core.interpolation import interpolate
 from ldm_core.pipeline import Pipeline, Run, Step, finish
-from ldm_core.prompt_syntax import parse, plain
+from ldm_core.text.prompt_syntax import parse, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eta", type=float, default=0.0)
     parser.add_argument("--guidance-scale", type=float, default=5.0)
     parser.add_argument("--sampler", default="ddim")
-    parser.add_argument("--grid", default="uniform", choices=get_args(GridKind), help="which timesteps are walked")
+    parser.add_argument(
+        "--grid", default="uniform", choices=get_args(TimestepSpacing), help="which timesteps are walked"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--batch", type=int, default=1, help="images per prompt, from seeds SEED, SEED+1, …")
     parser.add_argument("--height", type=int)
@@ -91,7 +93,7 @@ def _start(args: argparse.Namespace, pipe: Pipeline, prompt: str) -> Run:
         raise ValueError("--to and --to-seed need --batch 2 or more, and take no --eta, --class or --grid")
     ends = prompt, prompt if args.to is None else args.to
     seeds = args.seed, args.seed if args.to_seed is None else args.to_seed
-    return morph(
+    return interpolate(
         pipe, ends, seeds, args.batch, args.negative_prompt, args.steps, args.guidance_scale, args.sampler,
         args.height, args.width,
     )  # fmt: skip

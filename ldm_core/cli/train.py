@@ -76,8 +76,8 @@ def train_autoencoder(args: argparse.Namespace) -> int:
     """The first stage."""
     from ldm_core.data.colours import BACKGROUNDS
     from ldm_core.data.corpus import Corpus
-    from ldm_core.training.autoencoder import AutoencoderTask, AutoencoderTraining
-    from ldm_core.training.loop import make_accelerator
+    from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
+    from ldm_core.training.common.loop import make_accelerator
 
     settings, corpus = _settings(AutoencoderTraining, args), Corpus(args.corpus.expanduser())
     if settings.decoder_only and args.init is None:
@@ -89,7 +89,7 @@ def train_autoencoder(args: argparse.Namespace) -> int:
 
 def train_text(args: argparse.Namespace) -> int:
     """The text encoder."""
-    from ldm_core.training.text import run as run_text
+    from ldm_core.training.text.task import run as run_text
 
     return run_text(args)
 
@@ -112,10 +112,10 @@ def train_diffusion(args: argparse.Namespace) -> int:
     """The UNet, on cached latents."""
     from ldm_core.data.captions import caption, read_synonyms
     from ldm_core.data.corpus import Corpus
-    from ldm_core.training.assembly import find_run, load_autoencoder
-    from ldm_core.training.diffusion import DiffusionTask, DiffusionTraining
-    from ldm_core.training.latents import open_cache
-    from ldm_core.training.loop import make_accelerator
+    from ldm_core.training.common.loop import make_accelerator
+    from ldm_core.training.diffusion.latents import open_cache
+    from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
+    from ldm_core.training.export import find_run, load_autoencoder
 
     settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
     accelerator, model = make_accelerator(device=args.device), settings.model
@@ -136,16 +136,16 @@ def train_diffusion(args: argparse.Namespace) -> int:
 
 def train_judge(args: argparse.Namespace) -> int:
     """The image–text model that `evaluate` asks; no part of the model."""
-    from ldm_core.training.judge import run as run_judge
+    from ldm_core.training.judge.task import run as run_judge
 
     return run_judge(args)
 
 
 def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:
     """Captions → what the preset's UNet is conditioned on."""
-    from ldm_core.tokenizer import Tokenizer
-    from ldm_core.training.assembly import FrozenText, find_run, load_text_encoder
-    from ldm_core.training.conditions import NoCondition, StyleClass
+    from ldm_core.text.tokenizer import Tokenizer
+    from ldm_core.training.diffusion.conditions import NoCondition, StyleClass
+    from ldm_core.training.export import FrozenText, find_run, load_text_encoder
 
     if model.conditioning_key is None:
         return NoCondition(device)
@@ -161,10 +161,10 @@ def cache_latents(args: argparse.Namespace) -> int:
     """Encode every drawing on white, then on random named backgrounds."""
     from ldm_core.data.colours import BACKGROUNDS
     from ldm_core.data.corpus import Corpus
-    from ldm_core.training.assembly import find_run, load_autoencoder
-    from ldm_core.training.diffusion import DiffusionTraining
-    from ldm_core.training.latents import build_cache, open_cache
-    from ldm_core.training.loop import make_accelerator
+    from ldm_core.training.common.loop import make_accelerator
+    from ldm_core.training.diffusion.latents import build_cache, open_cache
+    from ldm_core.training.diffusion.task import DiffusionTraining
+    from ldm_core.training.export import find_run, load_autoencoder
 
     first_stage = DiffusionTraining(preset=args.preset).model.first_stage
     corpus, device = Corpus(args.corpus.expanduser()), make_accelerator(device=args.device).device
@@ -177,7 +177,7 @@ def cache_latents(args: argparse.Namespace) -> int:
 
 def export_weights(args: argparse.Namespace) -> int:
     """Averaged weights of two or three runs in one file."""
-    from ldm_core.training.assembly import export, find_run
+    from ldm_core.training.export import export, find_run
 
     autoencoder, diffusion = find_run(args.autoencoder), [find_run(run) for run in args.diffusion]
     text = find_run(args.text) if args.text else None
@@ -192,15 +192,15 @@ def _latents(args: argparse.Namespace) -> Path:
 
 
 def _settings(cls: Any, args: argparse.Namespace) -> Any:
-    from ldm_core.training.settings import load_settings
+    from ldm_core.training.common.settings import load_settings
 
     minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
     return load_settings(cls, args.config, [*args.overrides, *minutes])
 
 
 def _train(task: Any, settings: Any, args: argparse.Namespace, accelerator: Any) -> int:
-    from ldm_core.training.loop import start
-    from ldm_core.training.settings import runs_dir
+    from ldm_core.training.common.loop import start
+    from ldm_core.training.common.settings import runs_dir
 
     if args.init and not (runs_dir() / args.name / "state.pt").exists():
         task.init_from(args.init)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from ldm_core.config import Parameterization
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 
 ApplyModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
+class ModelInput:
     """A sampler asks: what is in x? x fp32 [C,h,w] at variance-preserving scale, t fp32 scalar, may be fractional."""
 
     x: Tensor
@@ -24,7 +24,7 @@ class Query:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Prediction:
     """Noise and clean latent, fp32 [C,h,w]; after guidance and correctors, before clipping or quantising."""
 
     eps: Tensor
@@ -46,17 +46,17 @@ class Conditioning:
         return [self.uncond, self.context] if guided else [self.context]  # type: ignore[list-item]
 
 
-def to_eps_x0(kind: Parameterization, out: Tensor, x: Tensor, alpha_bar: Tensor) -> Answer:
+def to_eps_x0(kind: Parameterization, out: Tensor, x: Tensor, alpha_bar: Tensor) -> Prediction:
     """The network's output in either of the two words samplers speak; ᾱ broadcasts over x.
 
     v = √ᾱ·ε − √(1−ᾱ)·x0 (Salimans & Ho 2022, app. D); x = √ᾱ·x0 + √(1−ᾱ)·ε gives the rest.
     """
     a, s = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
     if kind == "eps":
-        return Answer(out, (x - s * out) / a)
+        return Prediction(out, (x - s * out) / a)
     if kind == "x0":
-        return Answer((x - a * out) / s, out)
-    return Answer(a * out + s * x, a * x - s * out)
+        return Prediction((x - a * out) / s, out)
+    return Prediction(a * out + s * x, a * x - s * out)
 
 
 class Denoiser:
@@ -65,7 +65,7 @@ class Denoiser:
     def __init__(
         self,
         apply_model: ApplyModel,
-        schedule: Schedule,
+        schedule: NoiseSchedule,
         parameterization: Parameterization,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -76,7 +76,7 @@ class Denoiser:
         self.device = torch.device(device)
 
     @torch.no_grad()
-    def __call__(self, queries: Sequence[Query], conditionings: Sequence[Conditioning]) -> list[Answer]:
+    def __call__(self, queries: Sequence[ModelInput], conditionings: Sequence[Conditioning]) -> list[Prediction]:
         """One forward pass for all rows; classifier-free guidance (Ho & Salimans 2022) mixed in fp32.
 
         A row with guidance is two rows of the batch. Answers come back on the queries' device.

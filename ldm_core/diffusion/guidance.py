@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Answer, Query, to_eps_x0
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.denoiser import ModelInput, Prediction, to_eps_x0
+from ldm_core.diffusion.schedule import NoiseSchedule
 
 NoisyClassifier = Callable[[Tensor, Tensor], Tensor]  # x_t [B,C,h,w], t [B] → logits [B,classes]
 
@@ -29,7 +29,7 @@ class ClassifierGuidance:
     """
 
     def __init__(
-        self, classifier: NoisyClassifier, labels: Tensor | int, schedule: Schedule, scale: float = 1.0
+        self, classifier: NoisyClassifier, labels: Tensor | int, schedule: NoiseSchedule, scale: float = 1.0
     ) -> None:
         self.classifier, self.schedule, self.scale = classifier, schedule, scale
         self.labels = torch.as_tensor(labels).reshape(-1)
@@ -51,7 +51,7 @@ class ClassifierGuidance:
         a = self.schedule.alpha_bar_at(t.float()).reshape(-1, *[1] * (x.ndim - 1))
         return e_t - (1.0 - a).sqrt() * self.scale * self.gradient(x, t)
 
-    def correct(self, query: Query, answer: Answer) -> Answer:
+    def correct(self, query: ModelInput, answer: Prediction) -> Prediction:
         """The same for one row's answer, as a driver of coroutines needs it."""
         eps = self.modify_score(None, answer.eps[None], query.x[None], query.t.reshape(1), None)[0]
         return to_eps_x0("eps", eps, query.x, self.schedule.alpha_bar_at(query.t))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Query
-from ldm_core.diffusion.samplers.base import Trajectory
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.samplers.base import SamplerCoroutine
 from ldm_core.diffusion.samplers.ddim import ddim_update
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.schedule import TimestepGrid
 
 
-def ddim_inversion(x: Tensor, grid: Grid, *, refine: int = 0) -> Trajectory:
+def ddim_inversion(x: Tensor, grid: TimestepGrid, *, refine: int = 0) -> SamplerCoroutine:
     """DDIM backwards (Song et al. 2021, §4.3): a latent [C,h,w] at the grid's last level → its noise at the first.
 
     A step up needs eps at its upper end and takes it from the lower, so that there and back is exact only for small
@@ -21,16 +21,16 @@ def ddim_inversion(x: Tensor, grid: Grid, *, refine: int = 0) -> Trajectory:
     t = torch.cat([grid.t, grid.t.new_zeros(1)])  # below the last step lies t = 0
     for step, i in enumerate(reversed(range(len(grid)))):
         lower, upper = grid.alpha_bar_prev[i], grid.alpha_bar[i]
-        answer = yield Query(x, t[i + 1], step)
-        up = climb(x, answer.eps, lower, upper)
+        answer = yield ModelInput(x, t[i + 1], step)
+        up = ddim_inversion_step(x, answer.eps, lower, upper)
         for _ in range(refine):
-            answer = yield Query(up, t[i], step)
-            up = climb(x, answer.eps, lower, upper)
+            answer = yield ModelInput(up, t[i], step)
+            up = ddim_inversion_step(x, answer.eps, lower, upper)
         x = up
     return x
 
 
-def climb(x: Tensor, eps: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+def ddim_inversion_step(x: Tensor, eps: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     """The x at ᾱ `upper` whose deterministic DDIM step with this eps leads to x at ᾱ `lower`."""
     x0 = (x - (1.0 - lower).sqrt() * eps) / lower.sqrt()
     return ddim_update(eps, x0, upper, torch.zeros_like(upper), torch.zeros_like(x))

@@ -14,7 +14,7 @@ from torch import Tensor
 from ldm_core.config import BetaSchedule, Parameterization, ScheduleConfig
 
 Floats = NDArray[np.float64]
-GridKind = Literal["uniform", "quad", "trailing"]
+TimestepSpacing = Literal["uniform", "quad", "trailing"]
 
 
 def make_beta_schedule(
@@ -41,7 +41,7 @@ def make_beta_schedule(
     raise ValueError(f"beta schedule must be linear, cosine, sqrt_linear or sqrt, not {kind!r}")
 
 
-def make_ddim_timesteps(kind: GridKind, n: int, T: int) -> NDArray[np.int64]:
+def make_ddim_timesteps(kind: TimestepSpacing, n: int, T: int) -> NDArray[np.int64]:
     """Exactly n increasing timesteps in 0…T−1; all but quad reach t ≥ T − ⌈T/n⌉ (Song et al. 2021, app. D.3).
 
     The published uniform grid is i·(T//n)+1, which for n that does not divide T has another number of steps or runs
@@ -71,7 +71,7 @@ def _increasing(steps: NDArray[np.int64], T: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TimestepGrid:
     """What a sampler walks, in the order it is walked (noise first). fp32, [n] each; eta is already in sigma."""
 
     t: Tensor
@@ -82,21 +82,21 @@ class Grid:
     def __len__(self) -> int:
         return len(self.t)
 
-    def tail(self, steps: int) -> Grid:
+    def tail(self, steps: int) -> TimestepGrid:
         """The last `steps` steps, for starting from a partly noised latent."""
         k = len(self) - steps
-        return Grid(self.t[k:], self.alpha_bar[k:], self.alpha_bar_prev[k:], self.sigma[k:])
+        return TimestepGrid(self.t[k:], self.alpha_bar[k:], self.alpha_bar_prev[k:], self.sigma[k:])
 
 
 @dataclass(frozen=True, eq=False)
-class Schedule:
+class NoiseSchedule:
     """β and all that follows from it, in float64; `buffers()` gives the checkpoint's fp32 tensors."""
 
     betas: Floats
     v_posterior: float = 0.0
 
     @classmethod
-    def from_config(cls, c: ScheduleConfig) -> Schedule:
+    def from_config(cls, c: ScheduleConfig) -> NoiseSchedule:
         """given_betas win over the named schedule."""
         if c.given_betas is not None:
             betas = np.asarray(c.given_betas, dtype=np.float64)
@@ -184,7 +184,7 @@ class Schedule:
             raise ValueError("lower-bound weights contain NaN: the schedule has a beta of 0")
         return w
 
-    def grid(self, kind: GridKind, steps: int, eta: float = 0.0, end_at_data: bool = False) -> Grid:
+    def grid(self, kind: TimestepSpacing, steps: int, eta: float = 0.0, end_at_data: bool = False) -> TimestepGrid:
         """`steps` timesteps with their ᾱ, previous ᾱ and σ(η) (Song et al. 2021, eq. 16).
 
         The last ᾱ_prev is ᾱ[0] as published, so that ddim and plms stop at the noise level of t = 0; with end_at_data
@@ -192,12 +192,12 @@ class Schedule:
         """
         return self.grid_at(make_ddim_timesteps(kind, steps, self.num_timesteps), eta, end_at_data)
 
-    def grid_at(self, timesteps: NDArray[np.int64], eta: float = 0.0, end_at_data: bool = False) -> Grid:
+    def grid_at(self, timesteps: NDArray[np.int64], eta: float = 0.0, end_at_data: bool = False) -> TimestepGrid:
         """The grid over increasing integer timesteps of one's own choice."""
         a = self.alphas_cumprod[timesteps]
         prev = np.append(1.0 if end_at_data else self.alphas_cumprod[0], a[:-1])
         sigma = eta * np.sqrt((1 - prev) / (1 - a) * (1 - a / prev))
-        return Grid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma)))
+        return TimestepGrid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma)))
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
         """ᾱ at fractional t, of t's shape and dtype, by interpolating log σ (Karras et al. 2022, app. C)."""

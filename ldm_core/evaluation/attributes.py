@@ -10,11 +10,11 @@ from ldm_core.data.corpus import SIZE, Corpus
 from ldm_core.data.kinds import heldout_captions
 from ldm_core.data.names import TONES
 from ldm_core.evaluation.colours import border, ground_of
-from ldm_core.evaluation.figures import Figure, Part
 from ldm_core.evaluation.pictures import Painter, chosen, drawn, resized, sheet
+from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.evaluation.tones import tone_of, tone_palettes, toned_pairs
-from ldm_core.training.crops import Bytes
+from ldm_core.images import Pixels
 
 SEED = 10_000_000  # parts draw from seeds far apart
 
@@ -31,7 +31,7 @@ def backgrounds(corpus: Corpus, paint: Painter, settings: EvaluationSettings) ->
     real = drawn(corpus, rows, names)
     read = [[ground_of(image, BACKGROUNDS) for image in images] for images in (made, real)]
     ours, theirs = (np.array([a == b for a, b in zip(found, names, strict=True)]) for found in read)
-    figure = Figure(
+    figure = Metric(
         "background colour", float(ours.mean()), len(names), float(theirs.mean()), target=0.9, note="border median"
     )
     by_name = {n: float(ours[[i for i, m in enumerate(names) if m == n]].mean()) for n in dict.fromkeys(names)}
@@ -52,15 +52,15 @@ def tones(corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     styles = [corpus.entries[r].style for r in rows]
     wanted = np.tile(np.arange(len(TONES)), len(asked))
 
-    def read(images: Bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def read(images: Pixels) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.array([tone_of(i, palettes[s]) for i, s in zip(resized(images, SIZE), styles, strict=True)])
 
     found, theirs = read(made), read(real)
     share, ceiling = float((found == wanted).mean()), float((theirs == wanted).mean())
     near = [float(((np.abs(x - wanted) <= 1) & (x >= 0)).mean()) for x in (found, theirs)]
     figures = [
-        Figure("skin tone", share, len(rows), ceiling, target=0.8, note="the tone most pixels are nearest to"),
-        Figure("skin tone, at most one step off", near[0], len(rows), near[1]),
+        Metric("skin tone", share, len(rows), ceiling, target=0.8, note="the tone most pixels are nearest to"),
+        Metric("skin tone, at most one step off", near[0], len(rows), near[1]),
     ]
     table = [[int(((wanted == i) & (found == j)).sum()) for j in (*range(len(TONES)), -1)] for i in range(len(TONES))]
     details = {"prompts": prompts, "asked_by_read": table, "read_columns": [*TONES, "none"]}

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.figures import Figure, Part
-from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.kid import spread
 from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
+from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
 
 STYLES = 4  # a concept drawn in fewer styles says little about their diversity
 SEED = 30_000_000
 
 
-def diversity(eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+def diversity(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     """Prompts that name no style, several seeds each, beside the same concepts as the real styles draw them."""
     rows: dict[str, dict[str, int]] = defaultdict(dict)
     for row, entry in enumerate(corpus.entries):
@@ -34,7 +34,7 @@ def diversity(eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSett
     ours = [spread(x) for x in features]
     theirs = [spread(eye.features(drawn(corpus, list(rows[concept].values())))) for concept in asked]
     between = spread(eye.features(made[:: settings.seeds])) if len(asked) > 1 else float("nan")
-    figure = Figure(
+    figure = Metric(
         "diversity over seeds", float(np.mean(ours)), len(made), float(np.mean(theirs)),
         note="mean 1 − cosine; real: the styles of the same concepts",
     )  # fmt: skip

@@ -14,12 +14,12 @@ from PIL import Image
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.attributes import backgrounds, tones
 from ldm_core.evaluation.diversity import diversity
-from ldm_core.evaluation.figures import Figure, Part
 from ldm_core.evaluation.heldout import heldout
-from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.paraphrase import paraphrase
 from ldm_core.evaluation.pictures import Painter, Progress
 from ldm_core.evaluation.reconstruction import reconstruction
+from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.pipeline import Pipeline
 
@@ -35,7 +35,7 @@ class Evaluation:
     seconds: dict[str, float]
 
     @property
-    def figures(self) -> list[Figure]:
+    def figures(self) -> list[Metric]:
         """Of all parts, in order."""
         return [figure for part in self.parts.values() for figure in part.figures]
 
@@ -63,7 +63,7 @@ class Evaluation:
 
 
 def evaluate(
-    pipe: Pipeline, eye: Eye | None, corpus: Corpus, settings: EvaluationSettings, progress: Progress
+    pipe: Pipeline, eye: JudgeModel | None, corpus: Corpus, settings: EvaluationSettings, progress: Progress
 ) -> Evaluation:
     """Every part whose count is above 0. ValueError where the weights have no text encoder, nothing is held out, or
     a part asks for a judge and there is none.
@@ -84,7 +84,7 @@ def evaluate(
 
 
 def _parts(
-    pipe: Pipeline, eye: Eye | None, corpus: Corpus, s: EvaluationSettings, progress: Progress
+    pipe: Pipeline, eye: JudgeModel | None, corpus: Corpus, s: EvaluationSettings, progress: Progress
 ) -> Iterator[tuple[str, Callable[[], Part]]]:
     paint = Painter(pipe, s, progress)
     if s.reconstructions:

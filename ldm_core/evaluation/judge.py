@@ -10,32 +10,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.checkpoint.judge import load_judge
+from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.judge import Judge
-from ldm_core.training.crops import Bytes, to_tensor
-from ldm_core.training.settings import runs_dir
 
 BATCH = 64
 Caption = tuple[str, str]  # kind, style
 
 
-def default_judge() -> Path:
-    """Where `train judge --name judge-1` leaves its file."""
-    return runs_dir() / "judge-1" / "judge.safetensors"
-
-
-class Eye:
+class JudgeModel:
     """A judge with its batches."""
 
     def __init__(self, judge: Judge, sha256: str = "") -> None:
         self.judge, self.sha256 = judge.eval(), sha256
 
     @classmethod
-    def load(cls, path: Path | None) -> Eye:
+    def load(cls, path: Path) -> JudgeModel:
         """CheckpointError, one sentence, where there is no judge."""
-        return cls(*load_judge((path or default_judge()).expanduser()))
+        return cls(*load_judge(path.expanduser()))
 
     @torch.no_grad()
-    def features(self, images: Bytes) -> Tensor:
+    def features(self, images: Pixels) -> Tensor:
         """uint8 [N,H,W,3] → [N,F], as the judge pools them."""
         parts = [self.judge.pooled(to_tensor(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
         return torch.cat(parts) if parts else torch.empty(0, self.judge.config.features)

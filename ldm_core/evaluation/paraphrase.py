@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import kind
-from ldm_core.evaluation.figures import Figure, Part
-from ldm_core.evaluation.judge import Eye
+from ldm_core.evaluation.judge import JudgeModel
+from ldm_core.evaluation.metrics import top_hits
 from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
+from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
-from ldm_core.losses.ranking import top_hits
+from ldm_core.evaluation.text import concept_names, is_right, nearest_names, read_paraphrases
+from ldm_core.models.text import pooled
 from ldm_core.pipeline import Pipeline
-from ldm_core.training.text_evaluation import concept_names, is_right, nearest_names, read_paraphrases
-from ldm_core.training.text_losses import pooled
 
 SEED = 40_000_000
 BATCH = 128
@@ -39,7 +39,7 @@ def encode(pipe: Pipeline, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.cat(ends), torch.cat(means)
 
 
-def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings.
 
     Pictures of the concepts' own names tell what is amiss where a word's are wrong: the word, or the drawing.
@@ -64,14 +64,14 @@ def paraphrase(pipe: Pipeline, eye: Eye, corpus: Corpus, paint: Painter, setting
     right = torch.tensor([[k in allowed for k in kinds] for allowed in (right_kinds(names, r) for _, r in rows)])
     scores, own, ceiling = (eye.names(eye.features(images), kinds) for images in (made, named, real))
 
-    def hits(name: str, found: Tensor, k: int, target: float | None = None) -> Figure:
+    def hits(name: str, found: Tensor, k: int, target: float | None = None) -> Metric:
         share, most = (float(top_hits(s, right, k).float().mean()) for s in (found, ceiling))
         full = f"{name} as pictures, top-{k}"
-        return Figure(full, share, len(rows), most, target, target is not None, note=f"among {len(kinds)} names")
+        return Metric(full, share, len(rows), most, target, target is not None, note=f"among {len(kinds)} names")
 
     figures = [
-        Figure("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names"),
-        Figure("paraphrases nearest, all states' mean", close_by_all, len(rows), note="what the UNet is shown"),
+        Metric("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names"),
+        Metric("paraphrases nearest, all states' mean", close_by_all, len(rows), note="what the UNet is shown"),
         hits("paraphrases", scores, 1, target=0.5),
         hits("paraphrases", scores, 5),
         hits("their concepts' names", own, 1),

@@ -11,20 +11,20 @@ from torch import Tensor
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.figures import Figure, Part
+from ldm_core.evaluation.metrics import psnr, ssim
 from ldm_core.evaluation.pictures import Progress, chosen, drawn, sheet
+from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.images import Pixels, to_tensor
 from ldm_core.losses.perceptual import make_lpips
-from ldm_core.losses.quality import psnr, ssim
 from ldm_core.pipeline import Pipeline
-from ldm_core.training.crops import Bytes, to_tensor
 
 BATCH = 8
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
-def reconstruct(pipe: Pipeline, images: Bytes) -> Bytes:
+def reconstruct(pipe: Pipeline, images: Pixels) -> Pixels:
     """uint8 [N,H,W,3] → decoded from the posterior's mode, as uint8."""
     latents = [pipe.encode_image(image) for image in images]
     return np.concatenate([pipe.decode(torch.stack(latents[i : i + BATCH])) for i in range(0, len(latents), BATCH)])
@@ -44,7 +44,7 @@ def lpips_distance(net: str, trunk: str) -> tuple[Distance | None, str]:
 
 
 @torch.no_grad()
-def closeness(real: Bytes, made: Bytes, distance: Distance | None) -> dict[str, float]:
+def closeness(real: Pixels, made: Pixels, distance: Distance | None) -> dict[str, float]:
     """Means over pictures uint8 [N,H,W,3]: psnr in dB, ssim, and lpips where there is a distance."""
     found: dict[str, list[Tensor]] = {"psnr": [], "ssim": [], "lpips": []}
     for i in range(0, len(real), BATCH):
@@ -69,9 +69,9 @@ def reconstruction(pipe: Pipeline, corpus: Corpus, settings: EvaluationSettings,
     names = {"psnr": "PSNR, dB", "ssim": "SSIM", "lpips": "LPIPS"}
     notes = {"lpips": called} if distance is not None else {"psnr": called}
     figures = [
-        Figure(f"autoencoder {names[k]}", v, len(rows), target=targets[k], note=notes.get(k, ""))
+        Metric(f"autoencoder {names[k]}", v, len(rows), target=targets[k], note=notes.get(k, ""))
         for k, v in on_white.items()
     ]
-    figures += [Figure(f"autoencoder {names[k]}, coloured", v, len(rows)) for k, v in on_colour.items()]
+    figures += [Metric(f"autoencoder {names[k]}, coloured", v, len(rows)) for k, v in on_colour.items()]
     shown = sheet([np.stack([w, c], 1).reshape(-1, *w.shape[1:]) for w, c in ((white, coloured), again)], 12, 128, 48)
     return Part(figures, {"lpips": called}, {"autoencoder": shown})

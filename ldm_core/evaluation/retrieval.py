@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ldm_core.evaluation.figures import Figure
-from ldm_core.evaluation.judge import Caption, Eye
-from ldm_core.losses.ranking import top_share
+from ldm_core.evaluation.judge import Caption, JudgeModel
+from ldm_core.evaluation.metrics import top_share
+from ldm_core.evaluation.report import Metric
 
 
-def retrieval(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Figure]:
+def retrieval(eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Metric]:
     """Pictures and drawings as features [N,F], all held-out captions [K], what each is [N] → top-1, top-5."""
     scores = [eye.captions(features, captions) for features in (made, real)]
     return [
-        Figure(
+        Metric(
             f"retrieval top-{k}", *_pair(scores, asked, k), target=target, of_real=True,
             note=f"among {len(captions)} held-out captions",
         )
@@ -24,7 +24,9 @@ def retrieval(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption],
     ]  # fmt: skip
 
 
-def composition(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Figure]:
+def composition(
+    eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor
+) -> list[Metric]:
     """Name and style both right, among every held-out name in every style: the pairs as such were never seen."""
     names, styles = sorted({name for name, _ in captions}), eye.judge.config.styles
     every = [(name, style) for name in names for style in styles]
@@ -37,11 +39,11 @@ def composition(eye: Eye, made: Tensor, real: Tensor, captions: Sequence[Caption
     style = torch.tensor([styles.index(s) for _, s in wanted])
     note = f"name and style, among {len(names)} × {len(styles)}"
     return [
-        Figure("unseen pairs top-1", *_pair(scores, pair, 1), note=note),
-        Figure("unseen pairs top-5", *_pair(scores, pair, 5), target=0.6, of_real=True, note=note),
-        Figure("name alone top-1", *_pair(by_name, name, 1), note=f"among {len(names)} held-out names"),
-        Figure("name alone top-5", *_pair(by_name, name, 5), note=f"among {len(names)} held-out names"),
-        Figure("style alone", *_pair(by_style, style, 1), note=f"among {len(styles)}"),
+        Metric("unseen pairs top-1", *_pair(scores, pair, 1), note=note),
+        Metric("unseen pairs top-5", *_pair(scores, pair, 5), target=0.6, of_real=True, note=note),
+        Metric("name alone top-1", *_pair(by_name, name, 1), note=f"among {len(names)} held-out names"),
+        Metric("name alone top-5", *_pair(by_name, name, 5), note=f"among {len(names)} held-out names"),
+        Metric("style alone", *_pair(by_style, style, 1), note=f"among {len(styles)}"),
     ]
 
 

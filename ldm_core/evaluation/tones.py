@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ldm_core.data.colours import to_lab
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.names import TONES
+from ldm_core.data.colours import to_lab
 from ldm_core.evaluation.colours import border_median
-from ldm_core.training.crops import Bytes
+from ldm_core.images import Pixels
 
 GROUPS = 24  # (concept, style) pairs from which a style's colours are read
 CHANGED = 40  # a channel differs by so much between tones where there is skin
@@ -36,7 +37,7 @@ def toned_pairs(corpus: Corpus, rows: Iterable[int]) -> dict[Pair, list[int]]:
     }
 
 
-def skin_colours(variants: Bytes) -> NDArray[np.float64] | None:
+def skin_colours(variants: Pixels) -> NDArray[np.float64] | None:
     """Five tones of one drawing, uint8 RGBA [5,H,W,4] → their skin's colours RGB [5,3]; None where none is seen.
 
     Skin is what differs between the tones. Each tone's colour there is the commonest one: hair may differ as well.
@@ -65,7 +66,7 @@ def tone_palettes(corpus: Corpus) -> dict[str, NDArray[np.float64]]:
     return {style: np.median(np.stack(colours), axis=0) for style, colours in found.items() if colours}
 
 
-def tone_of(image: Bytes, palette: NDArray[np.float64]) -> int:
+def tone_of(image: Pixels, palette: NDArray[np.float64]) -> int:
     """Which of the tones RGB [5,3] most pixels of a picture uint8 [H,W,3] are nearest to; -1 where there is no skin.
 
     Pixels that are nearer to the ground (the border's colour) or grey do not count.

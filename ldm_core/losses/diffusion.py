@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ldm_core.config import Parameterization
-from ldm_core.diffusion.schedule import Floats, Schedule
+from ldm_core.diffusion.schedule import Floats, NoiseSchedule
 
 Log = dict[str, Tensor]
 BINS = 20  # the loss is also logged by noise level
@@ -44,7 +44,9 @@ class DiffusionLoss(nn.Module):
     lvlb_weights: Tensor
     snr_weights: Tensor
 
-    def __init__(self, config: DiffusionLossConfig, schedule: Schedule, parameterization: Parameterization) -> None:
+    def __init__(
+        self, config: DiffusionLossConfig, schedule: NoiseSchedule, parameterization: Parameterization
+    ) -> None:
         super().__init__()
         self.config, self.parameterization, self.timesteps = config, parameterization, schedule.num_timesteps
         a = schedule.alphas_cumprod

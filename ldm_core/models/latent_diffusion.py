@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ldm_core.config import ConditioningKey, ModelConfig, UNetConfig
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.distribution import Posterior
 from ldm_core.models.first_stage import make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
@@ -57,7 +57,7 @@ class LatentDiffusion(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.schedule = Schedule.from_config(config.schedule)
+        self.schedule = NoiseSchedule.from_config(config.schedule)
         for name, value in self.schedule.buffers().items():
             self.register_buffer(name, value)
         self.model = DiffusionWrapper(config.unet, config.conditioning_key)

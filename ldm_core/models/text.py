@@ -42,3 +42,9 @@ def clip_text_config(config: TextConfig) -> CLIPTextConfig:
         eos_token_id=config.eos,
         pad_token_id=config.eos,
     )
+
+
+def pooled(hidden: Tensor, ids: Tensor, eos: int) -> tuple[Tensor, Tensor]:
+    """Last hidden states [B,L,D] → the first eos's state and the last padding's state, each [B,D]."""
+    first = (ids == eos).int().argmax(1)
+    return hidden[torch.arange(len(ids), device=ids.device), first], hidden[:, -1]

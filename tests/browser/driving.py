@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, Page, Request
 
-from app.words import say
+from app.i18n import say
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 QUIET_SECONDS = 1.5  # without a question to the server: the page has settled

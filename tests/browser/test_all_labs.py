@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.i18n import say, words
 from app.ui.labs import LABS
-from app.words import WORDS, say
 from tests.browser import axe
 from tests.browser.driving import Traffic, caption, note, open_lab
 
@@ -126,9 +126,9 @@ def test_no_english_is_left_in_chinese(labs: Page):
 def patterns() -> list[str]:
     """Every English sentence that Chinese says otherwise, as a regular expression with its blanks open."""
     made = []
-    for key, text in WORDS["en"].items():
+    for key, text in words("en").items():
         for part in re.sub(r"^### ", "", text).split("\n\n"):
-            words = re.sub(r"{\w+}", "", part)
-            if part not in WORDS["zh"][key] and re.search(r"[A-Za-z]{3,}", words):
+            spoken = re.sub(r"{\w+}", "", part)
+            if part not in words("zh")[key] and re.search(r"[A-Za-z]{3,}", spoken):
                 made.append(re.sub(r"\\{\w+\\}", ".*", re.escape(part)))
     return made

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from torch.utils.tensorboard import SummaryWriter
 
 from app.settings import DEFAULT_WEIGHTS
-from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
+from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.losses.diffusion import min_snr_weights
 from tests.app.serving import Served
 from tests.browser.driving import Traffic, caption, choose, note, number, open_lab, set_number, set_slider
@@ -36,7 +36,7 @@ def test_weights_of_the_bound(labs: Page):
     said = caption(labs, "weights")
     expect(said).to_contain_text("t = 400", timeout=60_000)
     expect(labs.locator("#panel-weights .plot .main-svg").first).to_be_visible()
-    linear = Schedule(make_beta_schedule("linear", 1000, 0.00085, 0.012))
+    linear = NoiseSchedule(make_beta_schedule("linear", 1000, 0.00085, 0.012))
     set_slider(labs, "weights-t", 700)
     expect(said).to_contain_text("t = 700")
     for form, name in (("eps", "ε (bound) "), ("x0", "x₀ (bound) "), ("v", "v (bound) ")):
@@ -44,7 +44,7 @@ def test_weights_of_the_bound(labs: Page):
         assert number(said.inner_text(), name) == pytest.approx(expected, rel=1e-3)
     assert number(said.inner_text(), "x₀ (published) ") == pytest.approx(linear.lvlb_weights("x0")[700], rel=1e-3)
     choose(labs, "weights-kind", "cosine")
-    cosine = Schedule(make_beta_schedule("cosine", 1000))
+    cosine = NoiseSchedule(make_beta_schedule("cosine", 1000))
     expect(said).to_contain_text(f"ε (bound) {cosine.lvlb_weights('eps', published=False)[700]:.4g}")
     expect(caption(labs, "first")).to_contain_text(f"{cosine.lvlb_weights('eps')[1]:.4g}")
     choose(labs, "weights-kind", "linear (√β)")
@@ -56,7 +56,7 @@ def test_weights_of_the_bound(labs: Page):
 def test_where_half_of_a_loss_lies(labs: Page):
     open_lab(labs, "bounds")
     said = caption(labs, "objectives", 1)
-    snr = Schedule(make_beta_schedule("linear", 1000, 0.00085, 0.012)).snr
+    snr = NoiseSchedule(make_beta_schedule("linear", 1000, 0.00085, 0.012)).snr
     expect(said).to_contain_text(f"simple loss on ε lies below t = {half(snr)}")
     expect(said).to_contain_text(f"simple loss on v lies below t = {half(snr + 1)}")
     for gamma in (5, 1):

@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
 
 from app.images import on_white
-from app.labs.autoencoder import encoded
-from app.ui.labs.pictures import SHIPPED
+from app.labs.autoencoder.reconstruction import encoded
+from app.labs.common.panels.pictures import SHIPPED
 from ldm_core.config import TINY
-from ldm_core.diffusion.schedule import Schedule, make_beta_schedule
+from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
 from tests.app.labs.studies import answer
@@ -32,10 +32,10 @@ def test_schedules(page: Page):
     expect(page.locator("#panel-curves .plot .main-svg").first).to_be_visible()
     set_slider(page, "curves-t", 700)
     expect(caption).to_contain_text("at t = 700")
-    cosine = Schedule(make_beta_schedule("cosine", 1000)).alphas_cumprod[700]
+    cosine = NoiseSchedule(make_beta_schedule("cosine", 1000)).alphas_cumprod[700]
     shown = re.search(rf"cosine ({NUMBER})", caption.inner_text())
     assert shown and float(shown[1]) == pytest.approx(cosine, rel=1e-3)
-    trained = Schedule.from_config(TINY.schedule)
+    trained = NoiseSchedule.from_config(TINY.schedule)
     expect(page.locator("#panel-noising .caption").first).to_contain_text(f"SNR {trained.snr[700]:.3g}")
     expect(page.locator("#noised img")).to_have_count(3)
 

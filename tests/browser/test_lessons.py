@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.labs.lesson_numbers import numbers
-from app.labs.lessons import LESSONS, REFERENCE
-from app.words import say
+from app.i18n import say
+from app.labs.lessons.lessons import LESSONS, REFERENCE
+from app.labs.lessons.numbers import numbers
 from ldm_core.config import TINY
 from tests.browser.driving import caption, open_lab
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from app.labs.attention import ALL, MEAN, attended, of_token, over_steps
-from app.labs.denoising import anatomy, fork, seen
-from app.labs.inverting import inverted
-from app.labs.walk import Filmed, Recipe, filmed
+from app.labs.attention.maps import ALL, MEAN, attended, of_token, over_steps
+from app.labs.denoising.ddim_inversion import inverted
+from app.labs.denoising.plots import anatomy, fork, seen
+from app.labs.denoising.trajectory import Filmed, Recipe, filmed
 from ldm_core.pipeline import Pipeline
 from tests.app.labs.studies import answer
 from tests.browser.driving import caption, choose, note, number, open_lab, pixels, set_slider

@@ -14,7 +14,7 @@ from ldm_core.checkpoint import CheckpointError
 from ldm_core.checkpoint.diffusers_config import read_config
 from ldm_core.checkpoint.diffusers_export import write_config
 from ldm_core.config import SD_V1, TINY, ScheduleConfig
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 from tests.models.peers import SD_V1_TEXT, SD_V1_UNET, SD_V1_VAE
 
 
@@ -61,14 +61,14 @@ SCHEDULES = [
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.beta_schedule}-{s.timesteps}-{s.cosine_s}")
 def test_every_schedule_means_the_same_there(schedule: ScheduleConfig, tmp_path: Path) -> None:
-    ours = Schedule.from_config(schedule)
+    ours = NoiseSchedule.from_config(schedule)
     files = write_config(replace(TINY, schedule=schedule))
     theirs = DDIMScheduler.from_config(files["scheduler/scheduler_config.json"])
     np.testing.assert_allclose(theirs.alphas_cumprod.numpy(), ours.alphas_cumprod, rtol=2e-4, atol=1e-7)
     for name, options in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(json.dumps(options))
-    back = Schedule.from_config(read_config(tmp_path).schedule)
+    back = NoiseSchedule.from_config(read_config(tmp_path).schedule)
     np.testing.assert_allclose(back.betas, ours.betas, rtol=1e-12)
 
 

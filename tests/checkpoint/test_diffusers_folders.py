@@ -118,7 +118,7 @@ def test_diffusers_computes_the_same(way: str, written: tuple[Path, Path]) -> No
 
 
 def test_diffusers_tokenizes_as_we_do(written: tuple[Path, Path]) -> None:
-    from ldm_core.tokenizer import Tokenizer
+    from ldm_core.text.tokenizer import Tokenizer
 
     ours = Tokenizer.load(load_model(written[1]).tokenizer_dir, 77)
     theirs = StableDiffusionPipeline.from_pretrained(written[1]).tokenizer

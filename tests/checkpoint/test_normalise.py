@@ -20,11 +20,11 @@ from ldm_core.checkpoint.normalise import (
 )
 from ldm_core.checkpoint.source import read_source
 from ldm_core.config import SD_SCHEDULE, SD_V1
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 
 ONE = torch.ones(2)
-SCHEDULE = Schedule.from_config(SD_SCHEDULE)
+SCHEDULE = NoiseSchedule.from_config(SD_SCHEDULE)
 
 
 def test_unwrap() -> None:
@@ -104,7 +104,7 @@ def test_schedule_buffers_agree_at_their_own_precision(dtype: torch.dtype) -> No
 
 
 def test_another_schedule_is_reported() -> None:
-    other = Schedule(SCHEDULE.betas * 1.01).buffers()
+    other = NoiseSchedule(SCHEDULE.betas * 1.01).buffers()
     tensors, notes = drop_schedule({"betas": other["betas"]}, SCHEDULE)
     assert not tensors
     assert notes == ["the stored betas is not this schedule's; the computed one is used"]

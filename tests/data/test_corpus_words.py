@@ -23,7 +23,7 @@ from ldm_core.data.names import (
     without_number,
 )
 from ldm_core.data.sources import ICON_SETS, icons_of
-from ldm_core.training.text_evaluation import read_paraphrases
+from ldm_core.evaluation.text import read_paraphrases
 
 STYLES = [s.style for s in ICON_SETS]
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ldm_core.config import SD_V1
-from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.samplers import Trajectory
-from ldm_core.diffusion.schedule import Schedule
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.samplers import SamplerCoroutine
+from ldm_core.diffusion.schedule import NoiseSchedule
 
-SCHEDULE = Schedule.from_config(SD_V1.schedule)
+SCHEDULE = NoiseSchedule.from_config(SD_V1.schedule)
 SHAPE = (4, 6, 5)
 
 
@@ -22,20 +22,22 @@ def network(x: Tensor, t: Tensor | float) -> Tensor:
     return 0.7 * torch.sin(2.0 * x + torch.as_tensor(t) / 200.0) + 0.4 * x
 
 
-def eps_answer(x: Tensor, eps: Tensor, alpha_bar: Tensor) -> Answer:
-    return Answer(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())
+def eps_answer(x: Tensor, eps: Tensor, alpha_bar: Tensor) -> Prediction:
+    return Prediction(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())
 
 
-def network_oracle(query: Query) -> Answer:
+def network_oracle(query: ModelInput) -> Prediction:
     return eps_answer(query.x, network(query.x, query.t), SCHEDULE.alpha_bar_at(query.t))
 
 
-def drive(trajectory: Trajectory, oracle: Callable[[Query], Answer]) -> Tensor:
+def drive(trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction]) -> Tensor:
     """Answer every question of one coroutine; its final latent."""
     return record(trajectory, oracle)[0]
 
 
-def record(trajectory: Trajectory, oracle: Callable[[Query], Answer]) -> tuple[Tensor, list[Query], list[Answer]]:
+def record(
+    trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction]
+) -> tuple[Tensor, list[ModelInput], list[Prediction]]:
     queries, answers = [next(trajectory)], []
     while True:
         answers.append(oracle(queries[-1]))

@@ -6,7 +6,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from ldm_core.config import TINY
-from ldm_core.diffusion.denoiser import Conditioning, Denoiser, Query, to_eps_x0
+from ldm_core.diffusion.denoiser import Conditioning, Denoiser, ModelInput, to_eps_x0
 from tests.diffusion.oracles import SCHEDULE, draws
 from tests.tiny import tiny_model
 
@@ -16,10 +16,10 @@ def apply_model(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
     return torch.tanh(x + context.mean(dim=(1, 2))[:, None, None, None]) * (1 + t / 1000)[:, None, None, None]
 
 
-def rows() -> tuple[list[Query], list[Conditioning]]:
+def rows() -> tuple[list[ModelInput], list[Conditioning]]:
     xs, contexts = draws(0, 4), draws(1, 8, (3, 7))
     ts = [torch.tensor(t) for t in (1.0, 951.0, 500.5, 999.0)]
-    queries = [Query(x, t, i) for i, (x, t) in enumerate(zip(xs, ts, strict=True))]
+    queries = [ModelInput(x, t, i) for i, (x, t) in enumerate(zip(xs, ts, strict=True))]
     scales = [(1.0, True), (7.5, True), (3.0, False), (-2.0, True)]
     return queries, [Conditioning(contexts[k], contexts[k + 4] if u else None, s) for k, (s, u) in enumerate(scales)]
 
@@ -76,7 +76,7 @@ def test_half_precision_networks_are_asked_at_full_timesteps():
     model.model.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append((args[0].dtype, args[1], kwargs["c_crossattn"][0].dtype)), with_kwargs=True
     )
-    query = Query(torch.zeros(TINY.latent_shape()), torch.tensor(951.0), 0)
+    query = ModelInput(torch.zeros(TINY.latent_shape()), torch.tensor(951.0), 0)
     (answer,) = Denoiser(model.apply_model, SCHEDULE, "eps")([query], [Conditioning(torch.zeros(8, 32))])
     ((latent, t, context),) = seen
     assert latent == context == torch.bfloat16

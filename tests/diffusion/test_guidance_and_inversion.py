@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Answer, Query
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
 from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.diffusion.inversion import ddim_inversion, lerp, slerp
 from ldm_core.diffusion.samplers import ddim
@@ -44,7 +44,7 @@ def test_the_exact_classifier_turns_the_mixture_into_the_class(t: float):
     assert not x.requires_grad
     with torch.no_grad():
         alone = ClassifierGuidance(logits, 2, SCHEDULE)
-        answer = alone.correct(Query(x[0], times[0], 0), eps_answer(x[0], eps[0], SCHEDULE.alpha_bar_at(times[0])))
+        answer = alone.correct(ModelInput(x[0], times[0], 0), eps_answer(x[0], eps[0], SCHEDULE.alpha_bar_at(times[0])))
     torch.testing.assert_close(answer.eps, got[0], rtol=1e-5, atol=1e-6)
     with pytest.raises(TypeError, match="colour"):
         guidance.modify_score(None, eps, x, times, None, colour=1)
@@ -65,7 +65,7 @@ def there_and_back(n: int, refine: int) -> float:
     return float((back - z).abs().max())
 
 
-def gaussian_oracle(query: Query) -> Answer:
+def gaussian_oracle(query: ModelInput) -> Prediction:
     a = SCHEDULE.alpha_bar_at(query.t)
     return eps_answer(query.x, query.x * (1 - a).sqrt() / (0.25 * a + 1 - a), a)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from ldm_core.diffusion.denoiser import Answer, Query
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
 from ldm_core.diffusion.samplers import ddim
-from ldm_core.diffusion.schedule import Schedule, make_beta_schedule, make_ddim_timesteps
+from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
 from ldm_core.models.attention import SpatialTransformer
 from ldm_core.models.distribution import DiagonalGaussianDistribution
@@ -55,7 +55,7 @@ def test_cosine():
 
 def test_weights_and_the_nan_check():
     assert SCHEDULE.lvlb_weights("eps")[:2] == pytest.approx([0.503, 0.503], rel=1e-3)
-    schedule = Schedule(np.array([0.1, 0.0, 0.1]))
+    schedule = NoiseSchedule(np.array([0.1, 0.0, 0.1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         w = schedule.betas**2 / (2 * schedule.posterior_variance * (1 - schedule.betas) * (1 - schedule.alphas_cumprod))
     w[0] = w[1]
@@ -98,9 +98,9 @@ def test_where_the_grid_begins():
 def test_noise_left_at_the_end():
     z, noise = draws(0, 2, (4, 64, 64))
 
-    def perfect(query: Query) -> Answer:
+    def perfect(query: ModelInput) -> Prediction:
         a = SCHEDULE.alpha_bar_at(query.t)
-        return Answer((query.x - a.sqrt() * z) / (1 - a).sqrt(), z)
+        return Prediction((query.x - a.sqrt() * z) / (1 - a).sqrt(), z)
 
     for end_at_data, left in ((False, 0.0292), (True, 0.0)):
         grid = SCHEDULE.grid("uniform", 10, end_at_data=end_at_data)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.order import LAST, exact_moments, finish, flow_error, fractional_grid, gaussian, moments, order
-from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.samplers import SAMPLERS, advance, ddim, euler_a, noise_levels, tempered
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.samplers import SAMPLERS, advance, ddim, euler_a, noise_levels, scale_noise
 from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, record, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # diffusers with numpy 2
@@ -90,9 +90,9 @@ def test_the_last_sigma_is_the_stated_one(name: str):
     n = 6
     start_x, *noises = draws(2, n + 1)
 
-    def certain(query: Query) -> Answer:
+    def certain(query: ModelInput) -> Prediction:
         a = SCHEDULE.alpha_bar_at(query.t)
-        return Answer((query.x - a.sqrt() * point) / (1 - a).sqrt(), point)
+        return Prediction((query.x - a.sqrt() * point) / (1 - a).sqrt(), point)
 
     final = drive(SAMPLERS[name](start_x, SCHEDULE.grid("uniform", n), noise=replay(noises)), certain)
     a0 = SCHEDULE.alphas_cumprod[0]
@@ -119,14 +119,14 @@ def test_the_argument_is_left_alone_and_projection_is_heard(name: str):
 
 def test_temper_and_dropout():
     draw = torch.randn(20000, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(tempered(draw, 1.0, 0.0, None), draw)
-    torch.testing.assert_close(tempered(draw, 0.5, 0.0, None), 0.5 * draw)
-    dropped = tempered(draw, 1.0, 0.3, torch.Generator().manual_seed(1))
+    assert torch.equal(scale_noise(draw, 1.0, 0.0, None), draw)
+    torch.testing.assert_close(scale_noise(draw, 0.5, 0.0, None), 0.5 * draw)
+    dropped = scale_noise(draw, 1.0, 0.3, torch.Generator().manual_seed(1))
     kept = dropped != 0
     assert float(kept.float().mean()) == pytest.approx(0.7, abs=0.02)
     torch.testing.assert_close(dropped[kept], draw[kept] / 0.7)
     with pytest.raises(ValueError, match="noise_dropout"):
-        tempered(draw, 1.0, 1.0, None)
+        scale_noise(draw, 1.0, 1.0, None)
 
 
 # -- against diffusers, on our grid and at our last σ ----------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_gaussian_oracle_is_bayes():
     t = torch.tensor(400.0, dtype=torch.float64)
     a = SCHEDULE.alpha_bar_at(t).item()
     x = torch.tensor([0.3, -1.2], dtype=torch.float64)
-    answer = gaussian(Query(x, t, 0), 0.7, 0.4)
+    answer = gaussian(ModelInput(x, t, 0), 0.7, 0.4)
     covariance = np.array([[0.16, a**0.5 * 0.16], [a**0.5 * 0.16, a * 0.16 + 1 - a]])
     expected = 0.7 + covariance[0, 1] / covariance[1, 1] * (x.numpy() - a**0.5 * 0.7)
     np.testing.assert_allclose(answer.x0.numpy(), expected, rtol=1e-10)

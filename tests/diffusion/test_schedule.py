@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ldm_core.config import SD_V1, ScheduleConfig
-from ldm_core.diffusion.schedule import Schedule, make_beta_schedule, make_ddim_timesteps
+from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 
 T = 1000
-SD = Schedule.from_config(SD_V1.schedule)
+SD = NoiseSchedule.from_config(SD_V1.schedule)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("linear", "scaled_linear"), ("sqrt_linear", "linear")])
@@ -43,7 +43,7 @@ def test_unknown_kinds_and_sizes_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         make_beta_schedule("linear", 0)
     with pytest.raises(ValueError, match=r"\[0, 1\)"):
-        Schedule(np.array([0.1, 1.0]))
+        NoiseSchedule(np.array([0.1, 1.0]))
     with pytest.raises(ValueError, match="step grid"):
         make_ddim_timesteps("cubic", 5, 10)  # type: ignore[arg-type]
 
@@ -52,7 +52,7 @@ def test_unknown_kinds_and_sizes_are_refused():
 @pytest.mark.parametrize("kind", ["linear", "cosine", "sqrt_linear", "sqrt"])
 def test_every_buffer_is_its_closed_form(kind: str, v: float):
     c = ScheduleConfig(kind, 50, 1e-3, 2e-2, v_posterior=v)  # type: ignore[arg-type]
-    buffers = {k: b.double().numpy() for k, b in Schedule.from_config(c).buffers().items()}
+    buffers = {k: b.double().numpy() for k, b in NoiseSchedule.from_config(c).buffers().items()}
     betas = make_beta_schedule(c.beta_schedule, 50, 1e-3, 2e-2)
     a = 1.0
     for t, beta in enumerate(betas):
@@ -81,7 +81,7 @@ def test_every_buffer_is_its_closed_form(kind: str, v: float):
 
 
 def test_given_betas_win():
-    schedule = Schedule.from_config(ScheduleConfig(given_betas=(0.1, 0.2, 0.3)))
+    schedule = NoiseSchedule.from_config(ScheduleConfig(given_betas=(0.1, 0.2, 0.3)))
     np.testing.assert_allclose(schedule.alphas_cumprod, [0.9, 0.72, 0.504])
 
 
@@ -104,7 +104,7 @@ def test_x0_weights_published_and_true():
 
 def test_weights_refuse_a_single_nan():
     with pytest.raises(ValueError, match="NaN"):
-        Schedule(np.array([0.1, 0.0, 0.1])).lvlb_weights("eps")
+        NoiseSchedule(np.array([0.1, 0.0, 0.1])).lvlb_weights("eps")
 
 
 @pytest.mark.parametrize("kind", ["uniform", "quad", "trailing"])

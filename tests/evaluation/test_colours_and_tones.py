@@ -11,7 +11,7 @@ from ldm_core.data.colours import BACKGROUNDS, nearest_colour, to_lab
 from ldm_core.data.names import TONES
 from ldm_core.evaluation.colours import border_median, ground_of
 from ldm_core.evaluation.tones import skin_colours, tone_of, tone_palettes, toned_pairs
-from ldm_core.training.crops import composite
+from ldm_core.images import composite
 from tests.evaluation.made_up import SIDE, SKIN, face, make_corpus
 
 PALETTE = np.array(list(SKIN.values()), float)

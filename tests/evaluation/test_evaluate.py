@@ -17,9 +17,9 @@ from ldm_core.data.kinds import heldout_captions
 from ldm_core.evaluation.pictures import Painter, sheet
 from ldm_core.evaluation.reconstruction import closeness, lpips_distance
 from ldm_core.evaluation.settings import EvaluationSettings
-from ldm_core.training.judge import JudgeTask, JudgeTraining, augment
-from ldm_core.training.loop import make_accelerator
-from ldm_core.training.settings import LoopSettings
+from ldm_core.training.common.loop import make_accelerator
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.judge.task import JudgeTask, JudgeTraining, augment
 from tests.evaluation.made_up import make_corpus
 from tests.tiny import tiny_checkpoint
 
@@ -125,7 +125,7 @@ def test_augmentation_keeps_hues_and_repeats():
 def test_pictures_are_composited_at_the_judges_size(home: Path):
     from ldm_core.data.corpus import Corpus
     from ldm_core.evaluation.pictures import drawn, resized
-    from ldm_core.training.crops import to_tensor
+    from ldm_core.images import to_tensor
 
     corpus = Corpus(home / "corpus")
     task = JudgeTask(JudgeTraining(widths=(4, 8), side=16), corpus, make_accelerator("no"))

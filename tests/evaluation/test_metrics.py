@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ldm_core.evaluation.figures import Figure, table
 from ldm_core.evaluation.heldout import copying
 from ldm_core.evaluation.kid import feature_kid, kid, nearest, spread
-from ldm_core.losses.ranking import top_hits, top_share
+from ldm_core.evaluation.metrics import top_hits, top_share
+from ldm_core.evaluation.report import Metric, table
 
 
 def mean_kernel(a: float, b: float) -> float:
@@ -81,9 +81,9 @@ def test_top_hits_count_equals_as_ahead():
 
 
 def test_figures_know_their_targets():
-    assert Figure("a", 0.45, 10, real=0.5, target=0.8, of_real=True).met is True
-    assert Figure("a", 0.45, 10, real=0.5, target=0.8).met is False
-    assert Figure("a", 0.0, 10, real=0.0, target=0.8, of_real=True).met is None
-    assert Figure("a", 0.04, 10, real=0.05, target=1.0, of_real=True, at_most=True).met is True
-    lines = table([Figure("name", 0.5, 10, 0.8, 0.6, True)]).splitlines()
+    assert Metric("a", 0.45, 10, real=0.5, target=0.8, of_real=True).met is True
+    assert Metric("a", 0.45, 10, real=0.5, target=0.8).met is False
+    assert Metric("a", 0.0, 10, real=0.0, target=0.8, of_real=True).met is None
+    assert Metric("a", 0.04, 10, real=0.05, target=1.0, of_real=True, at_most=True).met is True
+    lines = table([Metric("name", 0.5, 10, 0.8, 0.6, True)]).splitlines()
     assert lines[1].split() == ["name", "0.500", "10", "0.800", "0.625", "≥", "0.6", "of", "real", "yes"]

@@ -12,8 +12,8 @@ import ldm_core.config as presets
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.load import load_model
 from ldm_core.models.vq import VQModelInterface
-from ldm_core.training.conditions import STYLES
-from ldm_core.training.metrics import read_metrics
+from ldm_core.training.common.metric_log import read_metrics
+from ldm_core.training.diffusion.conditions import STYLES
 from tests.tiny import FREE
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 import ldm_core
 from ldm_core.checkpoint import inspect_file
+from ldm_core.images import Pixels
 from ldm_core.pipeline import Pipeline
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "emoji-128.safetensors"
-Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")

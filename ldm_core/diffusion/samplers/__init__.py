@@ -1,4 +1,4 @@
-"""Samplers as coroutines: each yields a Query, is sent an Answer, and returns the final latent.
+"""Samplers as coroutines: each yields a ModelInput, is sent a Prediction, and returns the final latent.
 
 A sampler never sees a model, and works on one image of any shape [C,h,w]. To add one: write a generator with the
 signature of `Sampler`, put it into SAMPLERS, and add a row to tests/diffusion/test_samplers.py and docs/samplers.md.
@@ -11,10 +11,10 @@ from ldm_core.diffusion.samplers.base import (
     Noise,
     Project,
     Sampler,
-    Trajectory,
+    SamplerCoroutine,
     advance,
     identity,
-    tempered,
+    scale_noise,
     unblended,
 )
 from ldm_core.diffusion.samplers.ddim import ddim, ddim_update, ddpm, plms
@@ -39,7 +39,7 @@ __all__ = [
     "Noise",
     "Project",
     "Sampler",
-    "Trajectory",
+    "SamplerCoroutine",
     "advance",
     "ddim",
     "ddim_update",
@@ -52,7 +52,7 @@ __all__ = [
     "identity",
     "noise_levels",
     "plms",
-    "tempered",
+    "scale_noise",
     "unblended",
     "unipc",
 ]

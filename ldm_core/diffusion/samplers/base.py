@@ -8,10 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Answer, Query
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.schedule import TimestepGrid
 
-Trajectory = Generator[Query, Answer, Tensor]
+SamplerCoroutine = Generator[ModelInput, Prediction, Tensor]
 Noise = Callable[[], Tensor]  # one standard normal draw of x's shape
 Project = Callable[[Tensor], Tensor]  # what is done to every x0 estimate: clip, quantise, nothing
 Blend = Callable[[Tensor, Tensor], Tensor]  # what is done to x before the question at t: inpainting, nothing
@@ -20,17 +20,17 @@ Blend = Callable[[Tensor, Tensor], Tensor]  # what is done to x before the quest
 class Sampler(Protocol):
     """What every sampler looks like. Each draws noise once a step, used or not, so that seeds mean the same."""
 
-    def __call__(self, x: Tensor, grid: Grid, *, noise: Noise, project: Project = ...) -> Trajectory:
+    def __call__(self, x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = ...) -> SamplerCoroutine:
         """x [C,h,w] at the grid's first noise level → coroutine returning the latent after its last step."""
         ...
 
 
-def advance(trajectories: Sequence[Trajectory], answers: Sequence[Answer]) -> list[Query] | Tensor:
+def advance(trajectories: Sequence[SamplerCoroutine], answers: Sequence[Prediction]) -> list[ModelInput] | Tensor:
     """Send everyone's answer: their next questions, or after the last step the final latents [B,C,h,w].
 
     All must have as many steps to go: questions and latents do not mix.
     """
-    queries, finals = list[Query](), list[Tensor]()
+    queries, finals = list[ModelInput](), list[Tensor]()
     for trajectory, answer in zip(trajectories, answers, strict=True):
         try:
             queries.append(trajectory.send(answer))
@@ -51,7 +51,7 @@ def unblended(x: Tensor, t: Tensor) -> Tensor:
     return x
 
 
-def tempered(draw: Tensor, temperature: float, noise_dropout: float, generator: torch.Generator | None) -> Tensor:
+def scale_noise(draw: Tensor, temperature: float, noise_dropout: float, generator: torch.Generator | None) -> Tensor:
     """The published sampler's two handles on a noise draw: scale it, and drop a share of it (the rest is scaled up).
 
     What is dropped comes from `generator`, which should not be the one of the draw: switching dropout on then shifts

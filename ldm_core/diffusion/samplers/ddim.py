@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Query
-from ldm_core.diffusion.samplers.base import Blend, Noise, Project, Trajectory, identity, unblended
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.samplers.base import Blend, Noise, Project, SamplerCoroutine, identity, unblended
+from ldm_core.diffusion.schedule import TimestepGrid
 
 
 def ddim_update(eps: Tensor, x0: Tensor, alpha_bar_prev: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
@@ -15,25 +15,29 @@ def ddim_update(eps: Tensor, x0: Tensor, alpha_bar_prev: Tensor, sigma: Tensor, 
     return alpha_bar_prev.sqrt() * x0 + direction + sigma * noise
 
 
-def ddim(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, blend: Blend = unblended) -> Trajectory:
+def ddim(
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, blend: Blend = unblended
+) -> SamplerCoroutine:
     """Denoising diffusion implicit models (Song et al. 2021), first order; stochastic where the grid's eta > 0.
 
     Last σ: that of t = 0, as published (0.0292 for SD's schedule).
     """
     for i in range(len(grid)):
         x = blend(x, grid.t[i])
-        answer = yield Query(x, grid.t[i], i)
+        answer = yield ModelInput(x, grid.t[i], i)
         x = ddim_update(answer.eps, project(answer.x0), grid.alpha_bar_prev[i], grid.sigma[i], noise())
     return x
 
 
-def ddpm(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, end_at_x0: bool = True) -> Trajectory:
+def ddpm(
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, end_at_x0: bool = True
+) -> SamplerCoroutine:
     """Ancestral sampling from q(x_prev | x, x0) with its own variance (Ho et al. 2020, alg. 2), on any grid.
 
     Ignores eta. Last σ: 0, since the last posterior is a point; with end_at_x0 False it is that of t = 0.
     """
     for i in range(len(grid)):
-        answer = yield Query(x, grid.t[i], i)
+        answer = yield ModelInput(x, grid.t[i], i)
         x0, draw = project(answer.x0), noise()
         if end_at_x0 and i == len(grid) - 1:
             return x0
@@ -48,7 +52,7 @@ def ddpm(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, en
 ADAMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 
 
-def plms(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity) -> Trajectory:
+def plms(x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity) -> SamplerCoroutine:
     """Pseudo linear multistep (Liu et al. 2022, §3.4): a mean of the last four eps; the first step asks twice.
 
     Deterministic, ignores eta. Last σ: that of t = 0, as published. The weights assume equal steps in σ, so that on
@@ -62,10 +66,10 @@ def plms(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity) ->
             x0 = project((x - (1.0 - a).sqrt() * eps) / a.sqrt())
             return ddim_update(eps, x0, prev, 0.0 * a, 0.0 * eps)
 
-        answer = yield Query(x, grid.t[i], i)
+        answer = yield ModelInput(x, grid.t[i], i)
         past = [answer.eps, *past[:3]]
         if i == 0 and len(grid) > 1:
-            ahead = yield Query(step(answer.eps), grid.t[1], 0)
+            ahead = yield ModelInput(step(answer.eps), grid.t[1], 0)
             eps = (answer.eps + ahead.eps) / 2.0
         else:
             eps = sum((w * e for w, e in zip(ADAMS[len(past) - 1], past, strict=True)), 0.0 * answer.eps)

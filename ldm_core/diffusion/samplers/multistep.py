@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Query
-from ldm_core.diffusion.samplers.base import Noise, Project, Trajectory, identity
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.samplers.base import Noise, Project, SamplerCoroutine, identity
 from ldm_core.diffusion.samplers.sigma import noise_levels, to_x, to_z
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.schedule import TimestepGrid
 
 
-def middle(x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
+def extrapolate_x0(x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
     """D of step i from the estimates so far: x0 + (x0 − x0_before)·h/(2·h_before) (Lu et al. 2022b, alg. 2)."""
     if i == 0 or sigmas[i + 1] == 0:
         return x0[-1]
@@ -24,23 +24,23 @@ def middle(x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
 
 
 def dpmpp_2m(
-    x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
-) -> Trajectory:
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+) -> SamplerCoroutine:
     """DPM-Solver++(2M) (Lu et al. 2022b), second order. Deterministic, ignores eta. Last σ: 0."""
     sigmas = noise_levels(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         seen = [*seen[-1:], project(answer.x0)]
-        estimate = middle(seen, sigmas, i)
+        estimate = extrapolate_x0(seen, sigmas, i)
         z = estimate + sigmas[i + 1] / sigmas[i] * (z - estimate)
         noise()
     return to_x(z, sigmas[-1])
 
 
 def dpmpp_2m_sde(
-    x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
-) -> Trajectory:
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+) -> SamplerCoroutine:
     """SDE-DPM-Solver++(2M), midpoint form (Lu et al. 2022b, eq. 19), stochastic. Ignores eta. Last σ: 0.
 
     The same D approached twice as fast, and noise that fills up to σ':
@@ -49,14 +49,16 @@ def dpmpp_2m_sde(
     sigmas = noise_levels(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         seen = [*seen[-1:], project(answer.x0)]
-        estimate, decay = middle(seen, sigmas, i), (sigmas[i + 1] / sigmas[i]) ** 2
+        estimate, decay = extrapolate_x0(seen, sigmas, i), (sigmas[i + 1] / sigmas[i]) ** 2
         z = estimate + decay * (z - estimate) + sigmas[i + 1] * (1.0 - decay).sqrt() * noise()
     return to_x(z, sigmas[-1])
 
 
-def unipc(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0) -> Trajectory:
+def unipc(
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+) -> SamplerCoroutine:
     """UniPC-2 with B(h) = e^h − 1 (Zhao et al. 2023): dpmpp_2m's step, corrected once its end has been asked.
 
     The correction reuses the next step's question, so it costs none. Deterministic, ignores eta. Last σ: 0.
@@ -64,17 +66,17 @@ def unipc(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, l
     sigmas = noise_levels(grid, last_sigma)
     z, seen, start = to_z(x, sigmas[0]), list[Tensor](), x
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         seen = [*seen[-2:], project(answer.x0)]
         if i > 0:
-            z = corrected(start, seen, sigmas, i)
-        start, estimate = z, middle(seen, sigmas, i)
+            z = unipc_correct(start, seen, sigmas, i)
+        start, estimate = z, extrapolate_x0(seen, sigmas, i)
         z = estimate + sigmas[i + 1] / sigmas[i] * (z - estimate)
         noise()
     return to_x(z, sigmas[-1])
 
 
-def corrected(start: Tensor, x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
+def unipc_correct(start: Tensor, x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
     """z at σ_i again, from the corrected z at σ_{i−1} and the estimates up to σ_i (Zhao et al. 2023, eq. 3).
 
     With u = −h, φ = e^u − 1, b₁ = (φ/u − 1)/φ and b₂ = 2·((φ/u − 1)/u − ½)/φ, weights ρ solve Σρ = b₁, Σρ·r = b₂.

@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import Query
-from ldm_core.diffusion.samplers.base import Noise, Project, Trajectory, identity
-from ldm_core.diffusion.schedule import Grid
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.samplers.base import Noise, Project, SamplerCoroutine, identity
+from ldm_core.diffusion.schedule import TimestepGrid
 
 
-def noise_levels(grid: Grid, last_sigma: float) -> Tensor:
+def noise_levels(grid: TimestepGrid, last_sigma: float) -> Tensor:
     """σ = √((1−ᾱ)/ᾱ) of every step and the one after the last: [n+1]."""
     sigmas = ((1.0 - grid.alpha_bar) / grid.alpha_bar).sqrt()
     return torch.cat([sigmas, sigmas.new_tensor([last_sigma])])
@@ -29,7 +29,9 @@ def to_x(z: Tensor, sigma: Tensor) -> Tensor:
     return z / (1.0 + sigma**2).sqrt()
 
 
-def euler(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0) -> Trajectory:
+def euler(
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+) -> SamplerCoroutine:
     """Euler's method on dz/dσ = eps (Karras et al. 2022, alg. 1 without correction), first order.
 
     Deterministic, ignores eta: DDIM at eta 0, but for the last step. Last σ: 0.
@@ -37,7 +39,7 @@ def euler(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, l
     sigmas = noise_levels(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         x0 = project(answer.x0)
         z = x0 + sigmas[i + 1] / sigmas[i] * (z - x0)
         noise()
@@ -46,13 +48,13 @@ def euler(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, l
 
 def euler_a(
     x: Tensor,
-    grid: Grid,
+    grid: TimestepGrid,
     *,
     noise: Noise,
     project: Project = identity,
     last_sigma: float = 0.0,
     ancestral: float = 1.0,
-) -> Trajectory:
+) -> SamplerCoroutine:
     """Euler down to a lower σ, then noise up to the next one (ancestral sampling in σ), first order, stochastic.
 
     `ancestral` is this sampler's own eta: it is DDIM at that eta, but for the last step. The grid's eta is ignored.
@@ -61,7 +63,7 @@ def euler_a(
     sigmas = noise_levels(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         x0, sigma, after = project(answer.x0), sigmas[i], sigmas[i + 1]
         up = ancestral * after * (1.0 - (after / sigma) ** 2).sqrt()
         down = (after**2 - up**2).clamp(min=0.0).sqrt()
@@ -69,7 +71,9 @@ def euler_a(
     return to_x(z, sigmas[-1])
 
 
-def heun(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0) -> Trajectory:
+def heun(
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+) -> SamplerCoroutine:
     """Heun's method: Euler, then the mean of both slopes (Karras et al. 2022, alg. 1), second order.
 
     Asks twice a step, once in the last. Deterministic, ignores eta. Last σ: 0.
@@ -77,11 +81,11 @@ def heun(x: Tensor, grid: Grid, *, noise: Noise, project: Project = identity, la
     sigmas = noise_levels(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield Query(to_x(z, sigmas[i]), grid.t[i], i)
+        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         slope, step = (z - project(answer.x0)) / sigmas[i], sigmas[i + 1] - sigmas[i]
         ahead = z + step * slope
         if i < len(grid) - 1:
-            answer = yield Query(to_x(ahead, sigmas[i + 1]), grid.t[i + 1], i)
+            answer = yield ModelInput(to_x(ahead, sigmas[i + 1]), grid.t[i + 1], i)
             slope = (slope + (ahead - project(answer.x0)) / sigmas[i + 1]) / 2.0
             ahead = z + step * slope
         z = ahead

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from app.engine import Engine, Job, Stepped
+from app.i18n import Sentence
 from app.metadata import write_png
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult, Limits, validate
 from app.service import State
 from app.settings import Settings
-from app.words import Sentence
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from app.metadata import KEY
 from app.schemas import GenerateRequest, Limits
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
-from app.ui.wording import Wording
+from app.ui.translation import Wording
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService
 

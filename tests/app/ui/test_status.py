@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from app.engine import Cancelled, Done, Failed, Queued, Started, Stepped
+from app.i18n import Sentence
 from app.metadata import read_png, write_png
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
 from app.service import State
 from app.ui.status import Picture, facts_html, file_uri, safe, state_html, tokens_html, view
-from app.words import Sentence
 from tests.app.ui.fake import Count
 
 REQUEST = GenerateRequest('<script>alert("x")</script> ${1} {{y}}', seed=7)

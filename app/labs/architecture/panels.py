@@ -1,0 +1,148 @@
+"""Architecture: the loaded model as tables of its blocks, and the path of one prompt through it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.labs.architecture.drawing import drawing
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.plot_card import PlotCard
+from app.schemas import RequestError
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+PARTS = {part: f"part_{part}" for part in ("text", "unet", "encoder", "decoder")}
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """An HTML table; the first column names the row."""
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
+    body = "".join(
+        f'<tr><th scope="row"><code>{escape(first)}</code></th>'
+        + "".join(f"<td>{escape(text)}</td>" for text in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+class Ready(Panel):
+    """A panel about the loaded model."""
+
+    def pipe(self) -> Pipeline:
+        """The model, or RequestError while there is none."""
+        if self.service.pipe is None:
+            raise RequestError("still_loading")
+        return self.service.pipe
+
+
+class Blocks(Ready):
+    """Blocks of one part with shapes, parameters and FLOPs."""
+
+    key = "blocks"
+
+    def lay_controls(self) -> None:
+        self.controls["part"] = self.wording.make(
+            gr.Radio, {"label": "part_label", "choices": PARTS}, value="unet", elem_id="blocks-part"
+        )
+        limits = self.service.limits
+        multiple = limits.size_multiple
+        for name in ("width", "height"):
+            self.controls[f"blocks_{name}"] = self.wording.make(
+                gr.Slider, {"label": name}, minimum=multiple, maximum=limits.max_side, value=limits.image_size,
+                step=multiple, buttons=[], elem_id=f"blocks-{name}",
+            )  # fmt: skip
+
+    def lay_view(self) -> None:
+        self.card = PlotCard(self.service, self.wording, height=260, drawn=False)
+        self.drawing = gr.HTML(elem_id="blocks-drawing")
+        self.table = gr.HTML(elem_id="blocks-table")
+        self.outputs = [*self.card.outputs, self.drawing, self.table]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.architecture.blocks import blocks, cost_plot
+
+        config = self.pipe().config
+        rows = blocks(config, values["part"], int(values["blocks_height"]), int(values["blocks_width"]))
+        if not rows:
+            raise RequestError("no_such_part")
+        columns = ("column_block", "column_kind", "column_shape", "column_parameters", "column_flops")
+        cells = [
+            [r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.flops / 1e6:,.1f} M"] for r in rows
+        ]
+        label = say(lang, "drawing_label", part=say(lang, PARTS[values["part"]]))
+        return {
+            self.drawing: drawing(rows, label, config.unet.context_dim is not None),
+            self.table: table([say(lang, c) for c in columns], cells),
+            **self.card.show(cost_plot(rows, lang), lang),
+        }
+
+
+class Doors(Ready):
+    """The five conditioning keys and the weights each lets its condition in by."""
+
+    key = "doors"
+
+    def lay_controls(self) -> None:
+        self.wording.make(gr.Markdown, {"value": "doors_note"}, elem_classes="small")
+
+    def lay_view(self) -> None:
+        self.table = gr.HTML(elem_id="doors-table")
+        self.outputs = [self.table]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        del values
+        from app.labs.architecture.blocks import doors
+
+        config = self.pipe().config
+        rows = []
+        for key, weights in doors(config).items():
+            loaded = key == str(config.conditioning_key)
+            name = say(lang, "door_loaded", name=key) if loaded else key
+            where = "—" if not weights else weights[0] if len(weights) == 1 else f"{weights[0]} … {weights[-1]}"
+            rows.append([name, say(lang, f"door_{key.lower()}"), f"{len(weights)}", where])
+        columns = ("column_key", "column_what", "column_count", "column_where")
+        return {self.table: table([say(lang, column) for column in columns], rows)}
+
+
+class Path(Ready):
+    """One prompt's way to a PNG, with the loaded model's own shapes."""
+
+    key = "path"
+
+    def lay_controls(self) -> None:
+        self.controls["path_prompt"] = self.wording.make(
+            gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="path-prompt"
+        )
+
+    def lay_view(self) -> None:
+        self.table = gr.HTML(elem_id="path-table")
+        self.outputs = [self.table]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        pipe = self.pipe()
+        c, tokenizer = pipe.config, pipe.tokenizer
+        if tokenizer is None or c.text is None:
+            raise RequestError("no_such_part")
+        ids = tokenizer.encode([values["path_prompt"]])[0].tolist()
+        latent = "×".join(map(str, c.latent_shape()))
+        size = f"{c.image_size}×{c.image_size}"
+        steps = [
+            ["ldm_core.text.tokenizer", say(lang, "path_ids", ids=" ".join(map(str, ids[:12]))), f"int64 [{len(ids)}]"],
+            ["ldm_core.models.text", say(lang, "path_context"), f"[{c.text.text_len}×{c.text.width}]"],
+            ["ldm_core.pipeline", say(lang, "path_noise"), f"[{latent}]"],
+            ["ldm_core.diffusion.samplers", say(lang, "path_steps"), f"[{latent}]"],
+            ["ldm_core.models.unet", say(lang, "path_unet", word=c.parameterization), f"[{latent}]"],
+            ["ldm_core.models.autoencoder", say(lang, "path_decode"), f"[3×{size}]"],
+            ["app.metadata", say(lang, "path_png"), f"{size} PNG"],
+        ]
+        header = [say(lang, "column_where"), say(lang, "column_what"), say(lang, "column_shape")]
+        return {self.table: table(header, steps)}
+
+
+LAB = Lab("architecture", (Blocks, Doors, Path))

@@ -1,0 +1,122 @@
+"""Attention: which words each position of a kept generation looks at, per token, layer, head and step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.labs.common.panels.job_panel import Kept, OfKept, Walked, kept_walk
+from app.labs.common.panels.job_stream import Work
+from app.labs.common.panels.panel import Lab, Updates
+from app.labs.common.panels.pictures import figures
+
+if TYPE_CHECKING:
+    from app.labs.attention.maps import Attended
+
+
+class Read(Walked):
+    """The generation that is listened to."""
+
+    key = "read"
+
+
+class HeatMaps(Kept):
+    """One step asked again: the chosen token's map, all tokens' maps, their shares.
+
+    Layers, heads and tokens are known only once there is a generation: the choices come with the first drawing.
+    """
+
+    key = "heat"
+
+    def lay_controls(self) -> None:
+        super().lay_controls()
+        for name, kind in (("token", gr.Radio), ("layer", gr.Dropdown), ("head", gr.Dropdown)):
+            words = {"label": f"{name}_label", "info": f"{name}_info"}
+            more = {} if kind is gr.Radio else {"filterable": False}
+            self.controls[name] = self.wording.make(
+                kind, words, choices=[], value=None, elem_id=f"{self.key}-{name}", **more
+            )
+            self.shared[name] = self.controls[name]
+
+    def lay_view(self) -> None:
+        super().lay_view()
+        self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
+
+    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
+        from app.labs.attention.maps import attended, of_token, over_picture, shares_plot
+        from app.labs.common.maps import heat
+
+        made = self.service.ask(lambda pipe: attended(pipe, walk, i))
+        choices = self._choices(lang, made)
+        token, layer, head = (_chosen(choices[name], values[name]) for name in ("token", "layer", "head"))
+        if values["token"] != token:
+            token = _longest(made)
+        one = of_token(made.maps, made.tokens[int(token)], layer, int(head))
+        name = made.tokens[int(token)].says(lang)
+        large = [
+            (say(lang, "heat_over", token=name), over_picture(one, made.picture)),
+            (say(lang, "heat_alone", most=f"{one.max():.0%}"), heat(one, 0.0)),
+        ]
+        small = [(t.says(lang), heat(of_token(made.maps, t, layer, int(head)), 0.0)) for t in made.tokens]
+        picked = {"token": token, "layer": layer, "head": head}
+        return {
+            self.shown: figures(large) + figures(small),
+            **self.card.show(shares_plot(made, int(token), layer, int(head), lang), lang),
+            **{self.shared[n]: gr.update(choices=choices[n], value=picked[n]) for n in choices},
+        }
+
+    def _choices(self, lang: str, made: Attended) -> dict[str, list[tuple[str, str]]]:
+        from app.labs.attention.maps import ALL, MEAN, layer_name
+
+        heads = min(m.shape[0] for m in made.maps.values())
+        return {
+            "token": [(token.says(lang), str(k)) for k, token in enumerate(made.tokens)],
+            "layer": [(say(lang, "all_layers"), ALL), *((layer_name(name, made.maps), name) for name in made.maps)],
+            "head": [(say(lang, "all_heads"), str(MEAN)), *((str(k), str(k)) for k in range(1, heads + 1))],
+        }
+
+
+class Listening(OfKept):
+    """Every token's share at every step."""
+
+    key = "listening"
+
+    def lay_controls(self) -> None:
+        self.run_button()
+
+    @property
+    def told(self) -> dict[str, Any]:
+        return {**super().told, "layer": self.shared["layer"], "head": self.shared["head"]}
+
+    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
+        from app.labs.attention.maps import over_steps, tokens_of
+
+        walk, layer, head = kept_walk(values["kept"]), values["layer"] or "", int(values["head"] or 0)
+
+        def work(pipe: Any) -> Any:
+            shares = yield from over_steps(pipe, walk, layer, head)
+            return shares, tokens_of(pipe, walk.recipe.prompt)
+
+        return work, len(walk.moments)
+
+    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+        from app.labs.attention.maps import over_steps_plot
+
+        shares, tokens = result
+        return self.card.show(over_steps_plot(shares, tokens, lang), lang)
+
+
+def _chosen(choices: list[tuple[str, str]], value: str | None) -> str:
+    """The value if it is still to be had, else the first."""
+    known = [v for _, v in choices]
+    return value if value in known else known[0]
+
+
+def _longest(made: Attended) -> str:
+    """The token that most likely names a thing."""
+    return str(max(range(len(made.tokens)), key=lambda k: len(made.tokens[k].text)))
+
+
+LAB = Lab("attention", (Read, HeatMaps, Listening))

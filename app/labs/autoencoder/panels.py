@@ -1,0 +1,132 @@
+"""Autoencoder: a picture and its latent, two pictures in one, single channels, and the prior."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.panels.plot_card import PlotCard
+
+CHANNELS = 4  # of the latent
+PRIORS = 4
+
+
+class Shown(Panel):
+    """A panel whose view is a row of pictures and a sentence."""
+
+    def lay_view(self) -> None:
+        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
+        self.caption = gr.Markdown(elem_classes="caption")
+        self.outputs = [self.shown, self.caption]
+
+
+class Reconstruction(Shown):
+    """What a picture becomes and what comes back."""
+
+    key = "reconstruction"
+
+    def lay_controls(self) -> None:
+        self.upload("picture")
+        self.slider("posterior_noise", 0, 10, 0, 0.1)
+        self.slider("posterior_seed", 0, 20, 0, 1)
+
+    def lay_view(self) -> None:
+        super().lay_view()
+        self.channels = gr.HTML(elem_id="latent-channels")
+        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.outputs = [*self.outputs, self.channels, *self.card.outputs]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.autoencoder.reconstruction import encoded, kl_plot
+        from app.labs.common.maps import heat, signed
+
+        picture = chosen(self.service, values["picture"])
+        noise, seed = float(values["posterior_noise"]), int(values["posterior_seed"])
+        made = self.service.ask(lambda pipe: encoded(pipe, picture, noise, seed))
+        rows = [
+            (say(lang, "noised_original"), picture),
+            (say(lang, "reconstructed"), made.reconstruction),
+            (say(lang, "error_map", most=f"{made.error.max():.2f}"), heat(made.error, 0.0)),
+        ]
+        numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "lpips": f"{made.lpips:.3g}"}
+        numbers["kl"] = f"{made.kl.sum():.0f}"
+        channels = [(say(lang, "mean_of", c=c + 1), signed(m)) for c, m in enumerate(made.mean)]
+        channels += [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
+        return {
+            self.shown: figures(rows),
+            self.caption: say(lang, "reconstruction_summary", **numbers),
+            self.channels: figures(channels),
+            **self.card.show(kl_plot(made.kl, lang), lang),
+        }
+
+
+class Between(Shown):
+    """Two pictures' latents in one."""
+
+    key = "between"
+
+    def lay_controls(self) -> None:
+        self.upload("first")
+        self.upload("second")
+        self.controls["how"] = self.wording.make(
+            gr.Radio, {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}}, value="blend",
+            elem_id="between-how",
+        )  # fmt: skip
+        self.slider("share", 0, 1, 0.5, 0.05)
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.autoencoder.reconstruction import mixed
+
+        a = chosen(self.service, values["first"])
+        b = chosen(self.service, values["second"]) if values["second"] else a[:, ::-1].copy()
+        share, how = float(values["share"]), values["how"]
+        made = self.service.ask(lambda pipe: mixed(pipe, a, b, share, how))
+        rows = [(say(lang, "first_picture"), a), (say(lang, "in_latents"), made), (say(lang, "second_picture"), b)]
+        return {self.shown: figures(rows), self.caption: say(lang, "between_summary", share=f"{share:.0%}")}
+
+
+class Channels(Shown):
+    """One channel of the latent moved."""
+
+    key = "channels"
+
+    def lay_controls(self) -> None:
+        self.upload("edited")
+        self.slider("channel", 1, CHANNELS, 1, 1)
+        self.slider("amount", -3, 3, 1.5, 0.1)
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.autoencoder.reconstruction import edited
+
+        picture = chosen(self.service, values["edited"])
+        channel, amount = int(values["channel"]) - 1, float(values["amount"])
+        made = self.service.ask(lambda pipe: edited(pipe, picture, channel, amount))
+        rows = [(say(lang, "noised_original"), picture), (say(lang, "moved"), made)]
+        return {
+            self.shown: figures(rows),
+            self.caption: say(lang, "channels_summary", c=channel + 1, amount=f"{amount:+.1f}"),
+        }
+
+
+class Prior(Shown):
+    """The decoder on pure noise."""
+
+    key = "prior"
+
+    def lay_controls(self) -> None:
+        self.slider("prior_seed", 0, 50, 0, 1)
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.autoencoder.reconstruction import prior
+
+        seed = int(values["prior_seed"])
+        made = self.service.ask(lambda pipe: prior(pipe, PRIORS, seed))
+        rows = [(say(lang, "draw_of", k=k + 1), pixels) for k, pixels in enumerate(made)]
+        return {self.shown: figures(rows), self.caption: ""}
+
+
+LAB = Lab("autoencoder", (Reconstruction, Between, Channels, Prior))

@@ -1,0 +1,52 @@
+"""A lab's longer question to the model, as the page watches it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from app.engine import Cancelled, Done, Event, Failed, Queued, Stepped, follow
+from app.i18n import say
+from app.schemas import RequestError
+from app.service import Service
+from app.ui.status import line_html
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """The status line as HTML; `result` is there at the end, `job_id` (for a Stop button) from the start."""
+
+    job_id: str
+    line: str
+    result: Any = None
+    done: bool = False
+
+
+async def watch_study(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[Watched]:
+    """Queue `work` and report on it to its end. A page that goes away cancels it; a fault raises RequestError."""
+    job = service.study(work, steps)
+    try:
+        async for event in follow(job):
+            if isinstance(event, Failed):
+                raise RequestError("as_said", text=event.message)
+            result = event.result if isinstance(event, Done) else None
+            yield Watched(job.id, _line(event, lang), result, isinstance(event, (Done, Cancelled)))
+    finally:
+        if not job.done:
+            service.cancel(job.id)
+
+
+def _line(event: Event, lang: str) -> str:
+    if isinstance(event, Queued):
+        return line_html(say(lang, "queued", position=event.position))
+    if isinstance(event, Stepped):
+        return line_html(say(lang, "lab_step", i=event.i, n=event.n), fraction=event.i / event.n)
+    if isinstance(event, Cancelled):
+        return line_html(say(lang, "stopped", i=event.i, n=event.n))
+    return line_html("")

@@ -1,0 +1,40 @@
+"""Pictures of a lab: the shipped one or the person's own, and a row of results as HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from app.images import fit, open_upload
+from app.service import Service
+from app.ui.status import safe
+from ldm_core.images import Pixels
+
+SHIPPED = Path(__file__).parents[3] / "ui" / "assets" / "lab-picture.png"
+
+
+def chosen(service: Service, path: str | None) -> Pixels:
+    """The uploaded picture, or the shipped one, as uint8 [H,W,3] of the model's size. RequestError for a bad file."""
+    picture = open_upload(Path(path) if path else SHIPPED, service.settings)
+    side = service.limits.image_size
+    return fit(picture, service.limits, side, side)
+
+
+def figures(pictures: Sequence[tuple[str, Pixels]], smooth: bool = False) -> str:
+    """Pictures side by side with a line under each."""
+    cells = "".join(
+        f'<figure><img src="{data_uri(pixels)}" alt="{safe(name)}"><figcaption>{safe(name)}</figcaption></figure>'
+        for name, pixels in pictures
+    )
+    return f'<div class="figures{" smooth" if smooth else ""}">{cells}</div>'
+
+
+def data_uri(pixels: Pixels) -> str:
+    """uint8 [H,W,3] or [H,W] as a PNG in the page itself."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=3)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,205 @@
+"""A kept generation looked at: any of its steps, what guidance mixed there, and two of them compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.engine import Stepped
+from app.i18n import say
+from app.labs.common.maps import signed
+from app.labs.common.plot import Axis, Mark, Plot, Series, Values
+from app.labs.denoising.trajectory import ETAS, Recipe, Walk, forked
+from app.schemas import RequestError
+from ldm_core.diffusion.denoiser import to_eps_x0
+from ldm_core.images import Pixels
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+Floats = NDArray[np.floating]
+DONE = Stepped(1, 1, 0.0, 0.0, None)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A step decoded, uint8 [H,W,3] each; change [H,W] in [0,1] is x̂₀'s since the step before (0 in the first)."""
+
+    x: Pixels
+    x0: Pixels
+    eps: Pixels
+    change: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """x̂₀ of either term and of their mix decoded, uint8 [H,W,3]; norm [h,w] of ε_c − ε_u over the channels."""
+
+    uncond: Pixels
+    cond: Pixels
+    mixed: Pixels
+    norm: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Forked:
+    """Trunk and branch: their walks, their pictures uint8 [H,W,3]."""
+
+    trunk: Walk
+    branch: Walk
+    k: int
+    pictures: tuple[Pixels, Pixels]
+
+
+def seen(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Seen]:
+    """Decode step i (from 1) of a kept walk; the UNet is not asked."""
+    here, before = walk.moments[i - 1], walk.moments[max(i - 2, 0)]
+    yield DONE
+    x, x0, eps, earlier = pipe.decode(torch.stack([here.x, here.answer.x0, here.answer.eps, before.answer.x0]))
+    return Seen(x, x0, eps, difference(x0, earlier))
+
+
+def difference(a: Pixels, b: Pixels) -> Floats:
+    """Mean absolute difference of a pixel's channels, [H,W] in [0,1]."""
+    return np.asarray(np.abs(a.astype(np.float64) - b).mean(axis=2) / 255)
+
+
+def latents(walk: Walk, i: int) -> dict[str, Floats]:
+    """x, x̂₀, ε of step i (from 1) and what x changed by since the step before, [C,h,w] each."""
+    here = walk.moments[i - 1]
+    before = walk.moments[max(i - 2, 0)]
+    tensors = {"x": here.x, "x0": here.answer.x0, "eps": here.answer.eps, "change": here.x - before.x}
+    return {name: value.numpy() for name, value in tensors.items()}
+
+
+def tiles(channels: Floats) -> Pixels:
+    """[C,h,w] → its channels side by side in reading order, blue below zero and red above, one scale for all."""
+    extent = float(np.abs(channels).max())
+    columns = math.isqrt(len(channels) - 1) + 1
+    pictures = [np.pad(signed(c, extent), ((0, 1), (0, 1), (0, 0)), constant_values=128) for c in channels]
+    pictures += [np.full_like(pictures[0], 128)] * (-len(pictures) % columns)
+    rows = [np.concatenate(pictures[k : k + columns], axis=1) for k in range(0, len(pictures), columns)]
+    return np.concatenate(rows)[:-1, :-1]
+
+
+def anatomy(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Anatomy]:
+    """What guidance mixed in step i (from 1). RequestError at scale 1, where there was nothing to mix."""
+    here = walk.moments[i - 1]
+    if here.uncond is None:
+        raise RequestError("fault_no_guidance")
+    a = pipe.model.schedule.alpha_bar_at(torch.tensor(here.t))
+    x0 = [to_eps_x0("eps", eps, here.x, a).x0 for eps in (here.uncond, here.cond)]
+    yield DONE
+    uncond, cond, mixed = pipe.decode(torch.stack([*x0, here.answer.x0]))
+    return Anatomy(uncond, cond, mixed, (here.cond - here.uncond).norm(dim=0).numpy())
+
+
+def fork(pipe: Pipeline, trunk: Walk, k: int, recipe: Recipe) -> Generator[Stepped, None, Forked]:
+    """app.labs.denoising.trajectory.forked with both pictures."""
+    branch = yield from forked(pipe, trunk, k, recipe)
+    a, b = pipe.decode(torch.stack([trunk.final, branch.final]))
+    return Forked(trunk, branch, k, (a, b))
+
+
+def rms(value: Tensor) -> float:
+    """Root of the mean square over all elements."""
+    return float(value.square().mean().sqrt())
+
+
+def _steps(n: int) -> Values:
+    return np.arange(1, n + 1, dtype=np.float64)
+
+
+def change_plot(walk: Walk, i: int, lang: str) -> Plot:
+    """How far x and x̂₀ moved since the step before, over the steps; the cursor stands at step i."""
+    moments = walk.moments
+    pairs = list(zip(moments[1:], moments[:-1], strict=True))
+    x = np.array([rms(b.x - a.x) for b, a in pairs])
+    x0 = np.array([rms(b.answer.x0 - a.answer.x0) for b, a in pairs])
+    places = _steps(len(moments))[1:]
+    summary = ""
+    if len(x0):
+        summary = say(lang, "scrub_summary", i=int(places[x0.argmax()]), most=f"{x0.max():.3g}")
+    return Plot(
+        title=say(lang, "scrub_plot"),
+        x=Axis(say(lang, "axis_step")),
+        y=Axis("RMS"),
+        series=(Series("x_t", places, x, 0), Series("x̂₀", places, x0, 1)),
+        marks=(Mark(float(i), f"t = {moments[i - 1].t:.0f}"),),
+        summary=summary,
+        formula=r"x_{t-1} = \sqrt{\bar\alpha_{t-1}}\,\hat x_0 + \sqrt{1-\bar\alpha_{t-1}-\sigma^2}\,\epsilon+\sigma z",
+        source="ldm_core.diffusion.samplers.ddim.ddim_update",
+    )
+
+
+def anatomy_plot(walk: Walk, i: int, lang: str) -> Plot:
+    """RMS of both terms and of their difference over the steps."""
+    pairs = [(m.uncond, m.cond) for m in walk.moments if m.uncond is not None]
+    values = {
+        "term_uncond": [rms(u) for u, _ in pairs],
+        "term_cond": [rms(c) for _, c in pairs],
+        "term_difference": [rms(c - u) for u, c in pairs],
+    }
+    places = _steps(len(pairs))
+    series = tuple(Series(say(lang, key), places, np.array(v), k) for k, (key, v) in enumerate(values.items()))
+    apart = values["term_difference"]
+    return Plot(
+        title=say(lang, "anatomy_plot"),
+        x=Axis(say(lang, "axis_step")),
+        y=Axis("RMS", log=True),
+        series=series,
+        marks=(Mark(float(i), f"t = {walk.moments[i - 1].t:.0f}"),),
+        summary=say(lang, "anatomy_summary", i=int(np.argmax(apart)) + 1, most=f"{max(apart):.3g}", n=len(apart)),
+        formula=r"\epsilon = \epsilon_u + s\,(\epsilon_c - \epsilon_u)",
+        source="ldm_core.diffusion.denoiser.Denoiser",
+    )
+
+
+def apart_plot(walks: Sequence[Walk], lang: str) -> Plot:
+    """How far x̂₀ of each later walk is from the first one's, over the steps; the walks are those of ETAS."""
+    first = walks[0].moments
+    places = _steps(len(first))
+    series = tuple(
+        Series(
+            f"η = {ETAS[k]:g}",
+            places,
+            np.array([rms(b.answer.x0 - a.answer.x0) for a, b in zip(first, walk.moments, strict=True)]),
+            k,
+        )
+        for k, walk in enumerate(walks)
+        if k
+    )
+    return Plot(
+        title=say(lang, "etas_plot"),
+        x=Axis(say(lang, "axis_step")),
+        y=Axis("RMS"),
+        series=series,
+        summary=say(lang, "etas_summary", last=f"{series[-1].y[-1]:.3g}"),
+        formula=r"\sigma_i = \eta \sqrt{(1-\bar\alpha_{i-1})(1-\bar\alpha_i/\bar\alpha_{i-1})/(1-\bar\alpha_i)}",
+        source="ldm_core.diffusion.schedule.Schedule.grid",
+    )
+
+
+def fork_plot(made: Forked, lang: str) -> Plot:
+    """How far the branch is from the trunk, in x and in x̂₀, over the steps; the mark is the fork."""
+    pairs = list(zip(made.trunk.moments, made.branch.moments, strict=True))
+    places = _steps(len(pairs))
+    x = np.array([rms(b.x - a.x) for a, b in pairs])
+    x0 = np.array([rms(b.answer.x0 - a.answer.x0) for a, b in pairs])
+    end = rms(made.branch.final - made.trunk.final)
+    return Plot(
+        title=say(lang, "fork_plot"),
+        x=Axis(say(lang, "axis_step")),
+        y=Axis("RMS"),
+        series=(Series("x_t", places, x, 0), Series("x̂₀", places, x0, 1)),
+        marks=(Mark(float(made.k), f"k = {made.k}"),),
+        summary=say(lang, "fork_summary", k=made.k, end=f"{end:.3g}"),
+        source="app.labs.denoising.trajectory.forked",
+    )

@@ -1,0 +1,61 @@
+"""The guided lessons' shape: which there are, and the links with which each opens its lab. Words are in app.i18n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A link: the lab it opens and the values it sets; its words are `lesson_{lesson}_{name}`."""
+
+    name: str
+    lab: str
+    state: State
+
+
+LESSONS: Mapping[str, Sequence[Move]] = {
+    "schedules": (
+        Move("move1", "schedules", {"quantity": "snr", "second": "alpha_bar", "t": 500}),
+        Move("move2", "schedules", {"quantity": "snr", "linear_end": 0.024, "t": 500}),
+    ),
+    "bounds": (Move("move1", "bounds", {"t": 1}), Move("move2", "bounds", {"t": 998})),
+    "losses": (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2})),
+    "autoencoder": (
+        Move("move1", "autoencoder", {"posterior_noise": 0}),
+        Move("move2", "autoencoder", {"posterior_noise": 10}),
+    ),
+    "denoising": (
+        Move("move1", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 1}),
+        Move("move2", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 10, "fork_step": 10}),
+    ),
+    "attention": (Move("move1", "attention", {"walk_prompt": "a red apple on a blue background"}),),
+    "architecture": (
+        Move("move1", "architecture", {"part": "unet"}),
+        Move("move2", "architecture", {"part": "text"}),
+    ),
+    "grid": (
+        Move("move1", "grid", {"x_axis": "steps", "x_values": "3, 6, 12, 25", "y_axis": "eta", "y_values": "0, 1"}),
+        Move("move2", "grid", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}),
+    ),
+    "reference": (),
+}  # fmt: skip
+
+# Where the reference is wrong; an item's words are reference_{item}, reference_{item}_says, reference_{item}_right.
+REFERENCE: Mapping[str, Move | None] = {
+    "linear": Move("linear", "schedules", {"quantity": "beta", "t": 500}),
+    "division": None,
+    "cosine": Move("cosine", "schedules", {"quantity": "beta", "kinds": ["cosine"], "t": 500}),
+    "weights": Move("weights", "bounds", {"forms": ["x0", "x0_published"], "t": 1}),
+    "uniform": Move("uniform", "schedules", {"S": 7}),
+    "quad": Move("quad", "schedules", {"S": 100}),
+    "begin": Move("begin", "schedules", {"S": 25}),
+    "lost": Move("lost", "schedules", {"S": 50}),
+    "predict_x0": None,
+    "end": None,
+    "kl": None,
+}

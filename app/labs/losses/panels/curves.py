@@ -1,0 +1,188 @@
+"""Losses: curves of real runs, live while one is going; loss by timestep; discriminator and adaptive weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.plot_card import QUIET, PlotCard
+from app.labs.losses.panels.training import TrainHere
+from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, stamp
+from app.schemas import RequestError
+from app.ui.status import line_html
+
+LIVE_SECONDS = 3.0  # how often a run that is going is looked at
+METRICS = (  # what the runs of this project log; a run may have others, which are offered once it is chosen
+    "train/loss_simple", "val/loss_simple", "train/loss_vlb", "val/loss_vlb", "train/loss", "val/loss",
+    "train/total_loss", "train/rec_loss", "train/nll_loss", "train/kl_loss", "train/g_loss", "train/disc_loss",
+    "train/d_weight", "train/disc_factor", "train/logits_real", "train/logits_fake", "val/rec_loss", "val/psnr",
+    "val/ssim", "aeloss", "discloss", "grad_norm", "lr_factor", "samples_per_second",
+)  # fmt: skip
+PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
+OVER = {over: f"over_{over}" for over in ("step", "minutes")}
+VISIBLE = "(seen, ...rest) => [document.getElementById('panel-history')?.offsetParent != null, ...rest]"
+
+
+class OfRuns(Panel):
+    """A panel that shows runs by their names."""
+
+    def runs(self) -> dict[str, Path]:
+        """Those there are now."""
+        return find_runs(self.service.settings.weights, self.service.outputs / "runs")
+
+    def run_choice(self, name: str, part: str, **options: Any) -> Any:
+        """A list of the runs called `name` in links; at first the embedded model's `part` is chosen."""
+        names, shipped = list(self.runs()), f"{self.service.settings.weights.stem}/{part}"
+        first = shipped if shipped in names else next(iter(names), None)
+        value = first if not options.get("multiselect") else [first] if first else []
+        self.controls[name] = self.runs_list = self.wording.make(
+            gr.Dropdown, {"label": f"{name}_label"}, choices=names, value=value, elem_id=f"{self.key}-{name}", **options
+        )
+        return self.controls[name]
+
+    def redraw(self, request: gr.Request, *values: Any) -> Updates:
+        """The list is brought up to date after a fault too; what is chosen stays on it even where its file has gone."""
+        chosen = values[list(self.inputs.values()).index(self.runs_list)]
+        names = chosen if isinstance(chosen, list) else [chosen] if chosen else []
+        choices = list(dict.fromkeys([*self.runs(), *names]))
+        return {self.runs_list: gr.update(choices=choices), **super().redraw(request, *values)}
+
+
+class History(OfRuns):
+    """Curves of several runs. While the tab is seen and a file grows, a timer redraws them."""
+
+    key = "history"
+
+    def lay_controls(self) -> None:
+        self.run_choice("runs", "diffusion", multiselect=True)
+        make = self.wording.make
+        self.controls["metrics"] = make(
+            gr.Dropdown, {"label": "metrics_label", "info": "metrics_info"}, choices=list(METRICS), multiselect=True,
+            value=["train/loss_simple", "val/loss_simple"], elem_id="history-metrics",
+        )  # fmt: skip
+        self.controls["over"] = make(
+            gr.Radio, {"label": "over_label", "choices": OVER}, value="step", elem_id="history-over"
+        )
+        self.slider("smoothing", 0, 0.99, 0.6, 0.01)
+        self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=True, elem_id="history-log")
+
+    def lay_view(self) -> None:
+        self.card = PlotCard(self.service, self.wording, height=400)
+        self.timer = gr.Timer(LIVE_SECONDS, active=False)
+        self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
+        self.stamp = gr.State("")
+        lists = [self.controls["runs"], self.controls["metrics"]]
+        self.outputs = [*self.card.outputs, *lists, self.timer, self.stamp]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.losses.curves import curves_plot
+
+        names, metrics = values["runs"] or [], values["metrics"] or []
+        files = self.runs()
+        runs = {name: load_run(name, files) for name in names}
+        known = metrics_of(runs.values()) if runs else list(METRICS)
+        plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
+        return {
+            **self.card.show(plot, lang),
+            self.controls["metrics"]: gr.update(choices=list(dict.fromkeys([*known, *metrics]))),
+            self.timer: gr.Timer(active=alive(names, files)),
+            self.stamp: stamp(names, files),
+        }
+
+    def wire(self) -> None:
+        inputs = [self.seen, self.stamp, *self.inputs.values()]
+        self.timer.tick(self.ticked, inputs, [self.note, *self.outputs], js=VISIBLE, **QUIET)
+
+    def ticked(self, request: gr.Request, seen: bool, before: str, *values: Any) -> Updates:
+        """Redraw where a file has changed; rest where none grows any more or nobody looks."""
+        names = dict(zip(self.inputs, values, strict=True))["runs"] or []
+        files = self.runs()
+        if not seen or not alive(names, files):
+            return {self.timer: gr.Timer(active=False)}
+        return {self.note: gr.skip()} if stamp(names, files) == before else self.redraw(request, *values)
+
+
+class Bins(OfRuns):
+    """Loss by timestep over training."""
+
+    key = "bins"
+
+    def lay_controls(self) -> None:
+        self.run_choice("bins_run", "diffusion", filterable=False)
+        self.controls["bins_log"] = self.wording.make(
+            gr.Checkbox, {"label": "log_label"}, value=False, elem_id="bins-log"
+        )
+
+    def lay_view(self) -> None:
+        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs, self.controls["bins_run"]]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.losses.curves import bins_plots
+
+        if (name := values["bins_run"]) is None:
+            raise RequestError("fault_no_curve")
+        plots = bins_plots(load_run(name, self.runs()), name, values["bins_log"], lang)
+        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+
+
+class Players(Panel):
+    """What a logit costs the discriminator."""
+
+    key = "players"
+
+    def lay_controls(self) -> None:
+        self.controls["players"] = self.wording.make(
+            gr.CheckboxGroup, {"label": "players_label", "choices": PLAYERS}, value=list(PLAYERS),
+            elem_id="players-players",
+        )  # fmt: skip
+        self.slider("logit", -3, 3, 0.5, 0.05)
+
+    def lay_view(self) -> None:
+        self.card = PlotCard(self.service, self.wording)
+        self.outputs = self.card.outputs
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.losses.curves import players_plot
+
+        return self.card.show(players_plot(values["players"], float(values["logit"]), lang), lang)
+
+
+class Balance(OfRuns):
+    """When the discriminator is let in, how strongly, and what a run logged of it."""
+
+    key = "balance"
+
+    def lay_controls(self) -> None:
+        for name, number in {"disc_start": 50001, "disc_factor": 1.0}.items():
+            self.controls[name] = self.wording.make(
+                gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
+            )
+        self.run_choice("balance_run", "autoencoder", filterable=False)
+
+    def lay_view(self) -> None:
+        self.cards = [PlotCard(self.service, self.wording, height=280) for _ in range(3)]
+        outputs = [output for card in self.cards for output in card.outputs]
+        self.outputs = [*outputs, self.controls["balance_run"]]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
+
+        start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]
+        if start is None or factor is None or name is None:
+            raise RequestError("fault_number")
+        plots = [adopt_plot(int(start), float(factor), lang), adaptive_plot(lang)]
+        note = ""
+        try:
+            run = {name: load_run(name, self.runs())}
+            plots.append(curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang))
+        except RequestError as error:
+            note = line_html(error.sentence.says(lang), "failed")
+        shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}
+        return {**shown, self.note: note}
+
+
+LAB = Lab("losses", (History, Bins, Players, Balance, TrainHere))

@@ -1,0 +1,131 @@
+"""Train in the page: a small autoencoder, really trained beside the page while its curves and samples move."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.labs.common.panels.panel import Panel, Updates
+from app.labs.common.panels.plot_card import QUIET, PlotCard
+from app.labs.losses.runs import load_run
+from app.labs.losses.training import STEPS, TRAINING, Plan, Progress
+from app.schemas import RequestError
+from app.ui.status import line_html, safe
+from app.ui.translation import language
+
+TICK_SECONDS = 2.0
+VISIBLE = "(seen) => [document.getElementById('panel-training')?.offsetParent != null]"
+
+
+class TrainHere(Panel):
+    """Start and stop; the view follows the one run there may be, whoever started it."""
+
+    key = "training"
+
+    def lay_controls(self) -> None:
+        low, high = STEPS
+        self.steps = self.slider("train_steps", low, high, 600, 10)
+        self.disc = self.slider("train_disc", 0, high, 400, 10)
+        make = self.wording.make
+        with gr.Row(elem_classes="buttons"):
+            self.run = make(gr.Button, {"value": "training_run"}, variant="primary", elem_id="training-run")
+            self.stop = make(gr.Button, {"value": "stop"}, interactive=False, elem_id="training-stop")
+
+    def lay_view(self) -> None:
+        self.samples = gr.HTML(elem_id="training-samples")
+        self.cards = [PlotCard(self.service, self.wording, height=280, drawn=False) for _ in range(2)]
+        self.timer = gr.Timer(TICK_SECONDS, active=False)
+        self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
+        outputs = [output for card in self.cards for output in card.outputs]
+        self.outputs = [self.samples, *outputs, self.timer, self.run, self.stop]
+
+    @property
+    def folder(self) -> Path:
+        """Where runs of the page live: with the pictures, so that they go with them."""
+        return self.service.outputs / "runs"
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The sliders redraw nothing."""
+        return {}
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        del values
+        from app.labs.losses.curves import curves_plot
+
+        now = TRAINING.progress()
+        shown: Updates = {
+            self.note: line_html(*_line(now, lang)),
+            self.timer: gr.Timer(active=now.going),
+            self.run: gr.update(interactive=not now.going),
+            self.stop: gr.update(interactive=now.going),
+        }
+        if now.samples is not None:
+            shown[self.samples] = _figures(now, lang)
+        try:
+            run = {now.name: load_run(now.name, {now.name: self.folder / now.name / "metrics.csv"})}
+        except RequestError:  # nothing logged yet
+            return shown
+        for card, metric in zip(self.cards, ("train/rec_loss", "val/psnr"), strict=True):
+            if metric in run[now.name]:
+                shown |= card.show(curves_plot(run, [metric], "step", 0.0, metric != "val/psnr", lang), lang)
+        return shown
+
+    def wire(self) -> None:
+        outputs = [self.note, *self.outputs]
+        self.run.click(self.started, [self.steps, self.disc], outputs, **QUIET)
+        self.stop.click(self.stopped, None, outputs, **QUIET)
+        self.timer.tick(self.ticked, [self.seen], outputs, js=VISIBLE, **QUIET)
+
+    def started(self, request: gr.Request, steps: float | None, disc_start: float | None) -> Updates:
+        """Begin, then show."""
+        lang = language(request, self.service.settings.lang)
+
+        def begin() -> Updates:
+            if steps is None or disc_start is None:
+                raise RequestError("fault_number")
+            TRAINING.start(self.folder, Plan(int(steps), int(disc_start)))
+            return self.draw(lang)
+
+        return self.guarded(lang, begin)
+
+    def stopped(self, request: gr.Request) -> Updates:
+        """End after the present step."""
+        TRAINING.stop()
+        return {**self.redraw(request), self.stop: gr.update(interactive=False)}
+
+    def ticked(self, request: gr.Request, seen: bool) -> Updates:
+        """Follow while somebody looks."""
+        return self.redraw(request) if seen else {self.timer: gr.Timer(active=False)}
+
+
+def _line(now: Progress, lang: str) -> tuple[str, str, float | None]:
+    """Text, kind and fraction of the status line."""
+    if now.phase == "idle":
+        return "", "", None
+    text = say(lang, f"training_{now.phase}")
+    if now.phase == "failed":
+        return say(lang, "training_said", text=text, message=now.message), "failed", None
+    if now.step:
+        text = say(lang, "training_step", text=text, step=now.step, steps=now.steps)
+    if now.psnr is not None:
+        before, after = (f"{value:.1f}" for value in now.psnr)
+        text += " " + say(lang, "training_psnr", before=before, after=after)
+    return text, "" if now.going else "done", now.step / now.steps if now.going else None
+
+
+def _figures(now: Progress, lang: str) -> str:
+    """The first and the newest sample: held-out drawings above, reconstructions below."""
+    assert now.samples is not None
+    cells = ""
+    for path in dict.fromkeys(now.samples):
+        name = safe(say(lang, "at_step", step=str(int(path.stem))))
+        data = base64.b64encode(path.read_bytes()).decode()
+        cells += (
+            f'<figure><img src="data:image/png;base64,{data}" alt="{name}"><figcaption>{name}</figcaption></figure>'
+        )
+    return f'<div class="figures smooth">{cells}</div>'

@@ -1,0 +1,101 @@
+"""Lower bound: what each timestep weighs in the bound, in the published code, and in the losses that are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.plot_card import PlotCard
+from app.schemas import RequestError
+
+SCHEDULES = {kind: f"schedule_{kind}" for kind in ("linear", "cosine", "sqrt_linear", "sqrt")}
+FORMS = {form: f"form_{form}" for form in ("eps", "x0", "x0_published", "v")}
+LOSSES = {loss: f"objective_{loss}" for loss in ("bound", "eps", "x0", "v", "min_snr")}
+MEASURED = {form: f"measured_{form}" for form in ("eps", "x0", "v")}
+
+
+class Weights(Panel):
+    """The bound's weights over t, beside the published ones; makes the schedule, v and t of the whole lab."""
+
+    key = "weights"
+
+    def lay_controls(self) -> None:
+        make = self.wording.make
+        self.shared["t"] = self.slider("t", 0, 999, 400, 1)
+        self.controls["forms"] = make(
+            gr.CheckboxGroup, {"label": "forms_label", "choices": FORMS}, value=list(FORMS), elem_id="weights-forms"
+        )
+        self.shared["kind"] = self.controls["kind"] = make(
+            gr.Dropdown, {"label": "kind_label", "choices": SCHEDULES}, value="linear", filterable=False,
+            elem_id="weights-kind",
+        )  # fmt: skip
+        self.shared["v"] = self.slider("v", 0, 1, 0, 0.05)
+
+    def lay_view(self) -> None:
+        self.card = PlotCard(self.service, self.wording, height=380)
+        self.outputs = self.card.outputs
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.lower_bound.weights import make_schedule, weights_plot
+
+        schedule = make_schedule(values["kind"], float(values["v"]))
+        return self.card.show(weights_plot(schedule, values["forms"], int(values["t"]), lang), lang)
+
+
+class First(Panel):
+    """The weight at t = 0, that the formula makes infinite."""
+
+    key = "first"
+
+    def lay_controls(self) -> None:
+        for name in ("v", "kind"):
+            self.controls[name] = self.shared[name]
+        self.wording.make(gr.Markdown, {"value": "shared_controls"}, elem_classes="small")
+
+    def lay_view(self) -> None:
+        self.card = PlotCard(self.service, self.wording, height=280)
+        self.outputs = self.card.outputs
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.lower_bound.weights import first_plot, make_schedule
+
+        return self.card.show(first_plot(make_schedule(values["kind"], float(values["v"])), lang), lang)
+
+
+class Objectives(Panel):
+    """Bound, simple losses and min-SNR as weights of one and the same error, and where half of each lies."""
+
+    key = "objectives"
+
+    def lay_controls(self) -> None:
+        make = self.wording.make
+        self.controls["losses"] = make(
+            gr.CheckboxGroup, {"label": "losses_label", "choices": LOSSES}, value=list(LOSSES),
+            elem_id="objectives-losses",
+        )  # fmt: skip
+        self.controls["measured"] = make(
+            gr.Radio, {"label": "measured_label", "info": "measured_info", "choices": MEASURED}, value="x0",
+            elem_id="objectives-measured",
+        )  # fmt: skip
+        self.slider("gamma", 0.5, 20, 5, 0.5)
+        for name in ("t", "v", "kind"):
+            self.controls[name] = self.shared[name]
+
+    def lay_view(self) -> None:
+        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.lower_bound.weights import losses_plot, make_schedule
+
+        if values["gamma"] is None:
+            raise RequestError("fault_number")
+        schedule = make_schedule(values["kind"], float(values["v"]))
+        chosen = values["losses"], values["measured"], float(values["gamma"])
+        plots = losses_plot(schedule, *chosen, int(values["t"]), lang)
+        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+
+
+LAB = Lab("bounds", (Weights, First, Objectives))

@@ -1,0 +1,85 @@
+"""The loaded model walked on schedules it was not trained on: every noise level at the trained t that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.engine import Stepped
+from app.i18n import say
+from app.labs.common.plot import Axis, Plot, Series
+from app.labs.schedules.curves import KINDS
+from ldm_core.diffusion.denoiser import Conditioning, ModelInput
+from ldm_core.diffusion.samplers import advance, ddim
+from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid, make_ddim_timesteps
+from ldm_core.images import Pixels
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class Respaced:
+    """One picture [H,W,3] a schedule, and the trained timesteps each of them asked for."""
+
+    pictures: Mapping[str, Pixels]
+    timesteps: Mapping[str, NDArray[np.float64]]
+
+
+def respaced_grid(trained: NoiseSchedule, walked: NoiseSchedule, steps: int) -> TimestepGrid:
+    """`steps` uniform timesteps of `walked`, each asked for at the fractional trained t of the same noise level.
+
+    Noise levels outside the trained range are clipped to its ends: the network knows nothing beyond them.
+    """
+    a = walked.alphas_cumprod[make_ddim_timesteps("uniform", steps, walked.num_timesteps)]
+    low, high = trained.alphas_cumprod[-1], trained.alphas_cumprod[0]
+    a = np.clip(a, low, high)
+    t = trained.t_at_sigma(np.sqrt((1.0 - a) / a))
+    prev = np.append(high, a[:-1])
+    values = (t, a, prev, np.zeros_like(a))
+    return TimestepGrid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in values))
+
+
+def respaced(
+    pipe: Pipeline, prompt: str, steps: int, guidance_scale: float, seed: int, schedules: Mapping[str, NoiseSchedule]
+) -> Generator[Stepped, None, Respaced]:
+    """The same prompt and seed by DDIM (η = 0) on each schedule, all of them in one batch a step."""
+    grids = {kind: respaced_grid(pipe.model.schedule, s, steps) for kind, s in schedules.items()}
+    shape = pipe.config.latent_shape()
+    cond = Conditioning(pipe.encode_prompt(prompt), pipe.encode_prompt(""), guidance_scale)
+    trajectories = []
+    for grid in grids.values():
+        generator = torch.Generator().manual_seed(seed)
+
+        def noise(generator: torch.Generator = generator) -> torch.Tensor:
+            return torch.randn(shape, generator=generator)
+
+        trajectories.append(ddim(noise(), grid, noise=noise))
+    found: list[ModelInput] | torch.Tensor = [next(t) for t in trajectories]
+    while not isinstance(found, torch.Tensor):
+        answers = pipe.denoise(found, [cond] * len(found))
+        yield Stepped(found[0].step + 1, steps, float(found[0].t), 0.0, None)
+        found = advance(trajectories, answers)
+    pictures = pipe.decode(found)
+    return Respaced(dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()})
+
+
+def timesteps_plot(result: Respaced, lang: str) -> Plot:
+    """Where on the trained schedule each walk asked."""
+    series = tuple(
+        Series(say(lang, f"schedule_{kind}"), np.arange(1, len(t) + 1, dtype=float), t, KINDS.index(kind))
+        for kind, t in result.timesteps.items()
+    )
+    return Plot(
+        title=say(lang, "respaced_plot"),
+        x=Axis(say(lang, "axis_step")),
+        y=Axis(say(lang, "axis_t")),
+        series=series,
+        formula=r"t^\ast = t:\ \sigma_{\mathrm{trained}}(t^\ast) = \sigma_{\mathrm{walked}}(\tau_i)",
+        source="ldm_core.diffusion.schedule.Schedule.t_at_sigma",
+    )

@@ -1,0 +1,190 @@
+"""Schedules: four of them compared, a picture under noise, a sampler's steps, the model on other schedules."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.labs.common.panels.job_stream import watch_study
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.panels.plot_card import PlotCard
+from app.schemas import MAX_SEED, RequestError
+from app.ui.status import line_html
+from app.ui.translation import PRIVATE, language
+
+KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")  # app.labs.schedules.curves has them too, but brings torch with it
+SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
+QUANTITIES = {
+    name: f"quantity_{name}"
+    for name in ("beta", "alpha", "alpha_bar", "signal", "noise", "snr", "posterior_variance", "coef1", "coef2")
+}
+
+
+class Curves(Panel):
+    """Any two quantities of the four schedules, over the same t."""
+
+    key = "curves"
+
+    def lay_controls(self) -> None:
+        make = self.wording.make
+        self.shared["t"] = self.slider("t", 0, 999, 400, 1)
+        self.controls["kinds"] = make(
+            gr.CheckboxGroup, {"label": "kinds_label", "choices": SCHEDULES}, value=list(KINDS), elem_id="kinds"
+        )
+        for name, value in (("quantity", "alpha_bar"), ("second", "snr")):
+            self.controls[name] = make(
+                gr.Dropdown, {"label": f"{name}_label", "info": f"{name}_info", "choices": QUANTITIES}, value=value,
+                filterable=False, elem_id=f"curves-{name}",
+            )  # fmt: skip
+        numbers = {"T": 1000, "linear_start": 0.00085, "linear_end": 0.012, "cosine_s": 0.008}
+        for name, number in numbers.items():
+            self.controls[name] = make(
+                gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"curves-{name}"
+            )
+        self.slider("v", 0, 1, 0, 0.05)
+
+    def lay_view(self) -> None:
+        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.schedules.curves import compare, make_schedules
+
+        numbers = [values[name] for name in ("T", "linear_start", "linear_end", "cosine_s", "v")]
+        if any(number is None for number in numbers):
+            raise RequestError("fault_number")
+        schedules = make_schedules(values["kinds"], *numbers)
+        t = int(values["t"])
+        plots = [compare(schedules, values[name], t, lang) for name in ("quantity", "second")]
+        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+
+
+class Noising(Panel):
+    """A picture at t, noised in pixels and in latents."""
+
+    key = "noising"
+
+    def lay_controls(self) -> None:
+        self.controls["t"] = self.shared["t"]
+        self.upload("picture")
+        self.slider("noise_seed", 0, 20, 0, 1)
+
+    def lay_view(self) -> None:
+        self.shown = gr.HTML(elem_id="noised")
+        self.caption = gr.Markdown(elem_classes="caption")
+        self.outputs = [self.shown, self.caption]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.denoising.forward_process import noised
+
+        picture, t, seed = chosen(self.service, values["picture"]), int(values["t"]), int(values["noise_seed"])
+        made = self.service.ask(lambda pipe: noised(pipe, picture, self._trained(t), seed))
+        names = ("noised_original", "noised_pixels", "noised_latent")
+        shown = zip((say(lang, n) for n in names), (picture, made.pixels, made.latent), strict=True)
+        numbers = {"signal": f"{made.signal:.3f}", "noise": f"{made.noise:.3f}", "snr": f"{made.snr:.3g}"}
+        text = say(lang, "noising_summary", t=t, **numbers)
+        return {self.shown: figures(list(shown)), self.caption: text}
+
+    def _trained(self, t: int) -> int:
+        pipe = self.service.pipe
+        return t if pipe is None else min(t, pipe.config.schedule.timesteps - 1)
+
+
+class Steps(Panel):
+    """Which timesteps a run of S steps takes, and how much noise each adds."""
+
+    key = "steps"
+
+    def lay_controls(self) -> None:
+        self.slider("S", 1, 100, 10, 1)
+        self.controls["eta_lab"] = self.wording.make(
+            gr.Slider, {"label": "eta_label", "info": "eta_lab_info"}, minimum=0, maximum=1, value=1, step=0.05,
+            buttons=[], elem_id="steps-eta",
+        )  # fmt: skip
+
+    def lay_view(self) -> None:
+        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        from app.labs.schedules.curves import step_grids, step_noise
+        from ldm_core.config import SD_SCHEDULE
+        from ldm_core.diffusion.schedule import NoiseSchedule
+
+        pipe = self.service.pipe
+        schedule = NoiseSchedule.from_config(SD_SCHEDULE) if pipe is None else pipe.model.schedule
+        S = int(values["S"])
+        plots = step_grids(schedule, S, lang), step_noise(schedule, S, float(values["eta_lab"]), lang)
+        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+
+
+class RespacedRuns(Panel):
+    """One prompt and seed on all four schedules."""
+
+    key = "respaced"
+
+    def lay_controls(self) -> None:
+        make = self.wording.make
+        self.controls["respaced_prompt"] = make(
+            gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="respaced-prompt"
+        )
+        self.controls["respaced_steps"] = make(
+            gr.Slider, {"label": "S_label", "info": "S_info"}, minimum=2, maximum=50, value=8, step=1, buttons=[],
+            elem_id="respaced-steps",
+        )  # fmt: skip
+        self.controls["respaced_seed"] = make(
+            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="respaced-seed"
+        )
+        self.run = make(gr.Button, {"value": "respaced_run"}, variant="primary", elem_id="respaced-run")
+
+    def lay_view(self) -> None:
+        self.pictures = gr.HTML(elem_id="respaced")
+        self.card = PlotCard(self.service, self.wording, height=280, drawn=False)
+        self.outputs = [self.pictures, *self.card.outputs]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        del lang, values
+        return {}  # only the button asks the model
+
+    def wire(self) -> None:
+        inputs, outputs = list(self.controls.values()), [self.note, self.run, *self.outputs]
+        self.run.click(self._make, inputs, outputs, **PRIVATE)
+
+    async def _make(self, request: gr.Request, prompt: str, steps: float, seed: float | None) -> AsyncIterator[Updates]:
+        lang = language(request, self.service.settings.lang)
+        yield {self.run: gr.update(interactive=False)}
+        try:
+            async for updates in self._watch(lang, prompt, int(steps), int(seed or 0)):
+                yield updates
+        except RequestError as error:
+            yield {self.note: line_html(error.sentence.says(lang), "failed")}
+        yield {self.run: gr.update(interactive=True)}
+
+    async def _watch(self, lang: str, prompt: str, steps: int, seed: int) -> AsyncIterator[Updates]:
+        from app.labs.schedules.cross_schedule import respaced, timesteps_plot
+        from app.labs.schedules.curves import make_schedules
+
+        if self.service.pipe is None:
+            raise RequestError("still_loading")
+        c = self.service.pipe.config.schedule
+        schedules = make_schedules(KINDS, c.timesteps, c.linear_start, c.linear_end, c.cosine_s)
+        events = watch_study(
+            self.service, lambda pipe: respaced(pipe, prompt, steps, 5.0, seed, schedules), steps, lang
+        )
+        async for seen in events:
+            if seen.result is None:
+                yield {self.note: seen.line}
+                continue
+            pictures = [(say(lang, f"schedule_{k}"), p) for k, p in seen.result.pictures.items()]
+            yield {
+                self.note: line_html(say(lang, "respaced_summary", steps=steps, seed=seed)),
+                self.pictures: figures(pictures),
+                **self.card.show(timesteps_plot(seen.result, lang), lang),
+            }
+
+
+LAB = Lab("schedules", (Curves, Noising, Steps, RespacedRuns))

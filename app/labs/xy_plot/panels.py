@@ -1,0 +1,291 @@
+"""Grid: one picture for every combination of two or three settings, made one after the other by the service's queue."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Stepped, follow
+from app.i18n import duration, say
+from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.pictures import data_uri
+from app.labs.common.panels.plot_card import QUIET
+from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Cell, Plan, make_plan, read_axis
+from app.labs.xy_plot.xy_sheet import Sheet
+from app.metadata import write_png
+from app.schemas import MAX_SEED, GenerateRequest, RequestError
+from app.ui.status import line_html, safe
+from app.ui.translation import PRIVATE, language
+from ldm_core import __version__
+
+SAMPLERS = ("ddim", "ddpm", "plms", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "unipc")
+CHOICES = {name: f"axis_{name}" if name in ("schedule", "words") else name for name in AXES}
+OPENING = {"x": "steps", "y": "guidance_scale", "z": "none"}
+EXAMPLES = {  # what an axis begins with when it is chosen
+    "none": "",
+    "steps": "3, 6, 12, 25",
+    "eta": "0, 0.5, 1",
+    "guidance_scale": "1, 5",
+    "sampler": "ddim, heun, dpmpp_2m",
+    "seed": "7, 8, 9",
+    "schedule": "uniform, trailing, cosine",
+    "words": "apple, pear, star",
+}
+SHOWN_PIXELS = 4_000_000  # of the picture while it is on the page; the file has them all
+
+
+@dataclass
+class Filling:
+    """A grid that is being filled; Stop finds it by its name."""
+
+    job_id: str = ""
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where a filling is, as a status line; `fresh`: another cell has been pasted."""
+
+    line: str
+    fresh: bool = False
+
+
+class GridPanel(Panel):
+    """Settings, three axes, and the sheet."""
+
+    key = "sheet"
+
+    def lay_controls(self) -> None:
+        self.filling_by_name: dict[str, Filling] = {}
+        most = self.service.limits.prompt_chars
+        self._text("grid_prompt", "prompt", "a red apple, noto style", most)
+        self._text("grid_negative", "negative_prompt", "", most)
+        self._slider("grid_steps", "steps", 1, 100, 12, 1)
+        self._slider("grid_guidance", "guidance_scale", 0, 20, 5, 0.5)
+        self._slider("grid_eta", "eta", 0, 1, 0, 0.05)
+        make = self.wording.make
+        self.controls["grid_sampler"] = make(
+            gr.Dropdown, {"label": "sampler"}, choices=list(SAMPLERS), value="ddim", filterable=False,
+            elem_id="sheet-grid_sampler",
+        )  # fmt: skip
+        self.controls["grid_seed"] = make(
+            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="sheet-grid_seed"
+        )
+        for place in PLACES:
+            self._axis(place)
+        with gr.Row(elem_classes="buttons"):
+            self.run = make(gr.Button, {"value": "sheet_run"}, variant="primary", elem_id="sheet-run")
+            self.stop = make(gr.Button, {"value": "stop"}, interactive=False, elem_id="sheet-stop")
+
+    def _axis(self, place: str) -> None:
+        none = {} if place == "x" else {"none": "axis_none"}
+        axis = self.controls[f"{place}_axis"] = self.wording.make(
+            gr.Dropdown, {"label": f"axis_{place}", "choices": none | CHOICES}, value=OPENING[place], filterable=False,
+            elem_id=f"sheet-{place}_axis",
+        )  # fmt: skip
+        values = self.controls[f"{place}_values"] = self.wording.make(
+            gr.Textbox, {"label": f"values_{place}", "info": "values_info"}, value=EXAMPLES[OPENING[place]],
+            max_length=MAX_TEXT, elem_id=f"sheet-{place}_values",
+        )  # fmt: skip
+        fill = f"(axis) => ({json.dumps(EXAMPLES)})[axis] ?? ''"
+        axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
+
+    def _text(self, name: str, word: str, value: str, most: int) -> None:
+        self.controls[name] = self.wording.make(
+            gr.Textbox, {"label": word}, value=value, max_length=most, elem_id=f"sheet-{name}"
+        )
+
+    def _slider(self, name: str, word: str, low: float, high: float, value: float, step: float) -> None:
+        self.controls[name] = self.wording.make(
+            gr.Slider, {"label": word}, minimum=low, maximum=high, value=value, step=step, buttons=[], min_width=160,
+            elem_id=f"sheet-{name}",
+        )  # fmt: skip
+
+    def lay_view(self) -> None:
+        self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
+        self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
+        self.shown = gr.HTML(elem_id="sheet-shown")
+        self.download = self.wording.make(
+            gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
+        )
+        self.made = gr.State(False)
+        self.name = gr.State("")  # of this page's filling
+        self.outputs = [self.estimate, self.shown]
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {**self.controls, "made": self.made}
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        """The estimate; before the first run the empty sheet too."""
+        made = values.pop("made")
+        try:
+            plan = self.plan(values)
+        except RequestError as error:
+            return {self.estimate: "", self.note: line_html(error.sentence.says(lang), "failed")}
+        columns, rows, sheets = plan.shape
+        size = " × ".join(str(n) for n in (columns, rows, sheets)[: 3 if sheets > 1 else 2])
+        text = say(lang, "sheet_estimate", size=size, cells=len(plan.cells), most=MAX_CELLS, steps=plan.steps)
+        empty = {} if made else {self.shown: sheet_html(self._sheet(plan, lang), plan, lang)}
+        return {self.estimate: text, **empty}
+
+    def plan(self, values: dict[str, Any]) -> Plan:
+        """The controls' values as a plan, or RequestError."""
+        if any(values[f"grid_{name}"] is None for name in ("steps", "guidance", "eta", "seed")):
+            raise RequestError("fault_number")
+        side = self.service.limits.image_size
+        base = GenerateRequest(
+            values["grid_prompt"] or "", values["grid_negative"] or "", int(values["grid_steps"]),
+            float(values["grid_eta"]), float(values["grid_guidance"]), values["grid_sampler"] or "",
+            int(values["grid_seed"]), side, side,
+        )  # fmt: skip
+        x, y, z = (read_axis(p, values[f"{p}_axis"], values[f"{p}_values"] or "") for p in PLACES)
+        return make_plan(base, x, y, z, self.service.limits)
+
+    def _sheet(self, plan: Plan, lang: str) -> Sheet:
+        return Sheet(plan, self.service.limits.image_size, lang)
+
+    def wire(self) -> None:
+        outputs = [
+            self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name,
+        ]  # fmt: skip
+        self.run.click(
+            self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE,
+        )  # fmt: skip
+        self.stop.click(self.stopped, self.name, self.stop, **QUIET)
+
+    def stopped(self, name: str) -> Any:
+        """Give this page's filling up: the cell that is being made, and all that would follow."""
+        if filling := self.filling_by_name.get(name):
+            filling.stopped = True
+            self.service.cancel(filling.job_id)
+        return gr.update(interactive=False)
+
+    async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
+        """The button: check, fill, leave a file."""
+        lang = language(request, self.service.settings.lang)
+        yield {self.run: gr.update(interactive=False), self.note: ""}
+        try:
+            plan = self.plan(dict(zip(self.controls, values, strict=True)))
+            async for updates in self.filled(plan, lang):
+                yield updates
+        except RequestError as error:
+            yield {self.note: line_html(error.sentence.says(lang), "failed"), self.line: ""}
+        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
+
+    async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:
+        """Updates while a plan is filled; whatever ends it, the cells that are there can be downloaded."""
+        name, sheet, filling = uuid.uuid4().hex, self._sheet(plan, lang), Filling()
+        self.filling_by_name[name] = filling
+        yield {
+            self.name: name, self.made: True, self.stop: gr.update(interactive=True),
+            self.download: gr.update(interactive=False), self.shown: sheet_html(sheet, plan, lang),
+        }  # fmt: skip
+        fault: RequestError | None = None
+        try:
+            async for seen in fill(self.service, plan, sheet, filling, lang):
+                fresh = {self.shown: sheet_html(sheet, plan, lang)} if seen.fresh else {}
+                yield {self.line: seen.line, **fresh}
+        except RequestError as error:
+            fault = error
+        finally:
+            self.filling_by_name.pop(name, None)
+        if sheet.filled:
+            yield {self.download: gr.update(value=self._save(name, plan, sheet), interactive=True)}
+        if fault is not None:
+            raise fault
+
+    def _save(self, name: str, plan: Plan, sheet: Sheet) -> str:
+        path = self.service.outputs / f"grid-{name[:12]}.png"
+        sha = self.service.pipe.weights_sha256 if self.service.pipe is not None else ""
+        write_png(path, sheet.pixels(), plan.base, sha, __version__, {"grid": plan.record(sheet.filled)})
+        return str(path)
+
+
+async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: str) -> AsyncIterator[Seen]:
+    """Put the cells into the queue one after the other, so that others get their turn between two of them.
+
+    A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
+    """
+    begun, walked = time.monotonic(), 0
+    for k, cell in enumerate(plan.cells):
+        if filling.stopped:
+            break
+        job = submit(service, cell)
+        filling.job_id = job.id
+        try:
+            async for event in follow(job):
+                if isinstance(event, Failed):
+                    raise RequestError("as_said", text=event.message)
+                if isinstance(event, Cancelled):
+                    filling.stopped = True
+                elif isinstance(event, Done):
+                    sheet.paste(cell, picture(event.result))
+                    walked += cell.request.steps
+                    yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
+                elif isinstance(event, (Queued, Stepped)):
+                    yield Seen(_line(event, k, plan, walked, begun, lang))
+        finally:
+            if not job.done:
+                service.cancel(job.id)
+    if filling.stopped:
+        yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
+        return
+    took = duration(lang, time.monotonic() - begun)
+    yield Seen(line_html(say(lang, "sheet_done", cells=len(plan.cells), seconds=took), "done"))
+
+
+def submit(service: Any, cell: Cell) -> Job:
+    """A cell into the queue: as the Generate tab's own request where that can say it, else as a lab's question."""
+    if cell.schedule == "uniform":
+        job: Job = service.submit(cell.request)
+        return job
+
+    def work(pipe: Any) -> Any:
+        from app.labs.xy_plot.cross_schedule import scheduled
+
+        return scheduled(pipe, cell.request, cell.schedule)
+
+    question: Job = service.study(work, cell.request.steps)
+    return question
+
+
+def picture(result: Any) -> Any:
+    """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
+    if isinstance(result, np.ndarray):
+        return result
+    with Image.open(result.images[0].path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _line(event: Event, k: int, plan: Plan, walked: int, begun: float, lang: str) -> str:
+    if isinstance(event, Queued):
+        text = say(lang, "sheet_queued", cell=k + 1, cells=len(plan.cells), position=event.position)
+        return line_html(text, fraction=walked / plan.steps)
+    done = walked + (event.i if isinstance(event, Stepped) else 0)
+    left = duration(lang, (time.monotonic() - begun) / max(done, 1) * (plan.steps - done))
+    return line_html(
+        say(lang, "sheet_at", cell=k + 1, cells=len(plan.cells), left=left), fraction=min(1.0, done / plan.steps)
+    )
+
+
+def sheet_html(sheet: Sheet, plan: Plan, lang: str) -> str:
+    """The sheet in a frame that scrolls, by keyboard too."""
+    axes = ", ".join(f"{axis.title(lang)} {' '.join(axis.labels())}" for axis in plan.axes if axis is not None)
+    alt = safe(say(lang, "sheet_alt", axes=axes, filled=sheet.filled, cells=len(plan.cells)))
+    source = data_uri(sheet.pixels(SHOWN_PIXELS))
+    return (
+        f'<div class="sheet" tabindex="0" role="region" aria-label="{alt}">'
+        f'<img src="{source}" alt="{alt}" data-filled="{sheet.filled}"></div>'
+    )
+
+
+LAB = Lab("grid", (GridPanel,))

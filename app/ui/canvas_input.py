@@ -1,0 +1,93 @@
+"""What the canvas holds: a picture to start from and the part of it to repaint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image
+
+from app.images import fit, fit_mask, open_upload
+from app.schemas import Limits, RequestError
+from app.settings import Settings
+from ldm_core.images import Pixels
+
+CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
+PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still
+
+Canvas = dict[str, Any]  # {"background": path | None, "layers": [path, …]}
+
+
+def keep_files(editor: gr.ImageEditor) -> gr.ImageEditor:
+    """Make the editor hand over files as they came, {"background": path, "layers": [path]}.
+
+    Gradio would decode them first, however large; open_upload looks at the size before it decodes.
+    """
+
+    def preprocess(payload: Any) -> Canvas | None:
+        if payload is None:
+            return None
+        if payload.id is not None:
+            payload = editor.blob_storage.pop(payload.id, None)
+            if payload is None:
+                return None
+        return {
+            "background": _path(payload.background, editor.GRADIO_CACHE),
+            "layers": [path for layer in payload.layers if (path := _path(layer, editor.GRADIO_CACHE))],
+        }
+
+    setattr(editor, "preprocess", preprocess)  # noqa: B010 — mypy is right that methods are not assigned to
+    return editor
+
+
+def _path(file: Any, cache: str) -> str | None:
+    if file is None:
+        return None
+    if isinstance(file, bytes):
+        return str(save_bytes_to_cache(file, "canvas.png", cache))
+    return str(file.path)
+
+
+def picture_and_mask(
+    canvas: Canvas | None, settings: Settings, limits: Limits, size: tuple[int | None, int | None]
+) -> tuple[Pixels | None, Pixels | None]:
+    """(init_image uint8 [H,W,3], mask uint8 [H,W], 255 where painted), both of `size` (width, height).
+
+    None, None for an empty canvas; mask None where nothing is painted. Paint without a picture raises RequestError.
+    """
+    if canvas is None:
+        return None, None
+    painted = _painted(canvas["layers"], settings)
+    if canvas["background"] is None:
+        if painted is not None:
+            raise RequestError("no_background")
+        return None, None
+    picture = open_upload(Path(canvas["background"]), settings)
+    if painted is not None and painted.size != picture.size:
+        painted = painted.resize(picture.size, Image.Resampling.NEAREST)
+    mask = None if painted is None else fit_mask(painted, limits, *size)
+    return fit(picture, limits, *size).copy(), mask
+
+
+def _painted(layers: Sequence[str], settings: Settings) -> Image.Image | None:
+    """The union of what is painted on the layers, white on black; None where there is no paint."""
+    union: Pixels | None = None
+    for layer in layers:
+        image = open_upload(Path(layer), settings).convert("RGBA")
+        paint = np.asarray(image)[..., 3]
+        union = paint if union is None or union.shape != paint.shape else np.maximum(union, paint)
+    if union is None or not (union >= PAINTED).any():
+        return None
+    return Image.fromarray(np.where(union >= PAINTED, 255, 0).astype(np.uint8))
+
+
+def for_canvas(path: Path) -> Pixels:
+    """A finished picture for the canvas, uint8 [H,W,3]; small ones enlarged by a whole factor, pixel for pixel."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    factor = max(1, CANVAS_SIDE // max(pixels.shape[:2]))
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,51 @@
+"""Components that know which words they show, so that the page can change language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from app.i18n import say
+
+C = TypeVar("C")
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
+LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
+Words = Mapping[str, str | Mapping[str, str]]
+
+
+def language(request: gr.Request | None, default: str) -> str:
+    """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
+    asked = request.query_params.get("lang") if request is not None else None
+    return asked if asked in ("en", "zh") else default
+
+
+class Wording:
+    """Makes components in one language and remembers which words they show, so that the page can change language."""
+
+    def __init__(self, lang: str) -> None:
+        self.lang = lang
+        self.components: list[Any] = []
+        self._shown: list[Words] = []
+
+    def make(self, kind: Callable[..., C], words: Words, **options: Any) -> C:
+        """kind(**options) with each property of `words` ({"label": key}) set, now and in `updates`.
+
+        Choices are {value: key}.
+        """
+        component = kind(**_said(words, self.lang), **options)
+        self.components.append(component)
+        self._shown.append(words)
+        return component
+
+    def updates(self, lang: str) -> list[dict[str, Any]]:
+        """Per component of `components` the properties it has in `lang`."""
+        return [_said(words, lang) for words in self._shown]
+
+
+def _said(words: Words, lang: str) -> dict[str, Any]:
+    return {
+        name: say(lang, key) if isinstance(key, str) else [(say(lang, k), value) for value, k in key.items()]
+        for name, key in words.items()
+    }

@@ -1,0 +1,123 @@
+"""Which tensors a geometry has, and how a file differs from that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ldm_core.checkpoint.errors import CheckpointError, one_line
+from ldm_core.config import ModelConfig
+from ldm_core.diffusion.schedule import NoiseSchedule
+from ldm_core.models.latent_diffusion import LatentDiffusion
+
+Shapes = dict[str, tuple[int, ...]]
+
+# One telling key each: what else people have lying about as single files.
+RELATIVES = {
+    "conditioner.embedders.": "an SDXL file; only SD v1 geometry is read",
+    "cond_stage_model.model.": "an SD v2 file (OpenCLIP text encoder); only SD v1 geometry is read",
+    "model.diffusion_model.joint_blocks.": "an SD v3 file; only SD v1 geometry is read",
+    "lora_unet_": "a LoRA, which is an addition to a model and not a model",
+    "lora_te": "a LoRA, which is an addition to a model and not a model",
+    "control_model.": "a ControlNet, which is an addition to a model and not a model",
+    "double_blocks.": "a Flux file; only SD v1 geometry is read",
+}
+
+
+LIMITS = {
+    "num_res_blocks": 64,
+    "transformer_depth": 64,
+    "layers": 256,
+    "ch_mult": 16,  # its length
+    "channel_mult": 16,
+    "timesteps": 100_000,
+    "text_len": 100_000,
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Names only; a wrong shape says both."""
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    wrong_shape: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.wrong_shape)
+
+    def __str__(self) -> str:
+        groups = (("missing", self.missing), ("unexpected", self.unexpected), ("of wrong shape", self.wrong_shape))
+        return "; ".join(f"{len(names)} {what} ({_some(names)})" for what, names in groups if names)
+
+
+def empty_model(config: ModelConfig) -> LatentDiffusion:
+    """The model without memory behind its parameters (meta device); its buffers are real."""
+    _require_bounded(config)
+    try:
+        with torch.device("meta"):
+            return LatentDiffusion(config)
+    except Exception as error:  # a config of wrong types fails anywhere in torch and transformers
+        raise CheckpointError(f"no model can be built from the geometry of {config.name}: {one_line(error)}") from error
+
+
+def schedule_of(config: ModelConfig) -> NoiseSchedule:
+    """Its noise schedule. CheckpointError for one that no model has."""
+    _require_bounded(config)
+    try:
+        return NoiseSchedule.from_config(config.schedule)
+    except Exception as error:
+        raise CheckpointError(f"no schedule can be made from that of {config.name}: {one_line(error)}") from error
+
+
+def _require_bounded(config: ModelConfig) -> None:
+    """A header can ask for more modules than any memory holds, before a single tensor is compared."""
+    for part in (config.first_stage, config.unet, config.text, config.schedule):
+        for name, value in getattr(part, "__dict__", {}).items():
+            size = len(value) if isinstance(value, tuple) else value
+            if name in LIMITS and not (isinstance(size, int) and 0 <= size <= LIMITS[name]):
+                raise CheckpointError(f"the geometry of {config.name} has {name} = {value!r}, beyond {LIMITS[name]}")
+
+
+def expected_shapes(model: LatentDiffusion) -> Shapes:
+    """Name → shape of every stored tensor; schedule buffers are computed and not among them."""
+    computed = dict(model.named_buffers())
+    return {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in computed}
+
+
+def compare(tensors: Mapping[str, Tensor], expected: Shapes) -> Difference:
+    """What `tensors` lacks, has too much, and has in another shape."""
+    wrong = [
+        f"{name} {_shape(tensors[name].shape)} instead of {_shape(shape)}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    missing = tuple(name for name in expected if name not in tensors)
+    return Difference(missing, tuple(name for name in tensors if name not in expected), tuple(wrong))
+
+
+def require_equal(name: str, tensors: Mapping[str, Tensor], model: LatentDiffusion) -> None:
+    """CheckpointError, grouped, unless the tensors are exactly the model's."""
+    difference = compare(tensors, expected_shapes(model))
+    if not difference:
+        return
+    relative = relative_of(difference.unexpected)
+    if relative:
+        raise CheckpointError(f"{name} is {relative}")
+    raise CheckpointError(f"{name} does not fit the geometry {model.config.name}: {difference}")
+
+
+def relative_of(names: Sequence[str]) -> str | None:
+    """What a file is whose names belong to another family of models."""
+    return next((what for key, what in RELATIVES.items() if any(name.startswith(key) for name in names)), None)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape)) or "scalar"

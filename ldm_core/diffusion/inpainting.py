@@ -1,0 +1,40 @@
+"""Keeping part of a picture while the rest is repainted: two ways to blend, chosen by sampler."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.schedule import NoiseSchedule
+
+MASK_STREAM = 0x6D61736B  # keeps the mask's noise apart from the image's: same seed, another stream
+
+
+class Inpainting:
+    """Kept latent z0 [C,h,w] under mask uint8 [H,W]: white (≥ 128) is repainted, everything else stays.
+
+    A latent cell is repainted when any of its pixels is; the pixels that were not are pasted back after decoding.
+    """
+
+    def __init__(self, z0: Tensor, mask: NDArray[np.uint8], schedule: NoiseSchedule, seed: int) -> None:
+        white = torch.from_numpy(np.ascontiguousarray(mask >= 128)).float()[None, None]
+        self.z0 = z0
+        self.keep = 1.0 - F.adaptive_max_pool2d(white, z0.shape[-2:])[0]
+        self.schedule = schedule
+        self.generator = torch.Generator().manual_seed(seed ^ MASK_STREAM)
+
+    def blend(self, x: Tensor, t: Tensor) -> Tensor:
+        """Before the question, as in the reference: the kept part of x is q(x_t | z0), drawn anew at every step."""
+        a = self.schedule.alpha_bar_at(t)
+        kept = a.sqrt() * self.z0 + (1.0 - a).sqrt() * torch.randn(self.z0.shape, generator=self.generator)
+        return self.keep * kept + (1.0 - self.keep) * x
+
+    def correct(self, query: ModelInput, answer: Prediction) -> Prediction:
+        """After the answer, for samplers with a memory: the kept part of x0 is z0, and eps follows from it."""
+        a = self.schedule.alpha_bar_at(query.t)
+        x0 = self.keep * self.z0 + (1.0 - self.keep) * answer.x0
+        return Prediction((query.x - a.sqrt() * x0) / (1.0 - a).sqrt(), x0)

@@ -1,0 +1,142 @@
+"""What the text encoder knows: paraphrases, style, background and tone in its hidden states, held-out retrieval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPModel
+
+from ldm_core.data.captions import canonical_caption
+from ldm_core.data.colours import BACKGROUNDS
+from ldm_core.data.corpus import Corpus, Entry
+from ldm_core.evaluation.metrics import nearest_rows
+from ldm_core.images import composite, to_tensor
+from ldm_core.text.tokenizer import Tokenizer
+
+PARAPHRASES = Path(__file__).parents[1] / "data" / "paraphrases.tsv"
+RIDGE = 1.0  # of the linear probes
+PROBED = 1000  # captions a probe learns from, and is asked about
+
+Encode = Callable[[Sequence[str]], Tensor]  # texts → [N,D]
+
+
+def read_paraphrases(path: Path = PARAPHRASES) -> list[tuple[str, tuple[str, ...]]]:
+    """Rows (word that no caption holds, words or phrases of which a right concept holds one)."""
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [(word, tuple(right.split("|"))) for word, right in rows]
+
+
+def concept_names(corpus: Corpus) -> list[str]:
+    """What the training drawings show, each name once."""
+    return sorted({corpus.entries[int(r)].concept for r in corpus.train})
+
+
+def nearest(words: Sequence[str], names: Sequence[str], encode: Encode) -> list[str]:
+    """For each word the name with the most similar state."""
+    return nearest_names(names, encode(words), encode(names))
+
+
+def nearest_names(names: Sequence[str], asked: Tensor, known: Tensor) -> list[str]:
+    """For states asked [N,D] the names whose states known [C,D] are most similar: cosine about the names' mean."""
+    return [names[i] for i in nearest_rows(asked, known)[0].tolist()]
+
+
+def is_right(name: str, right: Sequence[str]) -> bool:
+    """Whether a concept's name holds one of the right words as a whole word."""
+    return any(f" {word} " in f" {name} " for word in right)
+
+
+def paraphrase_share(rows: Sequence[tuple[str, tuple[str, ...]]], names: Sequence[str], encode: Encode) -> float:
+    """Share of the words whose nearest name is right."""
+    found = nearest([word for word, _ in rows], names, encode)
+    return float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
+
+
+@torch.no_grad()
+def states(clip: CLIPModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+    """Texts → last hidden states at the full length, as diffusion sees them: float32 [N,L,D] on the CPU."""
+    device = clip.device
+    parts = [tokenizer.encode(texts[i : i + 256]).to(device) for i in range(0, len(texts), 256)]
+    return torch.cat([clip.text_model(input_ids=ids).last_hidden_state.float().cpu() for ids in parts])
+
+
+@torch.no_grad()
+def eos_states(clip: CLIPModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+    """States [N,D] at the first eos; the mask is causal, so the padding behind it need not be computed."""
+    ids = tokenizer.encode(texts)
+    first = (ids == tokenizer.eos).int().argmax(1)
+    found = torch.empty(len(texts), clip.text_model.config.hidden_size)
+    for rows in torch.split(first.argsort(), 256):
+        part = ids[rows, : int(first[rows].max()) + 1].to(clip.device)
+        hidden = clip.text_model(input_ids=part).last_hidden_state.float().cpu()
+        found[rows] = hidden[torch.arange(len(rows)), first[rows]]
+    return found
+
+
+def probe(x: Tensor, labels: Sequence[str], x_test: Tensor, labels_test: Sequence[str]) -> float:
+    """Accuracy of a linear map fitted by ridge regression on [N,D] and asked on other rows."""
+    kinds = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    y = F.one_hot(torch.tensor([kinds[label] for label in labels]), len(kinds)).float()
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    a, b = ((v - mean) / std for v in (x, x_test))
+    weights = torch.linalg.solve(a.T @ a + RIDGE * torch.eye(a.shape[1]), a.T @ (y - y.mean(0)))
+    guess = (b @ weights + y.mean(0)).argmax(1).tolist()
+    return float(np.mean([kinds.get(label, -1) == g for label, g in zip(labels_test, guess, strict=True)]))
+
+
+def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) -> dict[str, float]:
+    """Can style, background and skin tone be read off the mean hidden state by a linear map? Learnt on training
+    captions, asked on held-out ones, whose (concept, style) pairs are new.
+    """
+    rng = np.random.default_rng(0)
+    grounds = [str(g) for g in rng.choice(list(BACKGROUNDS)[1:], 2 * PROBED)]
+
+    def captions(rows: NDArray[np.integer], toned: bool) -> tuple[Tensor, list[Entry], list[str]]:
+        entries = [corpus.entries[int(r)] for r in rng.permutation(rows)]
+        entries = [e for e in entries if e.tone or not toned][:PROBED]
+        texts = [canonical_caption(e, g) for e, g in zip(entries, grounds, strict=False)]
+        return states(clip, tokenizer, texts).mean(1), entries, grounds[: len(entries)]
+
+    (a, known, on), (b, asked, at) = captions(corpus.train, False), captions(corpus.heldout, False)
+    found = {
+        "text/style": probe(a, [e.style for e in known], b, [e.style for e in asked]),
+        "text/background": probe(a, on, b, at),
+    }
+    (a, known, _), (b, asked, _) = captions(corpus.train, True), captions(corpus.heldout, True)
+    return found | {"text/tone": probe(a, [e.tone for e in known], b, [e.tone for e in asked])}
+
+
+@torch.no_grad()
+def retrieval(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) -> dict[str, float]:
+    """Held-out drawings on coloured grounds against all their captions: share found first, and among five."""
+    rng, rows = np.random.default_rng(1), corpus.heldout
+    grounds = [str(g) for g in rng.choice(list(BACKGROUNDS), len(rows))]
+    captions = [canonical_caption(corpus.entries[r], g) for r, g in zip(rows, grounds, strict=True)]
+    text = F.normalize(clip.text_projection(eos_states(clip, tokenizer, captions).to(clip.device)))
+    parts = []
+    for i in range(0, len(rows), 128):
+        drawings = np.stack([corpus.drawing(r) for r in rows[i : i + 128]])
+        colours = np.array([BACKGROUNDS[g] for g in grounds[i : i + 128]], np.uint8)
+        images = F.interpolate(to_tensor(composite(drawings, colours)), size=(side, side), mode="area").to(clip.device)
+        parts.append(clip.visual_projection(clip.vision_model(pixel_values=images).pooler_output))
+    ranked = (F.normalize(torch.cat(parts)) @ text.T).topk(min(5, len(rows)), dim=1).indices.tolist()
+    hits = [[captions[k] == captions[i] for k in row] for i, row in enumerate(ranked)]
+    top1, top5 = np.mean([h[0] for h in hits]), np.mean([any(h) for h in hits])
+    return {"text/retrieval_top1": float(top1), "text/retrieval_top5": float(top5)}
+
+
+def evaluate(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) -> dict[str, float]:
+    """All figures of a text encoder; `side` is the image tower's input in pixels."""
+    names, rows = concept_names(corpus), read_paraphrases()
+    return {
+        "text/paraphrase": paraphrase_share(rows, names, lambda t: eos_states(clip, tokenizer, t)),
+        "text/paraphrase_mean": paraphrase_share(rows, names, lambda t: states(clip, tokenizer, t).mean(1)),
+        **attribute_accuracies(clip, tokenizer, corpus),
+        **retrieval(clip, tokenizer, corpus, side),
+    }

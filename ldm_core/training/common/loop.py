@@ -1,0 +1,276 @@
+"""The training loop every part shares: budget, learning rate, metrics, samples, exact resume."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ldm_core.devices import resolve_device
+from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
+from ldm_core.training.common.ema import LitEma
+from ldm_core.training.common.metric_log import MetricLog
+from ldm_core.training.common.settings import LoopSettings, dump_settings
+from ldm_core.training.common.state import load_state, save_state
+
+PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
+
+
+class Task(Protocol):
+    """What the loop needs to know about the thing it trains."""
+
+    networks: dict[str, nn.Module]  # their state is in the checkpoint
+    optimizers: dict[str, torch.optim.Optimizer]  # lr is the full rate; the loop scales it
+    averages: dict[str, LitEma]
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """One update of the weights; what it returns is averaged and logged. All its randomness comes from `step`."""
+
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Figures on held-out data."""
+
+    def sample(self, step: int) -> NDArray[np.uint8] | None:
+        """A picture [H,W,3] to look at, or None."""
+
+
+def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
+    """The machine as accelerate sees it, or a device's type; bf16 only where the processor has instructions for it.
+
+    Accelerate's own variable, which `accelerate launch --mixed_precision` sets too, decides otherwise.
+    """
+    cpu = resolve_device(device).type == "cpu"
+    asked = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
+    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if has_bf16(cpu) else "no"))
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Adam's second moments decay into denormals, which are slow; after training, whoever counts on them has them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def has_bf16(cpu: bool = False) -> bool:
+    """Whether bf16 is faster than fp32 here: on a GPU that supports it, or a processor with AVX-512 bf16 or AMX."""
+    if torch.cuda.is_available() and not cpu:
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:
+    """The randomness of one step: a function of the step, so that a resumed run draws the same numbers."""
+    return np.random.default_rng((seed, step, rank, stream))
+
+
+def torch_rng(rng: np.random.Generator) -> torch.Generator:
+    """A torch CPU generator seeded from a numpy one."""
+    return torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
+
+
+def optimize(
+    accelerator: Accelerator,
+    loss: Tensor,
+    parameters: Sequence[Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+    clip: float,
+    unprepared: Sequence[Tensor] = (),
+) -> Tensor:
+    """Backward, clip, step; returns the gradient's norm before clipping.
+
+    `unprepared`: those of the parameters that no prepared network holds, averaged over processes here.
+    """
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    accelerator.backward(loss)
+    average_gradients(accelerator, unprepared)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip if clip > 0 else math.inf, foreach=True)
+    for optimizer in optimizers:
+        optimizer.step()
+    return norm
+
+
+class Loop:
+    """Runs a task in a directory; starts where the directory's state.pt ends when there is one.
+
+    With several processes each steps its share of the batch; the main one alone logs, validates, samples and saves.
+    """
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, directory: Path, accelerator: Accelerator, tensorboard: bool = True
+    ) -> None:
+        self.task, self.settings, self.directory = task, settings, directory
+        self.accelerator, self.main = accelerator, accelerator.is_main_process
+        directory.mkdir(parents=True, exist_ok=True)
+        self.base_lr = {n: [float(g["lr"]) for g in o.param_groups] for n, o in task.optimizers.items()}
+        self.step, self.past_seconds = self._resume()
+        self.started = self.seen = time.monotonic()
+        self.clock = self.past_seconds  # training time at the start of the step, the same in every process
+        self.log = MetricLog(directory, self.step, tensorboard) if self.main else None
+        self.sums: defaultdict[str, list[float]] = defaultdict(list)
+        self.late: tuple[int, Mapping[str, Tensor | float]] = (0, {})  # the last step's figures, not read yet
+        self.stopping = False
+
+    @property
+    def seconds(self) -> float:
+        """Training time, time before a restart included."""
+        return self.past_seconds + time.monotonic() - self.started
+
+    def run(self, until: int | None = None) -> int:
+        """Train to the end of the budget, to step `until`, or to SIGTERM/SIGINT; save; return the step reached."""
+        s, last = self.settings, time.monotonic()
+        every = {k: _Every(60 * m) for k, m in (("validate", s.validate_minutes), ("sample", s.sample_minutes))}
+        save, ticks = _Every(60 * s.save_minutes), 0
+        quiet = 0.5 if sys.stderr.isatty() else 30.0
+        with (
+            denormals_as_zero(),
+            stop_on_signals(self),
+            tqdm(initial=self.step, total=s.max_steps, disable=not self.main, mininterval=quiet) as bar,
+        ):
+            while not self._finished(until):
+                factor = self._set_lr()
+                self._add(self.step, self.task.step(self.step))
+                self.step, ticks = self.step + 1, ticks + 1
+                self._leave_out_pauses()
+                bar.update()
+                if self.step % s.log_every == 0:
+                    now = time.monotonic()
+                    self._flush({"lr_factor": factor, "samples_per_second": s.batch * ticks / (now - last)}, bar)
+                    last, ticks = now, 0
+                for name, due in every.items():
+                    if due():
+                        getattr(self, f"_{name}")()
+                        last, ticks = time.monotonic(), 0
+                if save():
+                    self.save()
+        self.save()
+        if until is None and not self.stopping:
+            self._validate()
+            self._sample()
+        if self.log:
+            self.log.close()
+        self.accelerator.wait_for_everyone()
+        return self.step
+
+    def save(self) -> None:
+        """Write state.pt, whole or not at all."""
+        self._read_late()
+        if self.main:
+            save_state(self.directory / "state.pt", self.task, self.step, self.seconds)
+
+    def _resume(self) -> tuple[int, float]:
+        path = self.directory / "state.pt"
+        return load_state(path, self.task) if path.exists() else (0, 0.0)
+
+    def _leave_out_pauses(self) -> None:
+        """A suspended process or machine trains nothing: such a gap does not count against the budget."""
+        now = time.monotonic()
+        if now - self.seen > PAUSE:
+            self.started += now - self.seen
+        self.seen = now
+
+    def _finished(self, until: int | None) -> bool:
+        self.stopping, self.clock = agree(self.accelerator, self.stopping, self.seconds)
+        over = self.settings.progress(self.step, self.clock) >= 1.0
+        return self.stopping or over or (until is not None and self.step >= until)
+
+    def _set_lr(self) -> float:
+        factor = self.settings.lr_factor(self.step, self.clock)
+        for name, optimizer in self.task.optimizers.items():
+            for group, base in zip(optimizer.param_groups, self.base_lr[name], strict=True):
+                group["lr"] = base * factor
+        return factor
+
+    def _add(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Figures are read one step late: a GPU has them by then, and has the next step's work already."""
+        self._read_late()
+        self.late = (step, mean_over_processes(self.accelerator, values))
+
+    def _read_late(self) -> None:
+        (step, values), self.late = self.late, (0, {})
+        for name, value in values.items():
+            if not math.isfinite(number := float(value)):
+                raise FloatingPointError(f"{name} is {number} at step {step}; nothing of this step was saved")
+            self.sums[name].append(number)
+
+    def _flush(self, extra: Mapping[str, float], bar: Any) -> None:
+        self._read_late()
+        means = {name: sum(v) / len(v) for name, v in self.sums.items()}
+        self.sums.clear()
+        self._write({**means, **extra})
+        shown = {n.split("/")[-1]: f"{v:.4g}" for n, v in means.items() if n in ("aeloss", "train/loss")}
+        bar.set_postfix({**shown, "samples/s": f"{extra['samples_per_second']:.1f}"})
+
+    def _validate(self) -> None:
+        if self.main:
+            self._write(self.task.validate(self.step))
+
+    def _sample(self) -> None:
+        picture = self.task.sample(self.step) if self.main else None
+        if picture is not None:
+            path = self.directory / "samples" / f"{self.step:07d}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(path)
+
+    def _write(self, values: Mapping[str, float]) -> None:
+        if self.log:
+            self.log.log(self.step, self.seconds, values)
+
+
+class _Every:
+    """True once each time the interval has passed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def __call__(self) -> bool:
+        due = time.monotonic() - self.last >= self.seconds
+        if due:
+            self.last = time.monotonic()
+        return due
+
+
+@contextmanager
+def stop_on_signals(loop: Loop) -> Iterator[None]:
+    """SIGTERM and SIGINT end the loop after the present step, which is then saved."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        loop.stopping = True
+
+    try:
+        old = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not the main thread: a notebook's own affair
+        yield
+        return
+    try:
+        yield
+    finally:
+        for s, handler in old.items():
+            signal.signal(s, handler)
+
+
+def start(task: Task, settings: LoopSettings, whole: Any, name: str, runs: Path, accelerator: Accelerator) -> Loop:
+    """A loop in `runs/name`, with the whole run's settings written beside it as config.json."""
+    directory = runs / name
+    directory.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        (directory / "config.json").write_text(dump_settings(whole) + "\n")
+    return Loop(task, settings, directory, accelerator)

@@ -1,0 +1,60 @@
+"""What a run needs to go on exactly where it stopped, in one file that is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from ldm_core.training.common.loop import Task
+
+
+def save_state(path: Path, task: Task, step: int, seconds: float) -> None:
+    """Networks, optimizers, averages, clock and torch's global random state → path."""
+    state = {
+        "step": step,
+        "seconds": seconds,
+        "networks": {n: m.state_dict() for n, m in task.networks.items()},
+        "optimizers": {n: o.state_dict() for n, o in task.optimizers.items()},
+        "averages": {n: a.state_dict() for n, a in task.averages.items()},
+        "rng": torch.get_rng_state(),  # dropout draws from it; everything else is a function of the step
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load_state(path: Path, task: Task) -> tuple[int, float]:
+    """The inverse: fills the task, strictly; returns (step, seconds).
+
+    Learning rate, betas and the like stay the task's own, so that a changed setting holds for the rest of a run.
+    """
+    state = read_state(path)
+    for name, network in task.networks.items():
+        network.load_state_dict(state["networks"][name])
+    for name, optimizer in task.optimizers.items():
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        optimizer.load_state_dict(state["optimizers"][name])
+        for group, own in zip(optimizer.param_groups, settings, strict=True):
+            group.update(own)
+    for name, average in task.averages.items():
+        average.load_state_dict(state["averages"][name])
+    torch.set_rng_state(state["rng"])
+    return int(state["step"]), float(state["seconds"])
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The file as it is; no code in it is run."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def averaged_weights(run: Path, network: str) -> dict[str, torch.Tensor]:
+    """A run's network with its averaged weights put over the live ones (buffers stay), for exports."""
+    state = read_state(run / "state.pt")
+    weights: dict[str, torch.Tensor] = state["networks"][network]
+    average = state["averages"].get(network)
+    return {**weights, **average["shadow"]} if average else weights

@@ -1,0 +1,239 @@
+"""Training the UNet on cached latents (Rombach et al. 2022, eq. 3), text by a frozen encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import ldm_core.config as presets
+from ldm_core.diffusion.sample_loop import sample_latents
+from ldm_core.diffusion.schedule import NoiseSchedule
+from ldm_core.images import Pixels, picture_grid, to_uint8
+from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means
+from ldm_core.models.first_stage import FirstStage
+from ldm_core.models.latent_diffusion import DiffusionWrapper
+from ldm_core.training.common.distributed import own_share
+from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.muon import Muon
+from ldm_core.training.common.prefetch import ahead, default_workers
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.diffusion.batches import Batch, Batches, Captioner
+from ldm_core.training.diffusion.latents import LatentCache
+
+EXAMPLES = (
+    "red apple, noto style",
+    "cat with heart eyes, noto style",
+    "rocket, twemoji style, on a blue background",
+    "woman firefighter, medium-dark skin tone, noto style",
+    "grinning face, 3d style",
+    "pizza, flat style",
+    "thumbs up, light skin tone, twemoji style",
+    "blue car, emojione style, on a yellow background",
+)
+
+
+class Condition(Protocol):
+    """What captions tell the UNet, in two halves: a process that draws batches reads, the device does the rest."""
+
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """B prompts → numbers on the CPU, B rows."""
+
+    def __call__(self, numbers: Tensor) -> Tensor:
+        """Those numbers → context [B,L,D] fp32 (or what else the UNet is conditioned on), without gradients."""
+
+
+@dataclass(frozen=True)
+class DiffusionTraining:
+    """Settings of a diffusion run."""
+
+    preset: str = "EMOJI_128"
+    parameterization: presets.Parameterization = "v"
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=64, lr=4e-4, ema_decay=0.9995))
+    loss: DiffusionLossConfig = field(default_factory=lambda: DiffusionLossConfig(min_snr_gamma=5.0))
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: on the UNet's inner weights, AdamW on the rest
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
+    white_share: float = 0.5  # rows on white; the others on the cache's coloured passes
+    tone_power: float = 0.0  # above 0, drawings in several skin tones come more often: Corpus.sample
+    workers: int | None = None  # processes that draw batches; None: none on a CPU, a core each beside a GPU
+    validation: int = 128  # held-out latents
+    sample_steps: int = 25
+    guidance_scale: float = 5.0
+    prompts: tuple[str, ...] = EXAMPLES
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "muon"):
+            raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
+        for name in ("caption_dropout", "white_share", "tone_power"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
+
+    @property
+    def model(self) -> presets.ModelConfig:
+        """The preset, with this run's parameterization."""
+        if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
+            raise ValueError(f"no preset is called {self.preset!r}")
+        return replace(preset, parameterization=self.parameterization)
+
+
+@torch.no_grad()
+def initialise(unet: nn.Module) -> None:
+    """The published start: each block's last layer and the output are zero (Dhariwal & Nichol's zero_module).
+
+    Convolutions on the skip path keep a signal's size, where torch's default shrinks it by √3 each time.
+    """
+    for name, parameter in unet.named_parameters():
+        if any(part in name for part in (".out_layers.3.", ".proj_out.", "diffusion_model.out.2.")):
+            parameter.zero_()
+        elif parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+
+
+def inner_matrices(unet: nn.Module) -> list[nn.Parameter]:
+    """Weights of two axes or more between the first convolution and the last: what Muon is for."""
+    ends = ("diffusion_model.input_blocks.0.", "diffusion_model.out.")
+    return [p for name, p in unet.named_parameters() if p.ndim >= 2 and not name.startswith(ends)]
+
+
+class DiffusionTask:
+    """One step: draw rows by concept, a background, a caption, a noise level; predict; weigh; update."""
+
+    def __init__(
+        self,
+        settings: DiffusionTraining,
+        cache: LatentCache,
+        draw: Callable[[np.random.Generator, int], NDArray[np.integer]],
+        heldout: NDArray[np.integer],
+        caption: Captioner,
+        condition: Condition,
+        decoder: FirstStage,
+        accelerator: Accelerator,
+    ) -> None:
+        """decoder turns sampled latents into pictures; it is neither trained nor saved here."""
+        self.settings, self.cache, self.accelerator = settings, cache, accelerator
+        self.condition, self.decoder = condition, decoder
+        config, share = settings.model, own_share(accelerator)
+        share.of(settings.loop.batch)  # says now whether the batch can be shared
+        torch.manual_seed(settings.loop.seed)
+        self.schedule = NoiseSchedule.from_config(config.schedule)
+        self.batches = Batches(
+            cache,
+            draw,
+            caption,
+            condition.read,
+            timesteps=self.schedule.num_timesteps,
+            size=settings.loop.batch,
+            seed=settings.loop.seed,
+            white_share=settings.white_share,
+            caption_dropout=settings.caption_dropout,
+            share=share,
+        )
+        self._coming: Iterator[Batch] = iter(())
+        self._expected = -1  # the step that `_coming` goes on with
+        self.unet = DiffusionWrapper(config.unet, config.conditioning_key)
+        initialise(self.unet)
+        if accelerator.device.type == "cuda":  # on CPUs fp32 convolutions are faster as they are
+            self.unet = self.unet.to(memory_format=torch.channels_last)
+        self.model: nn.Module = accelerator.prepare(self.unet)
+        self.loss = DiffusionLoss(settings.loss, self.schedule, config.parameterization).to(accelerator.device)
+        self.parameters = [p for m in (self.unet, self.loss) for p in m.parameters() if p.requires_grad]
+        self.networks: dict[str, nn.Module] = {"model": self.unet, "loss": self.loss}
+        self.optimizers = self._optimizers()
+        self.averages = {"model": LitEma(self.unet, settings.loop.ema_decay)}
+        self.heldout = np.sort(np.random.default_rng(0).permutation(heldout)[: settings.validation])
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        s, matrices = self.settings, inner_matrices(self.unet) if self.settings.optimizer == "muon" else []
+        taken = {id(p) for p in matrices}
+        rest = [p for p in self.parameters if id(p) not in taken]
+        adam = torch.optim.AdamW(rest, s.loop.lr, s.betas, weight_decay=s.weight_decay, fused=True)
+        if not matrices:
+            return {"unet": adam}
+        dtype = torch.bfloat16 if self.accelerator.mixed_precision == "bf16" else torch.float32
+        return {"unet": adam, "muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay, dtype=dtype)}
+
+    def batch(self, step: int) -> Batch:
+        """The step's share, drawn ahead by other processes where the settings or a GPU ask for that."""
+        if step != self._expected:
+            asked = self.settings.workers
+            workers = default_workers(self.accelerator.device, self.accelerator.num_processes)
+            self._coming = ahead(self.batches, count(step), workers if asked is None else asked)
+        self._expected = step + 1
+        return next(self._coming)
+
+    def on_device(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A batch where the network is: latents z, context, timesteps, noise."""
+        device = self.accelerator.device
+        with self.accelerator.autocast():
+            context = self.condition(batch.numbers)
+        z = batch.z.to(device, memory_format=torch.channels_last, non_blocking=True)
+        return z, context, batch.t.to(device, non_blocking=True), batch.noise.to(device, non_blocking=True)
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """One update."""
+        loop = self.settings.loop
+        z, context, t, noise = self.on_device(self.batch(step))
+        with self.accelerator.autocast():
+            out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
+        loss, log = self.loss(out, z, t, noise)
+        unprepared = list(self.loss.parameters())
+        norm = optimize(self.accelerator, loss, self.parameters, [*self.optimizers.values()], loop.clip, unprepared)
+        self.averages["model"].update(self.unet)
+        return {**log, "grad_norm": norm}
+
+    @torch.no_grad()
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Averaged weights on held-out rows, always the same noise: the losses, and the error by noise level."""
+        del step
+        errors, levels, sums = [], [], dict[str, float]()
+        rng = step_rng(self.settings.loop.seed, 0, stream=1)
+        with averaged(self.averages["model"], self.unet):
+            for rows in np.array_split(self.heldout, max(1, len(self.heldout) // 64)):
+                z, context, t, noise = self.on_device(self.batches.of(rows, rng))
+                out = self.unet(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
+                _, log = self.loss(out, z, t, noise, split="val")
+                for name, value in log.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(self.heldout)
+                errors.append(self.loss.per_sample(out, z, t, noise))
+                levels.append(t)
+        bins = bin_means(torch.cat(errors), torch.cat(levels), self.schedule.num_timesteps)
+        return {**sums, **{f"val/{name}": value for name, value in bins.items()}}
+
+    @torch.no_grad()
+    def sample(self, step: int) -> Pixels | None:
+        """The example prompts, with the averaged weights, always from the same noise."""
+        del step
+        s, latent = self.settings, self.cache.moments[0].shape[2:]
+        contexts, empty = (self.condition(self.condition.read(p)) for p in (s.prompts, [""]))
+        with averaged(self.averages["model"], self.unet):
+            z = sample_latents(
+                lambda x, t, c: self.unet(x, t, c_crossattn=[c]),
+                self.schedule,
+                s.parameterization,
+                contexts,
+                empty,
+                latent,
+                steps=s.sample_steps,
+                guidance_scale=s.guidance_scale,
+            )
+        z = z.to(self.accelerator.device) / self.cache.scale_factor
+        images = torch.cat([self.decoder.decode(part) for part in torch.split(z, 4)])
+        return picture_grid(to_uint8(images), columns=4)
+
+    def init_from(self, path: Path) -> None:
+        """Start from a weights file's UNet, its average included."""
+        from ldm_core.training.common.weights import load_part
+
+        load_part(path, "model.", self.unet)
+        self.averages["model"] = LitEma(self.unet, self.settings.loop.ema_decay)

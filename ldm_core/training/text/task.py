@@ -1,0 +1,292 @@
+"""Training the text encoder: CLIP (Radford et al. 2021) on drawings and captions, with a teacher for word meaning."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
+
+import ldm_core.config as presets
+from ldm_core.data.captions import caption
+from ldm_core.data.corpus import Corpus
+from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.models.text import clip_text_config, pooled
+from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.loop import make_accelerator, optimize, start, step_rng
+from ldm_core.training.common.settings import LoopSettings, load_settings, runs_dir
+from ldm_core.training.common.weights import load_part
+from ldm_core.training.text.batches import (
+    Words,
+    background,
+    dress,
+    looks_of,
+    pair_batch,
+    plural,
+    same,
+    tokenize,
+    word_batch,
+)
+from ldm_core.training.text.distillation import KeptStates, fit_head, translations
+from ldm_core.training.text.init import start_as_bag
+from ldm_core.training.text.losses import choice_loss, contrastive_loss, distance, relation_loss
+from ldm_core.training.text.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
+from ldm_core.training.text.wordnet import PERSON, read_wordnet
+
+RIVALS = 2048  # words that a word is told apart from, in a step
+PLURALS = 0.15  # share of the words that are translated from the plural
+TOWER = "cond_stage_model.transformer.text_model."  # in a weights file
+MAX_LOGIT_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
+
+
+@dataclass(frozen=True)
+class TextTraining:
+    """Settings of a text encoder run."""
+
+    preset: str = "EMOJI_128"
+    tokenizer: str = "weights/tokenizer"
+    common_tokenizer: str = "weights/clip-tokenizer"  # tells common words from rare ones
+    wordnet: str = "/usr/share/wordnet"
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=256, lr=1e-3))
+    side: int = 64  # pixels of the image tower's input
+    patch: int = 16
+    vision_width: int = 192
+    vision_layers: int = 4
+    pair_every: int = 3  # one step in so many sees drawings; the others see words
+    pairs: int = 128  # drawings a step
+    relation: float = 5.0  # weight of the similarity loss on the hidden state itself
+    choice: float = 0.3  # weight of telling a word from others
+    look: float = 0.2  # weight of reading style, background and tone off the states
+    embedding_scale: float = 0.1  # of the first token embeddings, which come from the teacher
+    keep: float = 0.0  # weight of leaving captions where --init has them; above 0 words alone are learnt
+    place: float = 0.5  # weight of a word's place among the concepts, where captions are kept
+    translate: float = 3.0  # weight of a word's padding being its nearest concept's, where captions are kept
+
+    @property
+    def model(self) -> presets.TextConfig:
+        """The geometry, by the preset's name."""
+        preset = getattr(presets, self.preset, None)
+        if not isinstance(preset, presets.ModelConfig) or preset.text is None:
+            raise ValueError(f"no preset with a text encoder is called {self.preset!r}")
+        return preset.text
+
+
+def build_clip(settings: TextTraining) -> CLIPModel:
+    """Text tower of the preset's geometry, small vision transformer, a common space as wide as the text tower."""
+    text = clip_text_config(settings.model)
+    vision = CLIPVisionConfig(
+        hidden_size=settings.vision_width,
+        intermediate_size=4 * settings.vision_width,
+        num_hidden_layers=settings.vision_layers,
+        num_attention_heads=settings.vision_width // 64,
+        image_size=settings.side,
+        patch_size=settings.patch,
+    )
+    width = settings.model.width
+    return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width))
+
+
+class TextTask:
+    """Steps on words (meaning, from the teacher) and on pairs (look, from the drawings), in turn."""
+
+    def __init__(self, settings: TextTraining, corpus: Corpus, words: Words, accelerator: Accelerator) -> None:
+        self.settings, self.corpus, self.words, self.accelerator = settings, corpus, words, accelerator
+        self.tokenizer = Tokenizer.load(settings.tokenizer, settings.model.text_len)
+        torch.manual_seed(settings.loop.seed)
+        self.clip = build_clip(settings)
+        self.head = nn.Linear(settings.model.width, WIDTH)
+        self.looks = looks_of(corpus)
+        self.look_head = nn.Linear(settings.model.width, sum(self.looks.sizes))
+        self.model: nn.Module = accelerator.prepare(self.clip)
+        self.networks: dict[str, nn.Module] = {"clip": self.clip, "head": self.head, "look_head": self.look_head}
+        for network in (self.head, self.look_head):
+            network.to(accelerator.device)
+        self.parameters = [p for network in self.networks.values() for p in network.parameters()]
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        others = [p for p in self.parameters if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "clip": torch.optim.AdamW(groups, lr=settings.loop.lr, betas=(0.9, 0.98), fused=True)
+        }
+        self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
+        self.twins = corpus_twins(corpus)
+        self.kept: KeptStates | None = None
+        self.translations: list[tuple[str, str]] = []
+
+    def start_from_teacher(self) -> None:
+        """Begin as a bag of tokens that already knows much of what the teacher says; see `text_start`."""
+        start_as_bag(self.clip.text_model, self.head, self.words, self.tokenizer, self.settings.embedding_scale)
+        self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
+
+    def hidden(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """ids [B,L] → states of the first eos and of the last padding, each [B,D]."""
+        ids = ids.to(self.accelerator.device)
+        return pooled(self.clip.text_model(input_ids=ids).last_hidden_state, ids, self.tokenizer.eos)
+
+    def step(self, step: int) -> Mapping[str, Tensor | float]:
+        """One batch of pairs, or one of words."""
+        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        with self.accelerator.autocast():
+            captioned = self._pairs if self.kept is None else self._captions
+            losses = captioned(rng) if step % self.settings.pair_every == 0 else self._words(rng)
+        loss = torch.stack(list(losses.values())).sum()
+        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        self.averages["clip"].update(self.clip)
+        return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
+
+    def _words(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        texts, target = word_batch(self.words, self.corpus, rng, self.settings.loop.batch)
+        target = target.to(self.accelerator.device)
+        eos, last = self.hidden(tokenize(self.tokenizer, texts, rng))
+        others = torch.from_numpy(self.words.vectors[rng.integers(len(self.words.texts), size=RIVALS)])
+        table = torch.cat([target, others.to(target.device)])
+        relation = 0.5 * self.settings.relation * (relation_loss(eos, target) + relation_loss(last, target))
+        placed = {}
+        if self.kept is not None:
+            placed["train/place"] = self.settings.place * self.kept.misplaced((eos, last), target)
+            if self.translations:
+                placed["train/translate"] = self.settings.translate * self._mistranslated(self.kept, rng)
+        return {
+            **placed,
+            "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
+            "train/relation": relation,
+            "train/choice": self.settings.choice * choice_loss(self.head(eos), target, table),
+            "train/look": self._look((eos, last), texts),
+        }
+
+    def _look(self, states: tuple[Tensor, Tensor], texts: Sequence[str]) -> Tensor:
+        """Style, background and tone must be readable where the text names them: cross-entropy of linear readings."""
+        wanted = torch.tensor([self.looks(text) for text in texts], device=states[0].device)
+        loss = self.look_head(states[0]).sum() * 0.0
+        for state in states:
+            for column, given in enumerate(self.look_head(state).split(self.looks.sizes, dim=1)):
+                if (wanted[:, column] >= 0).any():
+                    loss = loss + F.cross_entropy(given, wanted[:, column], ignore_index=-1)
+        return 0.5 * self.settings.look * loss
+
+    def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        s = self.settings
+        pairs = pair_batch(self.corpus, self.tokenizer, rng, s.pairs, s.side, self.twins)
+        states = self.hidden(pairs.ids)
+        concepts = [self.corpus.entries[int(r)].concept for r in pairs.rows]
+        target = self.words.targets(concepts).to(self.accelerator.device)
+        image = self.clip.visual_projection(
+            self.clip.vision_model(pixel_values=pairs.images.to(self.accelerator.device)).pooler_output
+        )
+        positive = same(pairs.captions).to(self.accelerator.device)
+        losses = [
+            contrastive_loss(self.clip.text_projection(h), image, self.clip.logit_scale, positive) for h in states
+        ]
+        teacher = 0.5 * sum(distance(self.head(h), target) for h in states)
+        return {
+            "train/contrastive": 0.5 * (losses[0] + losses[1]),
+            "train/teacher_captions": torch.as_tensor(teacher),
+            "train/look": self._look(states, pairs.captions),
+        }
+
+    def _captions(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        assert self.kept is not None
+        rows = self.corpus.sample(rng, self.settings.pairs)
+        captions = [caption(self.corpus.entries[int(r)], rng, background(rng)) for r in rows]
+        ids = tokenize(self.tokenizer, captions, rng).to(self.accelerator.device)
+        now = self.clip.text_model(input_ids=ids).last_hidden_state
+        return {
+            "train/kept": self.settings.keep * self.kept.drift(now, ids),
+            "train/look": self._look(pooled(now, ids, self.tokenizer.eos), captions),
+        }
+
+    def _mistranslated(self, kept: KeptStates, rng: np.random.Generator) -> Tensor:
+        words, concepts = zip(*rng.choice(self.translations, self.settings.loop.batch), strict=True)
+        bare = rng.random() < 0.5
+        meant = [concept if bare else dress(self.corpus, concept, rng) for concept in concepts]
+        names = [plural(word) if rng.random() < PLURALS else word for word in words]
+        said = [text.replace(c, n, 1) for text, c, n in zip(meant, concepts, names, strict=True)]
+        ids = tokenize(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
+        ids, meant_ids = ids.chunk(2)
+        return kept.mistranslated(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)
+
+    @torch.no_grad()
+    def validate(self, step: int) -> Mapping[str, float]:
+        """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
+        del step
+        with averaged(self.averages["clip"], self.clip):
+            rows, names = read_paraphrases(), concept_names(self.corpus)
+            return {"val/paraphrase": paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))}
+
+    def sample(self, step: int) -> None:
+        """Nothing to look at."""
+        del step
+
+    def init_from(self, path: Path) -> None:
+        """Start from a weights file's text encoder; the image tower and the heads start anew."""
+        load_part(path, TOWER, self.clip.text_model)
+        self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
+
+    def keep_from(self, path: Path) -> None:
+        """Leave captions where a weights file's encoder has them; call before a run's state is read."""
+        tower = deepcopy(self.clip.text_model)
+        load_part(path, TOWER, tower)
+        self.kept = KeptStates(tower, self.tokenizer, concept_names(self.corpus), self.words)
+        self.translations = translations(self.words, self.corpus)
+        fit_head(self.head, self.kept)
+
+
+def corpus_twins(corpus: Corpus) -> dict[str, NDArray[np.integer]]:
+    """concept → its training rows: every style and skin tone of it."""
+    rows: dict[str, list[int]] = {}
+    for row in corpus.train:
+        rows.setdefault(corpus.entries[int(row)].concept, []).append(int(row))
+    return {concept: np.array(found) for concept, found in rows.items()}
+
+
+def corpus_words(corpus: Corpus) -> list[str]:
+    """Names, concepts and tags of the training drawings, each once."""
+    entries = [corpus.entries[int(r)] for r in corpus.train]
+    return sorted({text for e in entries for text in (e.name, e.concept, *e.tags)})
+
+
+def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
+    """The corpus's words and the dictionary's, with what the teacher says of them."""
+    lemmas = read_wordnet(Path(settings.wordnet))
+    own = corpus_words(corpus)
+    common, rare = teaching_words(lemmas, Tokenizer.load(settings.common_tokenizer, settings.model.text_len))
+    common, rare = (sorted(set(part) - set(own)) for part in (common, rare))
+    texts = [*own, *common, *rare]
+    found = definitions(lemmas, {*common, *rare})  # a name's meaning is its drawings', not a dictionary's first
+    vectors = meanings(texts, found, TeacherCache(corpus.path))
+    ids = Tokenizer.load(settings.tokenizer, settings.model.text_len)
+    lengths = np.array([ids.count(text).tokens for text in texts])
+    people = frozenset(lemma.text for lemma in lemmas if lemma.topic == PERSON)
+    return Words(texts, vectors, lengths, len(own), len(common), people)
+
+
+def run(args: argparse.Namespace) -> int:
+    """`python -m ldm_core train text`: start or go on with the run `args.name`."""
+    minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
+    settings = load_settings(TextTraining, args.config, [*args.overrides, *minutes])
+    corpus = Corpus(args.corpus.expanduser())
+    task = TextTask(
+        settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator(device=args.device)
+    )
+    if settings.keep and args.init is None:
+        raise ValueError("keep needs --init WEIGHTS: the encoder whose captions are to stay as they are")
+    if not (runs_dir() / args.name / "state.pt").exists():
+        task.start_from_teacher()
+        if args.init:
+            task.init_from(args.init)
+    if settings.keep:
+        task.keep_from(args.init)
+    start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
+    return 0

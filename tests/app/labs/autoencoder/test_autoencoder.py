@@ -1,0 +1,79 @@
+"""The Autoencoder lab's numbers against the modules themselves."""
+
+from __future__ import annotations
+
+import lpips
+import numpy as np
+import pytest
+import torch
+
+from app.labs.autoencoder.reconstruction import Mix, edited, encoded, kl_plot, mixed, prior
+from app.labs.common.maps import heat, signed
+from ldm_core.pipeline import Pipeline
+from tests.app.labs.studies import answer
+from tests.tiny import tiny_pipeline
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Pipeline:
+    return tiny_pipeline()
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+
+
+def test_kl_is_torchs(pipe: Pipeline, picture: np.ndarray):
+    made, _ = answer(encoded(pipe, picture, 0.0, 0))
+    q = torch.distributions.Normal(torch.tensor(made.mean), torch.tensor(made.std))
+    p = torch.distributions.Normal(torch.zeros(()), torch.ones(()))
+    expected = torch.distributions.kl_divergence(q, p).sum()
+    assert made.kl.sum() == pytest.approx(float(expected), rel=1e-4)
+    assert f"{made.kl.sum():.0f} nats" in kl_plot(made.kl, "en").summary
+
+
+def test_the_mode_is_the_pipelines_and_noise_moves_away(pipe: Pipeline, picture: np.ndarray):
+    mode, _ = answer(encoded(pipe, picture, 0.0, 0))
+    noisy, _ = answer(encoded(pipe, picture, 5.0, 0))
+    np.testing.assert_array_equal(mode.reconstruction, pipe.decode(pipe.encode_image(picture)[None])[0])
+    assert np.abs(noisy.reconstruction.astype(int) - mode.reconstruction.astype(int)).max() > 0
+    error = np.abs(mode.reconstruction.astype(float) - picture).mean(axis=2) / 255
+    np.testing.assert_allclose(mode.error, error, atol=1e-5)
+
+
+def test_lpips_is_the_packages_own_with_a_random_trunk(pipe: Pipeline, picture: np.ndarray):
+    made, _ = answer(encoded(pipe, picture, 0.0, 0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        peer = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    a, b = (torch.tensor(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (picture, made.reconstruction))
+    assert made.lpips == pytest.approx(float(peer(a, b).detach()), rel=1e-4) and made.lpips > 0
+
+
+@pytest.mark.parametrize("how", ["blend", "swap"])
+def test_the_ends_of_a_mix_are_the_two_pictures(pipe: Pipeline, picture: np.ndarray, how: Mix):
+    other = 255 - picture
+    for share, end in ((0.0, picture), (1.0, other)):
+        made, _ = answer(mixed(pipe, picture, other, share, how))
+        np.testing.assert_array_equal(made, pipe.decode(pipe.encode_image(end)[None])[0])
+
+
+def test_moving_a_channel_by_nothing_changes_nothing(pipe: Pipeline, picture: np.ndarray):
+    still, _ = answer(edited(pipe, picture, 2, 0.0))
+    moved, _ = answer(edited(pipe, picture, 2, 2.0))
+    np.testing.assert_array_equal(still, pipe.decode(pipe.encode_image(picture)[None])[0])
+    assert (moved != still).any()
+
+
+def test_prior_draws_repeat_by_seed(pipe: Pipeline):
+    a, b, c = (answer(prior(pipe, 2, seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a, b)
+    assert (a != c).any()
+
+
+def test_maps_put_zero_at_white_and_low_at_dark():
+    values = np.array([[-1.0, 0.0, 1.0]])
+    assert signed(values)[0, 1].min() >= 245
+    assert signed(values)[0, 0, 2] > signed(values)[0, 0, 0]
+    assert heat(values)[0, 0].sum() < heat(values)[0, 2].sum()

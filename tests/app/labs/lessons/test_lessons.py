@@ -1,0 +1,112 @@
+"""Lessons: their links open what they name, and their numbers are ldm_core's."""
+
+from __future__ import annotations
+
+import math
+import re
+from html import unescape
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from app.labs.common.panels.panel import LabTab, link_state
+from app.labs.lessons.lessons import LESSONS, REFERENCE
+from app.labs.lessons.numbers import digits, numbers
+from app.labs.lessons.panels import Guided, lesson_html
+from app.ui.labs import LABS
+from app.ui.translation import Wording
+from ldm_core.config import EMOJI_128, SD_SCHEDULE, TINY
+from ldm_core.diffusion.schedule import NoiseSchedule
+from ldm_core.models.latent_diffusion import LatentDiffusion
+from tests.app.ui.fake import FakeService
+
+DOCUMENT = Path("docs/where-the-reference-is-wrong.md")
+SD = NoiseSchedule.from_config(SD_SCHEDULE)
+
+
+@pytest.fixture(scope="module")
+def tabs(tmp_path_factory: pytest.TempPathFactory) -> list[LabTab]:
+    service = FakeService(tmp_path_factory.mktemp("out"))
+    service.pipe = None  # type: ignore[attr-defined]
+    with gr.Blocks():
+        return [LabTab(lab, service, Wording("en")) for lab in LABS]  # type: ignore[arg-type]
+
+
+def test_every_lab_has_a_lesson():
+    assert [*LESSONS] == [*(lab.key for lab in LABS if lab.key != "lessons"), "reference"]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_links_open_their_lab_with_every_value(tabs: list[LabTab], lesson: str, lang: str):
+    html = lesson_html(lesson, numbers(lesson, TINY), lang)
+    moves = [*LESSONS[lesson], *(move for move in REFERENCE.values() if lesson == "reference" and move)]
+    links = re.findall(r'href="\?([^"]+)"', html)
+    assert len(links) == len(moves) > 0
+    for address, move in zip(links, moves, strict=True):
+        query = {name: values[0] for name, values in parse_qs(unescape(address)).items()}
+        tab, updates = link_state(query, tabs)
+        assert query["lang"] == lang and tab is not None and tab.lab.key == move.lab
+        assert {tab.controls[name]: value for name, value in move.state.items()} == updates
+    assert html.count("<details>") == 2
+    assert "{" not in html and "—" not in html
+
+
+def test_digits():
+    assert [digits(x, n) for x, n in ((294.77, 4), (2.94e-5, 2), (0.0, 3), (1e12, 2))] == [
+        "294.8", "2.9·10⁻⁵", "0", "1·10¹²",
+    ]  # fmt: skip
+
+
+def test_numbers_of_the_schedules():
+    said = numbers("schedules", TINY)
+    assert abs(int(said["linear"]) - int(np.flatnonzero(SD.snr < 1)[0])) <= 1
+    assert int(said["sqrt"]) < int(said["sqrt_linear"]) < int(said["linear"]) < int(said["cosine"])
+    assert int(said["doubled"]) < int(said["linear"])
+
+
+def test_numbers_of_the_bound():
+    said = numbers("bounds", TINY)
+    for t in (1, 998):
+        assert said[f"w{t}"] == digits(0.5 * (SD.snr[t - 1] - SD.snr[t]), 3)
+        a = SD.alphas_cumprod[t]
+        assert said[f"p{t}"] == digits(0.5 * a**0.5 / (2 - a), 3)
+    assert int(said["half"]) < 10 < int(said["half_p"])
+
+
+def test_numbers_of_the_discriminator():
+    said = numbers("losses", TINY)
+    assert (said["hinge0"], said["hinge2"]) == ("0.5", "0")
+    assert said["vanilla0"] == digits(0.5 * math.log(2), 3)
+    assert said["vanilla2"] == digits(0.5 * math.log1p(math.exp(-2)), 3)
+
+
+def test_numbers_of_the_loaded_model():
+    assert numbers("autoencoder", EMOJI_128) == {"pixels": "49,152", "latent": "1,024", "factor": "48"}
+    said = numbers("architecture", TINY)
+    unet = LatentDiffusion(TINY).model.diffusion_model
+    assert said["unet"] == f"{sum(p.numel() for p in unet.parameters()) / 1e6:.3g}"
+    assert 4 <= float(said["growth"]) < 16
+    said = numbers("denoising", TINY)
+    trained = NoiseSchedule.from_config(TINY.schedule)
+    assert said["s10"] == digits(trained.alphas_cumprod[int(said["t10"])] ** 0.5, 3)
+
+
+def test_numbers_about_the_reference_are_the_documents():
+    """Those of the document are computed by tests/diffusion/test_reference_errors.py."""
+    document = DOCUMENT.read_text().replace("−", "-")
+    said = numbers("reference", TINY)
+    for name, value in said.items():
+        if name not in ("count", "distinct"):
+            assert re.search(rf"(?<![\d.]){re.escape(value)}(?![\d.]\d)", document), (name, value)
+    assert said["distinct"] == "100"
+
+
+def test_the_panel_shows_the_chosen_lesson(tabs: list[LabTab]):
+    (panel,) = tabs[-1].panels
+    assert isinstance(panel, Guided)
+    assert 'data-lesson="bounds"' in panel.redraw(None, "bounds")[panel.shown]  # type: ignore[arg-type]
+    assert 'data-lesson="schedules"' in panel.redraw(None, None)[panel.shown]  # type: ignore[arg-type]

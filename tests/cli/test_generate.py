@@ -1,0 +1,173 @@
+"""`generate` for every kind of model that needs no picture as its condition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ldm_core.__main__ import main
+from ldm_core.compvis.ddim import DDIMSampler
+from ldm_core.config import TINY, ModelConfig
+from ldm_core.devices import OutOfMemory
+from ldm_core.diffusion.inversion import lerp, slerp
+from ldm_core.interpolation import interpolate
+from ldm_core.pipeline import Pipeline, finish, load
+from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
+
+CLASSY = replace(FREE, name="classy", conditioning_key="adm", unet=replace(FREE.unet, num_classes=4))
+PICTURED = replace(FREE, name="pictured", conditioning_key="concat", unet=replace(FREE.unet, in_channels=8))
+SHAPE = TINY.latent_shape()
+FP32 = ("--dtype", "float32")  # where the processor has bf16, "auto" would take it
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Pipeline:
+    return tiny_pipeline()
+
+
+def generate(folder: Path, config: ModelConfig, *args: str) -> int:
+    file = str(tiny_checkpoint(folder, config))
+    return main(["generate", "--weights", file, "--out", str(folder / "out"), "--steps", "2", *FP32, *args])
+
+
+def pictures(folder: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.asarray(Image.open(path)) for path in sorted((folder / "out").glob("*.png"))}
+
+
+def x_t(seed: int) -> Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def test_without_a_condition(tmp_path: Path):
+    assert generate(tmp_path, FREE, "--batch", "2", "--seed", "4") == 0
+    made = pictures(tmp_path)
+    assert list(made) == ["000-4.png", "000-5.png"]
+    pipe = load(tmp_path / "tiny.safetensors", dtype="float32")
+    z, _ = DDIMSampler(pipe.model).sample(2, 2, SHAPE, x_T=torch.stack([x_t(4), x_t(5)]))  # the published loop
+    assert np.abs(np.stack(list(made.values())).astype(int) - pipe.decode(z)).max() <= 1
+
+
+def test_a_class(tmp_path: Path):
+    assert generate(tmp_path, CLASSY, "--class", "2", "--guidance-scale", "3") == 0
+    pipe = load(tmp_path / "tiny.safetensors", dtype="float32")
+    nothing = {"unconditional_guidance_scale": 3.0, "unconditional_conditioning": torch.tensor([3])}
+    z, _ = DDIMSampler(pipe.model).sample(2, 1, SHAPE, torch.tensor([2]), x_T=x_t(7)[None], **nothing)
+    assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - pipe.decode(z)[0]).max() <= 1
+    others = [pipe.generate("", steps=2, label=k) for k in range(4)]
+    assert len({image.tobytes() for image in others}) == 4
+
+
+@pytest.mark.parametrize("config", [TINY, CLASSY])
+def test_the_published_loop_in_half_precision(tmp_path: Path, config: ModelConfig):
+    """The sampler's arithmetic and the latents stay in fp32; a picture is about the one of fp32 weights."""
+    file, made = tiny_checkpoint(tmp_path, config), []
+    for dtype in ("bfloat16", "float32"):
+        pipe = load(file, dtype=dtype)
+        cond = torch.tensor([2]) if config is CLASSY else pipe.encode_prompt("a red cat")[None].float()
+        z, _ = DDIMSampler(pipe.model).sample(4, 1, SHAPE, cond, x_T=x_t(7)[None])
+        assert z.dtype == torch.float32
+        made.append(pipe.decode(z).astype(int))
+    assert 0 < np.abs(made[0] - made[1]).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("config", "args", "said"),
+    [
+        (FREE, ["a cat"], "free has no text encoder: it cannot follow a prompt"),
+        (FREE, ["--negative-prompt", "blurry"], "free has no text encoder"),
+        (FREE, ["--class", "0"], "free is unconditional: it takes no class"),
+        (CLASSY, [], "classy draws classes 0…3: it needs one of them, not None"),
+        (CLASSY, ["--class", "4"], "0…3: it needs one of them, not 4"),
+        (PICTURED, [], "pictured is told by pictures (concat): sample it with DDIMSampler"),
+        (TINY, [], "tiny draws what a prompt says: give it one"),
+        (TINY, [""], "tiny draws what a prompt says: give it one"),
+        (TINY, [" \n"], "tiny draws what a prompt says: give it one"),
+        (TINY, ["@/nothing/here.txt"], "No such file or directory: /nothing/here.txt"),
+        (TINY, ["a cat", "--seed", "-1"], "seeds must lie in 0…4294967295, not -1"),
+        (TINY, ["a cat", "--seed", "9" * 30], "seeds must lie in 0…4294967295"),
+        (TINY, ["a cat", "--to", "a dog", "--batch", "2", "--to-seed", "-4"], "seeds must lie in 0…4294967295, not -4"),
+        (TINY, ["a cat", "--class", "1"], "tiny follows a prompt: it takes no class"),
+        (TINY, ["a cat", "--to", "a dog"], "--to and --to-seed need --batch 2 or more"),
+    ],
+)
+def test_misuse_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], config: ModelConfig, args: list[str], said: str
+):
+    assert generate(tmp_path, config, *args) == 2
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error
+    assert not pictures(tmp_path)
+
+
+def test_prompt_weights_reach_the_picture(pipe: Pipeline):
+    def latent(prompt: str) -> Tensor:
+        return finish(pipe.stream(prompt, steps=2))
+
+    plain = latent("a red apple")
+    assert torch.equal(latent("a (red:1.0) apple"), plain)
+    light, heavy = ((latent(f"a (red:{w}) apple") - plain).norm() for w in (1.05, 1.6))
+    assert 0 < light < heavy
+    torch.testing.assert_close(latent("a (red) apple"), latent("a (red:1.1) apple"))
+    assert torch.equal(latent(r"a \(red\) apple"), latent(r"a \(red\) apple"))
+    assert not torch.equal(latent(r"a \(red\) apple"), plain)
+
+
+def test_a_morph_on_the_command_line(tmp_path: Path, pipe: Pipeline):
+    route = ("a red cat", "--to", "two dogs", "--to-seed", "9", "--batch", "3")
+    assert generate(tmp_path, TINY, *route) == 0
+    made = pictures(tmp_path)
+    assert list(made) == ["000-0.png", "000-1.png", "000-2.png"]
+    ends = [pipe.generate("a red cat", steps=2, seed=7)[0], pipe.generate("two dogs", steps=2, seed=9)[0]]
+    for frame, end in ((0, ends[0]), (2, ends[1])):
+        assert np.abs(made[f"000-{frame}.png"].astype(int) - end).max() <= 1
+    assert all(np.abs(made["000-1.png"].astype(int) - end).mean() > 1 for end in ends)
+
+
+def test_the_middle_of_a_morph_is_half_way_in_noise_and_words(pipe: Pipeline):
+    steps = list(interpolate(pipe, ("a red cat", "two dogs"), (7, 9), 3, steps=2, guidance_scale=1.0))
+    middle = steps[0].x[1]
+    torch.testing.assert_close(middle, slerp(x_t(7), x_t(9), 0.5))
+    context = lerp(pipe.encode_prompt("a red cat"), pipe.encode_prompt("two dogs"), 0.5)
+    with torch.no_grad():
+        eps = pipe.model.apply_model(middle[None], torch.tensor([steps[0].t]), context[None])[0]
+    torch.testing.assert_close(steps[0].eps[1], eps, rtol=1e-4, atol=1e-4)
+
+
+def test_frames_share_the_noise_on_the_way(pipe: Pipeline):
+    still = finish(interpolate(pipe, ("a", "a"), (7, 7), 2, steps=3, sampler="euler_a"))
+    torch.testing.assert_close(still[0], still[1], rtol=1e-4, atol=1e-4)
+    alone = finish(pipe.stream("a", steps=3, seed=7, sampler="euler_a"))[0]
+    torch.testing.assert_close(still[0], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_another_grid(tmp_path: Path, pipe: Pipeline):
+    assert [s.t for s in pipe.stream("a", steps=4, grid="trailing")] == [999, 749, 499, 249]
+    assert generate(tmp_path, TINY, "a", "--grid", "trailing") == 0
+    expected = pipe.generate("a", steps=2, grid="trailing")[0]
+    assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - expected).max() <= 1
+
+
+def test_a_file_of_prompts_and_what_does_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """One prompt a line, empty lines apart; heun's two questions a step are one step of the bar."""
+    long = "a cat " * 40
+    (tmp_path / "prompts.txt").write_text(f"a red cat\n\n  {long}and a hidden dog\n")
+    assert generate(tmp_path, TINY, f"@{tmp_path / 'prompts.txt'}", "--sampler", "heun") == 0
+    assert list(pictures(tmp_path)) == ["000-7.png", "001-7.png"]
+    said = capsys.readouterr().err
+    assert said.count("note: the model reads 75 of 84 tokens, not: cat a cat") == 1
+    assert "4/4" in said and "/4 " in said and "5/4" not in said
+
+
+def test_a_full_memory_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Pipeline, "decode", Mock(side_effect=OutOfMemory("out of memory while decoding")))
+    assert generate(tmp_path, TINY, "a cat") == 2
+    assert capsys.readouterr().err.endswith("error: out of memory while decoding\n")
