@@ -97,8 +97,8 @@ def train_text(args: argparse.Namespace) -> int:
 def train_binding(args: argparse.Namespace) -> int:
     """The text encoder's states at the words."""
     from ldm_core.data.corpus import Corpus
-    from ldm_core.training.binding import BindingTask, BindingTraining
-    from ldm_core.training.loop import make_accelerator
+    from ldm_core.training.common.loop import make_accelerator
+    from ldm_core.training.text.binding import BindingTask, BindingTraining
 
     if args.init is None:
         raise ValueError("binding needs --init WEIGHTS: the encoder to begin with, whose captions of drawings are kept")

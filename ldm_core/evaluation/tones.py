@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ldm_core.data.colours import to_lab
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.names import TONES
-from ldm_core.data.colours import to_lab
 from ldm_core.evaluation.colours import border_median
 from ldm_core.images import Pixels
 

@@ -13,7 +13,7 @@ from ldm_core.data.corpus import SIZE, Corpus
 from ldm_core.data.scenes.recolour import contrast, read_colour, recolour
 from ldm_core.data.scenes.structure import Box, Scene
 
-Bytes = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 SEEN = 8  # alpha from which a pixel counts as part of the drawing
 SQUARE = 0.88  # a drawing that covers more of its picture brings a ground of its own
 
@@ -27,7 +27,7 @@ class Drawings:
         self.colour = lru_cache(maxsize=None)(self._colour)
         self.contrast = lru_cache(maxsize=None)(self._contrast)
 
-    def _cut(self, row: int, colour: str = "") -> Bytes:
+    def _cut(self, row: int, colour: str = "") -> Pixels:
         """uint8 RGBA [h,w,4], cut to what can be seen; painted in `colour` where one is given."""
         rgba = self.corpus.drawing(row)
         box = self.box(row)
@@ -52,7 +52,7 @@ class Drawings:
         return contrast(self.cut(row, colour), ground)
 
 
-def draw(scene: Scene, drawings: Drawings) -> tuple[Bytes, Bytes]:
+def draw(scene: Scene, drawings: Drawings) -> tuple[Pixels, Pixels]:
     """→ picture uint8 [128,128,3] and owner uint8 [128,128]: 0 the ground, i + 1 the i-th thing."""
     canvas = Image.new("RGB", (SIZE, SIZE), BACKGROUNDS[scene.ground])
     owner = np.zeros((SIZE, SIZE), np.uint8)

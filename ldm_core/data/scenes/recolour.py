@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS, to_lab
 
-Bytes = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 INK, PAPER = 22.0, 90.0  # L* below and above which colourless pixels are outlines and white
@@ -19,7 +19,7 @@ _NAMED = to_lab(np.array(list(BACKGROUNDS.values())))
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
-def paintable(rgba: Bytes) -> Mask:
+def paintable(rgba: Pixels) -> Mask:
     """uint8 [H,W,4] → [H,W]: the pixels that carry colour; ink, paper and what is transparent do not."""
     lab = to_lab(rgba[..., :3])
     colourless = np.hypot(lab[..., 1], lab[..., 2]) < COLOURLESS
@@ -28,7 +28,7 @@ def paintable(rgba: Bytes) -> Mask:
     return solid & ~plain
 
 
-def recolour(rgba: Bytes, colour: str) -> Bytes:
+def recolour(rgba: Pixels, colour: str) -> Pixels:
     """A drawing uint8 [H,W,4] in one of THING_COLOURS: each coloured pixel becomes the colour, scaled by its
     luminance over the drawing's median; ink and paper stay. A drawing of ink and paper alone comes back as it is.
     """
@@ -44,7 +44,7 @@ def recolour(rgba: Bytes, colour: str) -> Bytes:
     return out
 
 
-def read_colour(rgba: Bytes) -> str:
+def read_colour(rgba: Pixels) -> str:
     """The named colour of a drawing uint8 [H,W,4], "" where none has half of its pixels.
 
     Ink and paper count only where they are nearly all there is: a white cat with black outlines is white.
@@ -60,7 +60,7 @@ def read_colour(rgba: Bytes) -> str:
     return _NAMES[best] if counts[best] >= DOMINANT * len(lab) else ""
 
 
-def contrast(rgba: Bytes, ground: str) -> float:
+def contrast(rgba: Pixels, ground: str) -> float:
     """Median ΔE between the pixels of a drawing uint8 [H,W,4] and a named ground."""
     lab = to_lab(rgba[..., :3][rgba[..., 3] > 127])
     return float(np.median(np.linalg.norm(lab - to_lab(np.array(BACKGROUNDS[ground])), axis=-1))) if len(lab) else 0.0

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from ldm_core.data.scenes.captions import caption
-from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.binding_captions import Slot, SlotCaption, draw_caption, draw_scene, slots_of, swapped
+from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.training.text.binding_captions import Slot, SlotCaption, draw_caption, draw_scene, slots_of, swapped
 
 FITTED = 6000  # training captions that the heads are fitted on
 ROUNDS = 300  # of their fit

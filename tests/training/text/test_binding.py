@@ -14,9 +14,9 @@ from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.data.scenes.structure import Box, Scene, Thing, is_trained
 from ldm_core.data.scenes.things import plural as scene_plural
 from ldm_core.data.scenes.things import thing_of
-from ldm_core.tokenizer import Tokenizer
+from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training import binding
-from ldm_core.training.binding_captions import (
+from ldm_core.training.text.binding_captions import (
     NUMBERS,
     SlotCaption,
     draw_caption,
@@ -24,11 +24,11 @@ from ldm_core.training.binding_captions import (
     other_words,
     swapped,
 )
-from ldm_core.training.binding_evaluation import fit, read_share, slot_columns
-from ldm_core.training.loop import make_accelerator
-from ldm_core.training.settings import LoopSettings
-from ldm_core.training.text import TextTraining
-from ldm_core.training.text_batches import plural
+from ldm_core.training.text.binding_evaluation import fit, read_share, slot_columns
+from ldm_core.training.common.loop import make_accelerator
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.text.task import TextTraining
+from ldm_core.training.text.batches import plural
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 NAMES = ("cat", "dog", "rocket", "hot air balloon", "flag of japan", "building with a flag", "waving hand")

@@ -20,8 +20,15 @@ from transformers import CLIPTextModel
 
 from ldm_core.data.captions import caption, read_synonyms
 from ldm_core.data.corpus import Corpus
-from ldm_core.tokenizer import Tokenizer
-from ldm_core.training.binding_captions import (
+from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share, read_paraphrases
+from ldm_core.models.text import pooled
+from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.weights import load_part
+from ldm_core.training.text.batches import background, dress, plural, tokenize
+from ldm_core.training.text.binding_captions import (
     COLOURS,
     NUMBERS,
     ROLES,
@@ -29,16 +36,10 @@ from ldm_core.training.binding_captions import (
     draw_caption,
     other_words,
 )
-from ldm_core.training.binding_evaluation import read_share, slot_columns
-from ldm_core.training.ema import LitEma, averaged
-from ldm_core.training.loop import optimize, step_rng
-from ldm_core.training.settings import LoopSettings
-from ldm_core.training.text import TOWER, TextTraining, build_clip
-from ldm_core.training.text_batches import background, dress, plural, tokenize
-from ldm_core.training.text_evaluation import concept_names, eos_states, paraphrase_share, read_paraphrases
-from ldm_core.training.text_kept import ends
-from ldm_core.training.text_losses import likeness, pooled
-from ldm_core.training.weights import load_part
+from ldm_core.training.text.binding_evaluation import read_share, slot_columns
+from ldm_core.training.text.distillation import ends
+from ldm_core.training.text.losses import likeness
+from ldm_core.training.text.task import TOWER, TextTraining, build_clip
 
 CHOICES: Mapping[str, Sequence[str]] = {"colour": COLOURS, "number": NUMBERS, "role": ROLES}
 
