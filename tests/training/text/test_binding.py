@@ -15,7 +15,10 @@ from ldm_core.data.scenes.structure import Box, Scene, Thing, is_trained
 from ldm_core.data.scenes.things import plural as scene_plural
 from ldm_core.data.scenes.things import thing_of
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.training import binding
+from ldm_core.training.common.loop import make_accelerator
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.text import binding
+from ldm_core.training.text.batches import plural
 from ldm_core.training.text.binding_captions import (
     NUMBERS,
     SlotCaption,
@@ -25,12 +28,9 @@ from ldm_core.training.text.binding_captions import (
     swapped,
 )
 from ldm_core.training.text.binding_evaluation import fit, read_share, slot_columns
-from ldm_core.training.common.loop import make_accelerator
-from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.text.task import TextTraining
-from ldm_core.training.text.batches import plural
 
-WEIGHTS = Path(__file__).parents[2] / "weights"
+WEIGHTS = Path(__file__).parents[3] / "weights"
 NAMES = ("cat", "dog", "rocket", "hot air balloon", "flag of japan", "building with a flag", "waving hand")
 OTHERS = ("penguin suit", "lantern", "cherry", "fox")
 STYLES = ("noto style", "flat style", "3d style", "fx style", "blob style")
