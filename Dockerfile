@@ -20,7 +20,6 @@ COPY app ./app
 COPY demo ./demo
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
-    GRADIO_TEMP_DIR=/tmp/gradio \
     MPLCONFIGDIR=/tmp/matplotlib \
     GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_OFFLINE=1 \

@@ -28,6 +28,7 @@ class Limits:
     max_steps: int = 1000
     max_batch: int = 8
     max_side: int = 1024
+    max_pixels: int = 4_194_304  # batch × height × width
     size_multiple: int = 32
     image_size: int = 128
     samplers: tuple[str, ...] = ("ddim", "ddpm")
@@ -126,6 +127,10 @@ def validate(request: GenerateRequest, limits: Limits) -> None:
             raise RequestError(
                 "bad_side", field=Sentence(name), multiple=limits.size_multiple, most=limits.max_side, value=side
             )
+    width, height = r.width or limits.image_size, r.height or limits.image_size
+    if r.batch * width * height > limits.max_pixels:
+        most = max(1, limits.max_pixels // (width * height))
+        raise RequestError("too_many_pixels", batch=r.batch, width=width, height=height, most=most)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

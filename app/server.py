@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from html import escape
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +16,8 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import health
+from app.security import protected
+from app.security.uploads import private_folder, remove, sweep
 from app.service import Service
 from app.settings import Settings
 
@@ -56,8 +60,10 @@ class Page:
         return says.format(message=state.message, percent=100 * state.progress)
 
 
-def _mount_page(service: Service) -> FastAPI:
-    from app.ui.mount import mount_page  # imports gradio, which takes seconds
+def _mount_page(service: Service, uploads: Path) -> FastAPI:
+    # Before gradio is imported, which makes folders there. Its own, /tmp/gradio, may be somebody else's.
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    from app.ui.mount import mount_page  # the import takes seconds
 
     return mount_page(service)
 
@@ -67,10 +73,10 @@ def build(settings: Settings) -> FastAPI:
     service = Service(settings)
     page = Page(service)
 
-    async def open_page(stack: contextlib.AsyncExitStack) -> None:
+    async def open_page(stack: contextlib.AsyncExitStack, uploads: Path) -> None:
         await asyncio.sleep(BIND_SECONDS)
         try:
-            inner = await asyncio.to_thread(_mount_page, service)
+            inner = await asyncio.to_thread(_mount_page, service, uploads)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
             page.app = inner
         except Exception:
@@ -79,14 +85,21 @@ def build(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        uploads = private_folder()
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(remove, uploads)
             asyncio.get_running_loop().call_later(BIND_SECONDS, service.start)
-            opening = asyncio.create_task(open_page(stack))
+            tasks = [
+                asyncio.create_task(open_page(stack, uploads)),
+                asyncio.create_task(sweep(uploads, settings.upload_seconds)),
+            ]
             yield
-            opening.cancel()
+            for task in tasks:
+                task.cancel()
             service.close()
 
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(protected, settings=settings)
     app.state.service = service
     app.include_router(health.router)
     app.mount("/", page)  # last: everything that is no route is the page's
@@ -99,5 +112,5 @@ def run(settings: Settings) -> None:
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
     uvicorn.run(
         build(settings), host=settings.host, port=settings.port, log_level="warning",
-        timeout_graceful_shutdown=CLOSE_SECONDS,
+        timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe
     )  # fmt: skip

@@ -62,6 +62,7 @@ class Service:
             max_steps=settings.max_steps,
             max_batch=settings.max_batch,
             max_side=settings.max_side,
+            max_pixels=settings.max_pixels,
             prompt_chars=settings.max_prompt_chars,
         )
         self._files: deque[Path] = deque()  # oldest first
@@ -169,9 +170,9 @@ class Service:
             r.height, r.width, job.init_image, r.strength, job.mask,
         )  # fmt: skip
         latents, last = yield from _watch(pipe, run)
-        pictures = paste_kept(pipe.decode(latents), job.init_image, job.mask)
         images = []
-        for k, pixels in enumerate(pictures):
+        for k in range(r.batch):  # one at a time: the decoder takes far more memory than the steps
+            pixels = paste_kept(pipe.decode(latents[k : k + 1]), job.init_image, job.mask)[0]
             path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
             write_png(path, pixels, replace(r, seed=r.seed + k), pipe.weights_sha256, __version__)
             images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "emoji-128.safetensors"
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
@@ -24,16 +25,25 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     root_path: str = ""  # path prefix a reverse proxy adds
+    allowed_hosts: tuple[str, ...] = ()  # host names this server answers to, beside localhost and IP addresses
+    trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
     lang: str = "en"
     max_steps: int = 1000
     max_batch: int = 8
     max_side: int = 1024  # pixels
+    max_pixels: int = 4_194_304  # batch × height × width of one request: four pictures of 1024²
     max_prompt_chars: int = 2000
     queue_size: int = 32
     max_upload_bytes: int = 20_000_000
     max_upload_pixels: int = 50_000_000
+    max_json_bytes: int = 1_000_000  # of a request's body without pictures
+    upload_seconds: int = 3600  # how long an upload is kept, and counts for its address
+    upload_quota_files: int = 300  # of one address
+    upload_quota_bytes: int = 400_000_000
+    upload_total_bytes: int = 1_000_000_000  # of all addresses
+    max_sessions: int = 1000  # pages whose state is kept; the one unused longest goes first
     detach_seconds: float = 60.0  # how long a job outlives the page that asked for it
 
     def __post_init__(self) -> None:
@@ -41,10 +51,11 @@ class Settings:
             raise ValueError(f"port must lie in 0…65535, not {self.port}")
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
-        counts = ("max_steps", "max_batch", "max_side", "max_prompt_chars", "queue_size", "keep_pictures")
-        for name in (*counts, "max_upload_bytes", "max_upload_pixels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for f in fields(self):
+            if f.name != "port" and isinstance(f.default, int) and getattr(self, f.name) < 1:
+                raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
+        for address in self.trusted_proxies:
+            ip_network(address, strict=False)  # ValueError says what is wrong with it
 
     @classmethod
     def from_args(cls, argv: Sequence[str] | None, environ: Mapping[str, str]) -> Self:
@@ -52,7 +63,10 @@ class Settings:
         parser = argparse.ArgumentParser(
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
-        kinds = {"port": int, "weights": Path, "output_dir": Path, "detach_seconds": float}
+        kinds: dict[str, Callable[[str], Any]] = {
+            "weights": Path, "output_dir": Path, "detach_seconds": float,
+            "allowed_hosts": _listed, "trusted_proxies": _listed,
+        }  # fmt: skip
         for f in fields(cls):
             kind = kinds.get(f.name) or (int if isinstance(f.default, int) else str)
             parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=f"default: {f.default}")
@@ -69,3 +83,8 @@ class Settings:
         folder = self.output_dir or Path(tempfile.mkdtemp(prefix="latent-lab-"))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Words between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())

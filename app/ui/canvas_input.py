@@ -14,6 +14,7 @@ from PIL import Image
 from app.images import fit, fit_mask, open_upload
 from app.schemas import Limits, RequestError
 from app.settings import Settings
+from app.ui.blobs import bound_blobs
 from ldm_core.images import Pixels
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
@@ -41,6 +42,7 @@ def keep_files(editor: gr.ImageEditor) -> gr.ImageEditor:
         }
 
     setattr(editor, "preprocess", preprocess)  # noqa: B010 — mypy is right that methods are not assigned to
+    bound_blobs(editor)
     return editor
 
 

@@ -1,4 +1,4 @@
-"""The page as an ASGI app of its own, guarded, with what gradio must be told once."""
+"""The page as an ASGI app of its own, with what gradio must be told once."""
 
 from __future__ import annotations
 
@@ -8,21 +8,28 @@ import gradio as gr
 from fastapi import FastAPI
 
 from app.service import Service
-from app.ui.guard import RefuseRemoteFiles
+from app.settings import Settings
 from app.ui.page import MOUNT, build_page
+from app.ui.sessions import LeanSessions
 
 
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
-    settings = service.settings
-    options: dict[str, Any] = {
+    return mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
+
+
+def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastAPI:
+    """A gr.Blocks as an ASGI app that takes no path from a client but those of files it has uploaded."""
+    blocks.has_launched = True  # only then are paths that clients send checked; mounting does not set it
+    blocks.state_session_capacity = settings.max_sessions
+    options |= {
         "root_path": settings.root_path or None,
-        "allowed_paths": [str(service.outputs)],
         "max_file_size": settings.max_upload_bytes,
         "show_error": False,
         "run_history": False,
         **MOUNT,
     }
-    app = FastAPI()
-    app.add_middleware(RefuseRemoteFiles)
-    return gr.mount_gradio_app(app, build_page(service), path="/", **options)
+    app = gr.mount_gradio_app(FastAPI(), blocks, path="/", **options)
+    mounted = app.routes[-1].app  # the Mount that was just added
+    mounted.state_holder = LeanSessions(blocks)
+    return app

@@ -28,7 +28,6 @@ MOUNT: dict[str, Any] = {
     "mcp_server": False,
     "enable_monitoring": False,
 }
-CACHE_SECONDS = 24 * 3600  # previews and uploads older than this are deleted, looked for once an hour
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
 LINKED = -1  # a number that nothing else gives the panels: a link draws what it opens
@@ -39,9 +38,7 @@ def build_page(service: Service) -> gr.Blocks:
     """The page on a service; needs no model yet."""
     wording = Wording(service.settings.lang)
     blocks: gr.Blocks
-    with gr.Blocks(
-        title="Latent Lab", analytics_enabled=False, delete_cache=(3600, CACHE_SECONDS), fill_width=True
-    ) as blocks:
+    with gr.Blocks(title="Latent Lab", analytics_enabled=False, fill_width=True) as blocks:
         header, switch = _header(service, wording)
         with gr.Tabs() as tabs:
             with wording.make(gr.Tab, {"label": "generate_tab"}, id="generate"):

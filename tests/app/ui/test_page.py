@@ -21,6 +21,7 @@ from gradio_client.exceptions import AppError
 
 from app.metadata import read_png
 from app.schemas import GenerateRequest
+from app.security import protected
 from app.ui.mount import mount_page
 from tests.app.ui.fake import FakeService
 
@@ -35,7 +36,8 @@ def url(service: FakeService) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(mount_page(service), port=port, log_level="warning"))  # type: ignore[arg-type]
+    app = protected(mount_page(service), service.settings)  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

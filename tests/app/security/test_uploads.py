@@ -1,0 +1,48 @@
+"""Files go by age; the folder is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from app.security.uploads import delete_older, private_folder, remove, sweep
+
+
+def test_the_folder_is_private_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, other = private_folder(), private_folder()
+    assert one != other and stat.S_IMODE(one.stat().st_mode) == 0o700
+    remove(one)
+    assert not one.exists()
+
+
+def test_files_and_empty_folders_go_by_age_whatever_their_mtime(tmp_path: Path):
+    (tmp_path / "hash").mkdir()
+    file = tmp_path / "hash" / "a.png"
+    file.write_bytes(b"x")
+    os.utime(file, (0, 0))  # copied from an old picture
+    delete_older(tmp_path, 60)
+    assert file.exists()
+    time.sleep(0.1)
+    delete_older(tmp_path, 0.05)
+    assert not file.exists()
+    time.sleep(0.1)
+    delete_older(tmp_path, 0.05)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweeping_goes_on_until_cancelled(tmp_path: Path):
+    async def run() -> None:
+        task = asyncio.create_task(sweep(tmp_path, 0.2))
+        for name in "ab":
+            (tmp_path / name).write_bytes(b"x")
+            await asyncio.sleep(0.5)
+            assert not (tmp_path / name).exists()
+        task.cancel()
+
+    asyncio.run(run())
