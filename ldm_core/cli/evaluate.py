@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ldm_core.evaluation.settings import EvaluationSettings
 
+COMPOSED = 200
 HELP = {
     "sampler": "",
     "steps": "of the sampler",
@@ -31,11 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Measure weights against held-out drawings; see docs/evaluation.md."
     parser.add_argument("weights", metavar="WEIGHTS", help="weights file or diffusers folder")
     parser.add_argument("--corpus", type=Path, default=Path("~/.cache/latent-lab/corpus"))
-    parser.add_argument("--judge", type=Path, help="default: $LATENT_LAB_RUNS/judge-1/judge.safetensors")
+    parser.add_argument(
+        "--judge", type=Path, help="default: judge.safetensors of the run judge-1, with --compose of judge-compose"
+    )
     parser.add_argument("--out", type=Path, help="folder for evaluation.json and contact sheets")
     parser.add_argument("--quick", type=int, metavar="N", help="no count above N, for a trial")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--compose", type=int, nargs="?", const=COMPOSED, default=0, metavar="N",
+        help=f"only this: N prompts (default {COMPOSED}) of each of six types that put things together",
+    )  # fmt: skip
     for field in fields(EvaluationSettings):
+        if field.name == "compose":
+            continue
         kind = type(field.default)
         text = f"{HELP[field.name]} (default: {field.default})".strip()
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=text)
@@ -44,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The table goes to stdout, progress to stderr. What is missing is said before anything is computed."""
     settings = EvaluationSettings(**{f.name: getattr(args, f.name) for f in fields(EvaluationSettings)})
+    if args.compose:
+        settings = settings.composing_only(args.compose)
     if args.quick is not None:
         settings = settings.limited(args.quick)
 
@@ -56,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from ldm_core.evaluation.report import table
     from ldm_core.training.common.settings import runs_dir
 
-    eye = JudgeModel.load(args.judge or runs_dir() / "judge-1" / "judge.safetensors") if settings.judged else None
+    run = "judge-compose" if settings.compose else "judge-1"
+    eye = JudgeModel.load(args.judge or runs_dir() / run / "judge.safetensors") if settings.judged else None
     try:
         corpus = Corpus(args.corpus.expanduser())
     except FileNotFoundError as error:

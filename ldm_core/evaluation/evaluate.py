@@ -13,6 +13,7 @@ from PIL import Image
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.attributes import backgrounds, tones
+from ldm_core.evaluation.composing import composing
 from ldm_core.evaluation.diversity import diversity
 from ldm_core.evaluation.heldout import heldout
 from ldm_core.evaluation.judge import JudgeModel
@@ -99,3 +100,5 @@ def _parts(
         yield "diversity", lambda: diversity(eye, corpus, paint, s)
     if eye and s.paraphrases:
         yield "paraphrases", lambda: paraphrase(pipe, eye, corpus, paint, s)
+    if eye and s.compose:
+        yield "composing", lambda: composing(eye, corpus, paint, s)

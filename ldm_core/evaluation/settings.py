@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.names import TONES
 
-COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases")
+COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases", "compose")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class EvaluationSettings:
     prompts: int = 12  # for diversity
     seeds: int = 6  # of each of those prompts
     paraphrases: int = 100  # words, each also by its concept's own name
+    compose: int = 0  # prompts of each of six types that put things together
     lpips_net: str = "alex"
     lpips_trunk: str = "random"  # or a file of torchvision's weights, or "off"
 
@@ -44,13 +45,20 @@ class EvaluationSettings:
             raise ValueError(f"a quick evaluation needs at least 1 of everything, not {n}")
         return replace(self, **{f.name: min(getattr(self, f.name), n) for f in fields(self) if f.name in COUNTS})
 
+    def composing_only(self, n: int) -> EvaluationSettings:
+        """n prompts of each type that puts things together, and nothing else."""
+        return replace(
+            self, reconstructions=0, heldout=0, backgrounds=0, tones=0, prompts=0, seeds=0, paraphrases=0, compose=n
+        )
+
     @property
     def judged(self) -> bool:
         """Whether any part asks the judge; the others read colours and pixels."""
-        return self.heldout > 0 or self.prompts > 0 or self.paraphrases > 0
+        return self.heldout > 0 or self.prompts > 0 or self.paraphrases > 0 or self.compose > 0
 
     @property
     def pictures(self) -> int:
         """How many are sampled, where the corpus has as many prompts."""
         grounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
-        return self.heldout + grounds + toned + self.prompts * self.seeds + 2 * self.paraphrases
+        named = 2 * self.paraphrases + 6 * self.compose
+        return self.heldout + grounds + toned + self.prompts * self.seeds + named

@@ -16,9 +16,12 @@ from torch.nn import functional as F
 
 from ldm_core.checkpoint.judge import save_judge
 from ldm_core.data.augment import random_backgrounds
-from ldm_core.data.colours import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import heldout_captions, kind, name_words
+from ldm_core.data.scenes.recolour import recolour
+from ldm_core.data.scenes.structure import held_out
+from ldm_core.data.scenes.things import things
 from ldm_core.evaluation.metrics import top_share
 from ldm_core.images import Pixels
 from ldm_core.models.judge import Judge, JudgeConfig
@@ -45,6 +48,8 @@ class JudgeTraining:
     shift: float = 0.08  # and moved by up to this share of their side
     light: float = 0.15  # brightness and contrast, the same for all channels: hues stay
     blurred: float = 0.5  # share of the pictures that lose detail, as a decoder's do
+    blurred_to: float = 0.5  # share of their side that is left at the least
+    recoloured: float = 0.0  # share of the drawings that are painted in a named colour
 
 
 def augment(images: Tensor, settings: JudgeTraining, rng: np.random.Generator) -> Tensor:
@@ -61,8 +66,9 @@ def augment(images: Tensor, settings: JudgeTraining, rng: np.random.Generator) -
     images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)  # the border is the background
     blurred = torch.from_numpy(np.flatnonzero(rng.random(n) < settings.blurred))
     if len(blurred):
+        side = images.shape[-1]
         small = F.interpolate(
-            images[blurred], size=int(rng.integers(images.shape[-1] // 2, images.shape[-1])), mode="area"
+            images[blurred], size=int(rng.integers(int(side * settings.blurred_to), side)), mode="area"
         )
         images[blurred] = F.interpolate(small, size=images.shape[-2:], mode="bilinear", align_corners=False)
     contrast, brightness = 1 + uniform(settings.light, n, 1, 1, 1), uniform(settings.light, n, 1, 1, 1)
@@ -85,6 +91,7 @@ class JudgeTask:
         torch.manual_seed(settings.loop.seed)
         self.judge = Judge(self.config).to(accelerator.device).to(memory_format=torch.channels_last)
         self.names = self.judge.ids(names)
+        self.composable = {concept for thing in things().values() for concept in thing.concepts}
         self.palette = np.array(list(BACKGROUNDS.values()), np.uint8)
         self.networks: dict[str, torch.nn.Module] = {"judge": self.judge}
         self.parameters = list(self.judge.parameters())
@@ -94,19 +101,34 @@ class JudgeTask:
         self.optimizers: dict[str, torch.optim.Optimizer] = {"judge": adam}
         self.averages = {"judge": LitEma(self.judge, settings.loop.ema_decay)}
 
-    def pictures(self, rows: NDArray[np.integer], colours: Pixels) -> Tensor:
-        """Rows on colours uint8 [B,3] → [B,3,s,s] in [-1,1]. Shrunk, then mixed: the same at a quarter of the work."""
-        rgba = torch.from_numpy(np.stack([self.corpus.drawing(int(r)) for r in rows])).permute(0, 3, 1, 2).float() / 255
+    def pictures(self, rows: NDArray[np.integer], colours: Pixels, rng: np.random.Generator | None = None) -> Tensor:
+        """Rows on colours uint8 [B,3] → [B,3,s,s] in [-1,1]. Shrunk, then mixed: the same at a quarter of the work.
+
+        With a generator a share of the drawings is recoloured, but for the colours that are held out of scenes.
+        """
+        drawings = [self.corpus.drawing(int(r)) for r in rows]
+        if rng is not None and self.settings.recoloured:
+            drawings = [self._recoloured(d, int(r), rng) for d, r in zip(drawings, rows, strict=True)]
+        rgba = torch.from_numpy(np.stack(drawings)).permute(0, 3, 1, 2).float() / 255
         paint = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
         paint = F.interpolate(paint, size=(self.settings.side, self.settings.side), mode="area")
         ground = torch.from_numpy(colours).float().div(255)[:, :, None, None]
         return 2 * (paint[:, :3] + ground * (1 - paint[:, 3:])) - 1
 
+    def _recoloured(self, drawing: Pixels, row: int, rng: np.random.Generator) -> Pixels:
+        colour = str(rng.choice(list(THING_COLOURS)))
+        if rng.random() >= self.settings.recoloured:
+            return drawing
+        concept = self.corpus.entries[row].concept
+        if concept in self.composable and held_out("colour", colour, concept):
+            return drawing
+        return recolour(drawing, colour)
+
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One batch."""
         s, rng = self.settings, step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
         rows = self.corpus.sample(rng, s.loop.batch)
-        images = augment(self.pictures(rows, random_backgrounds(rng, len(rows), self.palette)), s, rng)
+        images = augment(self.pictures(rows, random_backgrounds(rng, len(rows), self.palette), rng), s, rng)
         device = self.accelerator.device
         self.judge.train()
         with self.accelerator.autocast():

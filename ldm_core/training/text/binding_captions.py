@@ -19,7 +19,7 @@ from ldm_core.data.scenes.things import plural, things
 UNNAMED = "unnamed"  # the colour of a noun without one
 COLOURS = (UNNAMED, *BACKGROUNDS)
 NUMBERS = ("one", "two", "three", "four")
-ROLES = ("single", "first", "second", "left", "right", "above", "below", "ground")
+ROLES = ("first", "second", "left", "right", "above", "below", "ground")  # attention is causal: an only noun is first
 RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 MIX: Mapping[SceneKind, float] = {"colour": 0.15, "count": 0.15, "two": 0.15, "position": 0.25, "attribution": 0.3}
 GROUNDED = 0.25  # share of the captions that name a ground
@@ -38,7 +38,7 @@ class Slot:
     thing: str  # a concept of the corpus, or another word, in the singular
     colour: str = UNNAMED
     number: str = "one"
-    role: str = "single"
+    role: str = "first"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SlotCaption:
     @property
     def composed(self) -> bool:
         """Whether it names more than one thing."""
-        return self.slots[0].role != "single"
+        return any(slot.role not in ("first", "ground") for slot in self.slots)
 
 
 def draw_scene(rng: np.random.Generator, styles: Sequence[str], trained: bool = True) -> Scene:
@@ -88,8 +88,7 @@ def slots_of(scene: Scene, said: Caption, words: Mapping[int, str] = NONE) -> Sl
         thing, (_, end) = scene.things[index], said.spans[index]
         meant = words.get(index, things()[thing.name].concepts[0])
         slot = Slot(end, meant, thing.colour or UNNAMED, NUMBERS[thing.number - 1])
-        role = "single" if len(order) == 1 else ("first", OPPOSITE[relation] or "second")[i]
-        slots.append(replace(slot, role=role))
+        slots.append(replace(slot, role=("first", OPPOSITE[relation] or "second")[i]))
         if relation and i == 0:
             between = said.text[end : said.spans[order[1]][0]]
             ways = [way for way in WAYS[relation] if between.startswith(f" {way} ")]

@@ -1,0 +1,136 @@
+"""The things of a picture on a plain ground: connected components, with specks joined to the thing they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ldm_core.data.colours import RGB, to_lab
+from ldm_core.data.scenes.recolour import read_colour
+from ldm_core.evaluation.colours import border_median
+from ldm_core.images import Pixels
+
+Mask = NDArray[np.bool_]
+
+APART = 14.0  # ΔE from the ground above which a pixel belongs to a thing
+NEAR_GROUND = 30.0  # ΔE within which the border is the ground that was asked for, a little off
+FAINT = 6  # pixels: smaller components are noise
+SPECK = 0.2  # a component whose box is a smaller share of the largest one's is part of another thing
+TOUCHING = 2  # pixels between boxes that belong together; things of a scene stand 5 apart
+MARGIN = 0.08  # of a blob's longer side, around it, when it is cut out
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Pixels that belong together: a mask [H,W] and its box (left, top, right, bottom), the ends exclusive."""
+
+    mask: Mask
+    box: tuple[int, int, int, int]
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) of the box."""
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def area(self) -> int:
+        """Of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+
+def ground_colour(image: Pixels, named: RGB) -> NDArray[np.float64]:
+    """The colour [3] that a picture stands on: its border's median if that is near the one asked for, else that one."""
+    seen, asked = border_median(image), np.array(named, np.float64)
+    return seen if np.linalg.norm(to_lab(seen) - to_lab(asked)) < NEAR_GROUND else asked
+
+
+def separate(image: Pixels, ground: NDArray[np.float64]) -> list[Blob]:
+    """Picture uint8 [H,W,3] on a ground [3] → its things, largest box first.
+
+    Components whose boxes touch are one thing (a face and its eyes, a bell and its clapper); a speck joins the nearest
+    larger blob.
+    """
+    mask = np.linalg.norm(to_lab(image) - to_lab(ground), axis=-1) > APART
+    blobs = [b for b in components(mask) if b.mask.sum() >= FAINT]
+    blobs = _join_touching(blobs)
+    if not blobs:
+        return []
+    largest = max(b.area for b in blobs)
+    things = [b for b in blobs if b.area >= SPECK * largest]
+    for speck in (b for b in blobs if b.area < SPECK * largest):
+        nearest = min(range(len(things)), key=lambda i: gap(speck, things[i]))
+        things[nearest] = union(things[nearest], speck)
+    return sorted(_join_touching(things), key=lambda b: -b.area)
+
+
+def components(mask: Mask) -> list[Blob]:
+    """Connected components of a mask [H,W], diagonal neighbours included."""
+    height, width = mask.shape
+    left = set(np.flatnonzero(mask).tolist())
+    found = []
+    while left:
+        reached, edge = [], [left.pop()]
+        while edge:
+            pixel = edge.pop()
+            reached.append(pixel)
+            y, x = divmod(pixel, width)
+            for v in range(max(0, y - 1), min(height, y + 2)):
+                for u in range(max(0, x - 1), min(width, x + 2)):
+                    if (near := v * width + u) in left:
+                        left.remove(near)
+                        edge.append(near)
+        part = np.zeros(mask.size, bool)
+        part[reached] = True
+        found.append(_blob(part.reshape(mask.shape)))
+    return found
+
+
+def gap(a: Blob, b: Blob) -> float:
+    """Pixels between two boxes, the longer way; below 0 where they overlap."""
+    (la, ta, ra, ba), (lb, tb, rb, bb) = a.box, b.box
+    return max(max(la, lb) - min(ra, rb), max(ta, tb) - min(ba, bb))
+
+
+def union(a: Blob, b: Blob) -> Blob:
+    """Both as one."""
+    return _blob(a.mask | b.mask)
+
+
+def cut_out(image: Pixels, blob: Blob, ground: NDArray[np.float64], side: int) -> Pixels:
+    """A blob alone in the middle of a square of its ground: uint8 [side,side,3]."""
+    left, top, right, bottom = blob.box
+    longest = max(right - left, bottom - top)
+    length = longest + 2 * max(1, round(MARGIN * longest))
+    square = np.empty((length, length, 3), np.uint8)
+    square[:] = np.round(ground)
+    y, x = (length - (bottom - top)) // 2, (length - (right - left)) // 2
+    square[y : y + bottom - top, x : x + right - left] = image[top:bottom, left:right]
+    way = Image.Resampling.BOX if length > side else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(square).resize((side, side), way))
+
+
+def colour_of(image: Pixels, blob: Blob) -> str:
+    """The named colour that most of a blob's pixels have, ink and paper aside; "" where none has half of them."""
+    return read_colour(np.dstack([image, np.where(blob.mask, 255, 0).astype(np.uint8)]))
+
+
+def _blob(mask: Mask) -> Blob:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return Blob(mask, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+
+
+def _join_touching(blobs: list[Blob]) -> list[Blob]:
+    """Until no two boxes are within TOUCHING pixels of each other."""
+    joined: list[Blob] = []
+    for blob in blobs:
+        while near := [b for b in joined if gap(b, blob) <= TOUCHING]:
+            joined = [b for b in joined if all(b is not other for other in near)]
+            for other in near:
+                blob = union(blob, other)
+        joined.append(blob)
+    return joined
