@@ -1,17 +1,17 @@
-# One environment for everything, keyed by the requirement files: see scripts/environment.py.
+# One environment, keyed by the requirement files, that grows from running to testing: see scripts/environment.py.
 PYTHON ?= python3
 ARGS ?=
-ACTIVATE = env=$$($(PYTHON) -m scripts.environment) && export PATH="$$env/bin:$$PATH"
+ACTIVATE = env=$$($(PYTHON) -m scripts.environment --for test) && export PATH="$$env/bin:$$PATH"
 
-.PHONY: help demo test test-slow lint format screenshots benchmark env chromium
+.PHONY: help demo test test-slow lint audit format screenshots benchmark env chromium
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
-demo:  ## set everything up and serve the page (ARGS="--port 8000 …")
-	@$(ACTIVATE) && exec python demo/sd_demo/app.py $(ARGS)
+demo:  ## install what running needs and serve the page (ARGS="--port 8000 …")
+	@env=$$($(PYTHON) -m scripts.environment --for run) && exec "$$env/bin/python" demo/sd_demo/app.py $(ARGS)
 
-test: chromium  ## set everything up and run the quick tests (ARGS="-k sampler …")
+test: chromium  ## add what testing needs and run the quick tests (ARGS="-k sampler …")
 	@$(ACTIVATE) && exec pytest -m "not slow" $(ARGS)
 
 test-slow: chromium  ## set everything up and run the tests that take minutes
@@ -19,6 +19,9 @@ test-slow: chromium  ## set everything up and run the tests that take minutes
 
 lint:  ## style, types and import directions
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy && lint-imports
+
+audit:  ## look the installed packages up among known vulnerabilities (asks the package index)
+	@$(ACTIVATE) && { pip-audit --progress-spinner off || { echo "make audit: vulnerabilities above, or their data could not be reached"; exit 1; }; }
 
 format:  ## rewrite the code in the house's format
 	@$(ACTIVATE) && ruff check --fix . && ruff format .

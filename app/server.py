@@ -114,3 +114,8 @@ def run(settings: Settings) -> None:
         build(settings), host=settings.host, port=settings.port, log_level="warning",
         timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe
     )  # fmt: skip
+
+
+def main() -> None:
+    """The command `latent-lab`: options from the command line and the environment."""
+    run(Settings.from_args(None, os.environ))

@@ -11,7 +11,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "emoji-128.safetensors"
+from ldm_core.shipped import EMOJI_128
+
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
 
 
@@ -21,7 +22,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 7860
-    weights: Path = DEFAULT_WEIGHTS
+    weights: Path = EMOJI_128
     device: str = "auto"
     dtype: str = "auto"
     root_path: str = ""  # path prefix a reverse proxy adds

@@ -1,6 +1,7 @@
 """Print the path of this checkout's Python environment, building it first where it is missing.
 
 The environment is keyed by a hash of the requirement files, so one commit has one and a changed pin makes a new one.
+It grows in two steps: `run` has what serving needs, `test` adds training, tests and peers to the same environment.
 Standard library only: this runs before anything is installed.
 """
 
@@ -18,8 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ("requirements.txt", "requirements-train.txt", "requirements-dev.txt", "constraints.txt")
-STAMP = "complete"
+CONSTRAINTS = "constraints.txt"  # pins what the requirements bring along
+LEVELS = {"run": ("requirements.txt",), "test": ("requirements.txt", "requirements-train.txt", "requirements-dev.txt")}
+REQUIREMENTS = (*LEVELS["test"], CONSTRAINTS)
 Run = Callable[[Sequence[str]], None]
 
 
@@ -62,29 +64,35 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def build(target: Path, repository: Path, torch_index_url: str, run: Run = run) -> None:
-    """Create the environment in `target`. The stamp comes last: without it the next call starts over.
+def stamp(target: Path, level: str) -> Path:
+    """The file whose presence says that `level` is installed whole: it is written last."""
+    return target / f"complete-{level}"
+
+
+def build(target: Path, repository: Path, level: str, torch_index_url: str, run: Run = run) -> None:
+    """Create the environment in `target`, or add to a complete smaller one. Half of one starts over.
 
     Built in place, since a virtual environment's scripts name their own path and cannot be renamed.
     """
-    shutil.rmtree(target, ignore_errors=True)
-    run([sys.executable, "-m", "venv", str(target)])
+    if not any(stamp(target, smaller).exists() for smaller in LEVELS):
+        shutil.rmtree(target, ignore_errors=True)
+        run([sys.executable, "-m", "venv", str(target)])
     index = ["--extra-index-url", torch_index_url] if torch_index_url else []
+    files = [word for name in LEVELS[level] for word in ("-r", str(repository / name))]
     pip = [str(target / "bin" / "python"), "-m", "pip", "--no-input", "--disable-pip-version-check", "install"]
-    run([*pip, *index, "-r", str(repository / "requirements-dev.txt")])
-    (target / STAMP).touch()
+    run([*pip, *index, "-c", str(repository / CONSTRAINTS), *files])
+    stamp(target, level).touch()
 
 
-def ensure(root: Path, repository: Path, torch_index_url: str, run: Run = run) -> Path:
-    """Path of the complete environment for `repository` under `root`."""
+def ensure(root: Path, repository: Path, level: str, torch_index_url: str, run: Run = run) -> Path:
+    """Path of the environment for `repository` under `root`, with at least `level` installed."""
     name = f"env-{key(repository, torch_index_url)}"
     target = root / name
-    if (target / STAMP).exists():
-        return target
+    enough = list(LEVELS)[list(LEVELS).index(level) :]
     with locked(root / f".{name}.lock"):
-        if not (target / STAMP).exists():
-            print(f"Building the Python environment in {target} (once per set of requirements)", file=sys.stderr)
-            build(target, repository, torch_index_url, run)
+        if not any(stamp(target, larger).exists() for larger in enough):
+            print(f"Installing what it takes to {level} into {target} (once per set of requirements)", file=sys.stderr)
+            build(target, repository, level, torch_index_url, run)
     return target
 
 
@@ -95,6 +103,7 @@ def has_venv() -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--for", dest="level", choices=LEVELS, default="test", help="how much to install")
     parser.add_argument("--root", type=Path, default=default_root(), help="folder that holds the environments")
     parser.add_argument("--torch-index-url", default=os.environ.get("TORCH_INDEX_URL", ""), help="for CPU-only wheels")
     args = parser.parse_args(argv)
@@ -105,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("Python's venv module is missing: install the package python3-venv and try again", file=sys.stderr)
         return 1
     try:
-        print(ensure(args.root.expanduser().resolve(), REPOSITORY, args.torch_index_url))
+        print(ensure(args.root.expanduser().resolve(), REPOSITORY, args.level, args.torch_index_url))
     except subprocess.CalledProcessError as error:
         print(f"Building the environment failed (exit status {error.returncode}): see above", file=sys.stderr)
         return 1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import ldm_core
-from app.settings import DEFAULT_WEIGHTS
 from app.ui.examples import EXAMPLES
+from ldm_core.shipped import EMOJI_128
 
 GAP, LABEL = 6, 26  # pixels between pictures, and of a row's line of text
 INK, PAPER = (40, 40, 40), (250, 250, 249)
@@ -39,7 +39,7 @@ def labelled(rows: Mapping[str, NDArray[np.uint8]]) -> Image.Image:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=EMOJI_128)
     parser.add_argument("--prompts", type=Path, metavar="FILE", help="one a line, instead of the page's examples")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=6, metavar="N", help="pictures a prompt: seeds SEED, SEED+1, …")

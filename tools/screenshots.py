@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from app.settings import DEFAULT_WEIGHTS
+from ldm_core.shipped import EMOJI_128
 from scripts import chromium
 from tests.app.serving import serve
 from tests.browser.conftest import FLAGS, TIMEOUT
@@ -43,7 +43,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 1 where there is no browser or no weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=EMOJI_128)
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
     parser.add_argument("--labs", nargs="+", choices=LABS, metavar="LAB", help="only these labs")
     args = parser.parse_args(argv)

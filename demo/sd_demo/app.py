@@ -1,13 +1,11 @@
 """Latent Lab's entry point: `python demo/sd_demo/app.py --help`."""
 
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from app.server import run
-from app.settings import Settings
+from app.server import main
 
 if __name__ == "__main__":
-    run(Settings.from_args(None, os.environ))
+    main()

@@ -12,10 +12,11 @@ import torch
 from ldm_core.checkpoint.diffusers_export import write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
-from ldm_core.checkpoint.load import PACKAGED_TOKENIZER, find_tokenizer, require_tokenizer, stored_dtype
+from ldm_core.checkpoint.load import find_tokenizer, require_tokenizer, stored_dtype
 from ldm_core.checkpoint.save import save_model
 from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
+from ldm_core.shipped import CLIP_TOKENIZER
 
 Format = Literal["compvis", "diffusers"]
 
@@ -57,7 +58,7 @@ def _bring_tokenizer(tokenizer: Path | None, beside: Path) -> None:
     if tokenizer is None or beside.exists():
         return
     files = ("vocab.json", "merges.txt")
-    if filecmp.cmpfiles(tokenizer, PACKAGED_TOKENIZER, files, shallow=False)[0] == [*files]:
+    if filecmp.cmpfiles(tokenizer, CLIP_TOKENIZER, files, shallow=False)[0] == [*files]:
         return
     beside.mkdir()
     for name in files:

@@ -15,8 +15,8 @@ from ldm_core.checkpoint.source import read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
 from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.shipped import CLIP_TOKENIZER
 
-PACKAGED_TOKENIZER = Path(__file__).parents[2] / "weights" / "clip-tokenizer"  # SD v1's vocabulary
 PACKAGED_VOCAB = 49408
 
 
@@ -72,7 +72,7 @@ def find_tokenizer(path: Path, config: ModelConfig) -> Path | None:
     own = (path if path.is_dir() else path.parent) / "tokenizer"
     if _vocab_size(own) == config.text.vocab:
         return own
-    return PACKAGED_TOKENIZER if config.text.vocab == PACKAGED_VOCAB and PACKAGED_TOKENIZER.is_dir() else None
+    return CLIP_TOKENIZER if config.text.vocab == PACKAGED_VOCAB and CLIP_TOKENIZER.is_dir() else None
 
 
 def require_tokenizer(path: Path, config: ModelConfig) -> Path:

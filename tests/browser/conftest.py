@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.settings import DEFAULT_WEIGHTS
 from ldm_core import load
 from ldm_core.data.sources import SourceError
 from ldm_core.pipeline import Pipeline
+from ldm_core.shipped import EMOJI_128
 from tests.app.serving import Served, serve
 from tests.browser import axe
 from tests.tiny import tiny_checkpoint
@@ -45,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The page on a tiny model with random weights and the shipped model's curves beside them, ready."""
     folder = tmp_path_factory.mktemp("browser")
     weights = tiny_checkpoint(folder)
-    shutil.copytree(DEFAULT_WEIGHTS.parent / "metrics", folder / "metrics", copy_function=shutil.copyfile)
+    shutil.copytree(EMOJI_128.parent / "metrics", folder / "metrics", copy_function=shutil.copyfile)
     for path in (folder / "metrics").iterdir():
         os.utime(path, (0, 0))  # a file of today would be a run that is still going
     options = ("--weights", str(weights), "--output-dir", str(folder / "out"))

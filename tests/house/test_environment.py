@@ -41,19 +41,33 @@ def repository(tmp_path: Path) -> Path:
 
 def test_second_call_builds_nothing(tmp_path: Path, repository: Path) -> None:
     run = Recorder()
-    first = environment.ensure(tmp_path / "envs", repository, "", run)
+    first = environment.ensure(tmp_path / "envs", repository, "run", "", run)
     assert len(run.commands) == 2  # venv, pip
-    assert environment.ensure(tmp_path / "envs", repository, "", run) == first
+    assert environment.ensure(tmp_path / "envs", repository, "run", "", run) == first
     assert len(run.commands) == 2
+
+
+def requirement_files(command: Sequence[str]) -> list[str]:
+    return [Path(command[i + 1]).name for i, word in enumerate(command) if word == "-r"]
+
+
+def test_testing_adds_to_the_environment_that_runs(tmp_path: Path, repository: Path) -> None:
+    run = Recorder()
+    first = environment.ensure(tmp_path / "envs", repository, "run", "", run)
+    assert environment.ensure(tmp_path / "envs", repository, "test", "", run) == first
+    assert environment.ensure(tmp_path / "envs", repository, "run", "", run) == first
+    assert ["venv" in command for command in run.commands] == [True, False, False]
+    assert requirement_files(run.commands[1]) == ["requirements.txt"]
+    assert requirement_files(run.commands[2]) == ["requirements.txt", "requirements-train.txt", "requirements-dev.txt"]
 
 
 def test_half_built_environment_is_built_again(tmp_path: Path, repository: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
-        environment.ensure(tmp_path / "envs", repository, "", Recorder(fail_on="pip"))
+        environment.ensure(tmp_path / "envs", repository, "run", "", Recorder(fail_on="pip"))
     (left,) = (tmp_path / "envs").glob("env-*")
     (left / "rubbish").touch()
     run = Recorder()
-    assert environment.ensure(tmp_path / "envs", repository, "", run) == left
+    assert environment.ensure(tmp_path / "envs", repository, "run", "", run) == left
     assert len(run.commands) == 2
     assert not (left / "rubbish").exists()
 
@@ -73,8 +87,8 @@ def test_every_requirement_file_counts() -> None:
 def test_wheel_index_reaches_pip_and_the_key(tmp_path: Path, repository: Path) -> None:
     run = Recorder()
     url = "https://wheels.invalid/cpu"
-    path = environment.ensure(tmp_path, repository, url, run)
-    assert run.commands[1][-4:-2] == ["--extra-index-url", url]
+    path = environment.ensure(tmp_path, repository, "run", url, run)
+    assert run.commands[1][run.commands[1].index("--extra-index-url") + 1] == url
     assert path.name != f"env-{environment.key(repository, '')}"
 
 
@@ -133,6 +147,6 @@ def test_make_passes_arguments_to_the_shared_environment(target: str, expected: 
         pytest.skip("no make")
     command = [make, "--no-print-directory", "-n", target, "ARGS=--port 1", f"PYTHON={sys.executable}"]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert f"{sys.executable} -m scripts.environment" in output
+    assert f"{sys.executable} -m scripts.environment --for {'run' if target == 'demo' else 'test'}" in output
     assert expected in output
     assert output.rstrip().endswith("--port 1")

@@ -16,7 +16,7 @@ from app.i18n import LANGUAGES
 from app.labs.losses.curves import curves_plot
 from app.labs.losses.runs import Run, alive, find_runs, load_run, stamp
 from app.schemas import RequestError
-from app.settings import DEFAULT_WEIGHTS
+from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.metric_log import MetricLog
 
 
@@ -38,7 +38,7 @@ def written(folder: Path, steps: range = range(0, 50, 10), **options: object) ->
 
 
 def run(name: str) -> Run:
-    return load_run(name, find_runs(DEFAULT_WEIGHTS))
+    return load_run(name, find_runs(EMOJI_128))
 
 
 def test_a_curve_is_what_the_writer_was_given(home: Path):
@@ -61,7 +61,7 @@ def test_runs_are_named_as_tensorboard_names_them_and_a_table_comes_first(home: 
     log.log(1, 60.0, {"train/loss": 0.25})
     log.close()
     assert list((home / "mine" / "events").glob("*tfevents*"))
-    found = [name for name in find_runs(DEFAULT_WEIGHTS) if not name.startswith("emoji-128/")]
+    found = [name for name in find_runs(EMOJI_128) if not name.startswith("emoji-128/")]
     assert found == ["mine", "runs", "other", "sweep/lr-1"]
     assert run("mine")["train/loss"].seconds.tolist() == [60.0]
     (home / "mine" / "metrics.csv").unlink()
@@ -108,11 +108,11 @@ def test_a_run_that_is_going_is_noticed(home: Path):
     writer = SummaryWriter(str(home / "other"))
     writer.add_scalar("loss", 1.0, 0)
     writer.flush()
-    before = stamp(["other"], find_runs(DEFAULT_WEIGHTS))
+    before = stamp(["other"], find_runs(EMOJI_128))
     assert len(run("other")["loss"].steps) == 1
     writer.add_scalar("loss", 0.5, 1)
     writer.close()
-    runs = find_runs(DEFAULT_WEIGHTS)
+    runs = find_runs(EMOJI_128)
     assert stamp(["other"], runs) != before and alive(["other"], runs)
     assert run("other")["loss"].values.tolist() == [1.0, 0.5]
     for path in (home / "other").iterdir():

@@ -27,7 +27,7 @@ from app.labs.losses.curves import (
 )
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, smoothed, stamp
 from app.schemas import RequestError
-from app.settings import DEFAULT_WEIGHTS
+from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.metric_log import MetricLog
 
 HEADER = "step,name,value,seconds\n"
@@ -85,7 +85,7 @@ def test_runs_are_found_beside_the_weights_and_in_the_folder(tmp_path: Path, mon
     monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
     (tmp_path / "own").mkdir()
     logged(tmp_path / "own", 1)
-    runs = find_runs(DEFAULT_WEIGHTS)
+    runs = find_runs(EMOJI_128)
     latents = ("autoencoder", "autoencoder-2", "decoder")
     diffusion = ("diffusion", *(f"diffusion-{n}" for n in range(2, 7)))
     shipped = [f"emoji-128/{part}" for part in (*latents, *diffusion, "text", "text-2", "text-3")]
@@ -144,7 +144,7 @@ def test_bins_are_a_map_of_steps_and_timesteps(tmp_path: Path):
 
 
 def test_the_shipped_run_fell_in_every_bin():
-    runs = find_runs(DEFAULT_WEIGHTS)
+    runs = find_runs(EMOJI_128)
     _, loss = bins_of(load_run("emoji-128/diffusion", runs), "emoji-128/diffusion")
     assert loss.shape[0] == 20 and (loss[:, -1] < loss[:, 0]).all()
 

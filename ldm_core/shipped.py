@@ -1,0 +1,10 @@
+"""Where the weights and vocabularies that come with the code lie: beside it in a checkout, in a wheel as a package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_CHECKOUT = Path(__file__).resolve().parents[1] / "weights"
+WEIGHTS = _CHECKOUT if _CHECKOUT.is_dir() else _CHECKOUT.with_name("latent_lab_weights")
+EMOJI_128 = WEIGHTS / "emoji-128.safetensors"
+CLIP_TOKENIZER = WEIGHTS / "clip-tokenizer"  # SD v1's vocabulary
