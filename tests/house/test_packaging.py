@@ -48,9 +48,7 @@ def test_every_tracked_file_of_the_packages_is_in_the_wheel(wheel: Path) -> None
 def test_an_unpacked_wheel_finds_its_weights_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     (tmp_path / "elsewhere").mkdir()
-    code = (
-        "from app.settings import DEFAULT_WEIGHTS as w; import ldm_core; print(w, w.stat().st_size, ldm_core.__file__)"
-    )
+    code = "import ldm_core.shipped as s; w = s.EMOJI_128; print(w, w.stat().st_size, s.__file__)"
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path / "elsewhere",
