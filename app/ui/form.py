@@ -12,7 +12,7 @@ import gradio as gr
 from app.schemas import MAX_SEED, GenerateRequest, Limits
 from app.ui.canvas_input import keep_files
 from app.ui.examples import EXAMPLES
-from app.ui.translation import LOCAL, Wording
+from app.ui.translation import LOCAL, Translation
 
 DEFAULT_SEED = 7  # the page repeats itself until the person rolls the dice
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
@@ -36,9 +36,9 @@ def values_from(request: GenerateRequest, limits: Limits) -> list[Any]:
 class Form:
     """Prompt, buttons and controls; `fields` maps the request's names to components in the order of FIELDS."""
 
-    def __init__(self, limits: Limits, wording: Wording) -> None:
+    def __init__(self, limits: Limits, translation: Translation) -> None:
         self.limits = limits
-        self._make = wording.make
+        self._make = translation.make
         self._named: dict[str, Any] = {}
 
     @property

@@ -20,7 +20,7 @@ from app.ui.form import Form, request_from, values_from
 from app.ui.job_watchers import Watchers
 from app.ui.picture import Stage, build_stage
 from app.ui.status import Picture, line_html, source_html, tokens_html, view
-from app.ui.translation import LOCAL, PRIVATE, Wording, language
+from app.ui.translation import LOCAL, PRIVATE, Translation, language
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
@@ -35,16 +35,16 @@ IDLE = """() => [{__type__: "update", interactive: true}, {__type__: "update", i
 class GenerateTab:
     """Built inside a gr.Blocks context."""
 
-    def __init__(self, blocks: gr.Blocks, service: Service, wording: Wording) -> None:
+    def __init__(self, blocks: gr.Blocks, service: Service, translation: Translation) -> None:
         self.service = service
-        self.lang = wording.lang
+        self.lang = translation.lang
         self.watchers = Watchers(service)
         with gr.Column(elem_id="generate-tab"):
-            self.form = Form(service.limits, wording)
+            self.form = Form(service.limits, translation)
             with gr.Column(elem_id="ask"):
                 self.form.ask()
             with gr.Column(elem_id="picture"):
-                self.stage: Stage = build_stage(wording)
+                self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
         # Both fixed, so that a job is found again after the server restarts; the id in it is no secret.

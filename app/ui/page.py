@@ -16,7 +16,7 @@ from app.ui.labs import LABS
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
 from app.ui.theme import ASSETS, head, theme
-from app.ui.translation import LOCAL, PRIVATE, Wording, language
+from app.ui.translation import LOCAL, PRIVATE, Translation, language
 
 MOUNT: dict[str, Any] = {
     "theme": theme(),
@@ -36,16 +36,16 @@ SWITCH = "() => window.latentLab.switchLanguage()"
 
 def build_page(service: Service) -> gr.Blocks:
     """The page on a service; needs no model yet."""
-    wording = Wording(service.settings.lang)
+    translation = Translation(service.settings.lang)
     blocks: gr.Blocks
     with gr.Blocks(title="Latent Lab", analytics_enabled=False, fill_width=True) as blocks:
-        header, switch = _header(service, wording)
+        header, switch = _header(service, translation)
         with gr.Tabs() as tabs:
-            with wording.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
-                tab = GenerateTab(blocks, service, wording)
-            labs = [LabTab(lab, service, wording) for lab in LABS]
+            with translation.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
+                tab = GenerateTab(blocks, service, translation)
+            labs = [LabTab(lab, service, translation) for lab in LABS]
         _wire_state(blocks, service, header, tab)
-        switched = _wire_language(blocks, service, wording, header, switch, tab)
+        switched = _wire_language(blocks, service, translation, header, switch, tab)
         _wire_labs(blocks, tabs, labs, switched)
         add_endpoint(service)
     _report_to(header, blocks)
@@ -63,13 +63,13 @@ def _report_to(component: gr.HTML, blocks: gr.Blocks) -> None:
         function.show_progress_on = [component]
 
 
-def _header(service: Service, wording: Wording) -> tuple[gr.HTML, gr.Button]:
-    product = safe(say(wording.lang, "product"))
+def _header(service: Service, translation: Translation) -> tuple[gr.HTML, gr.Button]:
+    product = safe(say(translation.lang, "product"))
     with gr.Row(elem_id="header"):
         gr.HTML(f"<h1>{product}</h1>", elem_id="brand")
-        header = gr.HTML(state_html(service.state, wording.lang), elem_id="state")
-        switch = wording.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
-        theme_button = wording.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)
+        header = gr.HTML(state_html(service.state, translation.lang), elem_id="state")
+        switch = translation.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
+        theme_button = translation.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)
     theme_button.click(js="() => window.latentLab.switchTheme()", **LOCAL)
     return header, switch
 
@@ -109,17 +109,17 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
 
 
 def _wire_language(
-    blocks: gr.Blocks, service: Service, wording: Wording, header: gr.HTML, switch: gr.Button, tab: GenerateTab
+    blocks: gr.Blocks, service: Service, translation: Translation, header: gr.HTML, switch: gr.Button, tab: GenerateTab
 ) -> Any:
-    outputs = [*wording.components, tab.stage.scaling, header]
+    outputs = [*translation.components, tab.stage.scaling, header]
 
     def translate(request: gr.Request) -> list[Any]:
         lang = language(request, service.settings.lang)
-        updates: list[Any] = [{**gr.update(), **properties} for properties in wording.updates(lang)]
+        updates: list[Any] = [{**gr.update(), **properties} for properties in translation.updates(lang)]
         return [*updates, scaling_update(lang), state_html(service.state, lang)]
 
     def opened(request: gr.Request) -> list[Any]:
-        same = language(request, service.settings.lang) == wording.lang
+        same = language(request, service.settings.lang) == translation.lang
         return [gr.skip()] * len(outputs) if same else translate(request)
 
     blocks.load(opened, None, outputs, **PRIVATE)
@@ -130,13 +130,13 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
     """Labs draw when they are opened; a link opens one with its values."""
     for lab in labs:
         lab.wire(switched)
-    numbers = [number for lab in labs for number in lab.asked]
+    numbers = [number for lab in labs for number in lab.redraw_tokens]
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
 
     def opened(request: gr.Request) -> dict[Any, Any]:
         lab, values = link_state(dict(request.query_params), labs)
         if lab is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.asked, LINKED)}
+        return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.redraw_tokens, LINKED)}
 
     blocks.load(opened, None, [tabs, *controls, *numbers], **QUIET)

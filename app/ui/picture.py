@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.i18n import say
 from app.ui.status import Picture, empty_html, facts_html, file_uri, frame_html
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"
 
@@ -64,17 +64,17 @@ class Stage:
         }
 
 
-def build_stage(wording: Wording) -> Stage:
+def build_stage(translation: Translation) -> Stage:
     """Lay the stage out."""
-    make = wording.make
-    frame = gr.HTML(empty_html(wording.lang), elem_id="stage")
+    make = translation.make
+    frame = gr.HTML(empty_html(translation.lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
     source = gr.HTML(elem_id="source")
     with gr.Row(elem_id="about"):
         facts = gr.HTML(elem_id="facts")
         scaling = gr.Radio(
-            choices=_choices(wording.lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
-            label=say(wording.lang, "scaling"),
+            choices=_choices(translation.lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
+            label=say(translation.lang, "scaling"),
         )  # fmt: skip
     with gr.Row(elem_id="under"):
         copy = make(gr.Button, {"value": "copy_settings"}, size="sm", interactive=False, elem_id="copy", min_width=110)

@@ -21,7 +21,7 @@ def language(request: gr.Request | None, default: str) -> str:
     return asked if asked in ("en", "zh") else default
 
 
-class Wording:
+class Translation:
     """Makes components in one language and remembers which words they show, so that the page can change language."""
 
     def __init__(self, lang: str) -> None:

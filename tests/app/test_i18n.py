@@ -10,7 +10,7 @@ import pytest
 
 from app import i18n
 from app.i18n import LANGUAGES, Sentence, duration, say, words
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 
 UI = Path("app/ui")
 
@@ -65,12 +65,12 @@ def test_durations_have_sensible_digits(seconds: float, text: str):
     assert duration("en", seconds) == text
 
 
-def test_wording_remembers_what_components_show():
-    wording = Wording("en")
-    made = wording.make(dict, {"label": "stop", "info": "eta_info"}, value=3)
+def test_translation_remembers_what_components_show():
+    translation = Translation("en")
+    made = translation.make(dict, {"label": "stop", "info": "eta_info"}, value=3)
     assert made == {"label": "Stop", "info": say("en", "eta_info"), "value": 3}
-    assert wording.components == [made]
-    assert wording.updates("zh") == [{"label": "停止", "info": say("zh", "eta_info")}]
+    assert translation.components == [made]
+    assert translation.updates("zh") == [{"label": "停止", "info": say("zh", "eta_info")}]
 
 
 def test_a_sentence_waits_for_its_language():

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
 
 from app.images import on_white
-from app.labs.autoencoder.reconstruction import encoded
+from app.labs.autoencoder.reconstruction import reconstruct
 from app.labs.common.panels.pictures import SHIPPED
 from ldm_core.config import TINY
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
@@ -71,7 +71,7 @@ def test_autoencoder(page: Page, pipe: Pipeline, tmp_path: Path):
     expect(said).not_to_have_text(mode)
     with Image.open(SHIPPED) as image:
         side = pipe.config.image_size
-        made, _ = answer(encoded(pipe, np.asarray(ImageOps.fit(on_white(image), (side, side), LANCZOS)), 5.0, 0))
+        made, _ = answer(reconstruct(pipe, np.asarray(ImageOps.fit(on_white(image), (side, side), LANCZOS)), 5.0, 0))
     for name, value in (("PSNR", made.psnr), ("SSIM", made.ssim), ("LPIPS", made.lpips)):
         assert number(said.inner_text(), f"{name} ") == pytest.approx(value, rel=0.02)
     large = tmp_path / "large.png"

@@ -125,7 +125,7 @@ def doors(config: ModelConfig) -> dict[str, list[str]]:
     plain = replace(config.unet, in_channels=config.unet.out_channels, context_dim=None, num_classes=None)
     channels = 2 * plain.in_channels
     width = 1 + plain.model_channels * max(plain.channel_mult)  # as wide as no block, so that all are seen
-    told = {
+    configs = {
         "None": plain,
         "concat": replace(plain, in_channels=channels),
         "crossattn": replace(plain, context_dim=width),
@@ -133,7 +133,7 @@ def doors(config: ModelConfig) -> dict[str, list[str]]:
         "adm": replace(plain, num_classes=2),
     }
     bare = _shapes(plain)
-    return {key: [n for n, shape in _shapes(unet).items() if bare.get(n) != shape] for key, unet in told.items()}
+    return {key: [n for n, shape in _shapes(unet).items() if bare.get(n) != shape] for key, unet in configs.items()}
 
 
 def _shapes(config: UNetConfig) -> dict[str, tuple[int, ...]]:

@@ -17,16 +17,16 @@ APART = 36  # between the two arms of the U where they are nearest
 Place = tuple["Block", float, float]  # a block, the left and top of its box
 
 
-def drawing(rows: Sequence[Block], label: str, told: bool) -> str:
+def drawing(rows: Sequence[Block], label: str, has_context: bool) -> str:
     """SVG: a box a block with its output shape, darker where more work is; skip connections are dashed.
 
-    `told`: the network is told something by cross-attention; the blocks that have it say so.
+    `has_context`: the network is has_context something by cross-attention; the blocks that have it say so.
     """
     placed, skips = _unet(rows) if any(_is(row, "input_blocks") for row in rows) else (_column(rows), [])
     most = max(row.flops for row in rows) or 1
     width = 1 + max(x for _, x, _ in placed) + WIDTH
     height = 1 + max(y for _, _, y in placed) + HEIGHT
-    inside = "".join(map(_line, skips)) + "".join(_box(*place, place[0].flops / most, told) for place in placed)
+    inside = "".join(map(_line, skips)) + "".join(_box(*place, place[0].flops / most, has_context) for place in placed)
     return (
         f'<div class="drawing"><svg viewBox="-1 -1 {width + 1:g} {height + 1:g}" style="max-width:{width:g}px" '
         f'role="img" aria-label="{safe(label)}">{inside}</svg></div>'
@@ -58,9 +58,9 @@ def _unet(rows: Sequence[Block]) -> tuple[list[Place], list[tuple[Place, Place]]
     return [*heads, *left, bottom, *right, *tails], list(zip(left, right, strict=True))
 
 
-def _box(row: Block, x: float, y: float, share: float, told: bool) -> str:
+def _box(row: Block, x: float, y: float, share: float, has_context: bool) -> str:
     shape = "×".join(map(str, row.shape))
-    text = f"{shape} · context" if told and "SpatialTransformer" in row.kind else shape
+    text = f"{shape} · context" if has_context and "SpatialTransformer" in row.kind else shape
     middle = x + WIDTH / 2
     return (
         f"<g><title>{safe(row.kind)}, {row.parameters:,}</title>"

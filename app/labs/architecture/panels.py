@@ -47,19 +47,19 @@ class Blocks(Ready):
     key = "blocks"
 
     def lay_controls(self) -> None:
-        self.controls["part"] = self.wording.make(
+        self.controls["part"] = self.translation.make(
             gr.Radio, {"label": "part_label", "choices": PARTS}, value="unet", elem_id="blocks-part"
         )
         limits = self.service.limits
         multiple = limits.size_multiple
         for name in ("width", "height"):
-            self.controls[f"blocks_{name}"] = self.wording.make(
+            self.controls[f"blocks_{name}"] = self.translation.make(
                 gr.Slider, {"label": name}, minimum=multiple, maximum=limits.max_side, value=limits.image_size,
                 step=multiple, buttons=[], elem_id=f"blocks-{name}",
             )  # fmt: skip
 
     def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.wording, height=260, drawn=False)
+        self.card = PlotCard(self.service, self.translation, height=260, drawn=False)
         self.drawing = gr.HTML(elem_id="blocks-drawing")
         self.table = gr.HTML(elem_id="blocks-table")
         self.outputs = [*self.card.outputs, self.drawing, self.table]
@@ -89,7 +89,7 @@ class Doors(Ready):
     key = "doors"
 
     def lay_controls(self) -> None:
-        self.wording.make(gr.Markdown, {"value": "doors_note"}, elem_classes="small")
+        self.translation.make(gr.Markdown, {"value": "doors_note"}, elem_classes="small")
 
     def lay_view(self) -> None:
         self.table = gr.HTML(elem_id="doors-table")
@@ -116,7 +116,7 @@ class Path(Ready):
     key = "path"
 
     def lay_controls(self) -> None:
-        self.controls["path_prompt"] = self.wording.make(
+        self.controls["path_prompt"] = self.translation.make(
             gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="path-prompt"
         )
 

@@ -51,7 +51,7 @@ class Token:
 
 
 @dataclass(frozen=True, eq=False)
-class Attended:
+class AttentionMaps:
     """Every layer's map at one step, the tokens they run over, and the finished picture uint8 [H,W,3]."""
 
     maps: Maps
@@ -74,15 +74,15 @@ def tokens_of(pipe: Pipeline, prompt: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
-def attended(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Attended]:
+def attention_maps(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, AttentionMaps]:
     """Ask step i (from 1) of a kept walk again, with the prompt alone, and keep every cross-attention map."""
     tokens = tokens_of(pipe, walk.recipe.prompt)
     maps = _maps(pipe, walk.moments[i - 1], walk.recipe.prompt)
     yield Stepped(1, 1, walk.moments[i - 1].t, 0.0, None)
-    return Attended(maps, tokens, pipe.decode(walk.final[None])[0])
+    return AttentionMaps(maps, tokens, pipe.decode(walk.final[None])[0])
 
 
-def over_steps(pipe: Pipeline, walk: Walk, layer: str, head: int) -> Generator[Stepped, None, Floats]:
+def shares_over_steps(pipe: Pipeline, walk: Walk, layer: str, head: int) -> Generator[Stepped, None, Floats]:
     """Each token's share at every step of the walk: [tokens,n], columns sum to 1."""
     tokens, columns = tokens_of(pipe, walk.recipe.prompt), []
     for i, moment in enumerate(walk.moments):
@@ -154,7 +154,7 @@ def _legend(tokens: Sequence[Token], lang: str) -> str:
     return say(lang, "joint").join(f"{k} {token.says(lang)}" for k, token in enumerate(tokens))
 
 
-def shares_plot(looked: Attended, chosen: int, layer: str, head: int, lang: str) -> Plot:
+def shares_plot(looked: AttentionMaps, chosen: int, layer: str, head: int, lang: str) -> Plot:
     """Each token's share as a bar; the mark is the chosen one."""
     tokens = looked.tokens
     values = shares(looked.maps, tokens, layer, head)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_panel import Kept, OfKept, Walked, kept_walk
+from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, TrajectoryJobPanel, kept_trajectory
 from app.labs.common.panels.job_stream import Work
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import figures
 
 if TYPE_CHECKING:
-    from app.labs.attention.maps import Attended
+    from app.labs.attention.maps import AttentionMaps
 
 
-class Read(Walked):
+class Read(GenerationPanel):
     """The generation that is listened to."""
 
     key = "read"
 
 
-class HeatMaps(Kept):
+class HeatMaps(StepPanel):
     """One step asked again: the chosen token's map, all tokens' maps, their shares.
 
     Layers, heads and tokens are known only once there is a generation: the choices come with the first drawing.
@@ -35,7 +35,7 @@ class HeatMaps(Kept):
         for name, kind in (("token", gr.Radio), ("layer", gr.Dropdown), ("head", gr.Dropdown)):
             words = {"label": f"{name}_label", "info": f"{name}_info"}
             more = {} if kind is gr.Radio else {"filterable": False}
-            self.controls[name] = self.wording.make(
+            self.controls[name] = self.translation.make(
                 kind, words, choices=[], value=None, elem_id=f"{self.key}-{name}", **more
             )
             self.shared[name] = self.controls[name]
@@ -45,10 +45,10 @@ class HeatMaps(Kept):
         self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
 
     def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
-        from app.labs.attention.maps import attended, of_token, over_picture, shares_plot
+        from app.labs.attention.maps import attention_maps, of_token, over_picture, shares_plot
         from app.labs.common.maps import heat
 
-        made = self.service.ask(lambda pipe: attended(pipe, walk, i))
+        made = self.service.ask(lambda pipe: attention_maps(pipe, walk, i))
         choices = self._choices(lang, made)
         token, layer, head = (_chosen(choices[name], values[name]) for name in ("token", "layer", "head"))
         if values["token"] != token:
@@ -67,7 +67,7 @@ class HeatMaps(Kept):
             **{self.shared[n]: gr.update(choices=choices[n], value=picked[n]) for n in choices},
         }
 
-    def _choices(self, lang: str, made: Attended) -> dict[str, list[tuple[str, str]]]:
+    def _choices(self, lang: str, made: AttentionMaps) -> dict[str, list[tuple[str, str]]]:
         from app.labs.attention.maps import ALL, MEAN, layer_name
 
         heads = min(m.shape[0] for m in made.maps.values())
@@ -78,7 +78,7 @@ class HeatMaps(Kept):
         }
 
 
-class Listening(OfKept):
+class Listening(TrajectoryJobPanel):
     """Every token's share at every step."""
 
     key = "listening"
@@ -87,21 +87,21 @@ class Listening(OfKept):
         self.run_button()
 
     @property
-    def told(self) -> dict[str, Any]:
-        return {**super().told, "layer": self.shared["layer"], "head": self.shared["head"]}
+    def inputs(self) -> dict[str, Any]:
+        return {**super().inputs, "layer": self.shared["layer"], "head": self.shared["head"]}
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.attention.maps import over_steps, tokens_of
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        from app.labs.attention.maps import shares_over_steps, tokens_of
 
-        walk, layer, head = kept_walk(values["kept"]), values["layer"] or "", int(values["head"] or 0)
+        walk, layer, head = kept_trajectory(values["kept"]), values["layer"] or "", int(values["head"] or 0)
 
         def work(pipe: Any) -> Any:
-            shares = yield from over_steps(pipe, walk, layer, head)
+            shares = yield from shares_over_steps(pipe, walk, layer, head)
             return shares, tokens_of(pipe, walk.recipe.prompt)
 
         return work, len(walk.moments)
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.attention.maps import over_steps_plot
 
         shares, tokens = result
@@ -114,7 +114,7 @@ def _chosen(choices: list[tuple[str, str]], value: str | None) -> str:
     return value if value in known else known[0]
 
 
-def _longest(made: Attended) -> str:
+def _longest(made: AttentionMaps) -> str:
     """The token that most likely names a thing."""
     return str(max(range(len(made.tokens)), key=lambda k: len(made.tokens[k].text)))
 

@@ -37,16 +37,16 @@ class Reconstruction(Shown):
     def lay_view(self) -> None:
         super().lay_view()
         self.channels = gr.HTML(elem_id="latent-channels")
-        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [*self.outputs, self.channels, *self.card.outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.autoencoder.reconstruction import encoded, kl_plot
+        from app.labs.autoencoder.reconstruction import kl_plot, reconstruct
         from app.labs.common.maps import heat, signed
 
         picture = chosen(self.service, values["picture"])
         noise, seed = float(values["posterior_noise"]), int(values["posterior_seed"])
-        made = self.service.ask(lambda pipe: encoded(pipe, picture, noise, seed))
+        made = self.service.ask(lambda pipe: reconstruct(pipe, picture, noise, seed))
         rows = [
             (say(lang, "noised_original"), picture),
             (say(lang, "reconstructed"), made.reconstruction),
@@ -72,19 +72,19 @@ class Between(Shown):
     def lay_controls(self) -> None:
         self.upload("first")
         self.upload("second")
-        self.controls["how"] = self.wording.make(
+        self.controls["how"] = self.translation.make(
             gr.Radio, {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}}, value="blend",
             elem_id="between-how",
         )  # fmt: skip
         self.slider("share", 0, 1, 0.5, 0.05)
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.autoencoder.reconstruction import mixed
+        from app.labs.autoencoder.reconstruction import mix_latents
 
         a = chosen(self.service, values["first"])
         b = chosen(self.service, values["second"]) if values["second"] else a[:, ::-1].copy()
         share, how = float(values["share"]), values["how"]
-        made = self.service.ask(lambda pipe: mixed(pipe, a, b, share, how))
+        made = self.service.ask(lambda pipe: mix_latents(pipe, a, b, share, how))
         rows = [(say(lang, "first_picture"), a), (say(lang, "in_latents"), made), (say(lang, "second_picture"), b)]
         return {self.shown: figures(rows), self.caption: say(lang, "between_summary", share=f"{share:.0%}")}
 
@@ -100,11 +100,11 @@ class Channels(Shown):
         self.slider("amount", -3, 3, 1.5, 0.1)
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.autoencoder.reconstruction import edited
+        from app.labs.autoencoder.reconstruction import shift_channel
 
         picture = chosen(self.service, values["edited"])
         channel, amount = int(values["channel"]) - 1, float(values["amount"])
-        made = self.service.ask(lambda pipe: edited(pipe, picture, channel, amount))
+        made = self.service.ask(lambda pipe: shift_channel(pipe, picture, channel, amount))
         rows = [(say(lang, "noised_original"), picture), (say(lang, "moved"), made)]
         return {
             self.shown: figures(rows),
@@ -121,10 +121,10 @@ class Prior(Shown):
         self.slider("prior_seed", 0, 50, 0, 1)
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.autoencoder.reconstruction import prior
+        from app.labs.autoencoder.reconstruction import sample_prior
 
         seed = int(values["prior_seed"])
-        made = self.service.ask(lambda pipe: prior(pipe, PRIORS, seed))
+        made = self.service.ask(lambda pipe: sample_prior(pipe, PRIORS, seed))
         rows = [(say(lang, "draw_of", k=k + 1), pixels) for k, pixels in enumerate(made)]
         return {self.shown: figures(rows), self.caption: ""}
 

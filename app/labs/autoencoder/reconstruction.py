@@ -29,7 +29,7 @@ DONE = Stepped(1, 1, 0.0, 0.0, None)
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class Reconstruction:
     """A picture's posterior [C,h,w] and what a latent drawn from it decodes to; psnr in dB, kl in nats over [h,w].
 
     lpips is of AlexNet's shape with a random trunk: it compares reconstructions, and is not the published distance.
@@ -64,7 +64,7 @@ def _posterior(pipe: Pipeline, picture: Pixels) -> tuple[Tensor, Tensor]:
     return posterior.mean.float().cpu(), posterior.std.float().cpu()
 
 
-def encoded(pipe: Pipeline, picture: Pixels, noise: float, seed: int) -> Generator[Stepped, None, Encoded]:
+def reconstruct(pipe: Pipeline, picture: Pixels, noise: float, seed: int) -> Generator[Stepped, None, Reconstruction]:
     """Encode uint8 [H,W,3] and decode mean + noise · std · N(0,1): noise 0 is the mode, 1 a sample of the posterior."""
     mean, std = _posterior(pipe, picture)
     generator = torch.Generator().manual_seed(seed)
@@ -75,10 +75,10 @@ def encoded(pipe: Pipeline, picture: Pixels, noise: float, seed: int) -> Generat
     error = (a - b).abs().mean(dim=1)[0].numpy() / 2
     kl = 0.5 * (mean**2 + std**2 - 1.0 - (std**2).clamp_min(1e-30).log()).sum(dim=1)[0].numpy()
     close = float(psnr(a, b)), float(ssim(a, b)), float(_lpips()(a, b))
-    return Encoded(mean[0].numpy(), std[0].numpy(), back, error, *close, kl)
+    return Reconstruction(mean[0].numpy(), std[0].numpy(), back, error, *close, kl)
 
 
-def mixed(pipe: Pipeline, a: Pixels, b: Pixels, share: float, how: Mix) -> Generator[Stepped, None, Pixels]:
+def mix_latents(pipe: Pipeline, a: Pixels, b: Pixels, share: float, how: Mix) -> Generator[Stepped, None, Pixels]:
     """Two pictures' latents in one: blended, or the right `share` of columns taken from b; decoded uint8 [H,W,3]."""
     za, zb = pipe.encode_image(a), pipe.encode_image(b)
     yield DONE
@@ -90,7 +90,7 @@ def mixed(pipe: Pipeline, a: Pixels, b: Pixels, share: float, how: Mix) -> Gener
     return pipe.decode(z[None])[0]
 
 
-def edited(pipe: Pipeline, picture: Pixels, channel: int, amount: float) -> Generator[Stepped, None, Pixels]:
+def shift_channel(pipe: Pipeline, picture: Pixels, channel: int, amount: float) -> Generator[Stepped, None, Pixels]:
     """The picture decoded with `amount` (in the scaled latent's standard deviations) added to one channel."""
     z = pipe.encode_image(picture)
     yield DONE
@@ -98,7 +98,7 @@ def edited(pipe: Pipeline, picture: Pixels, channel: int, amount: float) -> Gene
     return pipe.decode(z[None])[0]
 
 
-def prior(pipe: Pipeline, count: int, seed: int) -> Generator[Stepped, None, Pixels]:
+def sample_prior(pipe: Pipeline, count: int, seed: int) -> Generator[Stepped, None, Pixels]:
     """What the decoder makes of pure noise N(0, I) in the scaled latent: uint8 [count,H,W,3]."""
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn((count, *pipe.config.latent_shape()), generator=generator)

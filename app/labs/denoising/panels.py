@@ -6,13 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 from app.i18n import say
-from app.labs.common.panels.job_panel import STEPS, Drawn, Kept, OfKept, Walked, kept_walk, recipe
+from app.labs.common.panels.job_panel import (
+    STEPS,
+    FiguresJobPanel,
+    GenerationPanel,
+    StepPanel,
+    TrajectoryJobPanel,
+    kept_trajectory,
+    recipe,
+)
 from app.labs.common.panels.job_stream import Work
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import chosen, figures
 
 
-class Scrub(Kept):
+class Scrub(StepPanel):
     """Any step: x, x̂₀, ε and what changed."""
 
     key = "scrub"
@@ -31,7 +39,7 @@ class Scrub(Kept):
         }
 
 
-class Guidance(Kept):
+class Guidance(StepPanel):
     """The two terms of a step, their mix and their difference."""
 
     key = "anatomy"
@@ -49,7 +57,7 @@ class Guidance(Kept):
         }
 
 
-class Etas(OfKept):
+class Etas(TrajectoryJobPanel):
     """The kept recipe at five etas over the same noise."""
 
     key = "etas"
@@ -57,13 +65,13 @@ class Etas(OfKept):
     def lay_controls(self) -> None:
         self.run_button()
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.trajectory import at_etas
 
-        made = kept_walk(values["kept"]).recipe
+        made = kept_trajectory(values["kept"]).recipe
         return lambda pipe: at_etas(pipe, made), made.steps
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.denoising.plots import apart_plot
 
         walks, pictures = result
@@ -71,13 +79,13 @@ class Etas(OfKept):
         return {self.shown: figures(named), **self.card.show(apart_plot(walks, lang), lang)}
 
 
-class Fork(OfKept):
+class Fork(TrajectoryJobPanel):
     """Another prompt, guidance or eta from step k on."""
 
     key = "fork"
 
     def lay_controls(self) -> None:
-        self.slider("fork_step", 1, Walked.max_steps, STEPS // 4, 1)
+        self.slider("fork_step", 1, GenerationPanel.max_steps, STEPS // 4, 1)
         self.textbox(
             "fork_prompt", {"label": "fork_prompt_label", "info": "fork_prompt_info"}, "a blue car, noto style"
         )
@@ -85,16 +93,16 @@ class Fork(OfKept):
         self.dial("fork_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.run_button()
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.plots import fork
 
-        trunk, k = kept_walk(values["kept"]), int(values["fork_step"])
+        trunk, k = kept_trajectory(values["kept"]), int(values["fork_step"])
         prompt = (values["fork_prompt"] or "").strip() or trunk.recipe.prompt
         steps, seed = trunk.recipe.steps, trunk.recipe.seed
         branch = recipe(self, prompt, steps, values["fork_guidance"], values["fork_eta"], seed)
         return lambda pipe: fork(pipe, trunk, k, branch), steps
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import difference, fork_plot
 
@@ -108,7 +116,7 @@ class Fork(OfKept):
         return {self.shown: figures(rows), **self.card.show(fork_plot(result, lang), lang)}
 
 
-class Inversion(Drawn):
+class Inversion(FiguresJobPanel):
     """A picture back to its noise, and forward again."""
 
     key = "inversion"
@@ -117,11 +125,11 @@ class Inversion(Drawn):
         self.upload("picture")
         self.textbox("inversion_prompt", {"label": "prompt", "info": "inversion_prompt_info"})
         words = {"label": "steps", "info": "inversion_steps_info"}
-        self.dial("inversion_steps", words, 2, Walked.max_steps, STEPS, 1)
+        self.dial("inversion_steps", words, 2, GenerationPanel.max_steps, STEPS, 1)
         self.slider("refine", 0, 3, 0, 1)
         self.run_button()
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.ddim_inversion import inverted
 
         picture = chosen(self.service, values["picture"])
@@ -130,11 +138,11 @@ class Inversion(Drawn):
         made = replace(made, prompt=values["inversion_prompt"] or "")  # here no prompt is a prompt too
         return lambda pipe: inverted(pipe, picture, made.prompt, steps, refine), steps * (2 + refine)
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.denoising.ddim_inversion import inversion_plot
 
         pictures = [(say(lang, f"inversion_{name}"), getattr(result, name)) for name in ("original", "noise", "back")]
         return {self.shown: figures(pictures), **self.card.show(inversion_plot(result, lang), lang)}
 
 
-LAB = Lab("denoising", (Walked, Scrub, Guidance, Etas, Fork, Inversion))
+LAB = Lab("denoising", (GenerationPanel, Scrub, Guidance, Etas, Fork, Inversion))

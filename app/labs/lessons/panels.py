@@ -20,7 +20,7 @@ class Guided(Panel):
     key = "guided"
 
     def lay_controls(self) -> None:
-        self.controls["lesson"] = self.wording.make(
+        self.controls["lesson"] = self.translation.make(
             gr.Radio, {"label": "lesson_label", "choices": CHOICES}, value="schedules", elem_id="guided-lesson"
         )
 

@@ -22,7 +22,7 @@ class Weights(Panel):
     key = "weights"
 
     def lay_controls(self) -> None:
-        make = self.wording.make
+        make = self.translation.make
         self.shared["t"] = self.slider("t", 0, 999, 400, 1)
         self.controls["forms"] = make(
             gr.CheckboxGroup, {"label": "forms_label", "choices": FORMS}, value=list(FORMS), elem_id="weights-forms"
@@ -34,7 +34,7 @@ class Weights(Panel):
         self.shared["v"] = self.slider("v", 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.wording, height=380)
+        self.card = PlotCard(self.service, self.translation, height=380)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -52,10 +52,10 @@ class First(Panel):
     def lay_controls(self) -> None:
         for name in ("v", "kind"):
             self.controls[name] = self.shared[name]
-        self.wording.make(gr.Markdown, {"value": "shared_controls"}, elem_classes="small")
+        self.translation.make(gr.Markdown, {"value": "shared_controls"}, elem_classes="small")
 
     def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.wording, height=280)
+        self.card = PlotCard(self.service, self.translation, height=280)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -70,7 +70,7 @@ class Objectives(Panel):
     key = "objectives"
 
     def lay_controls(self) -> None:
-        make = self.wording.make
+        make = self.translation.make
         self.controls["losses"] = make(
             gr.CheckboxGroup, {"label": "losses_label", "choices": LOSSES}, value=list(LOSSES),
             elem_id="objectives-losses",
@@ -84,7 +84,7 @@ class Objectives(Panel):
             self.controls[name] = self.shared[name]
 
     def lay_view(self) -> None:
-        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_stream import watch_study
+from app.labs.common.panels.job_panel import JobPanel
+from app.labs.common.panels.job_stream import Work
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.panels.plot_card import PlotCard
 from app.schemas import MAX_SEED, RequestError
 from app.ui.status import line_html
-from app.ui.translation import PRIVATE, language
 
 KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")  # app.labs.schedules.curves has them too, but brings torch with it
 SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
@@ -30,7 +29,7 @@ class Curves(Panel):
     key = "curves"
 
     def lay_controls(self) -> None:
-        make = self.wording.make
+        make = self.translation.make
         self.shared["t"] = self.slider("t", 0, 999, 400, 1)
         self.controls["kinds"] = make(
             gr.CheckboxGroup, {"label": "kinds_label", "choices": SCHEDULES}, value=list(KINDS), elem_id="kinds"
@@ -48,7 +47,7 @@ class Curves(Panel):
         self.slider("v", 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
-        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -101,13 +100,13 @@ class Steps(Panel):
 
     def lay_controls(self) -> None:
         self.slider("S", 1, 100, 10, 1)
-        self.controls["eta_lab"] = self.wording.make(
+        self.controls["eta_lab"] = self.translation.make(
             gr.Slider, {"label": "eta_label", "info": "eta_lab_info"}, minimum=0, maximum=1, value=1, step=0.05,
             buttons=[], elem_id="steps-eta",
         )  # fmt: skip
 
     def lay_view(self) -> None:
-        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -122,69 +121,49 @@ class Steps(Panel):
         return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
 
 
-class RespacedRuns(Panel):
+class RespacedRuns(JobPanel):
     """One prompt and seed on all four schedules."""
 
     key = "respaced"
 
     def lay_controls(self) -> None:
-        make = self.wording.make
-        self.controls["respaced_prompt"] = make(
-            gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="respaced-prompt"
-        )
-        self.controls["respaced_steps"] = make(
-            gr.Slider, {"label": "S_label", "info": "S_info"}, minimum=2, maximum=50, value=8, step=1, buttons=[],
-            elem_id="respaced-steps",
-        )  # fmt: skip
-        self.controls["respaced_seed"] = make(
+        self.textbox("respaced_prompt", {"label": "prompt"}, "a red apple, noto style")
+        self.dial("respaced_steps", {"label": "S_label", "info": "S_info"}, 2, 50, 8, 1)
+        self.controls["respaced_seed"] = self.translation.make(
             gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="respaced-seed"
         )
-        self.run = make(gr.Button, {"value": "respaced_run"}, variant="primary", elem_id="respaced-run")
+        self.run_button()
 
     def lay_view(self) -> None:
         self.pictures = gr.HTML(elem_id="respaced")
-        self.card = PlotCard(self.service, self.wording, height=280, drawn=False)
+        self.card = PlotCard(self.service, self.translation, height=280, drawn=False)
         self.outputs = [self.pictures, *self.card.outputs]
 
-    def draw(self, lang: str, **values: Any) -> Updates:
-        del lang, values
-        return {}  # only the button asks the model
-
-    def wire(self) -> None:
-        inputs, outputs = list(self.controls.values()), [self.note, self.run, *self.outputs]
-        self.run.click(self._make, inputs, outputs, **PRIVATE)
-
-    async def _make(self, request: gr.Request, prompt: str, steps: float, seed: float | None) -> AsyncIterator[Updates]:
-        lang = language(request, self.service.settings.lang)
-        yield {self.run: gr.update(interactive=False)}
-        try:
-            async for updates in self._watch(lang, prompt, int(steps), int(seed or 0)):
-                yield updates
-        except RequestError as error:
-            yield {self.note: line_html(error.sentence.says(lang), "failed")}
-        yield {self.run: gr.update(interactive=True)}
-
-    async def _watch(self, lang: str, prompt: str, steps: int, seed: int) -> AsyncIterator[Updates]:
-        from app.labs.schedules.cross_schedule import respaced, timesteps_plot
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        from app.labs.schedules.cross_schedule import respaced
         from app.labs.schedules.curves import make_schedules
 
         if self.service.pipe is None:
             raise RequestError("still_loading")
         c = self.service.pipe.config.schedule
         schedules = make_schedules(KINDS, c.timesteps, c.linear_start, c.linear_end, c.cosine_s)
-        events = watch_study(
-            self.service, lambda pipe: respaced(pipe, prompt, steps, 5.0, seed, schedules), steps, lang
+        prompt, steps, seed = (
+            values["respaced_prompt"],
+            int(values["respaced_steps"]),
+            int(values["respaced_seed"] or 0),
         )
-        async for seen in events:
-            if seen.result is None:
-                yield {self.note: seen.line}
-                continue
-            pictures = [(say(lang, f"schedule_{k}"), p) for k, p in seen.result.pictures.items()]
-            yield {
-                self.note: line_html(say(lang, "respaced_summary", steps=steps, seed=seed)),
-                self.pictures: figures(pictures),
-                **self.card.show(timesteps_plot(seen.result, lang), lang),
-            }
+        return lambda pipe: respaced(pipe, prompt, steps, 5.0, seed, schedules), steps
+
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        from app.labs.schedules.cross_schedule import timesteps_plot
+
+        steps, seed = int(values["respaced_steps"]), int(values["respaced_seed"] or 0)
+        pictures = [(say(lang, f"schedule_{kind}"), pixels) for kind, pixels in result.pictures.items()]
+        return {
+            self.note: line_html(say(lang, "respaced_summary", steps=steps, seed=seed)),
+            self.pictures: figures(pictures),
+            **self.card.show(timesteps_plot(result, lang), lang),
+        }
 
 
 LAB = Lab("schedules", (Curves, Noising, Steps, RespacedRuns))

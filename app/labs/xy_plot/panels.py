@@ -71,7 +71,7 @@ class GridPanel(Panel):
         self._slider("grid_steps", "steps", 1, 100, 12, 1)
         self._slider("grid_guidance", "guidance_scale", 0, 20, 5, 0.5)
         self._slider("grid_eta", "eta", 0, 1, 0, 0.05)
-        make = self.wording.make
+        make = self.translation.make
         self.controls["grid_sampler"] = make(
             gr.Dropdown, {"label": "sampler"}, choices=list(SAMPLERS), value="ddim", filterable=False,
             elem_id="sheet-grid_sampler",
@@ -87,11 +87,11 @@ class GridPanel(Panel):
 
     def _axis(self, place: str) -> None:
         none = {} if place == "x" else {"none": "axis_none"}
-        axis = self.controls[f"{place}_axis"] = self.wording.make(
+        axis = self.controls[f"{place}_axis"] = self.translation.make(
             gr.Dropdown, {"label": f"axis_{place}", "choices": none | CHOICES}, value=OPENING[place], filterable=False,
             elem_id=f"sheet-{place}_axis",
         )  # fmt: skip
-        values = self.controls[f"{place}_values"] = self.wording.make(
+        values = self.controls[f"{place}_values"] = self.translation.make(
             gr.Textbox, {"label": f"values_{place}", "info": "values_info"}, value=EXAMPLES[OPENING[place]],
             max_length=MAX_TEXT, elem_id=f"sheet-{place}_values",
         )  # fmt: skip
@@ -99,12 +99,12 @@ class GridPanel(Panel):
         axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
 
     def _text(self, name: str, word: str, value: str, most: int) -> None:
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.translation.make(
             gr.Textbox, {"label": word}, value=value, max_length=most, elem_id=f"sheet-{name}"
         )
 
     def _slider(self, name: str, word: str, low: float, high: float, value: float, step: float) -> None:
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.translation.make(
             gr.Slider, {"label": word}, minimum=low, maximum=high, value=value, step=step, buttons=[], min_width=160,
             elem_id=f"sheet-{name}",
         )  # fmt: skip
@@ -113,7 +113,7 @@ class GridPanel(Panel):
         self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
         self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
         self.shown = gr.HTML(elem_id="sheet-shown")
-        self.download = self.wording.make(
+        self.download = self.translation.make(
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )
         self.made = gr.State(False)

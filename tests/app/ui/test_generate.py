@@ -18,7 +18,7 @@ from app.metadata import KEY
 from app.schemas import GenerateRequest, Limits
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService
 
@@ -29,7 +29,7 @@ GOOD = dict(zip(FIELDS, values_from(GenerateRequest("a", steps=2, seed=7), Limit
 def tab(tmp_path: Path) -> Iterator[GenerateTab]:
     service = FakeService(tmp_path)
     with gr.Blocks(analytics_enabled=False) as blocks:
-        tab = GenerateTab(blocks, service, Wording("en"))  # type: ignore[arg-type]
+        tab = GenerateTab(blocks, service, Translation("en"))  # type: ignore[arg-type]
     yield tab
     service.engine.close()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_stream import Work, watch_study
+from app.labs.common.panels.job_stream import Work, stream_job
 from app.labs.common.panels.panel import Panel, Updates
 from app.labs.common.panels.pictures import figures
 from app.labs.common.panels.plot_card import PlotCard
@@ -23,49 +23,42 @@ STEPS = 20
 KEPT_SECONDS = 3600  # that an unused generation stays in a session
 
 
-class Asking(Panel):
+class JobPanel(Panel):
     """A panel whose view changes only when its button (words `{key}_run`) is pressed."""
+
+    redraws = False
 
     def run_button(self) -> None:
         """Below the controls."""
         words = {"value": f"{self.key}_run"}
-        self.button = self.wording.make(gr.Button, words, variant="primary", elem_id=f"{self.key}-run")
+        self.button = self.translation.make(gr.Button, words, variant="primary", elem_id=f"{self.key}-run")
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
-        """What the model is asked for the values of `told`, and in how many steps; RequestError refuses."""
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """What the model is asked for the values of `inputs`, and in how many steps; RequestError refuses."""
         raise NotImplementedError
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         """Updates of `outputs` for what the question's work returned, and the values it was asked with."""
         raise NotImplementedError
 
-    @property
-    def told(self) -> dict[str, Any]:
-        """What `question` is told, by name."""
-        return {**self.controls, **self.uploads}
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """Nothing redraws but the button."""
-        return {}
-
     def draw(self, lang: str, **values: Any) -> Updates:
+        """What is shown before the button has been pressed."""
         del lang, values
         return {}
 
     def wire(self) -> None:
         outputs = list(dict.fromkeys([self.note, self.button, *self.outputs]))
-        self.button.click(self.pressed, list(self.told.values()), outputs, **PRIVATE)
+        self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
-        """The button's way into `question` and `answered`."""
+        """The button's way into `make_job` and `on_result`."""
         lang = language(request, self.service.settings.lang)
-        told = dict(zip(self.told, values, strict=True))
+        named = dict(zip(self.inputs, values, strict=True))
         yield {self.button: gr.update(interactive=False), self.note: ""}
         try:
-            work, steps = self.question(lang, **told)
-            async for seen in watch_study(self.service, work, steps, lang):
-                done = {} if seen.result is None else self.answered(lang, seen.result, **told)
+            work, steps = self.make_job(lang, **named)
+            async for seen in stream_job(self.service, work, steps, lang):
+                done = {} if seen.result is None else self.on_result(lang, seen.result, **named)
                 yield {self.note: seen.line, **done}
         except RequestError as error:
             yield {self.note: line_html(error.sentence.says(lang), "failed")}
@@ -74,19 +67,19 @@ class Asking(Panel):
     def textbox(self, name: str, words: dict[str, str], value: str = "") -> None:
         """A prompt called `name` in links."""
         most = self.service.limits.prompt_chars
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.translation.make(
             gr.Textbox, words, value=value, max_length=most, elem_id=f"{self.key}-{name}"
         )
 
     def dial(self, name: str, words: dict[str, str], low: float, high: float, value: float, step: float) -> None:
         """A slider called `name` in links, with words of its own."""
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.translation.make(
             gr.Slider, words, minimum=low, maximum=high, value=value, step=step, buttons=[], min_width=160,
             elem_id=f"{self.key}-{name}",
         )  # fmt: skip
 
 
-class Walked(Asking):
+class GenerationPanel(JobPanel):
     """A real generation, every step of it kept in the session for the lab's other panels.
 
     It goes into shared["kept"]; the slider shared["step"] of a later panel gets as many places as there are steps.
@@ -100,7 +93,7 @@ class Walked(Asking):
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
-        self.controls["walk_seed"] = self.wording.make(
+        self.controls["walk_seed"] = self.translation.make(
             gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id=f"{self.key}-seed"
         )
         self.run_button()
@@ -110,7 +103,7 @@ class Walked(Asking):
         self.kept = self.shared["kept"] = gr.State(None, time_to_live=KEPT_SECONDS)
         self.outputs = [self.film, self.kept]
 
-    def question(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.trajectory import filmed
 
         r = recipe(self, values["walk_prompt"], values["walk_steps"], values["walk_guidance"], values["walk_eta"],
@@ -118,8 +111,8 @@ class Walked(Asking):
         return lambda pipe: filmed(pipe, r), r.steps
 
     @property
-    def told(self) -> dict[str, Any]:
-        return {**super().told, "step": self.shared["step"]}
+    def inputs(self) -> dict[str, Any]:
+        return {**super().inputs, "step": self.shared["step"]}
 
     def wire(self) -> None:
         self.outputs.append(self.shared["step"])  # made by a later panel
@@ -133,7 +126,7 @@ class Walked(Asking):
             if walk is not None:
                 yield {self.kept: walk}
 
-    def answered(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         r = result.walk.recipe
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
         return {
@@ -144,17 +137,17 @@ class Walked(Asking):
         }
 
 
-class Kept(Panel):
+class StepPanel(Panel):
     """A panel that shows the kept generation at the step of the lab's slider, as soon as there is one."""
 
     def lay_controls(self) -> None:
         if "step" not in self.shared:
-            self.shared["step"] = self.slider("step", 1, Walked.max_steps, STEPS // 2, 1)
+            self.shared["step"] = self.slider("step", 1, GenerationPanel.max_steps, STEPS // 2, 1)
         self.controls["step"] = self.shared["step"]
 
     def lay_view(self) -> None:
         self.shown = gr.HTML(elem_id=f"{self.key}-shown")
-        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
     @property
@@ -172,21 +165,21 @@ class Kept(Panel):
         raise NotImplementedError
 
 
-class Drawn(Asking):
+class FiguresJobPanel(JobPanel):
     """A button's panel whose view is pictures and a plot."""
 
     def lay_view(self) -> None:
         self.shown = gr.HTML(elem_id=f"{self.key}-shown")
-        self.card = PlotCard(self.service, self.wording, drawn=False)
+        self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
 
-class OfKept(Drawn):
+class TrajectoryJobPanel(FiguresJobPanel):
     """One that starts from the kept generation."""
 
     @property
-    def told(self) -> dict[str, Any]:
-        return {**super().told, "kept": self.shared["kept"]}
+    def inputs(self) -> dict[str, Any]:
+        return {**super().inputs, "kept": self.shared["kept"]}
 
 
 def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: float, seed: float | None) -> Recipe:
@@ -201,7 +194,7 @@ def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: 
     return made
 
 
-def kept_walk(walk: Walk | None) -> Walk:
+def kept_trajectory(walk: Walk | None) -> Walk:
     """The kept generation; RequestError where there is none yet, or none any more."""
     if walk is None:
         raise RequestError("fault_no_walk")

@@ -19,7 +19,7 @@ Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class JobProgress:
     """The status line as HTML; `result` is there at the end, `job_id` (for a Stop button) from the start."""
 
     job_id: str
@@ -28,7 +28,7 @@ class Watched:
     done: bool = False
 
 
-async def watch_study(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[Watched]:
+async def stream_job(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[JobProgress]:
     """Queue `work` and report on it to its end. A page that goes away cancels it; a fault raises RequestError."""
     job = service.study(work, steps)
     try:
@@ -36,7 +36,7 @@ async def watch_study(service: Service, work: Work, steps: int, lang: str) -> As
             if isinstance(event, Failed):
                 raise RequestError("as_said", text=event.message)
             result = event.result if isinstance(event, Done) else None
-            yield Watched(job.id, _line(event, lang), result, isinstance(event, (Done, Cancelled)))
+            yield JobProgress(job.id, _line(event, lang), result, isinstance(event, (Done, Cancelled)))
     finally:
         if not job.done:
             service.cancel(job.id)

@@ -14,7 +14,7 @@ from app.labs.common.panels.plot_card import FORMULA, QUIET
 from app.schemas import RequestError
 from app.service import Service
 from app.ui.status import line_html
-from app.ui.translation import Wording, language
+from app.ui.translation import Translation, language
 
 Updates = dict[Any, Any]
 Shared = dict[str, Any]  # controls that several panels of a lab read, by name
@@ -28,26 +28,27 @@ class Panel:
     """
 
     key: ClassVar[str]
+    redraws: ClassVar[bool] = True  # whether moving a control draws the panel anew
 
-    def __init__(self, service: Service, wording: Wording, shared: Shared) -> None:
-        self.service, self.wording, self.shared = service, wording, shared
+    def __init__(self, service: Service, translation: Translation, shared: Shared) -> None:
+        self.service, self.translation, self.shared = service, translation, shared
         self.controls: dict[str, Any] = {}  # name in a link → component; the arguments of `draw`
         self.uploads: dict[str, gr.File] = {}  # further arguments of `draw`, paths or None; in no link
         self.outputs: list[Any] = []  # what `draw` may update
-        self.asked: gr.Number  # whatever changes it asks for a redraw; made when the page is wired
+        self.redraw_token: gr.Number  # a change of it draws the panel anew; made when the page is wired
         with gr.Column(elem_id=f"panel-{self.key}", elem_classes="panel"):
-            wording.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
+            translation.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
             with gr.Column(elem_classes="panel-body"):
                 with gr.Column(elem_classes="panel-controls"):
                     self.lay_controls()
                 with gr.Column(elem_classes="panel-view"):
                     self.note = gr.HTML(elem_classes="panel-note")
                     self.lay_view()
-            wording.make(
+            translation.make(
                 gr.Markdown, {"value": f"{self.key}_text"}, latex_delimiters=FORMULA, elem_classes="panel-text"
             )
-            with wording.make(gr.Accordion, {"label": f"{self.key}_ask"}, open=False, elem_classes="predict"):
-                wording.make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
+            with translation.make(gr.Accordion, {"label": f"{self.key}_ask"}, open=False, elem_classes="predict"):
+                translation.make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
 
     def lay_controls(self) -> None:
         """Make the controls and put them into `controls`."""
@@ -67,7 +68,7 @@ class Panel:
     def slider(self, name: str, low: float, high: float, value: float, step: float) -> Any:
         """A slider called `name` in links, with the words `{name}_label` and `{name}_info`."""
         words = {"label": f"{name}_label", "info": f"{name}_info"}
-        self.controls[name] = self.wording.make(
+        self.controls[name] = self.translation.make(
             gr.Slider, words, minimum=low, maximum=high, value=value, step=step, buttons=[],
             elem_id=f"{self.key}-{name}", min_width=160,
         )  # fmt: skip
@@ -76,13 +77,13 @@ class Panel:
     def upload(self, name: str) -> None:
         """A picture the person may give, called `name` in `draw`; without one it is the shipped picture."""
         words = {"label": "picture_label"}
-        self.uploads[name] = self.wording.make(
+        self.uploads[name] = self.translation.make(
             gr.File, words, file_types=["image"], height=100, elem_id=f"{self.key}-{name}"
         )
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Everything `draw` is told, by name."""
+        """What `draw` gets: components by the names of its arguments."""
         return {**self.controls, **self.uploads}
 
     def redraw(self, request: gr.Request, *values: Any) -> Updates:
@@ -109,15 +110,15 @@ class Lab:
 class LabTab:
     """A lab on the page."""
 
-    def __init__(self, lab: Lab, service: Service, wording: Wording) -> None:
+    def __init__(self, lab: Lab, service: Service, translation: Translation) -> None:
         self.lab = lab
         shared: Shared = {}
-        self.tab = wording.make(gr.Tab, {"label": f"{lab.key}_tab"}, id=lab.key)
+        self.tab = translation.make(gr.Tab, {"label": f"{lab.key}_tab"}, id=lab.key)
         with self.tab, gr.Column(elem_classes="lab", elem_id=f"lab-{lab.key}"):
             intro = {"value": f"{lab.key}_intro"}
-            wording.make(gr.Markdown, intro, latex_delimiters=FORMULA, elem_classes="lab-intro")
-            self.panels = [panel(service, wording, shared) for panel in lab.panels]
-            self._link_button(wording)
+            translation.make(gr.Markdown, intro, latex_delimiters=FORMULA, elem_classes="lab-intro")
+            self.panels = [panel(service, translation, shared) for panel in lab.panels]
+            self._link_button(translation)
 
     @property
     def controls(self) -> dict[str, Any]:
@@ -127,32 +128,35 @@ class LabTab:
     def wire(self, language_switched: Any) -> None:
         """Redraw when a person moves a control, opens the tab, or has changed the language.
 
-        What calls for a redraw changes the number `asked` of each panel it concerns, and that number's one event draws.
+        What calls for a redraw changes the `redraw_token` of each panel it concerns, and that number's one event draws.
         Where several functions wait for the same event, Gradio (6.31) asks all of them again whenever one was busy:
         they kept each other busy for good.
         """
         for panel in self.panels:
-            panel.asked = gr.Number(0, visible="hidden", show_label=False)
+            panel.redraw_token = gr.Number(0, visible="hidden", show_label=False)
             inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
-            panel.asked.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
+            panel.redraw_token.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
             panel.wire()
         asking: dict[tuple[Any, ...], list[Any]] = {}  # numbers that change together → the events that change them
-        asking[tuple(self.asked)] = [self.tab.select]
-        for control in dict.fromkeys(c for panel in self.panels for c in panel.inputs.values()):
-            concerned = tuple(p.asked for p in self.panels if control in p.inputs.values())
+        asking[tuple(self.redraw_tokens)] = [self.tab.select]
+        redrawn = [panel for panel in self.panels if panel.redraws]
+        for control in dict.fromkeys(c for panel in redrawn for c in panel.inputs.values()):
+            concerned = tuple(p.redraw_token for p in redrawn if control in p.inputs.values())
             asking.setdefault(concerned, []).append(moved(control))
         for numbers, events in asking.items():
             gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
-        language_switched.then(fn=None, js=ask(len(self.asked)), outputs=self.asked, api_visibility="private")
+        language_switched.then(
+            fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private"
+        )
 
     @property
-    def asked(self) -> list[gr.Number]:
+    def redraw_tokens(self) -> list[gr.Number]:
         """What makes each panel redraw when it changes."""
-        return [panel.asked for panel in self.panels]
+        return [panel.redraw_token for panel in self.panels]
 
-    def _link_button(self, wording: Wording) -> None:
+    def _link_button(self, translation: Translation) -> None:
         with gr.Row(elem_classes="buttons"):
-            button = wording.make(gr.Button, {"value": "copy_link"}, size="sm", min_width=120, scale=0)
+            button = translation.make(gr.Button, {"value": "copy_link"}, size="sm", min_width=120, scale=0)
         names = json.dumps(list(self.controls))
         button.click(
             fn=None,

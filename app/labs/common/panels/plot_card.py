@@ -13,7 +13,7 @@ from app.labs.common.files import FORMATS, save_plot
 from app.labs.common.plot import Plot
 from app.labs.common.screen import plotly_json
 from app.service import Service
-from app.ui.translation import PRIVATE, Wording, language
+from app.ui.translation import PRIVATE, Translation, language
 
 ROWS = 60  # of the table on the page; the CSV has them all
 FORMULA: list[dict[str, str | bool]] = [
@@ -26,13 +26,13 @@ QUIET: dict[str, Any] = {**PRIVATE, "queue": False}
 class PlotCard:
     """Lay one out inside a Blocks context; `show` gives the updates of `outputs`."""
 
-    def __init__(self, service: Service, wording: Wording, height: int = 320, drawn: bool = True) -> None:
+    def __init__(self, service: Service, translation: Translation, height: int = 320, drawn: bool = True) -> None:
         """`drawn` False: nothing is shown before the first `show`."""
         self.height, self._service, self._drawn = height, service, drawn
         with gr.Column(elem_classes="card", visible=drawn) as self.column:
             self.plot = gr.Plot(show_label=False, container=False, elem_classes="plot")
             self.caption = gr.Markdown(latex_delimiters=FORMULA, elem_classes="caption")
-            with wording.make(gr.Accordion, {"label": "values_files"}, open=False, elem_classes="values") as values:
+            with translation.make(gr.Accordion, {"label": "values_files"}, open=False, elem_classes="values") as values:
                 with gr.Row(elem_classes="buttons"):
                     buttons = [gr.Button(kind.upper(), size="sm", min_width=64) for kind in FORMATS]
                 table = gr.HTML(elem_classes="table")

@@ -38,7 +38,7 @@ class OfRuns(Panel):
         names, shipped = list(self.runs()), f"{self.service.settings.weights.stem}/{part}"
         first = shipped if shipped in names else next(iter(names), None)
         value = first if not options.get("multiselect") else [first] if first else []
-        self.controls[name] = self.runs_list = self.wording.make(
+        self.controls[name] = self.runs_list = self.translation.make(
             gr.Dropdown, {"label": f"{name}_label"}, choices=names, value=value, elem_id=f"{self.key}-{name}", **options
         )
         return self.controls[name]
@@ -58,7 +58,7 @@ class History(OfRuns):
 
     def lay_controls(self) -> None:
         self.run_choice("runs", "diffusion", multiselect=True)
-        make = self.wording.make
+        make = self.translation.make
         self.controls["metrics"] = make(
             gr.Dropdown, {"label": "metrics_label", "info": "metrics_info"}, choices=list(METRICS), multiselect=True,
             value=["train/loss_simple", "val/loss_simple"], elem_id="history-metrics",
@@ -70,7 +70,7 @@ class History(OfRuns):
         self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=True, elem_id="history-log")
 
     def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.wording, height=400)
+        self.card = PlotCard(self.service, self.translation, height=400)
         self.timer = gr.Timer(LIVE_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         self.stamp = gr.State("")
@@ -112,12 +112,12 @@ class Bins(OfRuns):
 
     def lay_controls(self) -> None:
         self.run_choice("bins_run", "diffusion", filterable=False)
-        self.controls["bins_log"] = self.wording.make(
+        self.controls["bins_log"] = self.translation.make(
             gr.Checkbox, {"label": "log_label"}, value=False, elem_id="bins-log"
         )
 
     def lay_view(self) -> None:
-        self.cards = (PlotCard(self.service, self.wording), PlotCard(self.service, self.wording))
+        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs, self.controls["bins_run"]]
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -135,14 +135,14 @@ class Players(Panel):
     key = "players"
 
     def lay_controls(self) -> None:
-        self.controls["players"] = self.wording.make(
+        self.controls["players"] = self.translation.make(
             gr.CheckboxGroup, {"label": "players_label", "choices": PLAYERS}, value=list(PLAYERS),
             elem_id="players-players",
         )  # fmt: skip
         self.slider("logit", -3, 3, 0.5, 0.05)
 
     def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.wording)
+        self.card = PlotCard(self.service, self.translation)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -158,13 +158,13 @@ class Balance(OfRuns):
 
     def lay_controls(self) -> None:
         for name, number in {"disc_start": 50001, "disc_factor": 1.0}.items():
-            self.controls[name] = self.wording.make(
+            self.controls[name] = self.translation.make(
                 gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
             )
         self.run_choice("balance_run", "autoencoder", filterable=False)
 
     def lay_view(self) -> None:
-        self.cards = [PlotCard(self.service, self.wording, height=280) for _ in range(3)]
+        self.cards = [PlotCard(self.service, self.translation, height=280) for _ in range(3)]
         outputs = [output for card in self.cards for output in card.outputs]
         self.outputs = [*outputs, self.controls["balance_run"]]
 

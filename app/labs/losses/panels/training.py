@@ -25,19 +25,20 @@ class TrainHere(Panel):
     """Start and stop; the view follows the one run there may be, whoever started it."""
 
     key = "training"
+    redraws = False
 
     def lay_controls(self) -> None:
         low, high = STEPS
         self.steps = self.slider("train_steps", low, high, 600, 10)
         self.disc = self.slider("train_disc", 0, high, 400, 10)
-        make = self.wording.make
+        make = self.translation.make
         with gr.Row(elem_classes="buttons"):
             self.run = make(gr.Button, {"value": "training_run"}, variant="primary", elem_id="training-run")
             self.stop = make(gr.Button, {"value": "stop"}, interactive=False, elem_id="training-stop")
 
     def lay_view(self) -> None:
         self.samples = gr.HTML(elem_id="training-samples")
-        self.cards = [PlotCard(self.service, self.wording, height=280, drawn=False) for _ in range(2)]
+        self.cards = [PlotCard(self.service, self.translation, height=280, drawn=False) for _ in range(2)]
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         outputs = [output for card in self.cards for output in card.outputs]
@@ -47,11 +48,6 @@ class TrainHere(Panel):
     def folder(self) -> Path:
         """Where runs of the page live: with the pictures, so that they go with them."""
         return self.service.outputs / "runs"
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """The sliders redraw nothing."""
-        return {}
 
     def draw(self, lang: str, **values: Any) -> Updates:
         del values
@@ -96,11 +92,15 @@ class TrainHere(Panel):
     def stopped(self, request: gr.Request) -> Updates:
         """End after the present step."""
         TRAINING.stop()
-        return {**self.redraw(request), self.stop: gr.update(interactive=False)}
+        return {**self._follow(request), self.stop: gr.update(interactive=False)}
 
     def ticked(self, request: gr.Request, seen: bool) -> Updates:
         """Follow while somebody looks."""
-        return self.redraw(request) if seen else {self.timer: gr.Timer(active=False)}
+        return self._follow(request) if seen else {self.timer: gr.Timer(active=False)}
+
+    def _follow(self, request: gr.Request) -> Updates:
+        lang = language(request, self.service.settings.lang)
+        return self.guarded(lang, lambda: self.draw(lang))
 
 
 def _line(now: Progress, lang: str) -> tuple[str, str, float | None]:

@@ -9,14 +9,14 @@ import torch
 from app.labs.attention.maps import (
     ALL,
     MEAN,
-    Attended,
-    attended,
+    AttentionMaps,
+    attention_maps,
     layer_name,
     of_token,
     over_picture,
-    over_steps,
     over_steps_plot,
     shares,
+    shares_over_steps,
     shares_plot,
     tokens_of,
     whole,
@@ -40,8 +40,8 @@ def walk(pipe: Pipeline) -> Walk:
 
 
 @pytest.fixture(scope="module")
-def looked(pipe: Pipeline, walk: Walk) -> Attended:
-    return answer(attended(pipe, walk, 2))[0]
+def looked(pipe: Pipeline, walk: Walk) -> AttentionMaps:
+    return answer(attention_maps(pipe, walk, 2))[0]
 
 
 def test_every_token_has_its_place(pipe: Pipeline):
@@ -59,7 +59,7 @@ def test_every_token_has_its_place(pipe: Pipeline):
 
 
 @pytest.mark.parametrize("head", [MEAN, 1, 2])
-def test_maps_sum_to_one_over_tokens(looked: Attended, head: int):
+def test_maps_sum_to_one_over_tokens(looked: AttentionMaps, head: int):
     for layer in (ALL, *looked.maps):
         both = whole(looked.maps, layer, head)
         torch.testing.assert_close(both.sum(dim=-1), torch.ones(both.shape[:2]))
@@ -68,7 +68,7 @@ def test_maps_sum_to_one_over_tokens(looked: Attended, head: int):
         assert shares(looked.maps, looked.tokens, layer, head).sum() == pytest.approx(1.0)
 
 
-def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Walk, looked: Attended):
+def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Walk, looked: AttentionMaps):
     name = next(iter(looked.maps))
     attn = pipe.model.model.diffusion_model.get_submodule(name).attn2
     seen: list[torch.Tensor] = []
@@ -87,12 +87,12 @@ def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Walk, looked: Attend
     assert layer_name(name, looked.maps).startswith("input_blocks.1, ")
 
 
-def test_pictures_and_plots(pipe: Pipeline, walk: Walk, looked: Attended):
+def test_pictures_and_plots(pipe: Pipeline, walk: Walk, looked: AttentionMaps):
     flat = np.ones((4, 4))
     assert over_picture(flat, looked.picture).shape == looked.picture.shape
     assert (over_picture(flat, looked.picture) != over_picture(0 * flat, looked.picture)).any()
     assert "3 apple" in shares_plot(looked, 3, ALL, MEAN, "en").summary
-    over, steps = answer(over_steps(pipe, walk, ALL, MEAN))
+    over, steps = answer(shares_over_steps(pipe, walk, ALL, MEAN))
     assert len(steps) == 2
     np.testing.assert_allclose(over.sum(axis=0), 1.0)
     np.testing.assert_allclose(over[:, 1], shares(looked.maps, looked.tokens, ALL, MEAN))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.labs.autoencoder.reconstruction import Mix, edited, encoded, kl_plot, mixed, prior
+from app.labs.autoencoder.reconstruction import Mix, kl_plot, mix_latents, reconstruct, sample_prior, shift_channel
 from app.labs.common.maps import heat, signed
 from ldm_core.pipeline import Pipeline
 from tests.app.labs.studies import answer
@@ -25,7 +25,7 @@ def picture() -> np.ndarray:
 
 
 def test_kl_is_torchs(pipe: Pipeline, picture: np.ndarray):
-    made, _ = answer(encoded(pipe, picture, 0.0, 0))
+    made, _ = answer(reconstruct(pipe, picture, 0.0, 0))
     q = torch.distributions.Normal(torch.tensor(made.mean), torch.tensor(made.std))
     p = torch.distributions.Normal(torch.zeros(()), torch.ones(()))
     expected = torch.distributions.kl_divergence(q, p).sum()
@@ -34,8 +34,8 @@ def test_kl_is_torchs(pipe: Pipeline, picture: np.ndarray):
 
 
 def test_the_mode_is_the_pipelines_and_noise_moves_away(pipe: Pipeline, picture: np.ndarray):
-    mode, _ = answer(encoded(pipe, picture, 0.0, 0))
-    noisy, _ = answer(encoded(pipe, picture, 5.0, 0))
+    mode, _ = answer(reconstruct(pipe, picture, 0.0, 0))
+    noisy, _ = answer(reconstruct(pipe, picture, 5.0, 0))
     np.testing.assert_array_equal(mode.reconstruction, pipe.decode(pipe.encode_image(picture)[None])[0])
     assert np.abs(noisy.reconstruction.astype(int) - mode.reconstruction.astype(int)).max() > 0
     error = np.abs(mode.reconstruction.astype(float) - picture).mean(axis=2) / 255
@@ -43,7 +43,7 @@ def test_the_mode_is_the_pipelines_and_noise_moves_away(pipe: Pipeline, picture:
 
 
 def test_lpips_is_the_packages_own_with_a_random_trunk(pipe: Pipeline, picture: np.ndarray):
-    made, _ = answer(encoded(pipe, picture, 0.0, 0))
+    made, _ = answer(reconstruct(pipe, picture, 0.0, 0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         peer = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
@@ -55,19 +55,19 @@ def test_lpips_is_the_packages_own_with_a_random_trunk(pipe: Pipeline, picture: 
 def test_the_ends_of_a_mix_are_the_two_pictures(pipe: Pipeline, picture: np.ndarray, how: Mix):
     other = 255 - picture
     for share, end in ((0.0, picture), (1.0, other)):
-        made, _ = answer(mixed(pipe, picture, other, share, how))
+        made, _ = answer(mix_latents(pipe, picture, other, share, how))
         np.testing.assert_array_equal(made, pipe.decode(pipe.encode_image(end)[None])[0])
 
 
 def test_moving_a_channel_by_nothing_changes_nothing(pipe: Pipeline, picture: np.ndarray):
-    still, _ = answer(edited(pipe, picture, 2, 0.0))
-    moved, _ = answer(edited(pipe, picture, 2, 2.0))
+    still, _ = answer(shift_channel(pipe, picture, 2, 0.0))
+    moved, _ = answer(shift_channel(pipe, picture, 2, 2.0))
     np.testing.assert_array_equal(still, pipe.decode(pipe.encode_image(picture)[None])[0])
     assert (moved != still).any()
 
 
 def test_prior_draws_repeat_by_seed(pipe: Pipeline):
-    a, b, c = (answer(prior(pipe, 2, seed))[0] for seed in (1, 1, 2))
+    a, b, c = (answer(sample_prior(pipe, 2, seed))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
 

@@ -12,12 +12,12 @@ import gradio as gr
 import pytest
 
 from app.labs.attention import panels as attention
-from app.labs.common.panels.job_panel import Asking
+from app.labs.common.panels.job_panel import JobPanel
 from app.labs.common.panels.panel import Lab, LabTab
 from app.labs.denoising import panels as denoising
 from app.service import Service
 from app.settings import Settings
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 from tests.tiny import tiny_pipeline
 
 
@@ -33,10 +33,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def laid(lab: Lab, service: Service) -> dict[str, Any]:
     with gr.Blocks():
-        return {panel.key: panel for panel in LabTab(lab, service, Wording("en")).panels}
+        return {panel.key: panel for panel in LabTab(lab, service, Translation("en")).panels}
 
 
-def press(panel: Asking, **values: Any) -> dict[Any, Any]:
+def press(panel: JobPanel, **values: Any) -> dict[Any, Any]:
     """What the button leaves on the page."""
 
     async def run() -> dict[Any, Any]:

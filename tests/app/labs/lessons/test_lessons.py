@@ -17,7 +17,7 @@ from app.labs.lessons.lessons import LESSONS, REFERENCE
 from app.labs.lessons.numbers import digits, numbers
 from app.labs.lessons.panels import Guided, lesson_html
 from app.ui.labs import LABS
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 from ldm_core.config import EMOJI_128, SD_SCHEDULE, TINY
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
@@ -32,7 +32,7 @@ def tabs(tmp_path_factory: pytest.TempPathFactory) -> list[LabTab]:
     service = FakeService(tmp_path_factory.mktemp("out"))
     service.pipe = None  # type: ignore[attr-defined]
     with gr.Blocks():
-        return [LabTab(lab, service, Wording("en")) for lab in LABS]  # type: ignore[arg-type]
+        return [LabTab(lab, service, Translation("en")) for lab in LABS]  # type: ignore[arg-type]
 
 
 def test_every_lab_has_a_lesson():

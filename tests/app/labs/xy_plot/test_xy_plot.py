@@ -26,7 +26,7 @@ from app.metadata import KEY, read_png
 from app.schemas import MAX_SEED, GenerateRequest, Limits, RequestError
 from app.service import Service
 from app.settings import Settings
-from app.ui.translation import Wording
+from app.ui.translation import Translation
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.pipeline import Pipeline, finish
 from tests.app.labs.studies import answer
@@ -183,7 +183,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
 @pytest.fixture(scope="module")
 def panel(service: Service) -> grid.GridPanel:
     with gr.Blocks():
-        (panel,) = LabTab(grid.LAB, service, Wording("en")).panels
+        (panel,) = LabTab(grid.LAB, service, Translation("en")).panels
     assert isinstance(panel, grid.GridPanel)
     return panel
 
