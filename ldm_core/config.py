@@ -11,6 +11,7 @@ ConditioningKey = Literal["concat", "crossattn", "hybrid", "adm"]
 Parameterization = Literal["eps", "x0", "v"]
 T = TypeVar("T")
 BetaSchedule = Literal["linear", "cosine", "sqrt_linear", "sqrt"]
+TimestepSpacing = Literal["uniform", "quad", "trailing"]
 MAX_SEED = 2**32 - 1  # seeds are 0…MAX_SEED wherever one is taken
 
 
@@ -151,9 +152,12 @@ class ModelConfig:
     parameterization: Parameterization = "eps"
     conditioning_key: ConditioningKey | None = "crossattn"
     frozen: Mapping[str, str] = field(default_factory=dict)  # part → sha256 of its weights when it was frozen
+    default_guidance: float = 5.0  # classifier-free guidance where a request names none; files without it have 5
 
     def __post_init__(self) -> None:
         _require(self.scale_factor > 0, f"scale_factor must be above 0, not {self.scale_factor}")
+        guided = -50 <= self.default_guidance <= 50
+        _require(guided, f"default_guidance must lie in -50…50, not {self.default_guidance}")
         _require(self.parameterization in ("eps", "x0", "v"), f"unknown parameterization {self.parameterization!r}")
         keys = (None, "concat", "crossattn", "hybrid", "adm")
         _require(
@@ -215,6 +219,7 @@ SD_V1 = ModelConfig(
     unet=UNetConfig(),
     text=TextConfig(),
     schedule=SD_SCHEDULE,
+    default_guidance=7.5,
 )
 
 EMOJI_128 = ModelConfig(

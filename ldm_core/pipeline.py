@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.checkpoint import load_model
-from ldm_core.config import MAX_SEED, ModelConfig
+from ldm_core.config import MAX_SEED, ModelConfig, TimestepSpacing
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.class_conditioning import class_conditioning
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser, ModelInput, Prediction
 from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine, advance, ddim
-from ldm_core.diffusion.schedule import TimestepGrid, TimestepSpacing
+from ldm_core.diffusion.schedule import TimestepGrid
 from ldm_core.images import Pixels
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.text.prompt_syntax import parse, plain

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import ldm_core
-from ldm_core.diffusion.schedule import TimestepSpacing
+from ldm_core.config import TimestepSpacing
 from ldm_core.interpolation import interpolate
 from ldm_core.pipeline import Pipeline, Run, Step, finish
 from ldm_core.text.prompt_syntax import parse, plain

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ldm_core.config import TimestepSpacing
 from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.denoiser import Prediction, to_eps_x0
 from ldm_core.diffusion.gaussian import standard_normal
 from ldm_core.diffusion.guidance import ScoreCorrector
 from ldm_core.diffusion.inpainting import MASK_STREAM
 from ldm_core.diffusion.samplers import ddim_update, scale_noise
-from ldm_core.diffusion.schedule import TimestepSpacing
 from ldm_core.models.latent_diffusion import LatentDiffusion
 
 Condition = Any  # a tensor [B,…], a list of them, or a dict of either

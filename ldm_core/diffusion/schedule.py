@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldm_core.config import BetaSchedule, Parameterization, ScheduleConfig
+from ldm_core.config import BetaSchedule, Parameterization, ScheduleConfig, TimestepSpacing
 
 Floats = NDArray[np.float64]
-TimestepSpacing = Literal["uniform", "quad", "trailing"]
 
 
 def make_beta_schedule(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -45,6 +48,13 @@ def test_any_text_parses_and_escaping_protects_it(prompt: str):
     parse(prompt)
     escaped = "".join("\\" + c if c in "()[]\\" else c for c in prompt)
     assert parse(escaped) == ([Piece(prompt, 1.0)] if prompt else [])
+
+
+def test_deep_nesting_takes_time_in_proportion():
+    start = time.perf_counter()
+    (*_, last) = parse("(a" * 8000)
+    assert last.weight == math.inf
+    assert time.perf_counter() - start < 2  # each bracket multiplied all that followed it: minutes
 
 
 def test_tokens_take_the_weight_of_the_piece_they_begin_in():
