@@ -15,6 +15,8 @@ PLAIN_ATTENTION_SCORES = 256 * 256
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q kᵀ/√d) v for q [B,H,N,d], k and v [B,H,M,d] → [B,H,N,d] (Vaswani et al. 2017, eq. 1)."""
+    if torch._C._get_tracing_state() is not None:  # the graph serves every size, and its runtime chooses
+        return F.scaled_dot_product_attention(q, k, v)
     if q.device.type == "cpu" and q.shape[-2] * k.shape[-2] <= PLAIN_ATTENTION_SCORES:
         return attention_weights(q, k) @ v
     return F.scaled_dot_product_attention(q, k, v)

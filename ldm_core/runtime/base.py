@@ -1,0 +1,81 @@
+"""What a runtime is, and the check that it gives eager torch's numbers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ldm_core.config import ModelConfig
+
+# Largest relative RMS distance from eager torch in the same precision. bf16 keeps 8 bits of a number: two correct
+# networks of this depth differ by about 0.01 in it, a wrong one by 0.1 and more.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 2e-2}
+PARITY_CELLS = 16  # latent cells a side: a check at the full size would cost seconds with large models
+
+
+class Runtime(Protocol):
+    """Executes the four networks of a model. Takes and returns fp32 on the CPU or the model's device.
+
+    Not thread-safe: one caller at a time. A failure in the middle of a call raises RuntimeFailed.
+    """
+
+    name: str
+
+    def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w], about [-1,1]."""
+        ...
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
+        ...
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Token ids int64 [B,L] → context [B,L,D]."""
+        ...
+
+
+class RuntimeUnavailable(ValueError):
+    """A runtime cannot be had here: not installed, wrong device, or it fails the parity check."""
+
+
+class RuntimeFailed(RuntimeError):
+    """A runtime broke in the middle of its work; the picture starts again on torch."""
+
+
+def check_parity(runtime: Runtime, reference: Runtime, config: ModelConfig, dtype: torch.dtype) -> None:
+    """One step and one decode of a small latent; RuntimeUnavailable where the two differ by more than TOLERANCE."""
+    multiple = 2 ** (len(config.unet.channel_mult) - 1)
+    side = max(multiple, PARITY_CELLS // multiple * multiple)
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(2, config.first_stage.embed_dim, side, side, generator=generator)
+    t = torch.tensor([0.1, 0.9]) * config.schedule.timesteps
+    context = _example_context(config, generator)
+    pairs = {
+        "unet": (runtime.unet(z, t, context), reference.unet(z, t, context)),
+        "decoder": (runtime.decode(z[:1]), reference.decode(z[:1])),
+    }
+    for network, (found, expected) in pairs.items():
+        distance = relative_distance(found, expected)
+        if not distance <= TOLERANCE[dtype]:  # NaN is no distance
+            raise RuntimeUnavailable(f"{runtime.name}'s {network} differs from torch's by {distance:.2g} of its size")
+
+
+def relative_distance(found: Tensor, expected: Tensor) -> float:
+    """‖found − expected‖ / ‖expected‖, over all elements."""
+    found, expected = found.float().cpu(), expected.float().cpu()
+    return float((found - expected).norm() / expected.norm())
+
+
+def _example_context(config: ModelConfig, generator: torch.Generator) -> Tensor:
+    """A condition of two rows of the kind this model takes."""
+    if config.conditioning_key == "adm":
+        return torch.tensor([0, (config.unet.num_classes or 1) - 1])
+    if config.text is None:
+        return torch.zeros(2, 0)
+    return torch.randn(2, config.text.text_len, config.text.width, generator=generator)

@@ -1,0 +1,154 @@
+"""A model's networks as OpenVINO graphs: what a CPU uses where the package is installed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ldm_core.config import ModelConfig
+from ldm_core.devices import OutOfMemory
+from ldm_core.runtime.base import RuntimeFailed, RuntimeUnavailable
+from ldm_core.runtime.cache import entry_name
+from ldm_core.runtime.networks import NETWORKS
+
+LAYOUT = 1  # of an entry; raised where files of an older one would not do
+PRECISION = {torch.float32: "f32", torch.bfloat16: "bf16"}
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def why_not(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this model cannot run on OpenVINO here, or None where it can."""
+    if importlib.util.find_spec("openvino") is None:
+        return "the package openvino is not installed"
+    if device.type != "cpu":
+        return f"it computes on the CPU, not on {device.type}"
+    if dtype not in PRECISION:
+        return f"it computes in float32 or bfloat16, not {str(dtype).removeprefix('torch.')}"
+    if config.conditioning_key in ("concat", "hybrid"):
+        return f"a model conditioned on pictures ({config.conditioning_key}) runs on torch"
+    return None
+
+
+def import_openvino() -> ModuleType:
+    """The package, with its telemetry off: importing it with openvino-telemetry present would open a connection."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def graph_name(sha256: str, config: ModelConfig) -> str:
+    """The cache entry of these weights: it depends on them, the geometry, and the versions that trace and read."""
+    return entry_name(
+        layout=LAYOUT, sha256=sha256, config=config.to_dict(), openvino=version("openvino"), torch=torch.__version__
+    )
+
+
+class OpenVINORuntime:
+    """Graphs from a folder of the cache, compiled for this processor.
+
+    The number of rows and the latent's size are dynamic. Graphs of one fixed shape take a quarter less processor time
+    at embedded size, but a row's last bits then depend on the batch, and every shape would hold its own weights.
+    """
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, config: ModelConfig, dtype: torch.dtype, threads: int | None = None) -> None:
+        """dtype is float32 or bfloat16. RuntimeUnavailable where a graph is damaged or does not compile."""
+        ov = import_openvino()
+        self.config = config
+        self.threads = threads
+        core = ov.Core()
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": PRECISION[dtype],
+            "PERFORMANCE_HINT": "LATENCY",
+            "CACHE_DIR": str(folder / f"compiled-{processor()}"),
+        }
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        try:
+            self._requests = {
+                name: core.compile_model(folder / f"{name}.xml", "CPU", options).create_infer_request()
+                for name in NETWORKS
+                if (folder / f"{name}.xml").is_file()
+            }
+        except RuntimeError as error:
+            raise RuntimeUnavailable(f"OpenVINO cannot use the cached graphs: {_first_line(error)}") from error
+
+    def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
+        told = () if self.config.conditioning_key is None else (context,)
+        return self._infer("unet", (x, t, *told))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w], about [-1,1]."""
+        return z if self.config.first_stage.kind == "identity" else self._infer("decoder", (z,))
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
+        if self.config.first_stage.kind == "identity":
+            return self.config.scale_factor * image
+        return self._infer("encoder", (image,))
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Token ids int64 [B,L] → context [B,L,D]."""
+        return self._infer("text", (ids,))
+
+    def _infer(self, name: str, inputs: Sequence[Tensor]) -> Tensor:
+        arrays = [_plain(tensor).numpy() for tensor in inputs]
+        try:
+            found = self._requests[name].infer(arrays, share_inputs=True)
+        except RuntimeError as error:
+            if "alloc" in str(error).lower():
+                raise OutOfMemory(f"out of memory in OpenVINO's {name}") from None
+            raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(error)}") from error
+        return torch.from_numpy(found[0].copy())  # the request's own memory is written again by the next call
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the CPU, contiguous, fp32 unless whole numbers."""
+    return (tensor.float() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+
+
+def write_graphs(model: torch.nn.Module, folder: Path) -> None:
+    """Trace the networks of an fp32 LatentDiffusion on the CPU into folder/{unet,decoder,text,encoder}.xml and .bin."""
+    from ldm_core.models.latent_diffusion import LatentDiffusion
+    from ldm_core.runtime.networks import traceable
+
+    ov = import_openvino()
+    assert isinstance(model, LatentDiffusion)
+    networks = traceable(model)
+    for name in (name for name in NETWORKS if name in networks):
+        network = networks[name]
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer's remarks on shapes, which the parity check answers
+            graph = ov.convert_model(
+                network.module,
+                example_input=network.examples,
+                input=[ov.PartialShape(list(shape)) for shape in network.shapes],
+            )
+        ov.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+
+
+def processor() -> str:
+    """A name for what this processor can do: compiled blobs of another one may not run here."""
+    text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
+    flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(flags.encode()).hexdigest()[:12]
+
+
+def _first_line(error: Exception) -> str:
+    """OpenVINO's messages are stacks of source locations; the last line says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,50 @@
+"""The reference: the modules themselves, executed eagerly by torch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ldm_core.models.latent_diffusion import LatentDiffusion
+
+
+class TorchRuntime:
+    """Eager torch, in the weights' precision and on their device."""
+
+    name = "torch"
+
+    def __init__(self, model: LatentDiffusion) -> None:
+        self.model = model
+        parameter = next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+
+    @torch.no_grad()
+    def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
+        return self.model.apply_model(x.to(self.device), t.to(self.device), context.to(self.device)).float()
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w], about [-1,1]."""
+        return self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
+
+    @torch.no_grad()
+    def decode_in_float32(self, z: Tensor) -> Tensor:
+        """The same in fp32, for latents whose decoding overflows in half precision."""
+        stage = self.model.first_stage_model.float()
+        try:
+            return self.model.decode_first_stage(z.to(self.device, torch.float32))
+        finally:  # also where memory runs out: the next picture is decoded in half precision again
+            stage.to(self.dtype)
+
+    @torch.no_grad()
+    def encode(self, image: Tensor) -> Tensor:
+        """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
+        mode = self.model.encode_first_stage(image.to(self.device, self.dtype)).mode()
+        return self.model.config.scale_factor * mode.float()
+
+    @torch.no_grad()
+    def encode_text(self, ids: Tensor) -> Tensor:
+        """Token ids int64 [B,L] → context [B,L,D] in the weights' precision."""
+        context: Tensor = self.model.cond_stage_model(ids.to(self.device))
+        return context
