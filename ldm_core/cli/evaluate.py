@@ -69,10 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     run = "judge-compose" if settings.compose else "judge-1"
     eye = JudgeModel.load(args.judge or runs_dir() / run / "judge.safetensors") if settings.judged else None
-    try:
-        corpus = Corpus(args.corpus.expanduser())
-    except FileNotFoundError as error:
-        raise ValueError(str(error)) from None
+    corpus = Corpus(args.corpus.expanduser())
     pipe = ldm_core.load(args.weights, args.device, "float32")
     with tqdm(total=settings.pictures, unit="picture") as bar:
 

@@ -49,12 +49,12 @@ def _entry(row: dict[str, str]) -> Entry:
 
 
 class Corpus:
-    """Drawings uint8 RGBA [N,128,128,4] and their entries. Raises FileNotFoundError where none was built."""
+    """Drawings uint8 RGBA [N,128,128,4] and their entries. ValueError where none was built."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not (self.path / "index.tsv").exists():
-            raise FileNotFoundError(f"no corpus in {self.path}: `python -m ldm_core data emoji --out DIR` builds it")
+            raise ValueError(f"no corpus in {self.path}: `python -m ldm_core data emoji --out DIR` builds it")
         self.entries = read_index(self.path / "index.tsv")
         self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
         split = np.array([e.split for e in self.entries])

@@ -32,7 +32,8 @@ def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["train", "cache-latents", "--autoencoder", "nope"]) == 2
+    assert main(["train", "cache-latents", "--autoencoder", "nope", "--corpus", str(home / "corpus")]) == 2
+    assert main(["train", "cache-latents", "--autoencoder", "nope", "--corpus", str(home / "nowhere")]) == 2
     assert main(["train", "autoencoder", "--name", "x", "--corpus", str(home / "corpus"), "loop.lr=-1"]) == 2
     error = capsys.readouterr().err
-    assert "nope" in error and "lr must be above 0" in error and "Traceback" not in error
+    assert "nope" in error and "no corpus in" in error and "lr must be above 0" in error and "Traceback" not in error
