@@ -1,9 +1,9 @@
-"""What page and HTTP both call: the loaded model, the queue, the files."""
+"""What page and HTTP both call: the loaded model, the engine, the files."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import math
 import random
 import shutil
 import threading
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from app.engine import POLL_SECONDS, Done, Engine, Failed, Job, Stepped, sentence
+from app.engine import Done, Engine, Failed, Job, Quotas, Stepped, sentence
 from app.i18n import Sentence
 from app.metadata import write_png
 from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResult, Limits, RequestError, validate
@@ -24,13 +24,10 @@ from ldm_core.images import Pixels
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ldm_core.pipeline import Pipeline, Run, Step
+    from ldm_core.pipeline import Pipeline
     from ldm_core.text.tokenizer import TokenCount
 
 log = logging.getLogger(__name__)
-PREVIEW_SECONDS = 0.25
 T = TypeVar("T")
 
 
@@ -51,7 +48,7 @@ class NotReady(RequestError):
 
 
 class Service:
-    """One model, one queue."""
+    """One model, one engine."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -66,7 +63,8 @@ class Service:
             prompt_chars=settings.max_prompt_chars,
         )
         self._files: deque[Path] = deque()  # oldest first
-        self.engine = Engine(self._work, settings.queue_size)
+        quotas = Quotas(settings.queue_size, settings.client_queue_size)
+        self.engine = Engine(self._save, quotas, settings.strict)
 
     def start(self) -> None:
         """Load the model in the background; `state` tells how far it is."""
@@ -93,6 +91,9 @@ class Service:
                 image_size=config.image_size,
                 samplers=tuple(SAMPLERS),
             )
+            from app.engine.model import PipelineModel
+
+            self.engine.start(PipelineModel(pipe))
             self.pipe = pipe
             dtype = str(pipe.dtype).removeprefix("torch.")
             self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0)
@@ -107,34 +108,39 @@ class Service:
             return None
         return pipe.tokenizer.count(plain(parse(text)))
 
-    def submit(self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None) -> Job:
-        """Check a request and put it into the queue; RequestError, QueueFull or NotReady where that cannot be."""
-        if self.state.phase == "failed":
-            raise NotReady("not_loaded", message=self.state.message)
-        if self.pipe is None:
-            raise NotReady("still_loading")
+    def submit(
+        self,
+        request: GenerateRequest,
+        init_image: Pixels | None = None,
+        mask: Pixels | None = None,
+        client: str = "",
+        previews: bool = True,
+    ) -> Job:
+        """Check a request and put it into `client`'s line; RequestError, QueueFull or NotReady where that cannot be."""
+        self._ready()
         validate(request, self.limits)
         if request.seed == -1:
             request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
-        return self.engine.submit(Job(request, init_image, mask))
+        return self.engine.submit(Job(request, init_image, mask, client=client, previews=previews))
 
-    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
+    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1, client: str = "") -> Job:
         """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
-        pipe = self.pipe
-        if pipe is None:
-            raise NotReady("still_loading")
-        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=lambda job: work(pipe)))
+        self._ready()
+        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=work, client=client))
 
-    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
+    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]], client: str = "") -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
-        job = self.study(work)
-        while not job.done:
-            time.sleep(POLL_SECONDS / 5)
-        end = job.events[-1]
+        end = self.study(work, client=client).wait()
         if isinstance(end, Done):
             answer: T = end.result
             return answer
         raise RequestError("as_said", text=end.message) if isinstance(end, Failed) else RequestError("was_stopped")
+
+    def _ready(self) -> None:
+        if self.state.phase == "failed":
+            raise NotReady("not_loaded", message=self.state.message)
+        if self.pipe is None:
+            raise NotReady("still_loading")
 
     def cancel(self, job_id: str) -> bool:
         """Stop a job at its next step."""
@@ -152,56 +158,31 @@ class Service:
         return job
 
     def close(self) -> None:
-        """End the worker; a temporary folder of pictures goes with it."""
+        """End the engine; a temporary folder of pictures goes with it."""
         self.engine.close()
         if self.settings.output_dir is None:
             shutil.rmtree(self.outputs, ignore_errors=True)
 
-    def _work(self, job: Job) -> Generator[Stepped, None, GenerateResult]:
-        """The engine's question "how is a job done?": steps out, files at the end."""
-        from ldm_core.pipeline import paste_kept
-
-        pipe, r = self.pipe, job.request
-        if pipe is None:
-            raise NotReady("still_loading")
-        start = time.monotonic()
-        run = pipe.stream(
-            r.prompt, r.negative_prompt, r.steps, r.eta, r.guidance_scale, r.sampler, r.seed, r.batch,
-            r.height, r.width, job.init_image, r.strength, job.mask,
-        )  # fmt: skip
-        latents, last = yield from _watch(pipe, run)
-        images = []
-        for k in range(r.batch):  # one at a time: the decoder takes far more memory than the steps
-            pixels = paste_kept(pipe.decode(latents[k : k + 1]), job.init_image, job.mask)[0]
+    def _save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
+        """Write a job's pictures, each with its own seed; runs in the engine's threads."""
+        assert self.pipe is not None
+        r, images = job.request, []
+        for k, pixels in enumerate(pictures):
             path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
-            write_png(path, pixels, replace(r, seed=r.seed + k), pipe.weights_sha256, __version__)
+            write_png(path, pixels, replace(r, seed=r.seed + k), self.pipe.weights_sha256, __version__)
             images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
         self._forget_old([image.path for image in images])
-        return GenerateResult(r, tuple(images), time.monotonic() - start, last)
+        return GenerateResult(r, tuple(images), seconds, steps)
 
     def _forget_old(self, made: list[Path]) -> None:
         """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""
         self._files.extend(made)
         while self.settings.output_dir is None and len(self._files) > self.settings.keep_pictures:
-            self._files.popleft().unlink(missing_ok=True)
+            with contextlib.suppress(IndexError):  # another thread that saves was faster
+                self._files.popleft().unlink(missing_ok=True)
 
 
 def _fault(error: Exception) -> Sentence:
     if isinstance(error, OSError) and error.filename is not None:
         return Sentence("as_said", {"text": f"{error.strerror}: {error.filename}."})
     return sentence(error, "not_readable")
-
-
-def _watch(pipe: Pipeline, run: Run) -> Generator[Stepped, None, tuple[Tensor, int]]:
-    """Pass a run's steps on as events, with time left and now and then a preview, always one of the last step."""
-    start, shown, i = time.monotonic(), -math.inf, 0  # the first step is shown at once
-    while True:
-        try:
-            step: Step = next(run)
-        except StopIteration as end:
-            return end.value, i
-        i, now = step.i, time.monotonic()
-        preview = None
-        if now - shown >= PREVIEW_SECONDS or i == step.n:
-            preview, shown = pipe.preview(step.x0[:1])[0], now
-        yield Stepped(i, step.n, step.t, (now - start) / i * (step.n - i), preview)

@@ -36,7 +36,9 @@ class Settings:
     max_side: int = 1024  # pixels
     max_pixels: int = 4_194_304  # batch × height × width of one request: four pictures of 1024²
     max_prompt_chars: int = 2000
-    queue_size: int = 32
+    queue_size: int = 256  # jobs that wait, of everybody
+    client_queue_size: int = 32  # of one person or program
+    strict: bool = False  # each picture in network calls of its own: bit-equal whatever else is asked, and slower
     max_upload_bytes: int = 20_000_000
     max_upload_pixels: int = 50_000_000
     max_json_bytes: int = 1_000_000  # of a request's body without pictures
@@ -53,7 +55,7 @@ class Settings:
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
         for f in fields(self):
-            if f.name != "port" and isinstance(f.default, int) and getattr(self, f.name) < 1:
+            if f.name != "port" and type(f.default) is int and getattr(self, f.name) < 1:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
         for address in self.trusted_proxies:
             ip_network(address, strict=False)  # ValueError says what is wrong with it
@@ -69,8 +71,12 @@ class Settings:
             "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         for f in fields(cls):
+            option, says = f"--{f.name.replace('_', '-')}", f"default: {f.default}"
+            if isinstance(f.default, bool):
+                parser.add_argument(option, type=_switch, nargs="?", const=True, help=says)
+                continue
             kind = kinds.get(f.name) or (int if isinstance(f.default, int) else str)
-            parser.add_argument(f"--{f.name.replace('_', '-')}", type=kind, help=f"default: {f.default}")
+            parser.add_argument(option, type=kind, help=says)
         named = {f.name: environ[PREFIX + f.name.upper()] for f in fields(cls) if PREFIX + f.name.upper() in environ}
         words = [w for name, value in named.items() for w in (f"--{name.replace('_', '-')}", value)]
         values = vars(parser.parse_args([*words, *(argv if argv is not None else sys.argv[1:])]))
@@ -89,3 +95,11 @@ class Settings:
 def _listed(text: str) -> tuple[str, ...]:
     """Words between commas."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _switch(text: str) -> bool:
+    """on or off, as an environment variable says it."""
+    values = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"must be on or off, not {text!r}")
+    return values[text.lower()]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from app.engine import Engine, Job, Stepped
+from app.engine import Engine, Job, Quotas, Stepped
 from app.i18n import Sentence
 from app.metadata import write_png
 from app.schemas import GeneratedImage, GenerateRequest, GenerateResult, Limits, validate
 from app.service import State
 from app.settings import Settings
+from tests.app.engine.fake import FakeModel
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class FakeService:
         self.limits = Limits()
         self.step_seconds = step_seconds
         self.detached: list[str] = []
-        self.engine = Engine(self._work, queue_size=4)
+        self.engine = Engine(lambda *_: None, Quotas(jobs=4))
+        self.engine.start(FakeModel())
 
     def count_tokens(self, text: str) -> Count:
         words = text.split()
@@ -42,7 +44,9 @@ class FakeService:
 
     def submit(self, request: GenerateRequest, init_image: object = None, mask: object = None) -> Job:
         validate(request, self.limits)
-        return self.engine.submit(Job(replace(request, seed=max(request.seed, 0))))
+        job = Job(replace(request, seed=max(request.seed, 0)))
+        job.work = lambda _pipe: self._work(job)
+        return self.engine.submit(job)
 
     def cancel(self, job_id: str) -> bool:
         return self.engine.cancel(job_id)

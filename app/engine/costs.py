@@ -1,0 +1,79 @@
+"""What network calls have cost: how many rows pay in one call, and how long a call will take."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from statistics import median
+
+GAIN = 0.95  # rows are added while seconds per row fall at least to this
+SAMPLES = 3  # measurements before a row count is judged
+KEPT = 9  # measurements of a row count that are remembered
+STALE = 256  # calls after which the next larger count is tried again: the machine may have been busy
+MOST_ROWS = 64
+
+
+@dataclass
+class _Measured:
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    at: int = 0  # the call it was last measured in
+
+
+class Costs:
+    """Measured seconds of calls by kind of call (`key`: what is asked, at which shape) and by rows in it."""
+
+    def __init__(self) -> None:
+        self._measured: dict[Hashable, dict[int, _Measured]] = {}
+        self._most: dict[Hashable, int] = {}  # where memory has run out
+        self._calls = 0
+
+    def note(self, key: Hashable, rows: int, seconds: float) -> None:
+        """A call of `rows` rows took `seconds`."""
+        self._calls += 1
+        measured = self._measured.setdefault(key, {}).setdefault(_bucket(rows), _Measured())
+        measured.seconds.append(seconds / rows)
+        measured.at = self._calls
+
+    def full(self, key: Hashable, rows: int) -> None:
+        """Memory ran out at `rows` rows: half of them are the most from now on."""
+        self._most[key] = max(1, rows // 2)
+
+    def limit(self, key: Hashable) -> int:
+        """Rows the next call may have: the largest power of two that has paid, or the next one while it is unknown."""
+        rows, most = 2, self._most.get(key, MOST_ROWS)
+        while 2 * rows <= most:
+            now, more = self._per_row(key, rows), self._per_row(key, 2 * rows)
+            if now is None:
+                break
+            if more is None or self._stale(key, 2 * rows, more > GAIN * now):
+                return 2 * rows
+            if more > GAIN * now:
+                break
+            rows *= 2
+        return min(rows, most)
+
+    def predict(self, key: Hashable, rows: int) -> float:
+        """Seconds of a call of `rows` rows, from the nearest count measured; 0 where nothing is known."""
+        measured = self._measured.get(key)
+        if not measured or rows < 1:
+            return 0.0
+        below = [b for b in measured if b <= _bucket(rows)]
+        return rows * median(measured[max(below) if below else min(measured)].seconds)
+
+    def _per_row(self, key: Hashable, rows: int) -> float | None:
+        measured = self._measured.get(key, {}).get(rows)
+        enough = measured is not None and len(measured.seconds) >= SAMPLES
+        return median(measured.seconds) if measured is not None and enough else None
+
+    def _stale(self, key: Hashable, rows: int, refused: bool) -> bool:
+        """Whether a count that did not pay was measured so long ago that it is measured again."""
+        measured = self._measured[key][rows]
+        if stale := refused and self._calls - measured.at > STALE:
+            measured.seconds.clear()
+        return stale
+
+
+def _bucket(rows: int) -> int:
+    """The power of two that `rows` rows come closest to filling: 1, 2, 4, …"""
+    return 1 << max(0, (rows * 4 // 3).bit_length() - 1)

@@ -1,0 +1,172 @@
+"""A job and the events of its life, which any number of readers may follow."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from app.i18n import Sentence
+from app.schemas import GenerateRequest, RequestError
+from ldm_core.images import Pixels
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Waiting; position 1 is next. wait_seconds is an estimate from measured ticks, None before there are any."""
+
+    position: int
+    wait_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The engine has taken the job."""
+
+    n: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Every picture of the job has done step i of n. preview: uint8 [h,w,3] at most four times a second, else None."""
+
+    i: int
+    n: int
+    t: float
+    seconds_left: float
+    preview: Pixels | None = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Done:
+    """The pictures are on disk: a GenerateResult; of a lab's question, what its work returned."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """This job failed, and only this one."""
+
+    message: Sentence
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Stopped after step i of n."""
+
+    i: int
+    n: int
+
+
+Event = Queued | Started | Stepped | Done | Failed | Cancelled
+Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
+
+
+@dataclass(eq=False)
+class Job:
+    """One request on its way. Events are only ever appended and stay in place, so each reader keeps its own cursor."""
+
+    request: GenerateRequest
+    init_image: Pixels | None = None
+    mask: Pixels | None = None
+    work: Work | None = None  # a lab's own question to the model; None: make the pictures
+    client: str = ""  # whose it is
+    previews: bool = True  # whether anybody wants to see it form
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    events: list[Event] = field(default_factory=list)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    deadline: float | None = None  # set while nobody watches: time.monotonic() at which it is given up
+    created: float = field(default_factory=time.monotonic)
+    _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last event there will ever be is in."""
+        return bool(self.events) and isinstance(self.events[-1], (Done, Failed, Cancelled))
+
+    def emit(self, event: Event) -> None:
+        """Append an event and wake whoever follows. Nothing comes after the end."""
+        if self.done:
+            return
+        self.events.append(event)
+        for wake in list(self._readers):
+            wake()
+
+    def end(self, event: Done | Failed | Cancelled) -> None:
+        """Emit the last event. Of the previews only the latest stays: ended jobs are remembered by the hundred."""
+        shown = [(k, e) for k, e in enumerate(self.events) if isinstance(e, Stepped) and e.preview is not None]
+        for k, step in shown[:-1]:
+            self.events[k] = replace(step, preview=None)
+        self.emit(event)
+        self.init_image = self.mask = None  # the job is remembered for late readers, its pictures are not
+
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not self.cancelled.is_set() and (self.deadline is None or time.monotonic() < self.deadline)
+
+    def wait(self) -> Done | Failed | Cancelled:
+        """Block until the job has ended; its last event."""
+        ended = threading.Event()
+        self._readers.append(ended.set)
+        try:
+            while not self.done:
+                ended.wait()
+                ended.clear()
+        finally:
+            self._readers.remove(ended.set)
+        end = self.events[-1]
+        assert isinstance(end, (Done, Failed, Cancelled))
+        return end
+
+
+async def follow(job: Job, cursor: int = 0) -> AsyncIterator[Event]:
+    """A job's events to its end. A slow reader misses overtaken steps, never the last preview or the end."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(news.set)
+
+    job._readers.append(wake)
+    try:
+        while True:
+            news.clear()
+            done = job.done  # before reading: what came in meanwhile is read in the next round
+            events = job.events[cursor:]
+            cursor += len(events)
+            steps = [e for e in events if isinstance(e, Stepped)]
+            kept = steps[-1:] + [e for e in steps if e.preview is not None][-1:]
+            for event in events:
+                if not isinstance(event, Stepped) or any(event is e for e in kept):
+                    yield event
+            if done:
+                return
+            if cursor == len(job.events):
+                await news.wait()
+    finally:
+        job._readers.remove(wake)
+
+
+def sentence(error: BaseException, otherwise: str = "not_made") -> Sentence:
+    """An exception as one line for a person; of one that is not meant for people `otherwise` says where to look."""
+    if isinstance(error, RequestError):
+        return error.sentence
+    if isinstance(error, MemoryError):
+        return Sentence("out_of_memory")
+    if not for_people(error):
+        return Sentence(otherwise, {"kind": type(error).__name__})
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return Sentence("as_said", {"text": text if text.endswith(".") else f"{text}."})
+
+
+def for_people(error: BaseException) -> bool:
+    """Whether the error's own text is meant for the person who asked."""
+    return isinstance(error, (ValueError, MemoryError))

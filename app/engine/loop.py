@@ -1,0 +1,338 @@
+"""The loop that owns the model: each tick it answers questions of any requests together.
+
+A tick: drop what nobody wants any more, start jobs, one denoising call for rows of any prompt, step, sampler and
+guidance, decode a few finished pictures, let labs' questions take a step. Files are written in threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.engine.costs import Costs
+from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, Stepped, for_people, sentence
+from app.engine.queue import FairQueue, Quotas
+from app.engine.rows import Kind, Model, Row, pick, units
+from ldm_core.images import Pixels
+
+log = logging.getLogger(__name__)
+PREVIEW_SECONDS = 0.25  # between two previews of a job
+PREVIEW_SHARE = 0.2  # of the engine's time that previews may take
+STARTS = 2  # jobs that are prepared in one tick: others' steps wait for it
+KEPT_JOBS = 256  # ended jobs that late readers still find
+SAVERS = 2  # threads that write files
+
+
+@dataclass(eq=False)
+class Running:
+    """A job the engine has taken: rows, or a lab's work."""
+
+    job: Job
+    rows: Sequence[Row] = ()
+    work: Generator[Stepped, None, Any] | None = None
+    images: dict[int, Pixels] = field(default_factory=dict)  # decoded, by index
+    start: float = field(default_factory=time.monotonic)
+    shown: float = 0.0  # when the last preview was made
+    i: int = 0
+    n: int = 0
+
+
+Save = Callable[[Job, list[Pixels], float, int], Any]
+"""A job's pictures, the seconds it took and the steps it did → the result that Done will carry. Runs in a thread."""
+
+
+class Engine:
+    """Submit, cancel, follow; one thread asks the model."""
+
+    def __init__(self, save: Save, quotas: Quotas | None = None, strict: bool = False) -> None:
+        """`strict` answers each picture in a call of its own: bit-equal whatever else is asked, and slower."""
+        self._save, self._strict = save, strict
+        self._queue = FairQueue(quotas or Quotas())
+        self._jobs: dict[str, Job] = {}
+        self._running: dict[str, Running] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._costs = Costs()
+        self._rate: float | None = None  # rows answered a second
+        self._answered = 0  # rows, in this tick
+        self._previews_from = 0.0
+        self._model: Model[Any] | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._savers = ThreadPoolExecutor(SAVERS, thread_name_prefix="save")
+
+    def start(self, model: Model[Any]) -> None:
+        """Begin to answer; jobs may have been submitted before."""
+        self._model = model
+        self._thread.start()
+
+    def submit(self, job: Job) -> Job:
+        """Take a job, or raise QueueFull."""
+        with self._changed:
+            self._queue.add(job)
+            self._forget_old()
+            self._jobs[job.id] = job
+            self._tell_positions()
+            self._changed.notify()
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """A job that is waiting, running, or recently ended."""
+        return self._jobs.get(job_id)
+
+    def cancel(self, job_id: str) -> bool:
+        """Stop a job: at once while it waits, at the next tick while it runs. False where there is nothing to stop."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is None or job.done:
+                return False
+            job.cancelled.set()
+            if self._queue.remove(job):
+                job.end(Cancelled(0, job.request.steps))
+                self._tell_positions()
+        return True
+
+    def close(self) -> None:
+        """Cancel everything and end the threads."""
+        with self._changed:
+            self._closed = True
+            for job in list(self._jobs.values()):
+                job.cancelled.set()
+            for job in self._queue.waiting():  # whoever follows one of these must see an end
+                self._queue.remove(job)
+                job.end(Cancelled(0, job.request.steps))
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._savers.shutdown(wait=True)
+
+    # -- the engine's own thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._running or len(self._queue) or self._closed):
+                    self._changed.wait()
+                if self._closed and not self._running:
+                    return
+            try:
+                self._tick()
+            except Exception as error:  # of the loop itself: whoever was in it fails, the next tick goes on
+                log.exception("a tick failed")
+                for running in list(self._running.values()):
+                    self._fail(running.job, error)
+
+    def _tick(self) -> None:
+        start, self._answered = time.monotonic(), 0
+        self._drop_unwanted()
+        self._start_jobs()
+        for rows in self._picked("denoise"):
+            for call in [[row] for row in rows] if self._strict else [rows]:
+                self._ask("denoise", call, self._loaded.answer)
+        self._report()
+        for rows in self._picked("decode"):
+            for call in [[row] for row in rows] if self._strict else [rows]:
+                self._ask("decode", call, self._decode)
+        self._step_labs()
+        if self._answered:
+            rate = self._answered / (time.monotonic() - start)
+            self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
+
+    @property
+    def _loaded(self) -> Model[Any]:
+        assert self._model is not None
+        return self._model
+
+    def _drop_unwanted(self) -> None:
+        with self._changed:
+            for job in [job for job in self._queue.waiting() if not job.wanted()]:
+                self._queue.remove(job)
+                job.end(Cancelled(0, job.request.steps))
+        for running in [r for r in self._running.values() if not r.job.wanted()]:
+            if running.work is not None:
+                running.work.close()
+            self._end(running.job, Cancelled(running.i, running.n))
+
+    def _start_jobs(self) -> None:
+        for _ in range(STARTS):
+            with self._changed:
+                job = next((self._queue.take(c) for c in self._queue.order() if c.waiting and self._room(c.name)), None)
+                if job is None:
+                    return
+                self._tell_positions()
+            running = self._running[job.id] = Running(job, n=job.request.steps)
+            job.emit(Started(job.request.steps))
+            if job.work is not None:
+                running.work = job.work(self._loaded.pipe)
+                continue
+            start = time.monotonic()
+            try:
+                running.rows = self._loaded.prepare(job)
+                running.n = running.rows[0].n
+            except Exception as error:
+                self._fail(job, error)
+            self._queue.charge(job.client, time.monotonic() - start)
+
+    def _room(self, client: str) -> bool:
+        """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""
+        rows = [row for row in self._rows(client) if not row.finished]
+        labs = [r for r in self._running.values() if r.work is not None and r.job.client == client]
+        most = max((self._costs.limit(("denoise", row.key)) for row in rows), default=1)
+        return not labs and sum(row.terms for row in rows) < 2 * most
+
+    def _rows(self, client: str) -> list[Row]:
+        return [row for r in self._running.values() if r.job.client == client for row in r.rows]
+
+    def _picked(self, kind: Kind) -> list[list[Row]]:
+        """The rows of this tick's calls."""
+        lines: dict[str, list[Row]] = {}
+        for running in self._running.values():
+            for row in running.rows:
+                if row.finished == (kind == "decode") and row.index not in running.images:
+                    lines.setdefault(running.job.client, []).append(row)
+        served = {name: self._queue.served(name) for name in lines}
+        return pick(kind, lines, served, self._costs)
+
+    def _ask(self, kind: Kind, rows: Sequence[Row], question: Callable[[Sequence[Row]], None]) -> None:
+        """Ask for all rows in one call; where it fails, for half of them, down to the row that fails alone."""
+        rows = [row for row in rows if row.job.id in self._running]  # some may have failed in another half
+        if not rows:
+            return
+        size, key = sum(units(kind, row) for row in rows), (kind, rows[0].key)
+        start = time.monotonic()
+        try:
+            question(rows)
+        except Exception as error:
+            if isinstance(error, MemoryError):
+                self._costs.full(key, size)
+            if len(rows) == 1:
+                self._fail(rows[0].job, error)
+                return
+            self._ask(kind, rows[: len(rows) // 2], question)
+            self._ask(kind, rows[len(rows) // 2 :], question)
+            return
+        seconds = time.monotonic() - start
+        self._costs.note(key, size, seconds)
+        self._answered += len(rows) if kind == "denoise" else 0
+        for row in rows:
+            self._queue.charge(row.job.client, seconds * units(kind, row) / size)
+            if row.error is not None:
+                self._fail(row.job, row.error)
+
+    def _decode(self, rows: Sequence[Row]) -> None:
+        """Decode finished rows; a job whose last picture this was goes to be saved."""
+        for row, pixels in zip(rows, self._loaded.decode(rows), strict=True):
+            running = self._running[row.job.id]
+            running.images[row.index] = pixels
+            if len(running.images) == len(running.rows):
+                self._release(running.job)
+                self._savers.submit(self._finish, running)
+
+    def _finish(self, running: Running) -> None:
+        """Write the files, in a thread: the last event comes from here."""
+        job = running.job
+        try:
+            if job.wanted():
+                images = [running.images[k] for k in sorted(running.images)]
+                job.end(Done(self._save(job, images, time.monotonic() - running.start, running.n)))
+            else:
+                job.end(Cancelled(running.i, running.n))
+        except Exception as error:
+            self._fail(job, error)
+
+    def _report(self) -> None:
+        """Tell every job that has got on, with a preview where one is due."""
+        now = time.monotonic()
+        due: list[Running] = []
+        ahead: list[Running] = []
+        for running in self._running.values():
+            if running.rows and (i := min(row.i for row in running.rows)) > running.i:
+                running.i = i
+                ahead.append(running)
+                if running.job.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
+                    due.append(running)
+        previews = self._previews(due) if due and now >= self._previews_from else {}
+        for running in ahead:
+            i, n, preview = running.i, running.n, previews.get(running.job.id)
+            left = (now - running.start) / i * (n - i)
+            running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
+
+    def _previews(self, due: Sequence[Running]) -> dict[str, Pixels]:
+        """Previews of the jobs' first pictures by job; never more than their share of the engine's time."""
+        start = time.monotonic()
+        made: dict[str, Pixels] = {}
+        for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
+            group = list(same)
+            try:
+                pixels = self._loaded.preview([running.rows[0] for running in group])
+            except Exception:
+                log.warning("no preview", exc_info=True)
+                continue
+            made |= {running.job.id: picture for running, picture in zip(group, pixels, strict=True)}
+            for running in group:
+                running.shown = start
+        now = time.monotonic()
+        self._previews_from = now + (now - start) * (1 / PREVIEW_SHARE - 1)
+        return made
+
+    def _step_labs(self) -> None:
+        """One step of a lab's question for every client that has had no more than anybody else."""
+        active = {r.job.client for r in self._running.values()}
+        for client in self._queue.order():
+            mine = next((r for r in self._running.values() if r.work and r.job.client == client.name), None)
+            least = min((self._queue.served(name) for name in active), default=0.0)
+            if mine is None or client.served > least:
+                continue
+            start = time.monotonic()
+            self._step_lab(mine)
+            self._queue.charge(client.name, time.monotonic() - start)
+
+    def _step_lab(self, running: Running) -> None:
+        assert running.work is not None
+        try:
+            event = next(running.work)
+        except StopIteration as end:
+            self._end(running.job, Done(end.value))
+        except Exception as error:
+            self._fail(running.job, error)
+        else:
+            running.i, running.n = event.i, event.n
+            running.job.emit(event)
+
+    # -- ends ------------------------------------------------------------------------------------------------------
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
+        self._end(job, Failed(sentence(error)))
+
+    def _end(self, job: Job, event: Done | Failed | Cancelled) -> None:
+        self._release(job)
+        job.end(event)
+
+    def _release(self, job: Job) -> None:
+        """The job needs the model no more."""
+        with self._changed:
+            if self._running.pop(job.id, None) is not None:
+                self._queue.ended(job)
+
+    # -- what is told ----------------------------------------------------------------------------------------------
+
+    def _tell_positions(self) -> None:
+        """Tell waiting jobs where they stand and how long that will take at the rate of the last ticks."""
+        ahead = sum(row.n - row.i for running in list(self._running.values()) for row in running.rows)
+        for k, job in enumerate(self._queue.waiting()):
+            ahead += job.request.steps * job.request.batch
+            wait = None if self._rate is None else ahead / self._rate
+            last = job.events[-1] if job.events else None
+            if not (isinstance(last, Queued) and last.position == k + 1):
+                job.emit(Queued(k + 1, wait))
+
+    def _forget_old(self) -> None:
+        ended = [job_id for job_id, job in self._jobs.items() if job.done]
+        for job_id in ended[: max(0, len(ended) - KEPT_JOBS)]:
+            del self._jobs[job_id]

@@ -1,0 +1,106 @@
+"""Who comes next: every client's jobs in a line of their own, the client that was served least first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.engine.job import Job
+from app.schemas import RequestError
+
+
+class QueueFull(RequestError):
+    """Too many jobs wait already, of everybody (`queue_full`) or of this client (`client_queue_full`)."""
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """How many jobs may wait."""
+
+    jobs: int = 256  # of everybody
+    client_jobs: int = 32  # of one client
+
+
+@dataclass(eq=False)
+class Client:
+    """One client's line. `served` is the engine's seconds spent on it; who is behind comes first."""
+
+    name: str
+    served: float = 0.0
+    waiting: list[Job] = field(default_factory=list)
+    running: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether it has anything here."""
+        return bool(self.waiting) or self.running > 0
+
+
+class FairQueue:
+    """Lines of waiting jobs, and the account of what each client has had. Not thread-safe: the engine holds its lock.
+
+    Start-time fair queueing (Goyal et al. 1996) rather than deficit round robin: what a question costs is known only
+    after the call it shared with others, so clients are charged afterwards, and the one that has had least is next.
+    """
+
+    def __init__(self, quotas: Quotas) -> None:
+        self._quotas = quotas
+        self._clients: dict[str, Client] = {}
+
+    def __len__(self) -> int:
+        return sum(len(client.waiting) for client in self._clients.values())
+
+    def add(self, job: Job) -> None:
+        """Put a job at the end of its client's line, or raise QueueFull."""
+        client = self._clients.get(job.client)
+        if len(self) >= self._quotas.jobs:
+            raise QueueFull("queue_full", count=len(self))
+        if client is not None and len(client.waiting) >= self._quotas.client_jobs:
+            raise QueueFull("client_queue_full", count=len(client.waiting))
+        if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
+            served = min((c.served for c in self._clients.values()), default=0.0)
+            client = self._clients[job.client] = Client(job.client, served)
+        client.waiting.append(job)
+
+    def remove(self, job: Job) -> bool:
+        """Take a waiting job out; False where it does not wait."""
+        client = self._clients.get(job.client)
+        if client is None or job not in client.waiting:
+            return False
+        client.waiting.remove(job)
+        self._forget(client)
+        return True
+
+    def order(self) -> Iterator[Client]:
+        """Clients, the one served least first."""
+        return iter(sorted(self._clients.values(), key=lambda client: client.served))
+
+    def take(self, client: Client) -> Job:
+        """The first job of a client's line, which runs from now on."""
+        client.running += 1
+        return client.waiting.pop(0)
+
+    def ended(self, job: Job) -> None:
+        """A job that was taken runs no more."""
+        client = self._clients[job.client]
+        client.running -= 1
+        self._forget(client)
+
+    def charge(self, name: str, seconds: float) -> None:
+        """The engine has spent `seconds` on this client."""
+        if name in self._clients:
+            self._clients[name].served += seconds
+
+    def served(self, name: str) -> float:
+        """Seconds spent on this client since it came."""
+        return self._clients[name].served
+
+    def waiting(self) -> list[Job]:
+        """Waiting jobs in the order in which they will start if they all cost the same."""
+        lines = [client.waiting for client in self.order()]
+        longest = max(map(len, lines), default=0)
+        return [line[k] for k in range(longest) for line in lines if k < len(line)]
+
+    def _forget(self, client: Client) -> None:
+        if not client.active:
+            del self._clients[client.name]

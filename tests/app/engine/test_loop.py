@@ -1,0 +1,246 @@
+"""The loop: batching, order, cancel, one failure at a time, fair shares, chaos."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from app.engine import Cancelled, Done, Engine, Failed, Job, Queued, QueueFull, Quotas, Started, Stepped, follow
+from app.schemas import GenerateRequest
+from tests.app.engine.fake import FakeModel
+
+
+def save(job: Job, pictures: list[Any], seconds: float, steps: int) -> tuple[str, int, int]:
+    if job.request.prompt == "unsaved":
+        raise OSError(28, "No space left on device")
+    return job.request.prompt, len(pictures), steps
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def engine(model: FakeModel) -> Iterator[Engine]:
+    engine = Engine(save, Quotas(jobs=40, client_jobs=35))
+    engine.start(model)
+    yield engine
+    model.gate.set()
+    engine.close()
+
+
+def submit(engine: Engine, prompt: str, steps: int = 3, client: str = "", batch: int = 1, **more: Any) -> Job:
+    return engine.submit(Job(GenerateRequest(prompt, steps=steps, batch=batch), client=client, **more))
+
+
+def events(job: Job) -> list[object]:
+    async def read() -> list[object]:
+        return [event async for event in follow(job)]
+
+    return asyncio.run(asyncio.wait_for(read(), 20))
+
+
+def hold(engine: Engine, model: FakeModel, jobs: int = 1) -> list[Job]:
+    """Jobs that keep the model busy until its gate opens."""
+    held = [submit(engine, "wait", client=f"holder {k}") for k in range(jobs)]
+    while not any(isinstance(e, Started) for e in held[0].events):
+        time.sleep(0.001)
+    return held
+
+
+def test_a_job_from_queue_to_done(engine: Engine) -> None:
+    seen = events(submit(engine, "draw", batch=3))
+    assert isinstance(seen[0], Queued)
+    assert [type(e) for e in seen if not isinstance(e, (Queued, Stepped))] == [Started, Done]
+    last_step = [e for e in seen if isinstance(e, Stepped)][-1]
+    assert (last_step.i, last_step.n) == (3, 3)
+    assert seen[-1] == Done(("draw", 3, 3))
+
+
+def test_requests_share_a_call_whatever_their_steps(engine: Engine, model: FakeModel) -> None:
+    held = hold(engine, model)
+    jobs = [submit(engine, "draw", steps=10 + k, client=str(k)) for k in range(8)]
+    model.gate.set()
+    assert all(isinstance(job.wait(), Done) for job in [*held, *jobs])
+    assert max(model.calls) >= 8, "rows of eight requests are answered together"
+    assert sum(model.calls) == 2 * (3 + sum(range(10, 18)))
+
+
+def test_strict_answers_each_picture_alone(model: FakeModel) -> None:
+    engine = Engine(save, strict=True)
+    engine.start(model)
+    jobs = [submit(engine, "draw", batch=4, client=str(k)) for k in range(4)]
+    assert all(isinstance(job.wait(), Done) for job in jobs)
+    assert set(model.calls) == {2}
+    engine.close()
+
+
+def test_cancel_acts_at_the_next_tick(engine: Engine, model: FakeModel) -> None:
+    running, after = submit(engine, "wait", steps=1000), submit(engine, "draw")
+    assert engine.cancel(running.id)
+    model.gate.set()
+    end = events(running)[-1]
+    assert isinstance(end, Cancelled)
+    assert end.i <= 1
+    assert isinstance(events(after)[-1], Done)
+    assert not engine.cancel(running.id)
+
+
+def test_cancel_while_waiting_moves_the_others_up(engine: Engine, model: FakeModel) -> None:
+    hold(engine, model)
+    first, second = submit(engine, "draw", client="a"), submit(engine, "draw", client="a")
+    assert isinstance(second.events[-1], Queued) and second.events[-1].position == 2
+    engine.cancel(first.id)
+    assert isinstance(first.events[-1], Cancelled)
+    assert isinstance(second.events[-1], Queued) and second.events[-1].position == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("fail", "this prompt cannot be drawn."),
+        ("crash", "KeyError"),
+        ("stumble", "RuntimeError"),
+        ("unprepared", "cannot be encoded"),
+        ("undecoded", "cannot be decoded"),
+        ("unsaved", "OSError"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_fails_alone(engine: Engine, model: FakeModel, prompt: str, says: str) -> None:
+    """Also where it shares its calls with others."""
+    hold(engine, model)
+    good = [submit(engine, "draw", steps=5, client=str(k)) for k in range(5)]
+    bad = submit(engine, prompt, client="bad")
+    model.gate.set()
+    end = events(bad)[-1]
+    assert isinstance(end, Failed)
+    assert says in str(end.message) and "\n" not in str(end.message)
+    assert all(isinstance(job.wait(), Done) for job in good)
+
+
+def test_a_preview_that_fails_costs_nothing_but_itself(engine: Engine) -> None:
+    seen = events(submit(engine, "blind"))
+    assert isinstance(seen[-1], Done) and not any(isinstance(e, Stepped) and e.preview is not None for e in seen)
+
+
+def test_a_full_memory_halves_the_call(engine: Engine, model: FakeModel) -> None:
+    model.memory = 4
+    jobs = [submit(engine, "draw", steps=30, client=str(k)) for k in range(8)]
+    assert all(isinstance(job.wait(), Done) for job in jobs)
+    assert max(model.calls) <= 4
+    model.memory = 1  # not even one picture
+    end = submit(engine, "draw").wait()
+    assert isinstance(end, Failed) and str(end.message).startswith("Out of memory")
+
+
+def test_full_queues(engine: Engine, model: FakeModel) -> None:
+    hold(engine, model)
+    for _ in range(35):
+        submit(engine, "draw", client="a")
+    with pytest.raises(QueueFull, match="You have 35 requests"):
+        submit(engine, "draw", client="a")
+    for k in range(5):
+        submit(engine, "draw", client=f"b{k}")
+    with pytest.raises(QueueFull, match="40 requests"):
+        submit(engine, "draw", client="c")
+
+
+def test_a_job_nobody_watches_is_given_up(engine: Engine, model: FakeModel) -> None:
+    job = submit(engine, "wait", steps=1000)
+    job.deadline = 0.0
+    model.gate.set()
+    assert isinstance(events(job)[-1], Cancelled)
+
+
+def test_a_late_reader_sees_the_end(engine: Engine) -> None:
+    job = submit(engine, "draw")
+    events(job)
+    assert isinstance(events(job)[-1], Done)
+
+
+def work(steps: int, seconds: float = 0.0, fails: bool = False) -> Any:
+    def steps_of(_pipe: object) -> Generator[Stepped, None, str]:
+        for i in range(1, steps + 1):
+            time.sleep(seconds)
+            if fails:
+                raise ValueError("the lab's question was wrong")
+            yield Stepped(i, steps, 0.0, 0.0, None)
+        return "answered"
+
+    return steps_of
+
+
+def test_a_lab_s_question_is_a_job_like_any_other(engine: Engine) -> None:
+    assert engine.submit(Job(GenerateRequest("", steps=4), work=work(4))).wait() == Done("answered")
+    assert isinstance(engine.submit(Job(GenerateRequest(""), work=work(4, fails=True))).wait(), Failed)
+
+
+def test_a_slow_lab_does_not_hold_a_picture_up(engine: Engine) -> None:
+    """Its steps take a hundred times the picture's; after each of them the picture catches up."""
+    lab = engine.submit(Job(GenerateRequest("", steps=100), work=work(100, 0.1), client="teacher"))
+    while len(lab.events) < 4:
+        time.sleep(0.01)
+    start = time.monotonic()
+    assert isinstance(submit(engine, "draw", steps=25, client="other").wait(), Done)
+    assert time.monotonic() - start < 0.6
+    assert engine.cancel(lab.id)
+
+
+def seconds_of(engine: Engine, steps: int, client: str) -> float:
+    start = time.monotonic()
+    assert isinstance(submit(engine, "draw", steps=steps, client=client, previews=False).wait(), Done)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize(("base", "each"), [(0.004, 0.0), (0.004, 0.0002), (0.0, 0.003)])
+def test_a_short_job_beside_thirty_long_ones(base: float, each: float) -> None:
+    """Whether rows come free in a call, nearly free, or pay nothing: at most twice the time on an idle server.
+
+    Where they pay nothing two clients take turns, which is twice the time and the turn that was under way.
+    """
+    model = FakeModel(base, each)
+    most = 2.0 if base else 2.2
+    engine = Engine(save)
+    engine.start(model)
+    try:
+        for _ in range(3):
+            idle = seconds_of(engine, 25, "short")
+        long = [submit(engine, "draw", steps=500, client="long", previews=False) for _ in range(30)]
+        assert not any(isinstance(job.events[-1], Failed) for job in long)
+        time.sleep(0.3)
+        crowded = min(seconds_of(engine, 25, "short") for _ in range(2))
+        assert crowded <= most * idle, f"{crowded:.3f} s beside others, {idle:.3f} s alone"
+    finally:
+        engine.close()
+
+
+def test_chaos(engine: Engine) -> None:
+    """Clients that vanish, cancel, ask for rubbish: every job has one end, and the engine still works."""
+    rng = random.Random(7)
+    prompts = ["draw", "rubbish", "fail", "crash", "stumble", "unprepared", "undecoded", "unsaved", "blind"]
+    jobs: list[Job] = []
+    while len(jobs) < 200:
+        try:
+            job = submit(
+                engine, rng.choice(prompts), rng.randint(1, 30), rng.choice("abcdefgh"), batch=rng.randint(1, 3)
+            )
+        except QueueFull:
+            time.sleep(0.001)
+            continue
+        jobs.append(job)
+        if rng.random() < 0.3:
+            engine.cancel(rng.choice(jobs).id)
+        elif rng.random() < 0.1:
+            rng.choice(jobs).deadline = 0.0
+    ends = [job.wait() for job in jobs]
+    assert len(ends) == 200
+    assert all(sum(isinstance(e, (Done, Failed, Cancelled)) for e in job.events) == 1 for job in jobs)
+    assert {type(end) for end in ends} == {Done, Failed, Cancelled}
+    assert isinstance(submit(engine, "draw").wait(), Done)
+    assert not engine._running and not len(engine._queue)
