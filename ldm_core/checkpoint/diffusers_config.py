@@ -6,13 +6,14 @@ our modules do not have is therefore compared here with the one value they do ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ldm_core.checkpoint.errors import CheckpointError, one_line
+from ldm_core.checkpoint.files import read_json
+from ldm_core.checkpoint.relatives import ONLY, relative_by_channels
 from ldm_core.config import (
     SD_V1,
     AutoencoderConfig,
@@ -72,6 +73,26 @@ FIXED: dict[str, Options] = {
 }
 
 
+# pipelines and schedulers whose folders look like text to image with SD v1, and are not
+PIPELINES = {
+    "XL": f"an SDXL folder; {ONLY}",
+    "Diffusion3": f"an SD v3 folder; {ONLY}",
+    "Flux": f"a Flux folder; {ONLY}",
+    "Upscale": f"an upscaler's folder; {ONLY}",
+    "Depth2Img": "a depth-to-image folder; only text to image is read",
+    "ControlNet": "a pipeline with a ControlNet; only the plain pipeline is read",
+    "Adapter": "a pipeline with an adapter; only the plain pipeline is read",
+}
+
+
+def require_plain_pipeline(folder: Path) -> None:
+    """CheckpointError where model_index.json names a pipeline of another kind."""
+    index = read_json(folder / "model_index.json")
+    pipeline = str(index.get("_class_name", "")) if isinstance(index, dict) else ""
+    if what := next((what for word, what in PIPELINES.items() if word in pipeline), None):
+        raise CheckpointError(f"{folder} is {what}")
+
+
 def read_config(folder: Path) -> ModelConfig:
     """ModelConfig from the config files of unet, vae, text_encoder and scheduler. CheckpointError names the option."""
     parts = {part: _options(folder, part) for part in FIXED}
@@ -85,21 +106,27 @@ def read_config(folder: Path) -> ModelConfig:
 def _options(folder: Path, part: str) -> Options:
     name = "scheduler_config.json" if part == "scheduler" else "config.json"
     try:
-        options = json.loads((folder / part / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} has no readable {part}/{name}") from error
+        options = read_json(folder / part / name)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder} has no readable {part}/{name}: {error}") from error
     if not isinstance(options, dict):
         raise CheckpointError(f"{folder}/{part}/{name} holds no options")
     for option, fixed in FIXED[part].items():
         value = options.get(option, fixed)
         if value != fixed and value not in ([fixed], [fixed] * len(options.get("down_block_types", ()))):
             raise CheckpointError(f"{folder}: {part} option {option} is {value!r}; only {fixed!r} is read here")
+    kind = str(options.get("_class_name", ""))
+    if "FlowMatch" in kind or kind.startswith("EDM") or options.get("use_flow_sigmas"):
+        raise CheckpointError(
+            f"{folder}: {part} {kind} is not of a discrete noise schedule, and only such are read here"
+        )
     return options
 
 
 def _model(name: str, parts: Mapping[str, Options]) -> ModelConfig:
     unet, vae, text, scheduler = (parts[part] for part in ("unet", "vae", "text_encoder", "scheduler"))
     first_stage = _read_vae(vae)
+    _require_text_to_image(unet, text, first_stage.embed_dim)
     return ModelConfig(
         name=name,
         first_stage=first_stage,
@@ -110,6 +137,21 @@ def _model(name: str, parts: Mapping[str, Options]) -> ModelConfig:
         image_size=_equal("sample_size", unet.get("sample_size") or 64) * first_stage.downsampling,
         parameterization=_known("prediction_type", scheduler.get("prediction_type", "epsilon"), PREDICTIONS),
     )
+
+
+def _require_text_to_image(unet: Options, text: Options, latent: int) -> None:
+    """A UNet of other channels or another context loads, and fails at its first step."""
+    channels, out = unet.get("in_channels", 4), unet.get("out_channels", 4)
+    if channels != latent:
+        what = relative_by_channels(channels) if isinstance(channels, int) else None
+        raise ValueError(what or f"the UNet takes {channels} channels, the autoencoder's latents have {latent}")
+    if out != latent:
+        raise ValueError(f"the UNet answers {out} channels, the autoencoder's latents have {latent}")
+    context, width = unet.get("cross_attention_dim", 1280), text.get("hidden_size", 512)
+    if context != width:
+        raise ValueError(f"the UNet's context is {context} wide, the text encoder's states are {width}")
+    if width == 1024 and isinstance(unet.get("attention_head_dim"), list):
+        raise ValueError(f"this is an SD v2 folder; {ONLY}")
 
 
 def _read_unet(o: Options) -> UNetConfig:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
-
-from ldm_core.checkpoint.diffusers_config import read_config
+from ldm_core.checkpoint.diffusers_config import read_config, require_plain_pipeline
 from ldm_core.checkpoint.diffusers_names import PARTS, modern, theirs
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
@@ -24,7 +22,8 @@ def read_folder(path: Path) -> tuple[Tensors, ModelConfig, tuple[Path, ...]]:
     A name that has no place with us comes back under its part's prefix, for strict loading to refuse.
     """
     if not (path / "model_index.json").is_file():
-        raise CheckpointError(f"{path} is a folder without model_index.json, so not a diffusers model")
+        raise CheckpointError(f"{path} is a folder without model_index.json, so {_folder_of(path)}")
+    require_plain_pipeline(path)
     config = read_config(path)
     expected = expected_shapes(empty_model(config))
     ours = {there: name for name, there in theirs(expected, config.unet, len(config.first_stage.ch_mult)).items()}
@@ -33,16 +32,17 @@ def read_folder(path: Path) -> tuple[Tensors, ModelConfig, tuple[Path, ...]]:
     for (part, prefix), file in zip(PARTS.items(), files, strict=True):
         for stored, tensor in _read(file).items():
             inner = modern(part, stored)
-            name = ours.get((part, inner), prefix + inner)
-            tensors[name] = _shaped(tensor, expected.get(name))
+            tensors[ours.get((part, inner), prefix + inner)] = tensor
     return tensors, config, files
 
 
-def _shaped(tensor: Tensor, shape: tuple[int, ...] | None) -> Tensor:
-    """A linear layer is a 1×1 convolution."""
-    if shape is not None and len(shape) == 4 and tensor.ndim == 2 and shape == (*tensor.shape, 1, 1):
-        return tensor[:, :, None, None]
-    return tensor
+def _folder_of(path: Path) -> str:
+    """What else a folder may be that people take for a model."""
+    if (path / "adapter_config.json").is_file():
+        return "a PEFT adapter (LoRA), which is an addition to a model and not a model"
+    if (path / "config.json").is_file():
+        return "one part of a diffusers model and not the whole"
+    return "not a diffusers model"
 
 
 def _weights_file(path: Path, part: str) -> Path:
@@ -56,4 +56,4 @@ def _weights_file(path: Path, part: str) -> Path:
 
 
 def _read(file: Path) -> Tensors:
-    return read_safetensors(file)[0] if judge(file) == "safetensors" else unwrap(read_pickle(file))[0]
+    return read_safetensors(file)[0] if judge(file) == "safetensors" else unwrap(read_pickle(file), file.name)[0]

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from ldm_core.text_files import printable
+
 
 class CheckpointError(ValueError):
-    """A weights file that cannot be used; the message is one sentence for the person who named the file."""
+    """A weights file that cannot be used; the message is one sentence for the person who named the file.
+
+    Messages quote names and options out of the file, so control characters are shown as escapes and never sent to a
+    terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def one_line(error: Exception) -> str:

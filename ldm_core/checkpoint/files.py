@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
+from ldm_core.text_files import read_text
 
 Tensors = dict[str, Tensor]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -29,6 +30,8 @@ DTYPE_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+MOST_HEADER = 32_000_000  # bytes of a safetensors header; SD v1's has 150,000
+MOST_CONFIG = 1_000_000  # bytes of a JSON of options
 STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights it points to: fetch the file itself"),
     (b"GGUF", "a GGUF file, which is not read here"),
@@ -75,6 +78,10 @@ def _stranger(head: bytes) -> str:
 
 def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
     """Tensors, mapped from disk and not yet read, and the header's metadata."""
+    with path.open("rb") as start:
+        length = int.from_bytes(start.read(8), "little")
+    if MOST_HEADER < length <= path.stat().st_size:
+        raise CheckpointError(f"{path.name} has a header of {length:,} bytes; {MOST_HEADER:,} are read at most")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
@@ -114,6 +121,24 @@ def write_safetensors(
         raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path, most: int = MOST_CONFIG) -> Any:
+    """What a JSON file holds. CheckpointError where it is no regular file, too long, too deep, or no JSON."""
+    try:
+        return parse_json(read_text(path, most), most)
+    except ValueError as error:
+        raise CheckpointError(str(error) if "cannot be read" in str(error) else f"{path}: {error}") from error
+
+
+def parse_json(text: str, most: int = MOST_CONFIG) -> Any:
+    """The same of a text, bounded in length and depth. ValueError with one sentence."""
+    if len(text) > most:
+        raise ValueError(f"JSON of {len(text):,} characters; {most:,} are read at most")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
 
 
 def sha256(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -10,14 +9,15 @@ from pathlib import Path
 import torch
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.checkpoint.files import Tensors
+from ldm_core.checkpoint.files import Tensors, read_json
 from ldm_core.checkpoint.source import read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
-from ldm_core.config import ModelConfig
+from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.shipped import CLIP_TOKENIZER
 
 PACKAGED_VOCAB = 49408
+MOST_VOCAB = 20_000_000  # bytes of a vocab.json; CLIP's has 1 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +37,19 @@ class LoadedModel:
 
 
 def load_model(
-    path: str | Path, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", use_ema: bool = False
+    path: str | Path,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    use_ema: bool = False,
+    parameterization: Parameterization | None = None,
 ) -> LoadedModel:
     """Read our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder, judged by content.
 
     dtype None keeps what is stored (the widest, if a file mixes); the schedule's buffers stay fp32. Where neither
-    dtype nor device changes, weights stay mapped from the file. Raises CheckpointError with one clear sentence.
+    dtype nor device changes, weights stay mapped from the file. `parameterization` overrides what the file says the
+    network predicts. Raises CheckpointError with one clear sentence.
     """
-    source = read_source(path, use_ema)
+    source = read_source(path, use_ema, parameterization)
     model = empty_model(source.config)
     require_equal(source.path.name, source.tensors, model)
     stored = stored_dtype(source.tensors)
@@ -58,11 +63,15 @@ def load_model(
 
 def stored_dtype(tensors: Tensors) -> torch.dtype:
     """The one dtype of the weights, or the widest of several. CheckpointError for integers and 8-bit floats."""
-    dtypes = {tensor.dtype for tensor in tensors.values()}
-    strange = [d for d in dtypes if d not in (torch.float16, torch.bfloat16, torch.float32, torch.float64)]
-    if strange:
-        raise CheckpointError(f"weights of dtype {str(strange[0]).removeprefix('torch.')} are not read here")
-    return reduce(torch.promote_types, dtypes)
+    if strange := unread_dtypes(tensors):
+        raise CheckpointError(f"weights of dtype {strange[0]} are not read here; float16, bfloat16, float32 are")
+    return reduce(torch.promote_types, {tensor.dtype for tensor in tensors.values()})
+
+
+def unread_dtypes(tensors: Tensors) -> list[str]:
+    """The names of those dtypes that loading refuses: integers, 8-bit and complex floats."""
+    read = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values() if t.dtype not in read})
 
 
 def find_tokenizer(path: Path, config: ModelConfig) -> Path | None:
@@ -86,6 +95,7 @@ def require_tokenizer(path: Path, config: ModelConfig) -> Path:
 
 def _vocab_size(folder: Path) -> int | None:
     try:
-        return len(json.loads((folder / "vocab.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        vocab = read_json(folder / "vocab.json", MOST_VOCAB)
+    except CheckpointError:
         return None
+    return len(vocab) if isinstance(vocab, dict) else None

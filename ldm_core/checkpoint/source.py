@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldm_core.checkpoint.declared import believe
 from ldm_core.checkpoint.diffusers_folder import read_folder
 from ldm_core.checkpoint.errors import CheckpointError, one_line
-from ldm_core.checkpoint.files import Tensors, judge, read_safetensors, sha256
+from ldm_core.checkpoint.files import Tensors, judge, parse_json, read_safetensors, sha256
 from ldm_core.checkpoint.normalise import normalise, unwrap
 from ldm_core.checkpoint.pickles import read_pickle
-from ldm_core.checkpoint.state_dict_check import schedule_of
-from ldm_core.config import SD_V1, ModelConfig
+from ldm_core.config import SD_V1, ModelConfig, Parameterization
 
 CONFIG_KEY = "config"
 FORMAT_KEY = "latent_lab_format"
 FORMAT_VERSION = 1
+OUR_PARTS = ("first_stage", "unet", "schedule")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,37 +40,50 @@ class Source:
         return sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
-def read_source(path: str | Path, use_ema: bool = False) -> Source:
-    """Read and normalise whatever lies at `path`; CheckpointError where nothing usable does."""
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, use_ema)
+def read_source(path: str | Path, use_ema: bool = False, parameterization: Parameterization | None = None) -> Source:
+    """Read and normalise whatever lies at `path`; CheckpointError where nothing usable does.
+
+    `parameterization` says what the network predicts where the file does not, or does wrongly.
+    """
+    path = Path(path).expanduser()
     metadata: dict[str, str] = {}
+    words: Mapping[str, str] = {}
     notes: list[str] = []
-    if judge(path) == "safetensors":
-        container = "safetensors"
-        tensors, metadata = read_safetensors(path)
+    if path.is_dir():
+        tensors, config, files = read_folder(path)
+        layout, container = "diffusers", "folder"
     else:
-        container = "torch zip"
-        tensors, notes = unwrap(read_pickle(path))
-    ours = CONFIG_KEY in metadata
-    config = _config_from_header(path, metadata) if ours else SD_V1
-    tensors, more = normalise(tensors, schedule_of(config), use_ema)
-    layout = "latent-lab" if ours else "compvis"
-    return Source(path, layout, container, config, tensors, (*notes, *more), (path,), metadata)
+        tensors, metadata, words, container, notes = _read_file(path)
+        ours = _is_ours(metadata)
+        config = _config_from_header(path, metadata) if ours else SD_V1
+        layout, files = "latent-lab" if ours else "compvis", (path,)
+        if CONFIG_KEY in metadata and not ours:
+            notes.append("the header's 'config' is another program's, and is not read")
+    tensors, config, believed = believe(path.name, tensors, words, config, parameterization)
+    tensors, more = normalise(tensors, config, use_ema)
+    return Source(path, layout, container, config, tensors, (*notes, *believed, *more), files, metadata)
 
 
-def _read_folder(path: Path, use_ema: bool) -> Source:
-    tensors, config, files = read_folder(path)
-    tensors, notes = normalise(tensors, schedule_of(config), use_ema)
-    return Source(path, "diffusers", "folder", config, tensors, tuple(notes), files, {})
+def _read_file(path: Path) -> tuple[Tensors, dict[str, str], dict[str, str], str, list[str]]:
+    """(tensors, the header's metadata, what it or the pickle declares, container, notes)."""
+    if judge(path) == "safetensors":
+        tensors, metadata = read_safetensors(path)
+        words = {} if _is_ours(metadata) else metadata  # our own config says it all
+        return tensors, metadata, words, "safetensors", []
+    tensors, words, notes = unwrap(read_pickle(path), path.name)
+    return tensors, {}, words, "torch zip", notes
+
+
+def _is_ours(metadata: Mapping[str, str]) -> bool:
+    """Whether the header is one that save_model wrote: 'config' alone is a word that other programs use too."""
+    return FORMAT_KEY in metadata or all(f'"{part}"' in metadata.get(CONFIG_KEY, "") for part in OUR_PARTS)
 
 
 def _config_from_header(path: Path, metadata: dict[str, str]) -> ModelConfig:
-    version = metadata.get(FORMAT_KEY, "1")
+    version = metadata.get(FORMAT_KEY, str(FORMAT_VERSION))
     if version != str(FORMAT_VERSION):
-        raise CheckpointError(f"{path.name} has format version {version}; this version reads {FORMAT_VERSION}")
+        raise CheckpointError(f"{path.name} has format version {version[:20]}; this version reads {FORMAT_VERSION}")
     try:
-        return ModelConfig.from_dict(json.loads(metadata[CONFIG_KEY]))
-    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        return ModelConfig.from_dict(parse_json(metadata[CONFIG_KEY]))
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"{path.name} has a damaged config in its header: {one_line(error)}") from error

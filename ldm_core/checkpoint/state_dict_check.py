@@ -9,22 +9,12 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError, one_line
+from ldm_core.checkpoint.relatives import relative_of
 from ldm_core.config import ModelConfig
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 
 Shapes = dict[str, tuple[int, ...]]
-
-# One telling key each: what else people have lying about as single files.
-RELATIVES = {
-    "conditioner.embedders.": "an SDXL file; only SD v1 geometry is read",
-    "cond_stage_model.model.": "an SD v2 file (OpenCLIP text encoder); only SD v1 geometry is read",
-    "model.diffusion_model.joint_blocks.": "an SD v3 file; only SD v1 geometry is read",
-    "lora_unet_": "a LoRA, which is an addition to a model and not a model",
-    "lora_te": "a LoRA, which is an addition to a model and not a model",
-    "control_model.": "a ControlNet, which is an addition to a model and not a model",
-    "double_blocks.": "a Flux file; only SD v1 geometry is read",
-}
 
 
 LIMITS = {
@@ -34,8 +24,12 @@ LIMITS = {
     "ch_mult": 16,  # its length
     "channel_mult": 16,
     "timesteps": 100_000,
+    "given_betas": 100_000,  # its length
     "text_len": 100_000,
+    "image_size": 65_536,
+    "resolution": 65_536,
 }
+MOST_BLOCKS = 1000  # of a UNet: levels × blocks × transformer depth; SD v1 has 36, SDXL 210
 
 
 @dataclass(frozen=True)
@@ -75,11 +69,17 @@ def schedule_of(config: ModelConfig) -> NoiseSchedule:
 
 def _require_bounded(config: ModelConfig) -> None:
     """A header can ask for more modules than any memory holds, before a single tensor is compared."""
-    for part in (config.first_stage, config.unet, config.text, config.schedule):
+    for part in (config, config.first_stage, config.unet, config.text, config.schedule):
         for name, value in getattr(part, "__dict__", {}).items():
             size = len(value) if isinstance(value, tuple) else value
-            if name in LIMITS and not (isinstance(size, int) and 0 <= size <= LIMITS[name]):
-                raise CheckpointError(f"the geometry of {config.name} has {name} = {value!r}, beyond {LIMITS[name]}")
+            given = name in LIMITS and not (name == "given_betas" and value is None)
+            if given and not (isinstance(size, int) and 0 <= size <= LIMITS[name]):
+                said = size if isinstance(value, tuple) else repr(value)[:40]
+                raise CheckpointError(f"the geometry of {config.name} has {name} = {said}, beyond {LIMITS[name]}")
+    unet = config.unet
+    blocks = len(unet.channel_mult) * (2 * unet.num_res_blocks + 1) * max(1, unet.transformer_depth)
+    if blocks > MOST_BLOCKS:
+        raise CheckpointError(f"the geometry of {config.name} has {blocks} blocks, beyond {MOST_BLOCKS}")
 
 
 def expected_shapes(model: LatentDiffusion) -> Shapes:
@@ -104,15 +104,10 @@ def require_equal(name: str, tensors: Mapping[str, Tensor], model: LatentDiffusi
     difference = compare(tensors, expected_shapes(model))
     if not difference:
         return
-    relative = relative_of(difference.unexpected)
+    relative = relative_of({name: tuple(t.shape) for name, t in tensors.items()}, difference.unexpected)
     if relative:
         raise CheckpointError(f"{name} is {relative}")
     raise CheckpointError(f"{name} does not fit the geometry {model.config.name}: {difference}")
-
-
-def relative_of(names: Sequence[str]) -> str | None:
-    """What a file is whose names belong to another family of models."""
-    return next((what for key, what in RELATIVES.items() if any(name.startswith(key) for name in names)), None)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ldm_core.cli.weights import add_reading
+
 DTYPES = ("float16", "bfloat16", "float32")
 
 
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="file or folder to write; must not exist yet")
     parser.add_argument("--format", choices=("compvis", "diffusers"), default="compvis", help="default: %(default)s")
     parser.add_argument("--dtype", choices=DTYPES, help="default: as stored")
-    parser.add_argument("--ema", action="store_true", help="take the averaged weights of a training checkpoint")
+    add_reading(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         dtype = getattr(torch, args.dtype) if args.dtype else None
-        out = convert(args.source, args.out, args.format, dtype, args.ema, progress)
+        out = convert(args.source, args.out, args.format, dtype, args.ema, progress, args.parameterization)
     print(f"wrote {out}")
     return 0

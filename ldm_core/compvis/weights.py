@@ -33,7 +33,7 @@ def init_from_ckpt(
     """
     path = Path(path)
     tensors: dict[str, Tensor]
-    tensors = read_safetensors(path)[0] if judge(path) == "safetensors" else unwrap(read_pickle(path))[0]
+    tensors = read_safetensors(path)[0] if judge(path) == "safetensors" else unwrap(read_pickle(path), path.name)[0]
     ignored = sorted(name for name in tensors if name.startswith(tuple(ignore_keys)))
     kept = {name.removeprefix(prefix): value for name, value in tensors.items() if name not in ignored}
     try:

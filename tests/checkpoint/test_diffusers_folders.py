@@ -177,7 +177,12 @@ def test_linear_projections_are_one_by_one_convolutions(written: tuple[Path, Pat
         ("unet", {"block_out_channels": [32, 80]}, "not multiples"),
         ("unet", {"down_block_types": ["SimpleCrossAttnDownBlock2D", "DownBlock2D"]}, "down_block_types"),
         ("unet", {"up_block_types": ["UpBlock2D", "UpBlock2D"]}, "do not mirror"),
-        ("unet", {"in_channels": 9}, "of wrong shape"),
+        ("unet", {"in_channels": 9}, "an inpainting model"),
+        ("unet", {"in_channels": 8}, "an InstructPix2Pix model"),
+        ("unet", {"in_channels": 7}, "an upscaler"),
+        ("unet", {"in_channels": 6}, "takes 6 channels"),
+        ("unet", {"out_channels": 8}, "answers 8 channels"),
+        ("unet", {"cross_attention_dim": 48}, "context is 48 wide"),
         ("vae", {"shift_factor": 0.1}, "shift_factor"),
         ("vae", {"use_quant_conv": False}, "use_quant_conv"),
         ("vae", {"scaling_factor": -1}, "scale_factor must be above 0"),
@@ -186,6 +191,7 @@ def test_linear_projections_are_one_by_one_convolutions(written: tuple[Path, Pat
         ("scheduler", {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr"),
         ("scheduler", {"prediction_type": "flow"}, "prediction_type"),
         ("scheduler", {"beta_schedule": "exp"}, "beta_schedule"),
+        ("scheduler", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, "not of a discrete noise schedule"),
     ],
 )
 def test_what_our_modules_do_not_compute_is_refused(

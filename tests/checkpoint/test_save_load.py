@@ -121,14 +121,14 @@ def test_differences_are_grouped(tmp_path: Path) -> None:
         metadata = file.metadata()
     tensors = load_file(path)
     del tensors["model.diffusion_model.out.2.bias"]
-    tensors["first_stage_model.loss.logvar"] = torch.zeros(1)
+    tensors["first_stage_model.surprise"] = torch.zeros(1)
     tensors["model.diffusion_model.out.0.bias"] = torch.zeros(7)
     save_file(tensors, tmp_path / "odd", metadata)
     with pytest.raises(CheckpointError) as error:
         load_model(tmp_path / "odd")
     assert str(error.value) == (
         "odd does not fit the geometry tiny: 1 missing (model.diffusion_model.out.2.bias); "
-        "1 unexpected (first_stage_model.loss.logvar); "
+        "1 unexpected (first_stage_model.surprise); "
         "1 of wrong shape (model.diffusion_model.out.0.bias 7 instead of 32)"
     )
 
@@ -143,9 +143,10 @@ def test_a_model_that_is_not_the_configs_is_not_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"config": "{}"}, "damaged config"),
-        ({"config": "[1]"}, "damaged config"),
-        ({"config": "{not json"}, "damaged config"),
+        ({"config": "{}", "latent_lab_format": "1"}, "damaged config"),
+        ({"config": "[1]", "latent_lab_format": "1"}, "damaged config"),
+        ({"config": "{not json", "latent_lab_format": "1"}, "damaged config"),
+        ({"latent_lab_format": "1"}, "damaged config"),
         ({"config": json.dumps(TINY.to_dict() | {"scale_factor": -1})}, "scale_factor must be above 0"),
         ({"config": json.dumps(TINY.to_dict() | {"surprise": 1})}, "surprise"),
         ({"config": json.dumps(TINY.to_dict()), "latent_lab_format": "2"}, "format version 2"),

@@ -37,11 +37,11 @@ def test_a_file_of_another_geometry_is_described_and_not_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tensors = load_file(tiny_checkpoint(tmp_path))
-    tensors["first_stage_model.loss.logvar"] = torch.zeros(1)
+    tensors["first_stage_model.surprise"] = torch.zeros(1)
     save_file(tensors, tmp_path / "bare.ckpt")
     found = inspect_file(tmp_path / "bare.ckpt")
     assert (found.layout, found.container, found.loads) == ("compvis", "safetensors", False)
-    assert "first_stage_model.loss.logvar" in found.difference.unexpected
+    assert "first_stage_model.surprise" in found.difference.unexpected
     fitting = len(tensors) - len(found.difference.unexpected)
     assert len(found.difference.missing) + fitting == 1130
     assert main(["inspect", str(tmp_path / "bare.ckpt")]) == 1

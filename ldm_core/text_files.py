@@ -1,0 +1,47 @@
+"""Text files that people name: settings, prompts, configurations. One reader, bounded, with one policy on encodings."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from pathlib import Path
+
+MOST = 1_000_000  # bytes; the largest file of settings or prompts anybody has written is far smaller
+BOMS = (  # the 32-bit marks begin with the 16-bit ones, so they come first
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def read_text(path: str | Path, most: int = MOST) -> str:
+    """The text of a regular file of at most `most` bytes, in UTF-8 or whatever its byte-order mark says.
+
+    `~` is expanded. Raises ValueError with one sentence for a file that is not there, is no regular file (a FIFO would
+    be waited for without end, /dev/zero read without end), is longer, or is not text in its encoding.
+    """
+    path = Path(path).expanduser()
+    try:
+        # a FIFO without a writer blocks in open(), so it is not asked to; O_NONBLOCK is nothing to a regular file
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"{path} is not a regular file")
+            content = file.read(most + 1)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > most:
+        raise ValueError(f"{path} is longer than {most:,} bytes")
+    mark, encoding = next((known for known in BOMS if content.startswith(known[0])), (b"", "utf-8"))
+    try:
+        return content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in {encoding.upper()}") from error
+
+
+def printable(text: str) -> str:
+    """Control characters, line breaks and invisible marks as visible escapes: what a stranger's file may print."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
