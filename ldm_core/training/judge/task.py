@@ -50,6 +50,7 @@ class JudgeTraining:
     blurred: float = 0.5  # share of the pictures that lose detail, as a decoder's do
     blurred_to: float = 0.5  # share of their side that is left at the least
     recoloured: float = 0.0  # share of the drawings that are painted in a named colour
+    composable: float = 0.0  # share of the drawings that are of things that scenes are put together from
 
 
 def augment(images: Tensor, settings: JudgeTraining, rng: np.random.Generator) -> Tensor:
@@ -92,6 +93,7 @@ class JudgeTask:
         self.judge = Judge(self.config).to(accelerator.device).to(memory_format=torch.channels_last)
         self.names = self.judge.ids(names)
         self.composable = {concept for thing in things().values() for concept in thing.concepts}
+        self.composable_rows = [int(r) for r in corpus.train if corpus.entries[int(r)].concept in self.composable]
         self.palette = np.array(list(BACKGROUNDS.values()), np.uint8)
         self.networks: dict[str, torch.nn.Module] = {"judge": self.judge}
         self.parameters = list(self.judge.parameters())
@@ -115,6 +117,13 @@ class JudgeTask:
         ground = torch.from_numpy(colours).float().div(255)[:, :, None, None]
         return 2 * (paint[:, :3] + ground * (1 - paint[:, 3:])) - 1
 
+    def _rows(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        rows = self.corpus.sample(rng, self.settings.loop.batch)
+        if self.settings.composable:
+            chosen = rng.random(len(rows)) < self.settings.composable
+            rows[chosen] = rng.choice(self.composable_rows, int(chosen.sum()))
+        return rows
+
     def _recoloured(self, drawing: Pixels, row: int, rng: np.random.Generator) -> Pixels:
         colour = str(rng.choice(list(THING_COLOURS)))
         if rng.random() >= self.settings.recoloured:
@@ -127,7 +136,7 @@ class JudgeTask:
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One batch."""
         s, rng = self.settings, step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
-        rows = self.corpus.sample(rng, s.loop.batch)
+        rows = self._rows(rng)
         images = augment(self.pictures(rows, random_backgrounds(rng, len(rows), self.palette), rng), s, rng)
         device = self.accelerator.device
         self.judge.train()

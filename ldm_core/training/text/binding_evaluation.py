@@ -14,8 +14,8 @@ from ldm_core.data.scenes.captions import caption
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.binding_captions import Slot, SlotCaption, draw_caption, draw_scene, slots_of, swapped
 
-FITTED = 6000  # training captions that the heads are fitted on
-ROUNDS = 300  # of their fit
+FITTED = 8000  # training captions that the heads are fitted on
+ROUNDS = 1200  # of their fit
 PARTS = ("thing", "colour", "number", "role")
 
 
