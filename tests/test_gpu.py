@@ -16,9 +16,10 @@ from ldm_core.pipeline import Pipeline, load
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.muon import orthogonal
 from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.diffusion.batches import CaptionedRows
 from ldm_core.training.diffusion.conditions import NoCondition
 from ldm_core.training.diffusion.latents import build_cache, open_cache
-from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
+from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining, drawing_batches
 from tests.tiny import FREE
 
 pytestmark = pytest.mark.gpu
@@ -96,13 +97,7 @@ def training(folder: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> Diff
         sample_steps=3,
         prompts=("",),
     )
-    return DiffusionTask(
-        settings,
-        open_cache(folder),
-        lambda rng, n: rng.integers(4, size=n),
-        np.arange(4, 6),
-        lambda row, rng, ground: "",
-        NoCondition(device),
-        autoencoder,
-        make_accelerator("no", device),
-    )
+    rows = CaptionedRows(lambda rng, n: rng.integers(4, size=n), lambda row, rng, ground: "", np.arange(4, 6))
+    accelerator, condition = make_accelerator("no", device), NoCondition(device)
+    batches = drawing_batches(settings, open_cache(folder), rows, condition, accelerator)
+    return DiffusionTask(settings, batches, condition, autoencoder, accelerator)

@@ -28,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("overrides", nargs="*", metavar="section.key=value")
         if part == "diffusion":
             _frozen_parts(sub)
+    scenes = parts.add_parser("cache-scenes", help="compose and encode chunks of scenes for diffusion runs")
+    scenes.add_argument("--config", type=Path, help="TOML file, see configs/")
+    _frozen_parts(scenes)
+    scenes.add_argument("--corpus", type=Path, default=CORPUS)
+    scenes.add_argument("--first", type=int, default=0, help="number of the first chunk")
+    scenes.add_argument("--last", type=int, required=True)
+    scenes.add_argument("--every", type=int, default=1, help="take every n-th: several processes share the work")
+    scenes.add_argument("overrides", nargs="*", metavar="section.key=value")
     cache = parts.add_parser("cache-latents", help="encode the corpus for diffusion runs; goes on where it stopped")
     cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
@@ -45,6 +53,7 @@ def _frozen_parts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     parser.add_argument("--text", metavar="RUN", help="run, or weights file; for presets with text")
     parser.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN of the autoencoder")
+    parser.add_argument("--scenes", type=Path, metavar="DIR", help="chunks of composed scenes, by `cache-scenes`")
 
 
 def _device(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +63,7 @@ def _device(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Each part's imports are its own. Devices are chosen before anything counts them."""
-    if args.part != "export":
+    if args.part not in ("export", "cache-scenes"):
         from ldm_core.devices import claim_devices
 
         args.device = claim_devices(args.device, os.environ)
@@ -67,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         "diffusion": train_diffusion,
         "judge": train_judge,
         "cache-latents": cache_latents,
+        "cache-scenes": cache_scenes,
         "export": export_weights,
     }
     return verbs[args.part](args)
@@ -109,29 +119,76 @@ def train_binding(args: argparse.Namespace) -> int:
 
 
 def train_diffusion(args: argparse.Namespace) -> int:
-    """The UNet, on cached latents."""
-    from ldm_core.data.captions import caption, read_synonyms
-    from ldm_core.data.corpus import Corpus
+    """The UNet, on cached latents or on a pool of composed scenes."""
     from ldm_core.training.common.loop import make_accelerator
-    from ldm_core.training.diffusion.latents import open_cache
     from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
     from ldm_core.training.export import find_run, load_autoencoder
 
-    settings, corpus = _settings(DiffusionTraining, args), Corpus(args.corpus.expanduser())
+    settings = _settings(DiffusionTraining, args)
     accelerator, model = make_accelerator(device=args.device), settings.model
     decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
-    synonyms = read_synonyms()
-    task = DiffusionTask(
-        settings,
-        open_cache(_latents(args)),
+    condition = _condition(args, model, accelerator.device)
+    if args.scenes:
+        from ldm_core.training.diffusion.scene_pool import EncodedText
+
+        condition = EncodedText(condition, accelerator.device)
+    batches = (_scene_batches if args.scenes else _drawing_batches)(args, settings, condition, accelerator)
+    return _train(DiffusionTask(settings, batches, condition, decoder, accelerator), settings, args, accelerator)
+
+
+def _drawing_batches(args: argparse.Namespace, settings: Any, condition: Any, accelerator: Any) -> Any:
+    """Single drawings out of the latent cache, captioned anew each time."""
+    from ldm_core.data.captions import caption, read_synonyms
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.training.diffusion.batches import CaptionedRows
+    from ldm_core.training.diffusion.latents import open_cache
+    from ldm_core.training.diffusion.task import drawing_batches
+
+    corpus, synonyms = Corpus(args.corpus.expanduser()), read_synonyms()
+    rows = CaptionedRows(
         partial(corpus.sample, tone_power=settings.tone_power),
-        corpus.heldout,
         lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
-        _condition(args, model, accelerator.device),
-        decoder,
-        accelerator,
+        corpus.heldout,
     )
-    return _train(task, settings, args, accelerator)
+    return drawing_batches(settings, open_cache(_latents(args)), rows, condition, accelerator)
+
+
+def _scene_batches(args: argparse.Namespace, settings: Any, condition: Any, accelerator: Any) -> Any:
+    """Composed scenes out of a pool's chunks, which `cache-scenes` writes beside the run."""
+    from ldm_core.training.common.distributed import own_share
+    from ldm_core.training.diffusion.scene_pool import PoolSettings, ScenePool
+    from ldm_core.training.export import find_run, find_scale_factor
+
+    return ScenePool(
+        args.scenes.expanduser(),
+        PoolSettings(),
+        scale_factor=find_scale_factor(find_run(args.autoencoder), _latents(args)),
+        timesteps=settings.model.schedule.timesteps,
+        size=settings.loop.batch,
+        seed=settings.loop.seed,
+        caption_dropout=settings.caption_dropout,
+        share=own_share(accelerator),
+    )
+
+
+def cache_scenes(args: argparse.Namespace) -> int:
+    """Compose and encode chunks of scenes for diffusion runs; those that are there stay."""
+    from ldm_core.data.corpus import Corpus
+    from ldm_core.data.scenes.draw import Drawings
+    from ldm_core.data.scenes.sampling import SceneSampler
+    from ldm_core.training.diffusion.scene_pool import PoolSettings, Writer
+    from ldm_core.training.diffusion.task import DiffusionTraining
+    from ldm_core.training.export import find_run, load_autoencoder
+
+    settings, model = _settings(PoolSettings, args), DiffusionTraining().model
+    corpus = Corpus(args.corpus.expanduser())
+    autoencoder = load_autoencoder(find_run(args.autoencoder), model.first_stage)
+    sampler = SceneSampler(corpus, Drawings(corpus), settings.mix)
+    writer = Writer(args.scenes.expanduser(), settings, sampler, autoencoder, _condition(args, model, "cpu"))
+    writer.validation()
+    for number in range(args.first, args.last + 1, args.every):
+        print(writer.chunk(number), flush=True)
+    return 0
 
 
 def train_judge(args: argparse.Namespace) -> int:
@@ -194,7 +251,7 @@ def _latents(args: argparse.Namespace) -> Path:
 def _settings(cls: Any, args: argparse.Namespace) -> Any:
     from ldm_core.training.common.settings import load_settings
 
-    minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
+    minutes = [f"loop.minutes={args.minutes}"] if getattr(args, "minutes", None) else []
     return load_settings(cls, args.config, [*args.overrides, *minutes])
 
 

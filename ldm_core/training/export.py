@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 import ldm_core.config as presets
 from ldm_core.checkpoint.save import save_model
+from ldm_core.checkpoint.source import CONFIG_KEY
 from ldm_core.config import ModelConfig, TextConfig
 from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
@@ -50,6 +52,14 @@ def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
         towers = {f"transformer.{k}": v for k, v in clip.items() if k.startswith("text_model.")}
         model.load_state_dict({k: v for k, v in towers.items() if not k.endswith("position_ids")})
     return model.eval().requires_grad_(False)
+
+
+def find_scale_factor(autoencoder: Path, latents: Path) -> float:
+    """What an autoencoder's latents are multiplied by: as a weights file's header says, or measured on the cache."""
+    if not autoencoder.is_file():
+        return open_cache(latents).scale_factor
+    with safe_open(str(autoencoder), framework="pt") as file:
+        return float(json.loads(file.metadata()[CONFIG_KEY])["scale_factor"])
 
 
 class FrozenText:
@@ -94,7 +104,7 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
         frozen["cond_stage_model"] = weights_hash(parts["cond_stage_model."])
     config = replace(
         preset,
-        scale_factor=open_cache(latents).scale_factor,
+        scale_factor=find_scale_factor(autoencoder, latents),
         parameterization=settings["parameterization"],
         frozen=frozen,
     )

@@ -14,7 +14,7 @@ Shape = tuple[int, int]  # height and width of a drawing cut to its ink
 MARGIN = 3  # pixels to the edge
 GAP = 5  # pixels between two drawings
 STEEP = 1.6  # "left of" needs a sideways distance so many times the other one
-LONGEST = {1: (64, 118), 2: (50, 66), 3: (40, 52), 4: (38, 50)}  # pixels of a drawing's longer side, by their number
+LONGEST = {1: (64, 118), 2: (52, 70), 3: (42, 56), 4: (40, 52)}  # pixels of a drawing's longer side, by their number
 TRIES = 60
 
 

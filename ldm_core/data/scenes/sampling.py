@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,17 +14,17 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.layout import place, place_one
-from ldm_core.data.scenes.structure import Relation, Scene, SceneKind, Thing, is_trained
+from ldm_core.data.scenes.structure import Box, Relation, Scene, SceneKind, Thing, is_trained
 from ldm_core.data.scenes.things import things
 
 MIX: Mapping[SceneKind, float] = {
-    "original": 0.25,
-    "moved": 0.10,
+    "original": 0.18,
+    "moved": 0.06,
     "colour": 0.15,
-    "two": 0.15,
-    "position": 0.12,
-    "attribution": 0.13,
-    "count": 0.10,
+    "two": 0.18,
+    "position": 0.14,
+    "attribution": 0.17,
+    "count": 0.12,
 }
 RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 CONTRAST = 25.0  # ΔE between a thing and the ground
@@ -31,9 +32,9 @@ WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole draw
 WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no ground
 MOVED = (36, 112)  # pixels of a moved drawing's longer side
 TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
-NATURAL = 0.15  # share of the coloured things that have that colour by nature
 COLOURED_COUNT = 0.15  # share of the counts that name a colour too
-TRIES = 200
+TRIES = 2000
+NOWHERE = Box(0, 0, 0, 0)
 
 
 class SceneSampler:
@@ -55,8 +56,8 @@ class SceneSampler:
         """A scene of the mix that may be trained on (or must not be: see `trained`)."""
         kind = self.kinds[int(rng.choice(len(self.kinds), p=self.shares))]
         for _ in range(TRIES):
-            scene = self._draw(rng, kind)
-            if scene is not None and (kind in WHITE or is_trained(scene) == self.trained):
+            scene = self._from_corpus(rng, kind) if kind in WHITE else self._compose(rng, kind)
+            if scene is not None:
                 return scene
         raise RuntimeError(f"no scene of kind {kind!r} could be made from this corpus")
 
@@ -67,42 +68,39 @@ class SceneSampler:
             return Caption(corpus_caption(entry, rng, scene.ground, self.synonyms), ())
         return caption(scene, rng)
 
-    def _draw(self, rng: np.random.Generator, kind: SceneKind) -> Scene | None:
-        if kind in WHITE:
-            return self._from_corpus(rng, kind)
+    def _compose(self, rng: np.random.Generator, kind: SceneKind) -> Scene | None:
+        """A composed scene, or None where what was drawn does not do; what is cheap to refuse is refused first."""
+        scene = self._content(rng, kind)
+        if is_trained(scene) != self.trained or not all(self._reads(p) for p in scene.things):
+            return None
+        shapes = [self.drawings.cut(p.row).shape[:2] for p in scene.things for _ in p.boxes]
+        boxes = (place_one(rng, shapes[0]),) if len(shapes) == 1 else place(rng, shapes, scene.relation)
+        ground = self._ground(rng, scene.things)
+        if boxes is None or not ground:
+            return None
+        shared = [boxes] if len(scene.things) == 1 else [(box,) for box in boxes]
+        placed = tuple(replace(p, boxes=own) for p, own in zip(scene.things, shared, strict=True))
+        return replace(scene, things=placed, ground=ground)
+
+    def _content(self, rng: np.random.Generator, kind: SceneKind) -> Scene:
+        """Which things in which colours and numbers, on no ground and nowhere yet."""
         style = str(rng.choice(list(self.rows)))
         number = int(rng.integers(2, 5)) if kind == "count" else 1
-        wanted = 1 if kind in ("colour", "count") else 2
-        names = self._names(rng, style, wanted, counted=number > 1)
-        rows = [int(rng.choice(self.rows[style][name])) for name in names]
+        known = [n for n in self.rows[style] if number == 1 or things()[n].counted]
+        chosen = rng.choice(len(known), size=1 if kind in ("colour", "count") else 2, replace=False)
+        names = [known[int(i)] for i in chosen]
         painted = kind in ("colour", "attribution") or (kind == "count" and rng.random() < COLOURED_COUNT)
-        colours = [self._colour(rng, row) if painted else "" for row in rows]
-        if (painted and not all(colours)) or (wanted == 2 and painted and colours[0] == colours[1]):
-            return None
-        relation: Relation = RELATIONS[int(rng.integers(4))] if kind == "position" else ""
-        shapes = [self.drawings.cut(row).shape[:2] for row in rows] * number
-        boxes = (place_one(rng, shapes[0]),) if len(shapes) == 1 else place(rng, shapes, relation)
-        if boxes is None:
-            return None
-        shared = [boxes] if wanted == 1 else [(box,) for box in boxes]
+        colours = rng.permutation(list(THING_COLOURS))[: len(names)].tolist() if painted else [""] * len(names)
+        rows = [int(rng.choice(self.rows[style][name])) for name in names]
         parts = tuple(
-            Thing(name, row, places, colour, bool(colour) and self.drawings.colour(row) != colour)
-            for name, row, places, colour in zip(names, rows, shared, colours, strict=True)
+            Thing(name, row, (NOWHERE,) * number, colour, bool(colour) and self.drawings.colour(row) != colour)
+            for name, row, colour in zip(names, rows, colours, strict=True)
         )
-        ground = self._ground(rng, parts)
-        return Scene(kind, parts, style, ground, relation) if ground else None
+        return Scene(kind, parts, style, relation=RELATIONS[int(rng.integers(4))] if kind == "position" else "")
 
-    def _names(self, rng: np.random.Generator, style: str, wanted: int, counted: bool) -> list[str]:
-        known = [n for n in self.rows[style] if not counted or things()[n].counted]
-        return [known[int(i)] for i in rng.choice(len(known), size=wanted, replace=False)]
-
-    def _colour(self, rng: np.random.Generator, row: int) -> str:
-        """A colour that the drawing has by nature, or is read to have once painted; "" where the one drawn fails."""
-        natural = self.drawings.colour(row)
-        if rng.random() < NATURAL:
-            return natural if natural in THING_COLOURS else ""
-        colour = str(rng.choice(list(THING_COLOURS)))
-        return colour if colour == natural or self.drawings.colour(row, colour) == colour else ""
+    def _reads(self, thing: Thing) -> bool:
+        """Whether its drawing is read as the colour that the caption says."""
+        return not thing.recoloured or self.drawings.colour(thing.row, thing.colour) == thing.colour
 
     def _ground(self, rng: np.random.Generator, parts: Sequence[Thing]) -> str:
         """White mostly, else any named colour; "" where a thing would not stand out from it."""

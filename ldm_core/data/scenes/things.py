@@ -17,10 +17,9 @@ _PLURALS = {
     "sheep": "sheep",
     "fish": "fish",
     "wolf": "wolves",
-    "knife": "knives",
     "snowman": "snowmen",
 }
-_ALWAYS_PLURAL = {"cherries", "grapes", "french fries", "glasses", "sunglasses", "jeans", "headphones", "scissors"}
+_ALWAYS_PLURAL = {"cherries", "scissors", "sunglasses"}
 _VOWELS = ("a", "e", "i", "o", "u")
 
 
@@ -91,7 +90,7 @@ def plural(word: str) -> str:
         return f"{word}es"
     if word.endswith("y") and not word.endswith(tuple(v + "y" for v in _VOWELS)):
         return f"{word[:-1]}ies"
-    return f"{word}es" if last in ("tomato", "potato") else f"{word}s"
+    return f"{word}es" if last in ("tomato",) else f"{word}s"
 
 
 def article(phrase: str) -> str:

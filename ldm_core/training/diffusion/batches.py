@@ -5,9 +5,9 @@ A batch is a function of its step alone. So processes can draw it before it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -29,15 +29,49 @@ class Batch(NamedTuple):
     numbers: Tensor  # captions as their condition reads them, [B,…]
     t: Tensor  # int64 [B]
     noise: Tensor  # fp32 [B,4,h,w]
+    owner: Tensor | None = None  # composed scenes: uint8 [B,h,w], i + 1 where the i-th thing is
+    words: Tensor | None = None  # composed scenes: int8 [B,2], where the context names each thing, -1 for nowhere
+
+
+def noise_levels(rng: np.random.Generator, n: int, timesteps: int) -> Tensor:
+    """n timesteps int64, one in each of n equal ranges, in random order: their mean varies less."""
+    strata = (rng.permutation(n) + rng.random(n)) / n
+    return torch.from_numpy((strata * timesteps).astype(np.int64))
+
+
+class BatchSource(Protocol):
+    """What a diffusion run trains on."""
+
+    @property
+    def latent_shape(self) -> Sequence[int]:
+        """[C,h,w] of its latents."""
+
+    @property
+    def scale_factor(self) -> float:
+        """What they were multiplied by to have std ≈ 1."""
+
+    def __getitem__(self, step: int) -> Batch:
+        """This process's share of a training step, a function of the step."""
+
+    def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
+        """Sets of held-out batches by name, always with the same noise."""
+
+
+@dataclass(frozen=True)
+class CaptionedRows:
+    """Which rows of a corpus are trained on, what is said of them, and which ones validation looks at."""
+
+    draw: Callable[[np.random.Generator, int], Rows]
+    caption: Captioner
+    heldout: Rows
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Step → batch: rows, a background and a caption each, a noise level, noise."""
+    """Step → batch: rows of a latent cache, a background and a caption each, a noise level, noise."""
 
     cache: LatentCache
-    draw: Callable[[np.random.Generator, int], Rows]
-    caption: Captioner
+    rows: CaptionedRows
     read: Callable[[Sequence[str]], Tensor]
     timesteps: int
     size: int  # samples of a step, over all processes
@@ -46,22 +80,37 @@ class Batches:
     caption_dropout: float
     share: Share = WHOLE
 
+    @property
+    def latent_shape(self) -> Sequence[int]:
+        """[C,h,w] of its latents."""
+        return self.cache.moments[0].shape[2:]
+
+    @property
+    def scale_factor(self) -> float:
+        """The cache's."""
+        return self.cache.scale_factor
+
+    def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
+        """The held-out rows, as "val"."""
+        rng = step_rng(self.seed, 0, stream=1)
+        parts = np.array_split(self.rows.heldout, max(1, len(self.rows.heldout) // 64))
+        yield "val", (self.of(rows, rng) for rows in parts)
+
     def __getitem__(self, step: int) -> Batch:
         """This process's share of a training step."""
         rng = step_rng(self.seed, step)
-        return self.of(self.draw(rng, self.size), rng, self.share)
+        return self.of(self.rows.draw(rng, self.size), rng, self.share)
 
     def of(self, rows: Rows, rng: np.random.Generator, share: Share = WHOLE) -> Batch:
         """A share of the given rows; the whole step's randomness is drawn, whatever the share."""
         n, own = len(rows), share.of(len(rows))
         passes = self._passes(rng, n)
-        shape = (n, *self.cache.moments[0].shape[2:])
+        shape = (n, *self.latent_shape)
         z = self.cache.sample(rows[own], passes[own], torch.randn(shape, generator=torch_rng(rng))[own])
         grounds = [self.cache.names[self.cache.backgrounds[p, r]] for p, r in zip(passes, rows, strict=True)]
-        prompts = np.array([self.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)])
+        prompts = np.array([self.rows.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)])
         prompts[rng.random(n) < self.caption_dropout] = ""
-        strata = (rng.permutation(n) + rng.random(n)) / n  # one t in each of n equal ranges: same mean, less variance
-        t = torch.from_numpy((strata * self.timesteps).astype(np.int64))
+        t = noise_levels(rng, n, self.timesteps)
         noise = torch.randn(shape, generator=torch_rng(rng))
         return Batch(z, self.read(prompts[own].tolist()), t[own], noise[own])
 

@@ -10,7 +10,7 @@ from torch import Tensor
 STYLES = ("noto", "twemoji", "3d", "flat", "emojione", "fx", "blob")
 
 
-class _Carried:
+class Carried:
     """A condition whose numbers the UNet takes as they are."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -21,7 +21,7 @@ class _Carried:
         return numbers.to(self.device, non_blocking=True)
 
 
-class NoCondition(_Carried):
+class NoCondition(Carried):
     """For unconditional runs: captions are not read."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:
@@ -29,7 +29,7 @@ class NoCondition(_Carried):
         return torch.zeros(len(prompts), 1)
 
 
-class StyleClass(_Carried):
+class StyleClass(Carried):
     """For class-conditional runs: the style that a caption names ("red apple, noto style"), as a number."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ldm_core.config as presets
@@ -23,13 +22,15 @@ from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, averaged
-from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
 from ldm_core.training.common.prefetch import ahead, default_workers
 from ldm_core.training.common.settings import LoopSettings
-from ldm_core.training.diffusion.batches import Batch, Batches, Captioner
+from ldm_core.training.diffusion.batches import Batch, Batches, BatchSource, CaptionedRows
+from ldm_core.training.diffusion.grounding import cross_attention_maps, grounding_loss
 from ldm_core.training.diffusion.latents import LatentCache
 
+GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words are held to their things
 EXAMPLES = (
     "red apple, noto style",
     "cat with heart eyes, noto style",
@@ -65,6 +66,7 @@ class DiffusionTraining:
     betas: tuple[float, float] = (0.9, 0.99)
     caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
     white_share: float = 0.5  # rows on white; the others on the cache's coloured passes
+    grounding_weight: float = 0.0  # of ldm_core/training/grounding.py, composed scenes only
     tone_power: float = 0.0  # above 0, drawings in several skin tones come more often: Corpus.sample
     workers: int | None = None  # processes that draw batches; None: none on a CPU, a core each beside a GPU
     validation: int = 128  # held-out latents
@@ -106,39 +108,42 @@ def inner_matrices(unet: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in unet.named_parameters() if p.ndim >= 2 and not name.startswith(ends)]
 
 
+def drawing_batches(
+    settings: DiffusionTraining, cache: LatentCache, rows: CaptionedRows, condition: Condition, accelerator: Accelerator
+) -> Batches:
+    """What a run on single drawings trains on."""
+    heldout = np.sort(np.random.default_rng(0).permutation(rows.heldout)[: settings.validation])
+    return Batches(
+        cache,
+        replace(rows, heldout=heldout),
+        condition.read,
+        timesteps=settings.model.schedule.timesteps,
+        size=settings.loop.batch,
+        seed=settings.loop.seed,
+        white_share=settings.white_share,
+        caption_dropout=settings.caption_dropout,
+        share=own_share(accelerator),
+    )
+
+
 class DiffusionTask:
     """One step: draw rows by concept, a background, a caption, a noise level; predict; weigh; update."""
 
     def __init__(
         self,
         settings: DiffusionTraining,
-        cache: LatentCache,
-        draw: Callable[[np.random.Generator, int], NDArray[np.integer]],
-        heldout: NDArray[np.integer],
-        caption: Captioner,
+        batches: BatchSource,
         condition: Condition,
         decoder: FirstStage,
         accelerator: Accelerator,
     ) -> None:
         """decoder turns sampled latents into pictures; it is neither trained nor saved here."""
-        self.settings, self.cache, self.accelerator = settings, cache, accelerator
+        self.settings, self.batches, self.accelerator = settings, batches, accelerator
         self.condition, self.decoder = condition, decoder
-        config, share = settings.model, own_share(accelerator)
-        share.of(settings.loop.batch)  # says now whether the batch can be shared
+        config = settings.model
+        own_share(accelerator).of(settings.loop.batch)  # says now whether the batch can be shared
         torch.manual_seed(settings.loop.seed)
         self.schedule = NoiseSchedule.from_config(config.schedule)
-        self.batches = Batches(
-            cache,
-            draw,
-            caption,
-            condition.read,
-            timesteps=self.schedule.num_timesteps,
-            size=settings.loop.batch,
-            seed=settings.loop.seed,
-            white_share=settings.white_share,
-            caption_dropout=settings.caption_dropout,
-            share=share,
-        )
         self._coming: Iterator[Batch] = iter(())
         self._expected = -1  # the step that `_coming` goes on with
         self.unet = DiffusionWrapper(config.unet, config.conditioning_key)
@@ -151,7 +156,6 @@ class DiffusionTask:
         self.networks: dict[str, nn.Module] = {"model": self.unet, "loss": self.loss}
         self.optimizers = self._optimizers()
         self.averages = {"model": LitEma(self.unet, settings.loop.ema_decay)}
-        self.heldout = np.sort(np.random.default_rng(0).permutation(heldout)[: settings.validation])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s, matrices = self.settings, inner_matrices(self.unet) if self.settings.optimizer == "muon" else []
@@ -183,38 +187,56 @@ class DiffusionTask:
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One update."""
         loop = self.settings.loop
-        z, context, t, noise = self.on_device(self.batch(step))
-        with self.accelerator.autocast():
+        batch = self.batch(step)
+        z, context, t, noise = self.on_device(batch)
+        grounded = self.settings.grounding_weight > 0 and batch.owner is not None
+        with self.accelerator.autocast(), cross_attention_maps(self.unet, grounded) as maps:
             out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
         loss, log = self.loss(out, z, t, noise)
+        if grounded:
+            grounding = self._grounding(maps, batch)
+            loss, log = (
+                loss + self.settings.grounding_weight * grounding,
+                {**log, "train/grounding": grounding.detach()},
+            )
         unprepared = list(self.loss.parameters())
         norm = optimize(self.accelerator, loss, self.parameters, [*self.optimizers.values()], loop.clip, unprepared)
         self.averages["model"].update(self.unet)
         return {**log, "grad_norm": norm}
 
+    def _grounding(self, maps: list[Tensor], batch: Batch) -> Tensor:
+        """Where there is so much noise that nobody can know where a thing will be, no word is held to a place."""
+        assert batch.owner is not None and batch.words is not None
+        device, known = self.accelerator.device, batch.t < GROUNDED * self.schedule.num_timesteps
+        return grounding_loss(maps, batch.owner.to(device), batch.words.to(device), known.to(device))
+
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on held-out rows, always the same noise: the losses, and the error by noise level."""
         del step
-        errors, levels, sums = [], [], dict[str, float]()
-        rng = step_rng(self.settings.loop.seed, 0, stream=1)
         with averaged(self.averages["model"], self.unet):
-            for rows in np.array_split(self.heldout, max(1, len(self.heldout) // 64)):
-                z, context, t, noise = self.on_device(self.batches.of(rows, rng))
-                out = self.unet(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
-                _, log = self.loss(out, z, t, noise, split="val")
-                for name, value in log.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(rows) / len(self.heldout)
-                errors.append(self.loss.per_sample(out, z, t, noise))
-                levels.append(t)
+            return {k: v for name, held in self.batches.validation() for k, v in self._errors(name, held).items()}
+
+    def _errors(self, name: str, batches: Iterable[Batch]) -> Mapping[str, float]:
+        """The losses of a set of batches, under the set's name."""
+        errors, levels, sums = [], [], dict[str, float]()
+        for batch in batches:
+            z, context, t, noise = self.on_device(batch)
+            out = self.unet(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
+            _, log = self.loss(out, z, t, noise, split=name)
+            for key, value in log.items():
+                sums[key] = sums.get(key, 0.0) + float(value) * len(z)
+            errors.append(self.loss.per_sample(out, z, t, noise))
+            levels.append(t)
         bins = bin_means(torch.cat(errors), torch.cat(levels), self.schedule.num_timesteps)
-        return {**sums, **{f"val/{name}": value for name, value in bins.items()}}
+        n = sum(len(e) for e in errors)
+        return {**{k: v / n for k, v in sums.items()}, **{f"{name}/{b}": value for b, value in bins.items()}}
 
     @torch.no_grad()
     def sample(self, step: int) -> Pixels | None:
         """The example prompts, with the averaged weights, always from the same noise."""
         del step
-        s, latent = self.settings, self.cache.moments[0].shape[2:]
+        s, latent = self.settings, self.batches.latent_shape
         contexts, empty = (self.condition(self.condition.read(p)) for p in (s.prompts, [""]))
         with averaged(self.averages["model"], self.unet):
             z = sample_latents(
@@ -227,7 +249,7 @@ class DiffusionTask:
                 steps=s.sample_steps,
                 guidance_scale=s.guidance_scale,
             )
-        z = z.to(self.accelerator.device) / self.cache.scale_factor
+        z = z.to(self.accelerator.device) / self.batches.scale_factor
         images = torch.cat([self.decoder.decode(part) for part in torch.split(z, 4)])
         return picture_grid(to_uint8(images), columns=4)
 

@@ -13,9 +13,10 @@ import ldm_core.config as presets
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings, load_settings
+from ldm_core.training.diffusion.batches import CaptionedRows
 from ldm_core.training.diffusion.conditions import STYLES, NoCondition, StyleClass
 from ldm_core.training.diffusion.latents import build_cache, open_cache
-from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
+from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining, drawing_batches
 from tests.tiny import FREE
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -55,9 +56,9 @@ def test_runs_train_sample_and_validate(
     draw = lambda rng, n: rng.integers(4, size=n)  # noqa: E731
     caption = lambda row, rng, ground: f"thing, {STYLES[row]} style"  # noqa: E731
     cache = open_cache(tmp_path / "latents")
-    task = DiffusionTask(
-        settings, cache, draw, np.arange(4, 6), caption, condition, autoencoder, make_accelerator("no")
-    )
+    accelerator = make_accelerator("no")
+    batches = drawing_batches(settings, cache, CaptionedRows(draw, caption, np.arange(4, 6)), condition, accelerator)
+    task = DiffusionTask(settings, batches, condition, autoencoder, accelerator)
     before = {k: v.clone() for k, v in task.unet.state_dict().items()}
     assert Loop(task, settings.loop, tmp_path / "run", task.accelerator, tensorboard=False).run() == 2
     moved = {k for k, v in task.unet.state_dict().items() if not torch.equal(v, before[k])}

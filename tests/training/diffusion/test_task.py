@@ -18,9 +18,10 @@ from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.metric_log import read_metrics
 from ldm_core.training.common.settings import LoopSettings, load_settings
+from ldm_core.training.diffusion.batches import CaptionedRows
 from ldm_core.training.diffusion.conditions import NoCondition
 from ldm_core.training.diffusion.latents import build_cache, encoder_state, open_cache, weights_hash
-from ldm_core.training.diffusion.task import Condition, DiffusionTask, DiffusionTraining
+from ldm_core.training.diffusion.task import Condition, DiffusionTask, DiffusionTraining, drawing_batches
 from ldm_core.training.export import export, find_run, load_autoencoder
 from tests.tiny import FREE
 
@@ -81,16 +82,14 @@ def make_task(
         prompts=("a", "bb"),
         **changes,  # type: ignore[arg-type]
     )
-    return DiffusionTask(
-        settings,
-        open_cache(cache_dir),
+    rows = CaptionedRows(
         lambda rng, n: rng.integers(8, size=n),
-        np.arange(8, ROWS),
         lambda row, rng, ground: f"{row} {ground} {rng.integers(3)}",
-        condition or Words(),
-        decoder,
-        make_accelerator("no"),
+        np.arange(8, ROWS),
     )
+    accelerator, condition = make_accelerator("no"), condition or Words()
+    batches = drawing_batches(settings, open_cache(cache_dir), rows, condition, accelerator)
+    return DiffusionTask(settings, batches, condition, decoder, accelerator)
 
 
 def loop(task: DiffusionTask, directory: Path) -> Loop:
@@ -179,11 +178,11 @@ def test_metrics_bins_and_samples(cache_dir: Path, autoencoder: AutoencoderKL, t
 def test_captions_name_the_background_that_was_drawn(cache_dir: Path, autoencoder: AutoencoderKL):
     words = Words()
     task = make_task(cache_dir, autoencoder, words, white_share=0.5, caption_dropout=0.0)
-    rows = np.arange(8)
+    rows, cache = np.arange(8), open_cache(cache_dir)
     task.batches.of(rows, np.random.default_rng(0))
     for row, prompt in zip(rows, words.asked, strict=True):
         ground = prompt.split(" ")[1]
-        assert ground in ("white", task.cache.names[task.cache.backgrounds[1, row]])
+        assert ground in ("white", cache.names[cache.backgrounds[1, row]])
 
 
 def test_dropped_captions_become_the_empty_prompt(cache_dir: Path, autoencoder: AutoencoderKL):
@@ -197,7 +196,7 @@ def test_dropped_captions_become_the_empty_prompt(cache_dir: Path, autoencoder: 
 def test_processes_draw_the_batches_that_the_training_would(cache_dir: Path, autoencoder: AutoencoderKL):
     alone, served = (make_task(cache_dir, autoencoder, workers=n) for n in (0, 2))
     for step in (0, 1, 2, 7, 8, 1):  # a resumed run begins anywhere
-        for a, b in zip(alone.batch(step), served.batch(step), strict=True):
+        for a, b in zip(alone.batch(step)[:4], served.batch(step)[:4], strict=True):
             assert torch.equal(a, b)
 
 
