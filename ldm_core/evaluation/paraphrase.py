@@ -39,6 +39,19 @@ def encode(pipe: Pipeline, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     return torch.cat(ends), torch.cat(means)
 
 
+class EncoderNeighbours:
+    """Known names as a text encoder places them: the `nearest` of `Knowledge.read`, better than spelling."""
+
+    def __init__(self, pipe: Pipeline, names: Sequence[str]) -> None:
+        """Encodes all names once; ValueError where the pipeline has no text encoder."""
+        self.pipe, self.names = pipe, list(names)
+        self.states = encode(pipe, self.names)[0]
+
+    def __call__(self, words: Sequence[str]) -> list[str]:
+        """For each word the name whose state at the first end token is most similar."""
+        return nearest_names(self.names, encode(self.pipe, words)[0], self.states) if words else []
+
+
 def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings.
 
