@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ class Settings:
     weights: Path = EMOJI_128
     device: str = "auto"
     dtype: str = "auto"
-    root_path: str = ""  # path prefix a reverse proxy adds
+    root_path: str = ""  # path under which a reverse proxy serves this, whether it strips it or not
     allowed_hosts: tuple[str, ...] = ()  # host names this server answers to, beside localhost and IP addresses
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
@@ -54,6 +55,7 @@ class Settings:
             raise ValueError(f"port must lie in 0…65535, not {self.port}")
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
+        object.__setattr__(self, "root_path", _prefix(self.root_path))
         for f in fields(self):
             if f.name != "port" and type(f.default) is int and getattr(self, f.name) < 1:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
@@ -103,3 +105,11 @@ def _switch(text: str) -> bool:
     if text.lower() not in values:
         raise argparse.ArgumentTypeError(f"must be on or off, not {text!r}")
     return values[text.lower()]
+
+
+def _prefix(path: str) -> str:
+    """A path as a prefix of others: lab, /lab and /lab/ are /lab; "/" is none."""
+    prefix = f"/{path.strip('/')}" if path.strip("/") else ""
+    if not re.fullmatch(r"(/[\w.~-]+)*", prefix):
+        raise ValueError(f"root_path must be a path like /lab, not {path!r}")
+    return prefix

@@ -13,6 +13,7 @@ from app.security.bodies import Bodies
 from app.security.gradio_routes import GradioRoutes
 from app.security.headers import ResponseHeaders
 from app.security.origins import Origins
+from app.security.prefix import Prefix
 from app.settings import Settings
 
 
@@ -21,6 +22,7 @@ def protected(app: ASGIApp, settings: Settings, pictures: Mapping[str, int] | No
     for layer in (
         GradioRoutes,  # innermost: which of Gradio's routes exist
         lambda inner: Bodies(inner, settings, pictures or {}),
+        lambda inner: Prefix(inner, settings.root_path),
         lambda inner: Origins(inner, settings),
         ResponseHeaders,  # outermost: refusals carry the headers too
     ):

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from app.service import Service
 from app.settings import Settings
+from app.ui.addresses import ask_relative
 from app.ui.page import MOUNT, build_page
 from app.ui.sessions import LeanSessions
 
@@ -20,6 +21,7 @@ def mount_page(service: Service) -> FastAPI:
 
 def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastAPI:
     """A gr.Blocks as an ASGI app that takes no path from a client but those of files it has uploaded."""
+    ask_relative()
     blocks.has_launched = True  # only then are paths that clients send checked; mounting does not set it
     blocks.state_session_capacity = settings.max_sessions
     options |= {
