@@ -13,6 +13,7 @@ from app.settings import Settings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server")
+FOREIGN = "Requests from pages of another site are refused; start with --allowed-hosts if the page's name is your own."
 PREFLIGHT = "access-control-request-method"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -47,7 +48,7 @@ class Origins:
             sentence = f"The host name {host_name(host)!r} is not known here; start with --allowed-hosts to allow it."
             await refuse(421, sentence, scope, receive, send)
         elif self._foreign(scope, host, origin):
-            await refuse(403, "Requests from pages of another site are refused.", scope, receive, send)
+            await refuse(403, FOREIGN, scope, receive, send)
         else:
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"origin"]
             await self.app(scope, receive, send)
