@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from app.security.bodies import Bodies
 from app.security.gradio_routes import GradioRoutes
 from app.security.headers import ResponseHeaders
+from app.security.leaving import Leaving
 from app.security.origins import Origins
 from app.security.prefix import Prefix
 from app.settings import Settings
@@ -20,7 +21,8 @@ from app.settings import Settings
 def protected(app: ASGIApp, settings: Settings, pictures: Mapping[str, int] | None = None) -> ASGIApp:
     """`app` behind every check; `pictures` are routes whose bodies carry that many pictures (base64 or multipart)."""
     for layer in (
-        GradioRoutes,  # innermost: which of Gradio's routes exist
+        Leaving,  # innermost: a call ends with its connection
+        GradioRoutes,
         lambda inner: Bodies(inner, settings, pictures or {}),
         lambda inner: Prefix(inner, settings.root_path),
         lambda inner: Origins(inner, settings),

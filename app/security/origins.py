@@ -50,8 +50,15 @@ class Origins:
         elif self._foreign(scope, host, origin):
             await refuse(403, FOREIGN, scope, receive, send)
         else:
-            scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-            await self.app(scope, receive, send)
+            await self.app(self._at_own_address(scope, origin), receive, send)
+
+    def _at_own_address(self, scope: Scope, origin: str) -> Scope:
+        """The request with the address in place that our page has in the browser, where a proxy has changed Host."""
+        headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+        if scope["method"] not in SAFE_METHODS and (netloc := urlsplit(origin).netloc):
+            headers = [(name, value) for name, value in headers if name != b"host"]
+            headers.append((b"host", netloc.encode("latin-1")))
+        return {**scope, "headers": headers}
 
     def _foreign(self, scope: Scope, host: str, origin: str) -> bool:
         """Whether a page of another site wants something done, or asks whether it may."""

@@ -7,18 +7,41 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.events import api
 
-from app.engine import Done, Failed, follow
+from app.engine import Done, Event, Failed, Job, follow
 from app.schemas import GenerateRequest, RequestError
 from app.service import Service
 
+CLIENT_SECONDS = 0.5  # how often a running call looks whether its client is still there
 Generate = Callable[..., Awaitable[tuple[dict[str, Any], dict[str, Any]]]]
 
 
 def add_endpoint(service: Service) -> None:
     """Add /generate to the gr.Blocks being built. Its arguments and their order are a promise."""
     api(_generate(service), api_name="generate", concurrency_limit=None)
+
+
+async def _end(service: Service, job: Job) -> Event:
+    """A job's last event. A client that leaves, by cancelling its call or its connection, takes the job with it."""
+    event_id, blocks = LocalContext.event_id.get(None), LocalContext.blocks.get(None)
+    call = blocks._queue.event_ids_to_events.get(event_id) if blocks and event_id else None
+    following = asyncio.ensure_future(_last(job))
+    try:
+        while not following.done():
+            await asyncio.wait({following}, timeout=CLIENT_SECONDS)
+            if call is not None and not call.alive:  # Gradio marks it, and lets it run
+                service.cancel(job.id)
+        return following.result()
+    except asyncio.CancelledError:
+        following.cancel()
+        service.cancel(job.id)
+        raise
+
+
+async def _last(job: Job) -> Event:
+    return [event async for event in follow(job)][-1]
 
 
 def _generate(service: Service) -> Generate:
@@ -42,12 +65,7 @@ def _generate(service: Service) -> Generate:
             job = service.submit(GenerateRequest.from_dict(named))
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        try:
-            events = [event async for event in follow(job)]
-        except asyncio.CancelledError:  # the client gave its call up
-            service.cancel(job.id)
-            raise
-        last = events[-1]
+        last = await _end(service, job)
         if not isinstance(last, Done):
             message = str(last.message) if isinstance(last, Failed) else "The request was cancelled."
             raise gr.Error(message, print_exception=False)

@@ -65,6 +65,12 @@ def test_only_our_own_page_may_ask_for_something(headers: dict[str, str], status
     assert client(allowed_hosts=("lab.example.org",)).post("/x", headers=headers).status_code == status
 
 
+def test_our_page_is_at_its_own_address_whatever_a_proxy_made_of_host():
+    headers = {"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"}
+    seen = client().post("/x", headers=headers).json()
+    assert seen["host"] == "proxy.example" and "origin" not in seen
+
+
 def test_no_origin_is_given_anything():
     """Not even where a route says so itself, and not in the answer to a preflight."""
     for headers in ({}, {"Origin": "https://evil.example"}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -13,12 +14,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from app.engine import Cancelled
 from app.metadata import read_png
 from app.schemas import GenerateRequest
 from app.security import protected
@@ -93,6 +96,35 @@ def test_a_cancelled_call_frees_the_worker(client: Client, service: FakeService)
     while not running[0].done:
         assert time.monotonic() < end, "the job runs on"
         time.sleep(0.02)
+
+
+def begin(url: str, way: str, body: dict[str, object]) -> None:
+    """Ask for a picture in one of the ways clients do, and leave as soon as it is being made."""
+    with httpx.Client(base_url=f"{url}gradio_api/", timeout=30) as client:
+        if way == "run/generate":
+            with contextlib.suppress(httpx.ReadTimeout):
+                client.post(way, json=body, timeout=1)
+            return
+        asked = client.post(way, json=body).json()["event_id"]
+        data = f"queue/data?session_hash={way}" if way == "queue/join" else f"call/generate/{asked}"
+        with contextlib.suppress(httpx.ReadTimeout), client.stream("GET", data, timeout=1) as stream:
+            for _ in stream.iter_lines():
+                pass
+
+
+@pytest.mark.parametrize("way", ["queue/join", "call/generate", "run/generate"])
+def test_the_job_of_a_client_that_left_is_cancelled(url: str, service: FakeService, way: str):
+    config = httpx.get(f"{url}config").json()
+    index = next(d["id"] for d in config["dependencies"] if d["api_name"] == "generate")
+    prompt = f"left by {way}"
+    values = [prompt, "", 1000, 0.0, 5.0, "ddim", 7, None, None]
+    begin(url, way, {"data": values, "fn_index": index, "session_hash": way})
+    (job,) = [job for job in service.engine._jobs.values() if job.request.prompt == prompt]
+    end = time.monotonic() + 5
+    while not job.done:
+        assert time.monotonic() < end, "the job runs on"
+        time.sleep(0.02)
+    assert isinstance(job.events[-1], Cancelled)
 
 
 def test_a_web_address_as_a_file_is_refused(url: str):
