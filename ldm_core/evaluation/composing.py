@@ -1,6 +1,6 @@
 """GenEval's six types of prompt (Ghosh et al. 2023) on combinations that training never saw.
 
-A picture is read as in GenEval, by parts: things apart on their plain ground, a judge on each, colours in CIELAB. Real
+A picture is read as in GenEval, by parts: things apart on their plain ground, a name for each, colours in CIELAB. Real
 scenes of the same structure, through the autoencoder, are the ceiling of that reading.
 """
 
@@ -11,22 +11,20 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
-import torch
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.kinds import kind
 from ldm_core.data.scenes.captions import caption
 from ldm_core.data.scenes.draw import Drawings, draw
 from ldm_core.data.scenes.sampling import SceneSampler
 from ldm_core.data.scenes.structure import Relation, Scene, SceneKind
-from ldm_core.data.scenes.things import things
 from ldm_core.evaluation.blobs import colour_of, cut_out, ground_colour, separate
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.pictures import Painter, sheet
 from ldm_core.evaluation.reconstruction import reconstruct
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.things import ThingReader
 from ldm_core.images import Pixels
 
 SEED = 50_000_000
@@ -69,30 +67,16 @@ def prompts(found: Sequence[Scene], seed: int) -> list[str]:
     return [caption(scene, np.random.default_rng((SEED, seed, i, 1))).text for i, scene in enumerate(found)]
 
 
-class Reader:
-    """Reads the things of pictures, among the composable ones."""
-
-    def __init__(self, eye: JudgeModel) -> None:
-        self.eye, self.names = eye, list(things())
-        self.kinds = sorted({kind(concept) for thing in things().values() for concept in thing.concepts})
-        number = {name: i for i, name in enumerate(self.kinds)}
-        self.columns = [[number[kind(c)] for c in thing.concepts] for thing in things().values()]
-
-    def __call__(self, images: Pixels, grounds: Sequence[str]) -> list[list[Seen]]:
-        """Pictures uint8 [N,H,W,3] on named grounds → what is seen in each, the largest first."""
-        crops, places = [], []
-        for image, name in zip(images, grounds, strict=True):
-            ground = ground_colour(image, BACKGROUNDS[name])
-            blobs = separate(image, ground)
-            side = self.eye.judge.config.side
-            crops += [cut_out(image, blob, ground, side) for blob in blobs]
-            places.append([(colour_of(image, blob), blob.centre) for blob in blobs])
-        if not crops:
-            return [[] for _ in images]
-        scores = self.eye.names(self.eye.features(np.stack(crops)), self.kinds)
-        best = torch.stack([scores[:, columns].amax(1) for columns in self.columns], 1).argmax(1)
-        names = iter([self.names[int(i)] for i in best])
-        return [[Seen(next(names), colour, centre) for colour, centre in found] for found in places]
+def read(name_of: ThingReader, images: Pixels, grounds: Sequence[str]) -> list[list[Seen]]:
+    """Pictures uint8 [N,H,W,3] on named grounds → what is seen in each, the largest first."""
+    found = []
+    for image, named in zip(images, grounds, strict=True):
+        ground = ground_colour(image, BACKGROUNDS[named])
+        blobs = separate(image, ground)
+        crops = [cut_out(image, blob, ground, name_of.judge.judge.config.side) for blob in blobs]
+        names = name_of(np.stack(crops)) if crops else []
+        found.append([Seen(n, colour_of(image, b), b.centre) for n, b in zip(names, blobs, strict=True)])
+    return found
 
 
 def shows(scene: Scene, seen: Sequence[Seen]) -> bool:
@@ -120,24 +104,24 @@ def stands(a: Seen, b: Seen) -> Relation:
 
 def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     """A figure a type and their mean; `real` are the same scenes, drawn and through the autoencoder."""
-    reader, figures, details, sheets = Reader(eye), [], {}, {}
+    name_of, figures, details, sheets = ThingReader(eye, corpus, settings.seed), [], {}, {}
     for name in TYPES:
         found = scenes(corpus, name, settings.compose, settings.seed)
         said, grounds = prompts(found, settings.seed), [scene.ground for scene in found]
         made = paint(name, said, settings.seed)
         drawings = Drawings(corpus)
         raw = np.stack([draw(scene, drawings)[0] for scene in found])
-        read = [reader(images, grounds) for images in (made, reconstruct(paint.pipe, raw), raw)]
-        right = [[shows(scene, seen) for scene, seen in zip(found, r, strict=True)] for r in read]
+        seen = [read(name_of, images, grounds) for images in (made, reconstruct(paint.pipe, raw), raw)]
+        right = [[shows(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen]
         value, ceiling, drawn = (float(np.mean(r)) for r in right)
         figures.append(
             Metric(
                 f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=f"real as drawn: {drawn:.3f}"
             )
         )
-        rows = zip(said, right[0], read[0], strict=True)
+        rows = zip(said, right[0], seen[0], strict=True)
         details[name] = [
-            {"prompt": text, "right": hit, "seen": [[s.name, s.colour] for s in seen]} for text, hit, seen in rows
+            {"prompt": text, "right": hit, "seen": [[s.name, s.colour] for s in x]} for text, hit, x in rows
         ]
         sheets[f"compose-{name}"] = sheet([made[:SHEET]], 6, 128, SHEET)
     shares = [f.share for f in figures if f.share is not None]

@@ -1,0 +1,95 @@
+"""Which of the composable things is cut out of a picture: a linear head on the judge's features.
+
+It is fitted on the training drawings, at the sizes of scenes, blurred and recoloured, but in no held-out colour.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
+from ldm_core.data.corpus import Corpus
+from ldm_core.data.scenes.draw import Drawings
+from ldm_core.data.scenes.structure import held_out
+from ldm_core.data.scenes.things import things
+from ldm_core.evaluation.blobs import Blob, cut_out
+from ldm_core.evaluation.judge import JudgeModel
+from ldm_core.images import Pixels
+
+VIEWS = 4  # of each drawing, every other one recoloured
+SIZES = (36, 110)  # pixels of a thing's longer side, as in scenes
+BLURS = (20, 56)  # pixels that half of the views are reduced to and enlarged again
+ON_WHITE = 0.75  # share of the views
+STEPS, BATCH, RATE, DECAY, SMOOTHING = 1500, 512, 1e-2, 1e-4, 0.1
+
+
+class ThingReader:
+    """Names cut-out things, among those of things.tsv."""
+
+    def __init__(self, judge: JudgeModel, corpus: Corpus, seed: int = 0) -> None:
+        """Draws and fits for about half a minute of a core."""
+        self.judge, self.names = judge, list(things())
+        crops, answers = views(corpus, judge.judge.config.side, np.random.default_rng(seed))
+        features = judge.features(crops)
+        self.mean, self.std = features.mean(0), features.std(0) + 1e-6
+        numbers = torch.tensor([self.names.index(name) for name in answers])
+        self.head = fit((features - self.mean) / self.std, numbers, len(self.names), seed)
+
+    @torch.no_grad()
+    def __call__(self, crops: Pixels) -> list[str]:
+        """Crops uint8 [N,s,s,3] of `cut_out` → their names."""
+        scores = self.head((self.judge.features(crops) - self.mean) / self.std)
+        return [self.names[i] for i in scores.argmax(1).tolist()]
+
+
+def views(corpus: Corpus, side: int, rng: np.random.Generator) -> tuple[Pixels, list[str]]:
+    """VIEWS of every training drawing of a composable thing: crops uint8 [N,side,side,3], and the things' names."""
+    drawings, crops, names = Drawings(corpus), list[Pixels](), list[str]()
+    of = {concept: thing.name for thing in things().values() for concept in thing.concepts}
+    rows = [int(r) for r in corpus.train if corpus.entries[int(r)].concept in of and not drawings.is_square(int(r))]
+    for row in rows:
+        name = of[corpus.entries[row].concept]
+        for view in range(VIEWS):
+            colour = str(rng.choice(list(THING_COLOURS))) if view % 2 else ""
+            colour = "" if colour and held_out("colour", colour, name) else colour
+            ground = "white" if rng.random() < ON_WHITE else str(rng.choice(list(BACKGROUNDS)))
+            crops.append(_view(drawings.cut(row, colour), BACKGROUNDS[ground], side, rng))
+            names.append(name)
+    return np.stack(crops), names
+
+
+def _view(cut: Pixels, ground: tuple[int, int, int], side: int, rng: np.random.Generator) -> Pixels:
+    scale = int(rng.integers(*SIZES)) / max(cut.shape[:2])
+    size = max(4, round(cut.shape[1] * scale)), max(4, round(cut.shape[0] * scale))
+    small = Image.fromarray(cut).convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    canvas = Image.new("RGB", size, ground)
+    canvas.paste(small, (0, 0), small)
+    whole = Blob(np.ones(size[::-1], bool), (0, 0, *size))
+    crop = cut_out(np.asarray(canvas), whole, np.array(ground, np.float64), side)
+    if rng.random() < 0.5:
+        less = int(rng.integers(*BLURS))
+        blurred = Image.fromarray(crop).resize((less, less), Image.Resampling.BOX)
+        crop = np.asarray(blurred.resize((side, side), Image.Resampling.BILINEAR))
+    return crop
+
+
+def fit(features: Tensor, answers: Tensor, options: int, seed: int) -> torch.nn.Linear:
+    """A linear head for features [N,F], by logistic regression with smoothed labels."""
+    head = torch.nn.Linear(features.shape[1], options)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    adam = torch.optim.Adam(head.parameters(), RATE, weight_decay=DECAY)
+    rng = torch.Generator().manual_seed(seed)
+    for step in range(STEPS):
+        for group in adam.param_groups:
+            group["lr"] = RATE * (1 - step / STEPS)
+        rows = torch.randint(len(features), (BATCH,), generator=rng)
+        adam.zero_grad()
+        loss = F.cross_entropy(head(features[rows]), answers[rows], label_smoothing=SMOOTHING)
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+    return head.requires_grad_(False)
