@@ -36,7 +36,13 @@ def write_png(
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
     info.add_itxt("parameters", parameters_line(alone, *_size(alone, pixels), weights_sha256))
-    Image.fromarray(pixels).save(path, format="PNG", pnginfo=info)
+    unfinished = path.with_suffix(".part")  # a full disk, or an end in mid-write, leaves no half picture
+    try:
+        Image.fromarray(pixels).save(unfinished, format="PNG", pnginfo=info)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _size(r: GenerateRequest, pixels: NDArray[np.uint8]) -> tuple[int, int]:

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -16,6 +18,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import health
+from app.api.health import BROKEN
 from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
 from app.service import Service
@@ -31,7 +34,6 @@ height:100vh;margin:0}p{opacity:.7}</style></head>
 LOADING = "The model is loading: {message}, {percent:.0f} %. The page opens by itself."
 READY = "The model is loaded. The page opens by itself."
 FAILED = "The model could not be loaded: {message}"
-BROKEN = "The page could not be opened; the server's log has the details."
 BIND_SECONDS = 0.1  # the port first: long imports hold up everything else
 CLOSE_SECONDS = 3  # how long open pages may hold up an end that was asked for
 
@@ -42,7 +44,13 @@ class Page:
     def __init__(self, service: Service) -> None:
         self.app: ASGIApp | None = None
         self.broken = False
+        self.stop: asyncio.Event | None = None  # ends the page's idle streams
         self._service = service
+
+    @property
+    def ready(self) -> bool:
+        """Whether the page itself is served."""
+        return self.app is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the page, or what stands in for it."""
@@ -52,12 +60,32 @@ class Page:
             html = STARTING.replace("SAYS", escape(self._says()))
             await HTMLResponse(html, headers={"Cache-Control": "no-store"})(scope, receive, send)
 
+    def end(self) -> None:
+        """End every job and every stream, so that their connections end."""
+        if self.stop is not None:
+            asyncio.get_running_loop().call_soon_threadsafe(self.stop.set)
+        threading.Thread(target=self._service.engine.close, daemon=True).start()
+
     def _says(self) -> str:
         state = self._service.state
         if self.broken:
             return BROKEN
         says = {"ready": READY, "failed": FAILED}.get(state.phase, LOADING)
         return says.format(message=state.message, percent=100 * state.progress)
+
+
+class Server(uvicorn.Server):
+    """Answers whoever waits before it ends: uvicorn itself would wait for their connections, and then cut them."""
+
+    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+        super().__init__(config)
+        self._page = page
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGINT or SIGTERM; the second one does not wait."""
+        if not self.should_exit:
+            self._page.end()
+        super().handle_exit(sig, frame)
 
 
 def _mount_page(service: Service, uploads: Path) -> FastAPI:
@@ -78,7 +106,7 @@ def build(settings: Settings) -> FastAPI:
         try:
             inner = await asyncio.to_thread(_mount_page, service, uploads)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
-            page.app = inner
+            page.app, page.stop = inner, inner.state.stop_event
         except Exception:
             page.broken = True
             log.exception("the page could not be built")
@@ -100,7 +128,7 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(protected, settings=settings)
-    app.state.service = service
+    app.state.service, app.state.page = service, page
     app.include_router(health.router)
     app.mount("/", page)  # last: everything that is no route is the page's
     return app
@@ -110,10 +138,16 @@ def run(settings: Settings) -> None:
     """Serve until interrupted."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
-    uvicorn.run(
-        build(settings), host=settings.host, port=settings.port, log_level="warning",
+    try:
+        app = build(settings)
+    except OSError as error:
+        raise SystemExit(f"The output folder cannot be used: {error.strerror}: {error.filename}.") from None
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning",
         timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe
     )  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when everything has ended
+        Server(config, app.state.page).run()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+PROBE_BYTES = 64_000  # about a picture: an empty file can be made on a full disk
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Service:
             self.state = State("loading", Sentence("at_first_run"), name, progress=0.9)
             ldm_core.pipeline.finish(pipe.stream("warm-up", steps=1))
             config = pipe.config
+            if (most := self.settings.max_side) < config.image_size:
+                raise ValueError(f"max_side is {most}, but {name} makes pictures of {config.image_size} pixels")
             self.limits = replace(
                 self.limits,
                 max_steps=min(self.settings.max_steps, config.schedule.timesteps),
@@ -157,6 +161,18 @@ class Service:
             job.deadline = None
         return job
 
+    def unready(self) -> Sentence | None:
+        """Why no picture could be made and kept just now; None where one could."""
+        if self.state.phase != "ready":
+            return self.state.message
+        try:
+            self.outputs.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.outputs) as probe:
+                probe.write(b"x" * PROBE_BYTES)
+        except OSError as error:
+            return Sentence("not_saved", {"reason": error.strerror or type(error).__name__})
+        return None
+
     def close(self) -> None:
         """End the engine; a temporary folder of pictures goes with it."""
         self.engine.close()
@@ -169,7 +185,11 @@ class Service:
         r, images = job.request, []
         for k, pixels in enumerate(pictures):
             path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
-            write_png(path, pixels, replace(r, seed=r.seed + k), self.pipe.weights_sha256, __version__)
+            try:
+                self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
+                write_png(path, pixels, replace(r, seed=r.seed + k), self.pipe.weights_sha256, __version__)
+            except OSError as error:
+                raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
         self._forget_old([image.path for image in images])
         return GenerateResult(r, tuple(images), seconds, steps)

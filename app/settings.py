@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from ldm_core.shipped import EMOJI_128
 
+MIN_SIDE = 64  # pixels; a limit below would leave sizes nothing to choose from
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
 
 
@@ -59,6 +60,8 @@ class Settings:
         for f in fields(self):
             if f.name != "port" and type(f.default) is int and getattr(self, f.name) < 1:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
+        if self.max_side < MIN_SIDE:
+            raise ValueError(f"max_side must be at least {MIN_SIDE} pixels, not {self.max_side}")
         for address in self.trusted_proxies:
             ip_network(address, strict=False)  # ValueError says what is wrong with it
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 router = APIRouter()
+BROKEN = "The page could not be opened; the server's log has the details."
+OPENING = "The page is being opened."
 
 
 @router.get("/healthz")
@@ -15,7 +17,11 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 def readyz(request: Request, response: Response) -> dict[str, str | float]:
-    """200 when pictures can be made, else 503; the body says why."""
-    state = request.app.state.service.state
-    response.status_code = 200 if state.phase == "ready" else 503
-    return {"status": state.phase, "message": str(state.message), "progress": state.progress}
+    """200 when the page is open and a picture can be made and saved, else 503; the body says why."""
+    service, page = request.app.state.service, request.app.state.page
+    state, fault = service.state, service.unready()
+    status, message = (state.phase, state.message) if state.phase != "ready" or fault is None else ("failed", fault)
+    if status == "ready" and not page.ready:
+        status, message = ("failed", BROKEN) if page.broken else ("starting", OPENING)
+    response.status_code = 200 if status == "ready" else 503
+    return {"status": status, "message": str(message), "progress": state.progress}

@@ -108,7 +108,7 @@ class Engine:
                 job.end(Cancelled(0, job.request.steps))
             self._changed.notify()
         if self._thread.is_alive():
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=1)  # not for a long step: containers kill after ten seconds
         self._savers.shutdown(wait=True)
 
     # -- the engine's own thread -----------------------------------------------------------------------------------

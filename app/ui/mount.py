@@ -34,4 +34,5 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     app = gr.mount_gradio_app(FastAPI(), blocks, path="/", **options)
     mounted = app.routes[-1].app  # the Mount that was just added
     mounted.state_holder = LeanSessions(blocks)
+    app.state.stop_event = mounted.stop_event
     return app

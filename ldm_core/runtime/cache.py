@@ -26,9 +26,8 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path | None:
     None where it cannot be written, or belongs to somebody else: what lies there would be executed.
     """
     named = environ.get("LATENT_LAB_CACHE")
-    user = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(named) if named else user / "latent-lab" / "graphs"
     try:
+        root = Path(named) if named else _user_cache(environ) / "latent-lab" / "graphs"
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = root.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
@@ -38,8 +37,12 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path | None:
             log.warning("the cache %s can be written by others: it is not used", root)
             return None
         return root if os.access(root, os.W_OK | os.X_OK) else None
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home, as containers run with --user
         return None
+
+
+def _user_cache(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def entry_name(**parts: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
@@ -63,8 +64,11 @@ class LoopSettings:
 
 
 def runs_dir() -> Path:
-    """Where runs live: $LATENT_LAB_RUNS, outside the tree."""
-    return Path(os.environ.get("LATENT_LAB_RUNS", "~/.cache/latent-lab/runs")).expanduser()
+    """Where runs live: $LATENT_LAB_RUNS, outside the tree; of a user without a home in the temporary folder."""
+    try:
+        return Path(os.environ.get("LATENT_LAB_RUNS", "~/.cache/latent-lab/runs")).expanduser()
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"latent-lab-runs-{os.getuid()}"
 
 
 def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
