@@ -31,7 +31,7 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
         "run_history": False,
         **MOUNT,
     }
-    app = gr.mount_gradio_app(FastAPI(), blocks, path="/", **options)
+    app = gr.mount_gradio_app(FastAPI(openapi_url=None), blocks, path="/", **options)
     mounted = app.routes[-1].app  # the Mount that was just added
     mounted.state_holder = LeanSessions(blocks)
     app.state.stop_event = mounted.stop_event

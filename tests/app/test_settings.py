@@ -1,10 +1,13 @@
 """Options, environment, and what is refused."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_command_line_wins_over_environment() -> None:
@@ -21,3 +24,26 @@ def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.Capture
         Settings.from_args(argv, {})
     assert caught.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "security.md").read_text().partition("## Limits")[2].splitlines()
+        if line.startswith("|")
+    ]
+    for f in fields(Settings):
+        if f.name.startswith(("max_", "upload_", "queue_", "client_", "keep_", "detach_", "allowed_", "trusted_")):
+            (row,) = [row for row in rows if f"`--{f.name.replace('_', '-')}" in row]
+            if isinstance(f.default, (int, float)):
+                assert f"{f.default:,.0f}" in row or said(f.default) in row, row
+
+
+def said(number: float) -> str:
+    """As a person says it: 400000000 is 400 (MB or million), 3600 is 1 hour."""
+    if number == 3600:
+        return "1 hour"
+    for size, name in ((1e9, " GB"), (1e6, " ")):
+        if number >= size:
+            return f"{number / size:g}{name}"
+    return str(number)
