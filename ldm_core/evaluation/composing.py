@@ -14,13 +14,14 @@ import numpy as np
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.scenes.captions import caption
+from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.draw import Drawings, draw
 from ldm_core.data.scenes.sampling import SceneSampler
 from ldm_core.data.scenes.structure import Relation, Scene, SceneKind
 from ldm_core.evaluation.blobs import colour_of, cut_out, ground_colour, separate
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.pictures import Painter, sheet
+from ldm_core.evaluation.pointing import pointing
 from ldm_core.evaluation.reconstruction import reconstruct
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
@@ -62,9 +63,9 @@ def _uncoloured(scene: Scene) -> Scene:
     return replace(scene, things=tuple(replace(t, colour="", recoloured=False) for t in scene.things))
 
 
-def prompts(found: Sequence[Scene], seed: int) -> list[str]:
-    """A caption for each scene."""
-    return [caption(scene, np.random.default_rng((SEED, seed, i, 1))).text for i, scene in enumerate(found)]
+def captions(found: Sequence[Scene], seed: int) -> list[Caption]:
+    """One for each scene."""
+    return [caption(scene, np.random.default_rng((SEED, seed, i, 1))) for i, scene in enumerate(found)]
 
 
 def read(name_of: ThingReader, images: Pixels, grounds: Sequence[str]) -> list[list[Seen]]:
@@ -103,28 +104,26 @@ def stands(a: Seen, b: Seen) -> Relation:
 
 
 def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
-    """A figure a type and their mean; `real` are the same scenes, drawn and through the autoencoder."""
-    name_of, figures, details, sheets = ThingReader(eye, corpus, settings.seed), [], {}, {}
+    """A figure a type and their mean share, where a word looks in pairs, the first pictures of each type."""
+    name_of, drawings = ThingReader(eye, corpus, settings.seed), Drawings(corpus)
+    part, pairs = Part(), list[Metric]()
     for name in TYPES:
         found = scenes(corpus, name, settings.compose, settings.seed)
-        said, grounds = prompts(found, settings.seed), [scene.ground for scene in found]
-        made = paint(name, said, settings.seed)
-        drawings = Drawings(corpus)
-        raw = np.stack([draw(scene, drawings)[0] for scene in found])
+        said, grounds = captions(found, settings.seed), [scene.ground for scene in found]
+        made = paint(name, [c.text for c in said], settings.seed)
+        raw, owners = (np.stack(both) for both in zip(*(draw(scene, drawings) for scene in found), strict=True))
         seen = [read(name_of, images, grounds) for images in (made, reconstruct(paint.pipe, raw), raw)]
         right = [[shows(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen]
         value, ceiling, drawn = (float(np.mean(r)) for r in right)
-        figures.append(
-            Metric(
-                f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=f"real as drawn: {drawn:.3f}"
-            )
-        )
-        rows = zip(said, right[0], seen[0], strict=True)
-        details[name] = [
-            {"prompt": text, "right": hit, "seen": [[s.name, s.colour] for s in x]} for text, hit, x in rows
+        note = f"real scenes without the autoencoder: {drawn:.3f}"
+        part.figures.append(Metric(f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=note))
+        part.details[name] = [
+            {"prompt": c.text, "right": hit, "seen": [[s.name, s.colour] for s in x]}
+            for c, hit, x in zip(said, right[0], seen[0], strict=True)
         ]
-        sheets[f"compose-{name}"] = sheet([made[:SHEET]], 6, 128, SHEET)
-    shares = [f.share for f in figures if f.share is not None]
-    mean = float(np.mean(shares)) if shares else 0.0
-    figures.append(Metric("compose: mean share", mean, 6 * settings.compose, target=0.85))
-    return Part(figures, details, sheets)
+        part.sheets[f"compose-{name}"] = sheet([made[:SHEET]], 6, 128, SHEET)
+        if name == "two":
+            pairs.append(pointing(paint.pipe, raw, owners, said, settings.seed))
+    mean = float(np.mean([f.share or 0.0 for f in part.figures]))
+    part.figures.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *pairs])
+    return part
