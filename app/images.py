@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ from app.settings import Settings
 from ldm_core.images import Pixels
 
 
-def open_upload(path: Path, settings: Settings) -> Image.Image:
+def open_upload(source: Path | BytesIO, settings: Settings) -> Image.Image:
     """An uploaded file as an upright picture, RGB or RGBA. Raises RequestError in one sentence for anything else."""
-    size = path.stat().st_size
+    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
     if size > settings.max_upload_bytes:
         raise RequestError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{settings.max_upload_bytes / 1e6:.0f}")
     most = f"{settings.max_upload_pixels / 1e6:.0f}"
     try:
-        with Image.open(path, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
+        with Image.open(source, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
             width, height = image.size  # from the header: nothing is decoded yet
             if width * height > settings.max_upload_pixels:
                 raise RequestError("picture_too_big", size=f"{width * height / 1e6:.0f}", most=most)

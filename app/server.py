@@ -17,8 +17,9 @@ from fastapi import FastAPI
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api import health
+from app.api import routes
 from app.api.health import BROKEN
+from app.clients import ClientCookie, OwnFiles
 from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
 from app.service import Service
@@ -127,9 +128,11 @@ def build(settings: Settings) -> FastAPI:
             service.close()
 
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(protected, settings=settings)
+    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.owners.get)
+    app.add_middleware(ClientCookie)
+    app.add_middleware(protected, settings=settings, pictures=routes.PICTURES)  # outermost: judges first
     app.state.service, app.state.page = service, page
-    app.include_router(health.router)
+    routes.include(app)
     app.mount("/", page)  # last: everything that is no route is the page's
     return app
 

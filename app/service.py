@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from app.clients import Clients
 from app.engine import Done, Engine, Failed, Job, Quotas, Stepped, sentence
 from app.i18n import Sentence
 from app.metadata import write_png
@@ -64,6 +65,9 @@ class Service:
             max_pixels=settings.max_pixels,
             prompt_chars=settings.max_prompt_chars,
         )
+        self.clients = Clients(settings)
+        self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
+        self.owners: dict[str, str] = {}  # name of a picture's file → its client
         self._files: deque[Path] = deque()  # oldest first
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self._save, quotas, settings.strict)
@@ -113,28 +117,26 @@ class Service:
         return pipe.tokenizer.count(plain(parse(text)))
 
     def submit(
-        self,
-        request: GenerateRequest,
-        init_image: Pixels | None = None,
-        mask: Pixels | None = None,
-        client: str = "",
-        previews: bool = True,
+        self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None, **about: Any
     ) -> Job:
-        """Check a request and put it into `client`'s line; RequestError, QueueFull or NotReady where that cannot be."""
+        """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
+
+        `about` are further fields of the Job: client (else whoever the page is serving), user, previews.
+        """
         self._ready()
         validate(request, self.limits)
         if request.seed == -1:
             request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
-        return self.engine.submit(Job(request, init_image, mask, client=client, previews=previews))
+        return self.engine.submit(Job(request, init_image, mask, **{"client": self.here() or "", **about}))
 
-    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1, client: str = "") -> Job:
+    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
         """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
         self._ready()
-        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=work, client=client))
+        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=work, client=self.here() or ""))
 
-    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]], client: str = "") -> T:
+    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
-        end = self.study(work, client=client).wait()
+        end = self.study(work).wait()
         if isinstance(end, Done):
             answer: T = end.result
             return answer
@@ -146,9 +148,14 @@ class Service:
         if self.pipe is None:
             raise NotReady("still_loading")
 
-    def cancel(self, job_id: str) -> bool:
-        """Stop a job at its next step."""
-        return self.engine.cancel(job_id)
+    def job(self, job_id: str, client: str | None = None) -> Job | None:
+        """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
+        job, client = self.engine.get(job_id), client or self.here()
+        return job if job is not None and (client is None or job.client == client) else None
+
+    def cancel(self, job_id: str, client: str | None = None) -> bool:
+        """Stop a client's own job at its next step."""
+        return self.job(job_id, client) is not None and self.engine.cancel(job_id)
 
     def detach(self, job_id: str) -> None:
         """Nobody watches this job any more: it is given up after a while unless somebody comes back."""
@@ -156,8 +163,8 @@ class Service:
             job.deadline = time.monotonic() + self.settings.detach_seconds
 
     def attach(self, job_id: str) -> Job | None:
-        """Come back to a job."""
-        if job := self.engine.get(job_id):
+        """Come back to one's own job."""
+        if job := self.job(job_id):
             job.deadline = None
         return job
 
@@ -190,6 +197,7 @@ class Service:
                 write_png(path, pixels, replace(r, seed=r.seed + k), self.pipe.weights_sha256, __version__)
             except OSError as error:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
+            self.owners[path.name] = job.client
             images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
         self._forget_old([image.path for image in images])
         return GenerateResult(r, tuple(images), seconds, steps)
@@ -199,7 +207,9 @@ class Service:
         self._files.extend(made)
         while self.settings.output_dir is None and len(self._files) > self.settings.keep_pictures:
             with contextlib.suppress(IndexError):  # another thread that saves was faster
-                self._files.popleft().unlink(missing_ok=True)
+                oldest = self._files.popleft()
+                oldest.unlink(missing_ok=True)
+                self.owners.pop(oldest.name, None)
 
 
 def _fault(error: Exception) -> Sentence:

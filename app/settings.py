@@ -40,6 +40,8 @@ class Settings:
     max_prompt_chars: int = 2000
     queue_size: int = 256  # jobs that wait, of everybody
     client_queue_size: int = 32  # of one person or program
+    api_keys: str = ""  # file with one key a line, or the keys between commas (LATENT_LAB_API_KEYS)
+    open: bool = False  # the API needs no key even where others than this machine reach it
     strict: bool = False  # each picture in network calls of its own: bit-equal whatever else is asked, and slower
     max_upload_bytes: int = 20_000_000
     max_upload_pixels: int = 50_000_000

@@ -1,1 +1,1 @@
-"""HTTP routes beside the page, one module a family."""
+"""HTTP beside the page: health, OpenAI's Images API, jobs, A1111's API, metrics."""

@@ -11,6 +11,7 @@ from app.engine.job import (
     Stepped,
     Work,
     follow,
+    follow_numbered,
     sentence,
 )
 from app.engine.loop import Engine
@@ -30,5 +31,6 @@ __all__ = [
     "Stepped",
     "Work",
     "follow",
+    "follow_numbered",
     "sentence",
 ]

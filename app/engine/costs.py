@@ -55,7 +55,7 @@ class Costs:
 
     def predict(self, key: Hashable, rows: int) -> float:
         """Seconds of a call of `rows` rows, from the nearest count measured; 0 where nothing is known."""
-        measured = self._measured.get(key)
+        measured = {b: m for b, m in self._measured.get(key, {}).items() if m.seconds}
         if not measured or rows < 1:
             return 0.0
         below = [b for b in measured if b <= _bucket(rows)]

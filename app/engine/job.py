@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class Job:
     mask: Pixels | None = None
     work: Work | None = None  # a lab's own question to the model; None: make the pictures
     client: str = ""  # whose it is
+    user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
     previews: bool = True  # whether anybody wants to see it form
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
@@ -86,6 +88,11 @@ class Job:
     deadline: float | None = None  # set while nobody watches: time.monotonic() at which it is given up
     created: float = field(default_factory=time.monotonic)
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    @property
+    def line(self) -> str:
+        """In whose line it waits."""
+        return f"{self.client} {self.user}"
 
     @property
     def done(self) -> bool:
@@ -127,8 +134,15 @@ class Job:
         return end
 
 
-async def follow(job: Job, cursor: int = 0) -> AsyncIterator[Event]:
+async def follow(job: Job, cursor: int = 0) -> AsyncGenerator[Event, None]:
     """A job's events to its end. A slow reader misses overtaken steps, never the last preview or the end."""
+    async with contextlib.aclosing(follow_numbered(job, cursor)) as events:
+        async for _, event in events:
+            yield event
+
+
+async def follow_numbered(job: Job, cursor: int = 0) -> AsyncGenerator[tuple[int, Event], None]:
+    """`follow` from event number `cursor` on, each with the number to go on from after it."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
@@ -140,13 +154,14 @@ async def follow(job: Job, cursor: int = 0) -> AsyncIterator[Event]:
         while True:
             news.clear()
             done = job.done  # before reading: what came in meanwhile is read in the next round
-            events = job.events[cursor:]
+            events = list(enumerate(job.events[cursor:], cursor + 1))
             cursor += len(events)
-            steps = [e for e in events if isinstance(e, Stepped)]
-            kept = steps[-1:] + [e for e in steps if e.preview is not None][-1:]
-            for event in events:
-                if not isinstance(event, Stepped) or any(event is e for e in kept):
-                    yield event
+            steps = [(k, e) for k, e in events if isinstance(e, Stepped)]
+            last = steps[-1:] + [(k, e) for k, e in steps if e.preview is not None][-1:]
+            kept = {k for k, _ in last}
+            for number, event in events:
+                if not isinstance(event, Stepped) or number in kept:
+                    yield number, event
             if done:
                 return
             if cursor == len(job.events):

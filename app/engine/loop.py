@@ -6,41 +6,25 @@ guidance, decode a few finished pictures, let labs' questions take a step. Files
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.costs import Costs
-from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, Stepped, for_people, sentence
+from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, for_people, sentence
+from app.engine.metrics import Metrics
+from app.engine.progress import Reporter, Running
 from app.engine.queue import FairQueue, Quotas
 from app.engine.rows import Kind, Model, Row, pick, units
 from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
-PREVIEW_SECONDS = 0.25  # between two previews of a job
-PREVIEW_SHARE = 0.2  # of the engine's time that previews may take
 STARTS = 2  # jobs that are prepared in one tick: others' steps wait for it
 KEPT_JOBS = 256  # ended jobs that late readers still find
 SAVERS = 2  # threads that write files
-
-
-@dataclass(eq=False)
-class Running:
-    """A job the engine has taken: rows, or a lab's work."""
-
-    job: Job
-    rows: Sequence[Row] = ()
-    work: Generator[Stepped, None, Any] | None = None
-    images: dict[int, Pixels] = field(default_factory=dict)  # decoded, by index
-    start: float = field(default_factory=time.monotonic)
-    shown: float = 0.0  # when the last preview was made
-    i: int = 0
-    n: int = 0
 
 
 Save = Callable[[Job, list[Pixels], float, int], Any]
@@ -53,6 +37,8 @@ class Engine:
     def __init__(self, save: Save, quotas: Quotas | None = None, strict: bool = False) -> None:
         """`strict` answers each picture in a call of its own: bit-equal whatever else is asked, and slower."""
         self._save, self._strict = save, strict
+        self.metrics = Metrics()
+        self.on_end: Callable[[Job, Done | Failed | Cancelled], None] = lambda job, event: None  # before readers know
         self._queue = FairQueue(quotas or Quotas())
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, Running] = {}
@@ -61,7 +47,7 @@ class Engine:
         self._costs = Costs()
         self._rate: float | None = None  # rows answered a second
         self._answered = 0  # rows, in this tick
-        self._previews_from = 0.0
+        self._reporter = Reporter(self.metrics)
         self._model: Model[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._savers = ThreadPoolExecutor(SAVERS, thread_name_prefix="save")
@@ -85,6 +71,10 @@ class Engine:
         """A job that is waiting, running, or recently ended."""
         return self._jobs.get(job_id)
 
+    def jobs(self, client: str) -> list[Job]:
+        """A client's jobs that have not ended, oldest first."""
+        return [job for job in list(self._jobs.values()) if job.client == client and not job.done]
+
     def cancel(self, job_id: str) -> bool:
         """Stop a job: at once while it waits, at the next tick while it runs. False where there is nothing to stop."""
         with self._changed:
@@ -93,7 +83,7 @@ class Engine:
                 return False
             job.cancelled.set()
             if self._queue.remove(job):
-                job.end(Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps))
                 self._tell_positions()
         return True
 
@@ -105,7 +95,7 @@ class Engine:
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
                 self._queue.remove(job)
-                job.end(Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps))
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)  # not for a long step: containers kill after ten seconds
@@ -134,11 +124,14 @@ class Engine:
         for rows in self._picked("denoise"):
             for call in [[row] for row in rows] if self._strict else [rows]:
                 self._ask("denoise", call, self._loaded.answer)
-        self._report()
+        self._reporter.report(list(self._running.values()), self._loaded)
         for rows in self._picked("decode"):
             for call in [[row] for row in rows] if self._strict else [rows]:
                 self._ask("decode", call, self._decode)
         self._step_labs()
+        self.metrics.waiting.set(len(self._queue))
+        self.metrics.running.set(len(self._running))
+        self.metrics.tick.observe(time.monotonic() - start)
         if self._answered:
             rate = self._answered / (time.monotonic() - start)
             self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
@@ -152,7 +145,7 @@ class Engine:
         with self._changed:
             for job in [job for job in self._queue.waiting() if not job.wanted()]:
                 self._queue.remove(job)
-                job.end(Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps))
         for running in [r for r in self._running.values() if not r.job.wanted()]:
             if running.work is not None:
                 running.work.close()
@@ -176,17 +169,17 @@ class Engine:
                 running.n = running.rows[0].n
             except Exception as error:
                 self._fail(job, error)
-            self._queue.charge(job.client, time.monotonic() - start)
+            self._queue.charge(job.line, time.monotonic() - start)
 
     def _room(self, client: str) -> bool:
         """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""
         rows = [row for row in self._rows(client) if not row.finished]
-        labs = [r for r in self._running.values() if r.work is not None and r.job.client == client]
+        labs = [r for r in self._running.values() if r.work is not None and r.job.line == client]
         most = max((self._costs.limit(("denoise", row.key)) for row in rows), default=1)
         return not labs and sum(row.terms for row in rows) < 2 * most
 
     def _rows(self, client: str) -> list[Row]:
-        return [row for r in self._running.values() if r.job.client == client for row in r.rows]
+        return [row for r in self._running.values() if r.job.line == client for row in r.rows]
 
     def _picked(self, kind: Kind) -> list[list[Row]]:
         """The rows of this tick's calls."""
@@ -194,7 +187,7 @@ class Engine:
         for running in self._running.values():
             for row in running.rows:
                 if row.finished == (kind == "decode") and row.index not in running.images:
-                    lines.setdefault(running.job.client, []).append(row)
+                    lines.setdefault(running.job.line, []).append(row)
         served = {name: self._queue.served(name) for name in lines}
         return pick(kind, lines, served, self._costs)
 
@@ -218,9 +211,13 @@ class Engine:
             return
         seconds = time.monotonic() - start
         self._costs.note(key, size, seconds)
-        self._answered += len(rows) if kind == "denoise" else 0
+        if kind == "denoise":
+            self._answered += len(rows)
+            self.metrics.rows.observe(size)
+        else:
+            self.metrics.images.inc(len(rows))
         for row in rows:
-            self._queue.charge(row.job.client, seconds * units(kind, row) / size)
+            self._queue.charge(row.job.line, seconds * units(kind, row) / size)
             if row.error is not None:
                 self._fail(row.job, row.error)
 
@@ -239,52 +236,17 @@ class Engine:
         try:
             if job.wanted():
                 images = [running.images[k] for k in sorted(running.images)]
-                job.end(Done(self._save(job, images, time.monotonic() - running.start, running.n)))
+                self._ended(job, Done(self._save(job, images, time.monotonic() - running.start, running.n)))
             else:
-                job.end(Cancelled(running.i, running.n))
+                self._ended(job, Cancelled(running.i, running.n))
         except Exception as error:
             self._fail(job, error)
 
-    def _report(self) -> None:
-        """Tell every job that has got on, with a preview where one is due."""
-        now = time.monotonic()
-        due: list[Running] = []
-        ahead: list[Running] = []
-        for running in self._running.values():
-            if running.rows and (i := min(row.i for row in running.rows)) > running.i:
-                running.i = i
-                ahead.append(running)
-                if running.job.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
-                    due.append(running)
-        previews = self._previews(due) if due and now >= self._previews_from else {}
-        for running in ahead:
-            i, n, preview = running.i, running.n, previews.get(running.job.id)
-            left = (now - running.start) / i * (n - i)
-            running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
-
-    def _previews(self, due: Sequence[Running]) -> dict[str, Pixels]:
-        """Previews of the jobs' first pictures by job; never more than their share of the engine's time."""
-        start = time.monotonic()
-        made: dict[str, Pixels] = {}
-        for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
-            group = list(same)
-            try:
-                pixels = self._loaded.preview([running.rows[0] for running in group])
-            except Exception:
-                log.warning("no preview", exc_info=True)
-                continue
-            made |= {running.job.id: picture for running, picture in zip(group, pixels, strict=True)}
-            for running in group:
-                running.shown = start
-        now = time.monotonic()
-        self._previews_from = now + (now - start) * (1 / PREVIEW_SHARE - 1)
-        return made
-
     def _step_labs(self) -> None:
         """One step of a lab's question for every client that has had no more than anybody else."""
-        active = {r.job.client for r in self._running.values()}
+        active = {r.job.line for r in self._running.values()}
         for client in self._queue.order():
-            mine = next((r for r in self._running.values() if r.work and r.job.client == client.name), None)
+            mine = next((r for r in self._running.values() if r.work and r.job.line == client.name), None)
             least = min((self._queue.served(name) for name in active), default=0.0)
             if mine is None or client.served > least:
                 continue
@@ -312,7 +274,13 @@ class Engine:
 
     def _end(self, job: Job, event: Done | Failed | Cancelled) -> None:
         self._release(job)
-        job.end(event)
+        self._ended(job, event)
+
+    def _ended(self, job: Job, event: Done | Failed | Cancelled) -> None:
+        if not job.done:
+            self.on_end(job, event)
+            job.end(event)
+            self.metrics.ended(event)
 
     def _release(self, job: Job) -> None:
         """The job needs the model no more."""

@@ -52,19 +52,19 @@ class FairQueue:
 
     def add(self, job: Job) -> None:
         """Put a job at the end of its client's line, or raise QueueFull."""
-        client = self._clients.get(job.client)
+        client = self._clients.get(job.line)
         if len(self) >= self._quotas.jobs:
             raise QueueFull("queue_full", count=len(self))
         if client is not None and len(client.waiting) >= self._quotas.client_jobs:
             raise QueueFull("client_queue_full", count=len(client.waiting))
         if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
             served = min((c.served for c in self._clients.values()), default=0.0)
-            client = self._clients[job.client] = Client(job.client, served)
+            client = self._clients[job.line] = Client(job.line, served)
         client.waiting.append(job)
 
     def remove(self, job: Job) -> bool:
         """Take a waiting job out; False where it does not wait."""
-        client = self._clients.get(job.client)
+        client = self._clients.get(job.line)
         if client is None or job not in client.waiting:
             return False
         client.waiting.remove(job)
@@ -82,7 +82,7 @@ class FairQueue:
 
     def ended(self, job: Job) -> None:
         """A job that was taken runs no more."""
-        client = self._clients[job.client]
+        client = self._clients[job.line]
         client.running -= 1
         self._forget(client)
 

@@ -96,7 +96,7 @@ class Quotas:
         return None
 
     def _of(self, address: str) -> deque[Charge]:
-        return self._charges.setdefault(_account(address), deque())
+        return self._charges.setdefault(account(address), deque())
 
     def _again(self) -> str:
         return f"please try again in {max(1, round(self._settings.upload_seconds / 60))} minutes."
@@ -110,7 +110,7 @@ class Quotas:
                 del self._charges[account]
 
 
-def _account(address: str) -> str:
+def account(address: str) -> str:
     """Who stands behind an address: in IPv6 everybody has a /64."""
     try:
         parsed = ipaddress.ip_address(address)

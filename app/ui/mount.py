@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.context import LocalContext
 
 from app.service import Service
 from app.settings import Settings
@@ -16,6 +17,7 @@ from app.ui.sessions import LeanSessions
 
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
+    service.here = lambda: _client_here(service)
     return mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
 
 
@@ -36,3 +38,11 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     mounted.state_holder = LeanSessions(blocks)
     app.state.stop_event = mounted.stop_event
     return app
+
+
+def _client_here(service: Service) -> str | None:
+    """Whose event is being answered in this context; None outside of any."""
+    request = LocalContext.request.get(None)
+    if request is None or request.client is None:
+        return None
+    return service.clients.of(request.headers, request.client.host)

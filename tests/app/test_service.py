@@ -129,7 +129,7 @@ def test_previews_come_at_most_four_times_a_second(service: Service, previews: M
 def test_a_second_question_in_a_step_brings_no_preview_of_its_own(
     service: Service, previews: Mock, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.engine.loop.PREVIEW_SECONDS", 60.0)
+    monkeypatch.setattr("app.engine.progress.PREVIEW_SECONDS", 60.0)
     result(service.submit(GenerateRequest("x", steps=3, sampler=sampler)))
     assert previews.call_count == 1
 

@@ -1,0 +1,259 @@
+"""What Open WebUI, SillyTavern and webuiapi call of A1111's HTTP API; progress and interrupt are the caller's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from app.api import calls
+from app.api.calls import Called, Caller, Starting
+from app.api.errors import ApiError
+from app.engine import Job, Queued, Stepped
+from app.metadata import parameters_line
+from app.schemas import GeneratedImage, GenerateRequest
+
+router = APIRouter(prefix="/sdapi/v1", tags=["a1111"])
+SAMPLERS = {
+    "DDIM": "ddim", "DDPM": "ddpm", "PLMS": "plms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
+    "DPM++ 2M": "dpmpp_2m", "DPM++ 2M SDE": "dpmpp_2m_sde", "UniPC": "unipc",
+}  # fmt: skip
+BY_NAME = {name.lower(): ours for name, ours in SAMPLERS.items()} | {ours: ours for ours in SAMPLERS.values()}
+MOST_PICTURES = 16
+KEPT_OPTIONS = 1000  # clients whose options are remembered
+
+
+class Text2Img(BaseModel):
+    """txt2img's request; fields of parts that are not here are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    prompt: str = ""
+    negative_prompt: str | None = ""
+    steps: int | None = None
+    cfg_scale: float | None = None
+    sampler_name: str | None = None
+    sampler_index: str | None = None
+    seed: int | None = -1
+    batch_size: int = Field(1, ge=1, le=MOST_PICTURES)
+    n_iter: int = Field(1, ge=1, le=MOST_PICTURES)
+    width: int = Field(512, ge=8, le=4096)
+    height: int = Field(512, ge=8, le=4096)
+    eta: float | None = None
+    send_images: bool = True
+    override_settings: dict[str, Any] | None = None
+
+
+class Img2Img(Text2Img):
+    """img2img's request."""
+
+    init_images: list[str] = []
+    mask: str | None = None  # white is repainted
+    inpainting_mask_invert: int | bool = 0
+    denoising_strength: float = 0.75
+
+
+class Picture(BaseModel):
+    """png-info's request."""
+
+    image: str
+
+
+@router.post("/txt2img")
+async def txt2img(wanted: Text2Img, who: Called) -> Any:
+    """Pictures from a prompt."""
+    return await _make(wanted, who, None)
+
+
+@router.post("/img2img")
+async def img2img(wanted: Img2Img, who: Called) -> Any:
+    """Pictures from a picture; with a mask, its white part is repainted."""
+    if not wanted.init_images:
+        raise ApiError(400, "invalid", "init_images: a picture is needed.", "init_images")
+    image = await asyncio.to_thread(calls.from_base64, who, wanted.init_images[0], "init_images")
+    mask = None
+    if wanted.mask:
+        mask = (await asyncio.to_thread(calls.from_base64, who, wanted.mask, "mask")).convert("L")
+        if wanted.inpainting_mask_invert:
+            mask = mask.point([255 - v for v in range(256)])
+    return await _make(wanted, who, Starting(image, mask), wanted.denoising_strength)
+
+
+async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength: float | None = None) -> Any:
+    options = _options(who)
+    checkpoint = {**options, **(wanted.override_settings or {})}.get("sd_model_checkpoint")
+    if checkpoint and checkpoint not in (who.service.state.model, _title(who)):
+        raise ApiError(400, "no_model", f"There is no model {checkpoint!r} here.", "sd_model_checkpoint")
+    request, n = _request(wanted, who, strength), wanted.batch_size * wanted.n_iter
+    if n > MOST_PICTURES:
+        raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
+    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, n, start))
+    images = await calls.pictures(who, jobs)
+    size = wanted.width, wanted.height
+    files = [await asyncio.to_thread(calls.encoded, image, size, "png") for image in images]
+    made = [job.request for job in jobs]
+    return {
+        "images": [calls.as_base64(file) for file in files] if wanted.send_images else [],
+        "parameters": wanted.model_dump(exclude={"init_images", "mask"}),
+        "info": json.dumps(_info(who, made[0], images), ensure_ascii=False),
+    }
+
+
+def _request(wanted: Text2Img, who: Caller, strength: float | None) -> GenerateRequest:
+    width, height = calls.model_size(who.service, wanted.width, wanted.height)
+    named = wanted.sampler_name or wanted.sampler_index or "ddim"
+    sampler = BY_NAME.get(named.lower())
+    if sampler is None:
+        raise ApiError(400, "no_sampler", f"There is no sampler {named!r} here.", "sampler_name")
+    values = {
+        "prompt": wanted.prompt, "negative_prompt": wanted.negative_prompt, "steps": wanted.steps,
+        "guidance_scale": wanted.cfg_scale, "eta": wanted.eta if sampler == "ddim" else None, "sampler": sampler,
+        "seed": None if wanted.seed == -1 else wanted.seed, "width": width, "height": height, "strength": strength,
+    }  # fmt: skip
+    return GenerateRequest.from_dict({name: value for name, value in values.items() if value is not None})
+
+
+def _info(who: Caller, request: GenerateRequest, images: list[GeneratedImage]) -> dict[str, Any]:
+    pipe = who.service.pipe
+    sha256 = pipe.weights_sha256 if pipe is not None else ""
+    seeds = [image.seed for image in images]
+    texts = [parameters_line(request, image.width, image.height, sha256) for image in images]
+    return {
+        "prompt": request.prompt, "negative_prompt": request.negative_prompt, "seed": request.seed,
+        "all_seeds": seeds, "all_prompts": [request.prompt] * len(images), "infotexts": texts,
+        "width": images[0].width, "height": images[0].height, "steps": request.steps,
+        "cfg_scale": request.guidance_scale, "sampler_name": request.sampler, "sd_model_hash": sha256[:10],
+        "sd_model_name": who.service.state.model,
+    }  # fmt: skip
+
+
+@router.get("/progress")
+def progress(who: Called, skip_current_image: bool = False) -> Any:
+    """How far the caller's oldest job is."""
+    jobs = _jobs(who)
+    state = {"skipped": False, "interrupted": False, "job": "", "job_count": len(jobs), "job_no": 0}
+    answer: dict[str, Any] = {"progress": 0.0, "eta_relative": 0.0, "current_image": None, "textinfo": None}
+    step = next((e for job in jobs[:1] for e in reversed(job.events) if isinstance(e, Stepped | Queued)), None)
+    if isinstance(step, Stepped):
+        answer |= {"progress": step.i / step.n, "eta_relative": step.seconds_left}
+        state |= {"sampling_step": step.i, "sampling_steps": step.n}
+        shown = next(
+            (e.preview for e in reversed(jobs[0].events) if isinstance(e, Stepped) and e.preview is not None), None
+        )
+        if shown is not None and not skip_current_image:
+            answer["current_image"] = calls.as_base64(calls.encoded_preview(shown, (shown.shape[1], shown.shape[0])))
+    return {**answer, "state": state}
+
+
+@router.post("/interrupt")
+@router.post("/skip")
+def interrupt(who: Called) -> dict[str, str]:
+    """Stop the caller's jobs."""
+    calls.cancel(who, _jobs(who))
+    return {}
+
+
+def _jobs(who: Caller) -> list[Job]:
+    return [job for job in who.service.engine.jobs(who.client) if job.work is None]
+
+
+@router.get("/options")
+def options(who: Called) -> dict[str, Any]:
+    """The caller's options."""
+    return {"sd_model_checkpoint": _title(who), "sd_checkpoint_hash": "", "samples_format": "png", **_options(who)}
+
+
+@router.post("/options")
+def set_options(values: dict[str, Any], who: Called) -> Any:
+    """Options for the caller's later requests; of those only the model's name means anything here."""
+    checkpoint = values.get("sd_model_checkpoint")
+    if checkpoint is not None and checkpoint not in (who.service.state.model, _title(who)):
+        raise ApiError(400, "no_model", f"There is no model {checkpoint!r} here.", "sd_model_checkpoint")
+    kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
+    if len(kept) < KEPT_OPTIONS and isinstance(checkpoint, str):
+        kept[who.client] = {"sd_model_checkpoint": checkpoint}
+    return JSONResponse(None)
+
+
+def _options(who: Caller) -> dict[str, Any]:
+    kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
+    return kept.get(who.client, {})
+
+
+@router.get("/sd-models")
+def sd_models(who: Called) -> list[dict[str, Any]]:
+    """The model that is loaded."""
+    service = who.service
+    sha256 = service.pipe.weights_sha256 if service.pipe is not None else ""
+    name = service.state.model
+    file = service.settings.weights.name
+    return [
+        {
+            "title": _title(who),
+            "model_name": name,
+            "hash": sha256[:10],
+            "sha256": sha256,
+            "filename": file,
+            "config": None,
+        }
+    ]
+
+
+def _title(who: Caller) -> str:
+    pipe = who.service.pipe
+    return f"{who.service.state.model} [{pipe.weights_sha256[:10]}]" if pipe is not None else who.service.state.model
+
+
+@router.get("/samplers")
+def samplers(who: Called) -> list[dict[str, Any]]:
+    """Samplers by the names this API's clients know."""
+    ours = who.service.limits.samplers
+    return [{"name": name, "aliases": [alias], "options": {}} for name, alias in SAMPLERS.items() if alias in ours]
+
+
+@router.get("/schedulers")
+def schedulers(_who: Called) -> list[dict[str, Any]]:
+    """There is one spacing of timesteps here."""
+    return [{"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1, "need_inner_model": False}]
+
+
+@router.get("/upscalers")
+def upscalers(_who: Called) -> list[dict[str, Any]]:
+    """None but none."""
+    return [{"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 1}]
+
+
+@router.get("/latent-upscale-modes")
+@router.get("/sd-vae")
+@router.get("/sd-modules")
+@router.get("/loras")
+def nothing(_who: Called) -> list[dict[str, Any]]:
+    """Kinds of files that there are none of."""
+    return []
+
+
+@router.get("/embeddings")
+def embeddings(_who: Called) -> dict[str, dict[str, Any]]:
+    """None."""
+    return {"loaded": {}, "skipped": {}}
+
+
+@router.get("/memory")
+def memory(_who: Called) -> dict[str, dict[str, Any]]:
+    """This process's memory in bytes."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"ram": {"free": 0, "used": used, "total": used}, "cuda": {}}
+
+
+@router.post("/png-info")
+async def png_info(wanted: Picture, who: Called) -> dict[str, Any]:
+    """The settings a PNG carries."""
+    image = await asyncio.to_thread(calls.raw_from_base64, wanted.image, "image")
+    text = await asyncio.to_thread(calls.png_texts, who, image)
+    return {"info": text.get("parameters", ""), "items": text, "parameters": {}}

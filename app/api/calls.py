@@ -1,0 +1,207 @@
+"""What every route needs: who calls, a checked request, a wait that ends when the caller leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Depends, Request
+from PIL import Image
+
+from app.api.errors import ApiError
+from app.engine import Cancelled, Done, Event, Failed, Job, follow
+from app.images import fit, fit_mask, open_upload
+from app.metadata import MAX_TEXT
+from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest
+from app.service import Service
+from ldm_core.images import Pixels
+
+LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and the service."""
+
+    service: Service
+    client: str
+    request: Request
+
+    async def gone(self) -> bool:
+        """Whether the caller has hung up."""
+        return await self.request.is_disconnected()
+
+    def job(self, job_id: str) -> Job:
+        """The caller's own job; 404 where it is not theirs or not there."""
+        job = self.service.job(job_id, self.client)
+        if job is None or job.work is not None:
+            raise ApiError(404, "not_found", "There is no such job.")
+        return job
+
+
+def caller(request: Request) -> Caller:
+    """Let a client of the API in, or raise 401."""
+    service: Service = request.app.state.service
+    if (refusal := service.clients.refusal(request.headers)) is not None:
+        raise ApiError(401, "unauthorized", refusal)
+    address = request.client.host if request.client else ""
+    return Caller(service, service.clients.of(request.headers, address), request)
+
+
+Called = Annotated[Caller, Depends(caller)]
+
+
+@dataclass(frozen=True)
+class Starting:
+    """What a generation starts from, if not from noise."""
+
+    image: Image.Image | None = None
+    mask: Image.Image | None = None  # white is repainted
+
+
+def model_size(service: Service, width: int, height: int) -> tuple[int, int]:
+    """The size a picture of width × height is made at: as asked where the model was trained for it, else of its area.
+
+    Both are multiples of the model's own; whoever asked gets the picture scaled.
+    """
+    limits = service.limits
+    scale = min(1.0, limits.image_size / (width * height) ** 0.5)
+    multiple = limits.size_multiple
+    most = limits.max_side // multiple
+    made = [min(most, max(1, round(side * scale / multiple))) * multiple for side in (width, height)]
+    return made[0], made[1]
+
+
+def submit(who: Caller, request: GenerateRequest, n: int, start: Starting | None = None, **about: Any) -> list[Job]:
+    """Jobs for n pictures of seeds in a row, each within the batch limit; all of them or none."""
+    service, start = who.service, start or Starting()
+    size = request.width, request.height
+    init = None if start.image is None else fit(start.image, service.limits, *size)
+    mask = None if start.mask is None else fit_mask(start.mask, service.limits, *size)
+    if request.seed == -1:
+        request = replace(request, seed=int(np.random.default_rng().integers(0, MAX_SEED - n)))
+    jobs: list[Job] = []
+    try:
+        while (made := sum(job.request.batch for job in jobs)) < n:
+            part = replace(request, seed=request.seed + made, batch=min(service.limits.max_batch, n - made))
+            jobs.append(service.submit(part, init, mask, client=who.client, **about))
+    except ValueError:
+        cancel(who, jobs)
+        raise
+    return jobs
+
+
+def cancel(who: Caller, jobs: Sequence[Job]) -> None:
+    """Stop jobs."""
+    for job in jobs:
+        who.service.cancel(job.id, who.client)
+
+
+async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
+    """The jobs' pictures when all are done. A caller who leaves cancels them; ApiError where one fails."""
+    try:
+        for job in jobs:
+            async for _ in events(who, job):
+                pass
+        return [image for job in jobs for image in ended(job).result.images]
+    finally:
+        cancel(who, jobs)
+
+
+async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
+    """A job's events; 499 when the caller has left."""
+    stream = follow(job)
+    async with contextlib.aclosing(stream):
+        while True:
+            step = asyncio.ensure_future(anext(stream, None))
+            try:
+                while not (await asyncio.wait({step}, timeout=LEFT_SECONDS))[0]:
+                    if await who.gone():
+                        raise ApiError(499, "cancelled", "The client has left.")
+            finally:
+                if not step.done():
+                    step.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await step
+            if (event := step.result()) is None:
+                return
+            yield event
+
+
+def ended(job: Job) -> Done:
+    """A job's Done; ApiError for any other end."""
+    end = job.events[-1]
+    if isinstance(end, Failed):
+        memory = end.message.key == "out_of_memory"
+        raise ApiError(503 if memory else 500, end.message.key, str(end.message))
+    if isinstance(end, Cancelled):
+        raise ApiError(409, "cancelled", "The request was cancelled.")
+    assert isinstance(end, Done)
+    return end
+
+
+def from_base64(who: Caller, text: str, param: str) -> Image.Image:
+    """A picture from base64, with or without a data: prefix; bounded before it is decoded."""
+    return opened(who, raw_from_base64(text, param))
+
+
+def raw_from_base64(text: str, param: str) -> bytes:
+    """The bytes; ApiError where it is none."""
+    try:
+        return base64.b64decode(text.rpartition(",")[2], validate=True)
+    except (binascii.Error, ValueError):
+        raise ApiError(400, "invalid", f"{param} is not base64.", param) from None
+
+
+def png_texts(who: Caller, content: bytes) -> dict[str, str]:
+    """The text chunks of a PNG of bounded size, each of bounded length; RequestError for anything else."""
+    opened(who, content)
+    with Image.open(BytesIO(content), formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
+        texts = getattr(image, "text", {})
+        return {str(key): str(text) for key, text in texts.items() if len(text) <= MAX_TEXT}
+
+
+def opened(who: Caller, content: bytes) -> Image.Image:
+    """An untrusted picture, RGB or RGBA. RequestError in one sentence for anything else."""
+    return open_upload(BytesIO(content), who.service.settings)
+
+
+def encoded(image: GeneratedImage, size: tuple[int, int] | None, kind: str, quality: int = 100) -> bytes:
+    """A finished picture as a png, jpeg or webp of this size; the file itself where it is that already."""
+    content = image.path.read_bytes()
+    if kind == "png" and size in (None, (image.width, image.height)):
+        return content
+    with Image.open(BytesIO(content)) as picture:
+        wanted = picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.LANCZOS)
+        buffer = BytesIO()
+        options: dict[str, Any] = {"pnginfo": _info(picture)} if kind == "png" else {"quality": quality}
+        wanted.convert("RGB").save(buffer, format=kind.upper(), **options)
+    return buffer.getvalue()
+
+
+def encoded_preview(pixels: Pixels, size: tuple[int, int], kind: str = "png") -> bytes:
+    """A preview as a file of the picture's size."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(buffer, format=kind.upper())
+    return buffer.getvalue()
+
+
+def as_base64(content: bytes) -> str:
+    """Bytes as ASCII text."""
+    return base64.b64encode(content).decode()
+
+
+def _info(picture: Image.Image) -> Any:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for key, text in getattr(picture, "text", {}).items():
+        info.add_itxt(key, text)
+    return info

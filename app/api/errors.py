@@ -1,0 +1,67 @@
+"""Refusals of the HTTP API: one shape under /v1, and the one its clients know under /sdapi."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, Response
+
+from app.engine import QueueFull
+from app.schemas import RequestError
+from app.service import NotReady
+
+RETRY_SECONDS = "5"
+
+
+class ApiError(Exception):
+    """A refusal with its status; `param` names the field at fault."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.param = status, code, message, param
+
+
+def answer(request: Request, error: ApiError) -> Response:
+    """The error as JSON in the form of the API that was called."""
+    if request.url.path.startswith("/sdapi"):
+        body: dict[str, object] = {"error": error.code, "detail": error.message, "errors": error.message}
+    else:
+        kind = "invalid_request_error" if error.status < 500 else "server_error"
+        body = {"error": {"code": error.code, "message": error.message, "param": error.param, "type": kind}}
+    headers = {"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer" if request.url.path.startswith("/v1") else "Basic"
+    return JSONResponse(body, error.status, headers)
+
+
+def refused(error: RequestError) -> ApiError:
+    """A request that cannot be served, as an answer: 400, 429 while the client's queue is full, 503 while ours is."""
+    if isinstance(error, NotReady):
+        return ApiError(503, "not_ready", str(error))
+    if isinstance(error, QueueFull):
+        mine = error.sentence.key == "client_queue_full"
+        return ApiError(429 if mine else 503, error.sentence.key, str(error))
+    field = error.sentence.values.get("field")
+    return ApiError(400, error.sentence.key, str(error), getattr(field, "key", None))
+
+
+def install(app: FastAPI) -> None:
+    """Answer errors of the API's routes in its own form."""
+
+    async def api_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return answer(request, error)
+
+    async def request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return answer(request, refused(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or None
+        return answer(request, ApiError(400, "invalid", f"{field or 'The request'}: {first['msg']}.", field))
+
+    app.add_exception_handler(ApiError, api_error)
+    app.add_exception_handler(RequestError, request_error)
+    app.add_exception_handler(RequestValidationError, invalid)

@@ -1,0 +1,155 @@
+"""Jobs that outlive a connection: /v1/jobs, their events, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from sse_starlette import EventSourceResponse
+
+from app.api import calls
+from app.api.calls import Called, Caller, Starting
+from app.api.errors import ApiError
+from app.api.files import signed_url
+from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest
+from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped, follow_numbered
+from app.schemas import GenerateRequest, validate
+
+router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
+NAMES = {Queued: "queued", Started: "started", Stepped: "step", Done: "done", Failed: "failed", Cancelled: "cancelled"}
+KEPT_KEYS = 1024
+
+
+class Keys:
+    """Idempotency keys: the same key of the same client is the same job, whatever came between."""
+
+    def __init__(self) -> None:
+        self._jobs: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def find(self, client: str, key: str, body: str) -> str | None:
+        """The job this key has made; 409 where it was asked for something else."""
+        known = self._jobs.get((client, key))
+        if known is not None and known[1] != body:
+            raise ApiError(409, "idempotency_conflict", "This Idempotency-Key was used for another request.")
+        return known[0] if known else None
+
+    def keep(self, client: str, key: str, body: str, job_id: str) -> None:
+        """Remember the job; the oldest keys are forgotten."""
+        self._jobs[client, key] = (job_id, body)
+        while len(self._jobs) > KEPT_KEYS:
+            self._jobs.popitem(last=False)
+
+
+@router.post("", status_code=202)
+async def create(
+    wanted: JobRequest,
+    who: Called,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
+) -> JobAnswer:
+    """Queue a generation. Only DELETE stops it, never a closed connection."""
+    keys: Keys = who.request.app.state.idempotency
+    job = await asyncio.to_thread(_create, wanted, who, keys, idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return describe(who, job)
+
+
+def _create(wanted: JobRequest, who: Caller, keys: Keys, key: str | None) -> Job:
+    if wanted.mask is not None and wanted.init_image is None:
+        raise ApiError(400, "invalid", "mask: a mask needs an init_image.", "mask")
+    body = wanted.model_dump_json()
+    with keys.lock:
+        if key is not None and (known := keys.find(who.client, key, body)) is not None:
+            return who.job(known)
+        values = wanted.model_dump(exclude={"init_image", "mask", "user"}, exclude_none=True)
+        request = GenerateRequest.from_dict(values)
+        image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
+        mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
+        validate(request, who.service.limits)
+        [job] = calls.submit(who, request, request.batch, Starting(image, mask), user=wanted.user or "")
+        if key is not None:
+            keys.keep(who.client, key, body, job.id)
+    return job
+
+
+@router.get("")
+def running(who: Called) -> list[JobAnswer]:
+    """The caller's jobs that have not ended."""
+    return [describe(who, job) for job in who.service.engine.jobs(who.client) if job.work is None]
+
+
+@router.get("/{job_id}")
+def state(job_id: str, who: Called) -> JobAnswer:
+    """Where a job stands, and its pictures when it is done."""
+    return describe(who, who.job(job_id))
+
+
+@router.get("/{job_id}/events", response_class=EventSourceResponse)
+async def events(
+    job_id: str, who: Called, last_event_id: Annotated[str | None, Header()] = None
+) -> EventSourceResponse:
+    """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG."""
+    job = who.job(job_id)
+    cursor = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    return EventSourceResponse(_stream(who, job, min(cursor, len(job.events))))
+
+
+async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:
+    async for number, event in follow_numbered(job, cursor):
+        yield {"id": str(number), "event": NAMES[type(event)], "data": json.dumps(_body(who, event))}
+
+
+@router.delete("/{job_id}")
+def delete(job_id: str, who: Called) -> JobAnswer:
+    """Stop a job at its next step; of one that has ended, say how."""
+    job = who.job(job_id)
+    who.service.cancel(job_id, who.client)
+    return describe(who, job)
+
+
+def _body(who: Caller, event: Event) -> dict[str, Any]:
+    if isinstance(event, Queued):
+        return {"position": event.position, "seconds_left": event.wait_seconds}
+    if isinstance(event, Stepped):
+        preview = event.preview
+        shown = {} if preview is None else {"preview": _small(preview)}
+        return {"i": event.i, "n": event.n, "t": event.t, "seconds_left": event.seconds_left, **shown}
+    if isinstance(event, Done):
+        return {"images": [image.model_dump() for image in _images(who, event)]}
+    if isinstance(event, Failed):
+        return {"message": str(event.message)}
+    return {"n": event.n} if isinstance(event, Started) else {"i": event.i, "n": event.n}
+
+
+def _small(preview: Any) -> str:
+    return calls.as_base64(calls.encoded_preview(preview, (preview.shape[1], preview.shape[0])))
+
+
+def _images(who: Caller, end: Done) -> list[JobImage]:
+    made = end.result.images
+    return [JobImage(url=signed_url(who, i), seed=i.seed, width=i.width, height=i.height) for i in made]
+
+
+def describe(who: Caller, job: Job) -> JobAnswer:
+    """A job's state in one value."""
+    answer = JobAnswer(id=job.id, status="queued", request=job.request.to_dict())
+    for event in list(job.events):
+        if isinstance(event, Queued):
+            answer.position, answer.seconds_left = event.position, event.wait_seconds
+        elif isinstance(event, Started):
+            answer.status, answer.n, answer.position = "running", event.n, None
+        elif isinstance(event, Stepped):
+            answer.i, answer.n, answer.seconds_left = event.i, event.n, event.seconds_left
+        elif isinstance(event, Done):
+            answer.status, answer.seconds_left, answer.images = "done", None, _images(who, event)
+        elif isinstance(event, Failed):
+            answer.status, answer.seconds_left, answer.message = "failed", None, str(event.message)
+        else:
+            answer.status, answer.seconds_left = "cancelled", None
+    return answer

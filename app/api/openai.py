@@ -1,0 +1,175 @@
+"""OpenAI's Images API: /v1/images/generations, /v1/images/edits, /v1/models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from PIL import Image, ImageChops
+from pydantic import ValidationError
+from sse_starlette import EventSourceResponse
+from starlette.datastructures import UploadFile
+
+from app.api import calls
+from app.api.calls import Called, Caller, Starting
+from app.api.errors import ApiError
+from app.api.files import signed_url
+from app.api.schemas import (
+    ERRORS,
+    OPTIONS,
+    QUALITY_STEPS,
+    ImageData,
+    ImagesAnswer,
+    ImagesRequest,
+    ModelCard,
+    ModelList,
+)
+from app.engine import Job, Stepped
+from app.schemas import GeneratedImage, GenerateRequest
+
+router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
+MOST_SIDE = 4096  # pixels to which a picture is scaled
+MOST_PICTURES = 16  # of an edit; the first is edited
+
+
+@router.get("/models")
+def models(who: Called) -> ModelList:
+    """The model that is loaded."""
+    return ModelList(data=[ModelCard(id=who.service.state.model)])
+
+
+@router.post("/images/generations", response_model=ImagesAnswer)
+async def generations(wanted: ImagesRequest, who: Called) -> Any:
+    """Pictures from a prompt; with `stream`, server-sent partial pictures first."""
+    return await _make(wanted, who, "image_generation", None)
+
+
+@router.post("/images/edits", response_model=ImagesAnswer)
+async def edits(request: Request, who: Called) -> Any:
+    """A picture changed by a prompt: multipart `image` or `image[]`, and `mask` whose transparent part is repainted."""
+    async with request.form(max_files=MOST_PICTURES + 1) as form:
+        files = [f for name in ("image", "image[]") for f in form.getlist(name) if isinstance(f, UploadFile)]
+        if not files:
+            raise ApiError(400, "invalid", "image: a picture is needed.", "image")
+        named = {name: value for name, value in form.items() if isinstance(value, str)}
+        mask_file = form.get("mask")
+        picture = await files[0].read()
+        mask = await mask_file.read() if isinstance(mask_file, UploadFile) else None
+    try:
+        wanted = ImagesRequest.model_validate(named)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else None
+        raise ApiError(400, "invalid", f"{field}: {first['msg']}.", field) from None
+    image = await asyncio.to_thread(calls.opened, who, picture)
+    start = Starting(image, None if mask is None else _as_mask(await asyncio.to_thread(calls.opened, who, mask)))
+    return await _make(wanted, who, "image_edit", start)
+
+
+async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting | None) -> Any:
+    if wanted.background == "transparent":
+        raise ApiError(400, "unsupported", "background: this model draws no transparency.", "background")
+    size = _size(wanted.size, who)
+    request = _request(wanted, who, size)
+    about = {"user": wanted.safety_identifier or wanted.user or "", "previews": wanted.partial_images > 0}
+    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, wanted.n, start, **about))
+    if wanted.stream:
+        return EventSourceResponse(_streamed(wanted, who, name, jobs, size))
+    images = await calls.pictures(who, jobs)
+    data = [await asyncio.to_thread(_data, wanted, who, image, size) for image in images]
+    return ImagesAnswer(
+        created=int(time.time()),
+        data=data,
+        output_format=wanted.output_format,
+        quality=wanted.quality,
+        size=_wxh(*size),
+    )
+
+
+async def _streamed(
+    wanted: ImagesRequest, who: Caller, name: str, jobs: Sequence[Job], size: tuple[int, int]
+) -> AsyncIterator[dict[str, str]]:
+    """Partial pictures at equal distances of steps, then every picture; a client that leaves cancels."""
+    about = {
+        "size": _wxh(*size),
+        "quality": wanted.quality,
+        "background": "opaque",
+        "output_format": wanted.output_format,
+    }
+
+    def event(kind: str, content: bytes, **more: Any) -> dict[str, str]:
+        body = {"type": f"{name}.{kind}", "b64_json": calls.as_base64(content), "created_at": int(time.time())}
+        return {"event": f"{name}.{kind}", "data": json.dumps({**body, **about, **more})}
+
+    try:
+        sent = 0
+        for job in jobs:
+            async for seen in calls.events(who, job):
+                due = isinstance(seen, Stepped) and sent < wanted.partial_images
+                if due and isinstance(seen, Stepped) and seen.preview is not None:
+                    if seen.i / seen.n < sent / (wanted.partial_images + 1):
+                        continue
+                    yield event(
+                        "partial_image",
+                        calls.encoded_preview(seen.preview, size, wanted.output_format),
+                        partial_image_index=sent,
+                    )
+                    sent += 1
+            for image in calls.ended(job).result.images:
+                content = calls.encoded(image, size, wanted.output_format, wanted.output_compression)
+                usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+                details = {"image_tokens": 0, "text_tokens": 0}
+                yield event("completed", content, seed=image.seed, usage={**usage, "input_tokens_details": details})
+    except ApiError as error:
+        body = {"type": "error", "error": {"code": error.code, "message": error.message, "param": error.param}}
+        yield {"event": "error", "data": json.dumps(body)}
+    finally:
+        calls.cancel(who, jobs)
+
+
+def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> GenerateRequest:
+    width, height = calls.model_size(who.service, *size)
+    steps = wanted.num_inference_steps
+    named = {name: value for name in OPTIONS if (value := getattr(wanted, name)) is not None}
+    if wanted.strength is not None:
+        named["strength"] = wanted.strength
+    steps = QUALITY_STEPS[wanted.quality] if steps is None else steps
+    steps = min(steps, who.service.limits.max_steps) if wanted.num_inference_steps is None else steps
+    values = {"prompt": wanted.prompt, "steps": steps, "width": width, "height": height, **named}
+    return GenerateRequest.from_dict(values)
+
+
+def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:
+    made_at = _wxh(image.width, image.height)
+    if wanted.response_format == "url":
+        return ImageData(url=signed_url(who, image), seed=image.seed, made_at=made_at)
+    content = calls.encoded(image, size, wanted.output_format, wanted.output_compression)
+    return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
+
+
+def _size(text: str, who: Caller) -> tuple[int, int]:
+    """WxH in pixels; auto is the model's size."""
+    side = who.service.limits.image_size
+    if text in ("auto", ""):
+        return side, side
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise ApiError(400, "invalid", f"size: must be WIDTHxHEIGHT up to {MOST_SIDE}x{MOST_SIDE}, or auto.", "size")
+    return width, height
+
+
+def _wxh(width: int, height: int) -> str:
+    return f"{width}x{height}"
+
+
+def _as_mask(mask: Image.Image) -> Image.Image:
+    """OpenAI's mask repaints where it is transparent; one without transparency where it is white. → white repaints."""
+    if mask.mode == "RGBA":
+        return ImageChops.invert(mask.getchannel("A"))
+    return mask.convert("L")

@@ -1,0 +1,140 @@
+"""What the HTTP API takes and gives, as OpenAPI describes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Quality = Literal["auto", "low", "medium", "high", "standard", "hd"]
+Format = Literal["png", "jpeg", "webp"]
+QUALITY_STEPS = {"auto": 25, "low": 10, "medium": 25, "high": 50, "standard": 25, "hd": 50}
+OPTIONS = ("negative_prompt", "guidance_scale", "seed", "eta", "sampler")  # ours beside OpenAI's
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    code: str
+    message: str
+    param: str | None = None
+    type: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every refusal under /v1."""
+
+    error: ErrorBody
+
+
+class ImagesRequest(BaseModel):
+    """OpenAI's image generation request, and the sampler's own settings beside it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    prompt: str
+    model: str | None = None
+    n: Annotated[int, Field(ge=1, le=10)] = 1
+    size: str = "auto"
+    quality: Quality = "auto"
+    output_format: Format = "png"
+    output_compression: Annotated[int, Field(ge=0, le=100)] = 100
+    background: Literal["auto", "opaque", "transparent"] = "auto"
+    response_format: Literal["b64_json", "url"] = "b64_json"
+    stream: bool = False
+    partial_images: Annotated[int, Field(ge=0, le=3)] = 0
+    moderation: str | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    negative_prompt: str = ""
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int | None = None
+    eta: float | None = None
+    sampler: str | None = None
+    strength: float | None = None  # edits: how much of the picture is noised away
+
+
+class ImageData(BaseModel):
+    """One picture."""
+
+    b64_json: str | None = None
+    url: str | None = None
+    seed: int
+    made_at: str  # WxH at which the model made it; scaled where `size` differs
+
+
+class ImagesAnswer(BaseModel):
+    """Pictures, as OpenAI answers."""
+
+    created: int
+    data: list[ImageData]
+    background: Literal["opaque"] = "opaque"
+    output_format: Format
+    quality: str
+    size: str
+
+
+class JobRequest(BaseModel):
+    """A generation that outlives its connection."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: str
+    negative_prompt: str = ""
+    steps: int = 25
+    eta: float = 0.0
+    guidance_scale: float | None = None
+    sampler: str = "ddim"
+    seed: int | None = None
+    batch: int = 1
+    width: int | None = None
+    height: int | None = None
+    strength: float = 0.75
+    init_image: str | None = None  # base64
+    mask: str | None = None  # base64; white is repainted
+    user: str | None = None
+
+
+class JobImage(BaseModel):
+    """A finished picture; its address is signed and expires."""
+
+    url: str
+    seed: int
+    width: int
+    height: int
+
+
+class JobAnswer(BaseModel):
+    """Where a job stands."""
+
+    id: str
+    status: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+    request: dict[str, Any]
+    i: int = 0
+    n: int = 0
+    position: int | None = None
+    seconds_left: float | None = None
+    message: str | None = None
+    images: list[JobImage] = []
+
+
+class ModelCard(BaseModel):
+    """A model, as OpenAI lists it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "latent-lab"
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer} for status in (400, 401, 404, 405, 409, 413, 422, 429, 499, 500, 503)
+}

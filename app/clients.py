@@ -1,0 +1,142 @@
+"""Whose request it is: jobs, previews, files and history belong to a client, and nobody else sees them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.security.headers import FILES
+from app.security.messages import refuse
+from app.security.uploads import account
+from app.settings import Settings
+
+COOKIE = "latent-lab-client"
+COOKIE_SECONDS = 365 * 24 * 3600
+
+
+def read_keys(source: str) -> tuple[str, ...]:
+    """API keys: one a line of the file `source` names (# begins a comment), or, where there is none, between commas."""
+    lines = Path(source).read_text(encoding="utf-8").splitlines() if os.path.isfile(source) else source.split(",")
+    return tuple(key for line in lines if (key := line.partition("#")[0].strip()))
+
+
+class Clients:
+    """Tells clients apart by API key, else cookie, else bearer token with the address, else address."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = read_keys(settings.api_keys)
+        self._open = settings.open or _is_loopback(settings.host)
+
+    def of(self, headers: Mapping[str, str], address: str) -> str:
+        """The client's name, from which neither key nor cookie can be had."""
+        token = credential(headers)
+        if self._known(token):
+            return _name("key", token)
+        if cookie := cookie_of(headers):
+            return _name("cookie", cookie)
+        home = account(address)
+        return _name("token", f"{token} {home}") if token else _name("address", home)
+
+    def refusal(self, headers: Mapping[str, str]) -> str | None:
+        """Why this request may not use the API, None where it may."""
+        if self._known(credential(headers)):
+            return None
+        if self._keys:
+            return "This API needs a key: send it as a bearer token, or as the password of Basic authentication."
+        if not self._open:
+            return "This API is closed: start the server with --api-keys FILE, or with --open to let everybody in."
+        return None
+
+    def _known(self, token: str) -> bool:
+        return any(hmac.compare_digest(token.encode(), key.encode()) for key in self._keys)
+
+
+def credential(headers: Mapping[str, str]) -> str:
+    """The bearer token, or the password of Basic authentication; "" without either."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def cookie_of(headers: Mapping[str, str]) -> str:
+    """The page's cookie, "" without one."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found is not None and len(found.value) >= 32 else ""
+
+
+class ClientCookie:
+    """ASGI middleware: the page's first answer gives a browser its cookie, which no script can read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; dress the page's answer."""
+        page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
+        if not page or cookie_of(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+            return
+        flags = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
+        cookie = f"{COOKIE}={secrets.token_hex(16)}; {flags}{'; Secure' if scope['scheme'] == 'https' else ''}"
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("set-cookie", cookie)
+            await send(message)
+
+        await self.app(scope, receive, dressed)
+
+
+class OwnFiles:
+    """ASGI middleware: 404 for a picture that was made for somebody else."""
+
+    def __init__(self, app: ASGIApp, clients: Clients, folder: Path, owner: Callable[[str], str | None]) -> None:
+        """`owner` tells whose file of `folder` a name is."""
+        self.app, self._clients, self._owner = app, clients, owner
+        self._folder = os.path.realpath(folder)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or say that there is nothing."""
+        if scope["type"] == "http" and FILES in scope["path"] and not self._allowed(scope):
+            await refuse(404, "Not found.", scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _allowed(self, scope: Scope) -> bool:
+        asked = scope["path"].partition(FILES)[2]
+        path = os.path.realpath(asked if asked.startswith("/") else f"/{asked}")
+        if not path.startswith(self._folder + os.sep):
+            return True  # no picture of ours: Gradio judges it
+        address = (scope.get("client") or ("", 0))[0]
+        return self._owner(os.path.basename(path)) == self._clients.of(Headers(scope=scope), address)
+
+
+def _name(kind: str, value: str) -> str:
+    return f"{kind}:{hashlib.sha256(value.encode()).hexdigest()[:24]}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

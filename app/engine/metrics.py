@@ -1,0 +1,32 @@
+"""What the engine counts, in Prometheus' own types."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.engine.job import Cancelled, Done, Failed
+
+ROWS = (1, 2, 4, 8, 16, 32, 64)
+SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """One engine's figures, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.rows = Histogram("latent_lab_rows_per_call", "Rows in one denoising call", buckets=ROWS, registry=r)
+        self.tick = Histogram("latent_lab_tick_seconds", "Seconds of one tick", buckets=SECONDS, registry=r)
+        self.first_step = Histogram(
+            "latent_lab_first_step_seconds", "From submission to the first step", buckets=SECONDS, registry=r
+        )
+        self.waiting = Gauge("latent_lab_queue_depth", "Jobs that wait", registry=r)
+        self.running = Gauge("latent_lab_running_jobs", "Jobs that run", registry=r)
+        self.images = Counter("latent_lab_images", "Pictures finished", registry=r)
+        self.jobs = Counter("latent_lab_jobs", "Jobs that have ended", ["end"], registry=r)
+        self.memory = Gauge("latent_lab_memory_bytes", "Largest resident memory so far", registry=r)
+
+    def ended(self, event: Done | Failed | Cancelled) -> None:
+        """A job has had its last event."""
+        self.jobs.labels(type(event).__name__.lower()).inc()

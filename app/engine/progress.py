@@ -1,0 +1,78 @@
+"""Jobs under way, and what their followers are told."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.engine.job import Job, Stepped
+from app.engine.metrics import Metrics
+from app.engine.rows import Model, Row
+from ldm_core.images import Pixels
+
+log = logging.getLogger(__name__)
+PREVIEW_SECONDS = 0.25  # between two previews of a job
+PREVIEW_SHARE = 0.2  # of the engine's time that previews may take
+
+
+@dataclass(eq=False)
+class Running:
+    """A job the engine has taken: rows, or a lab's work."""
+
+    job: Job
+    rows: Sequence[Row] = ()
+    work: Generator[Stepped, None, Any] | None = None
+    images: dict[int, Pixels] = field(default_factory=dict)  # decoded, by index
+    start: float = field(default_factory=time.monotonic)
+    shown: float = 0.0  # when the last preview was made
+    i: int = 0
+    n: int = 0
+
+
+class Reporter:
+    """Emits steps and previews."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._previews_from = 0.0  # time.monotonic()
+
+    def report(self, jobs: Sequence[Running], model: Model[Any]) -> None:
+        """Tell every job that has got on, with a preview where one is due."""
+        now = time.monotonic()
+        due: list[Running] = []
+        ahead: list[Running] = []
+        for running in jobs:
+            if running.rows and (i := min(row.i for row in running.rows)) > running.i:
+                if running.i == 0:
+                    self._metrics.first_step.observe(now - running.job.created)
+                running.i = i
+                ahead.append(running)
+                if running.job.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
+                    due.append(running)
+        previews = self._previews(due, model) if due and now >= self._previews_from else {}
+        for running in ahead:
+            i, n, preview = running.i, running.n, previews.get(running.job.id)
+            left = (now - running.start) / i * (n - i)
+            running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
+
+    def _previews(self, due: Sequence[Running], model: Model[Any]) -> dict[str, Pixels]:
+        """Previews of the jobs' first pictures by job; never more than their share of the engine's time."""
+        start = time.monotonic()
+        made: dict[str, Pixels] = {}
+        for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
+            group = list(same)
+            try:
+                pixels = model.preview([running.rows[0] for running in group])
+            except Exception:
+                log.warning("no preview", exc_info=True)
+                continue
+            made |= {running.job.id: picture for running, picture in zip(group, pixels, strict=True)}
+            for running in group:
+                running.shown = start
+        now = time.monotonic()
+        self._previews_from = now + (now - start) * (1 / PREVIEW_SHARE - 1)
+        return made

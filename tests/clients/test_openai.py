@@ -1,0 +1,135 @@
+"""The real openai client."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import openai
+import pytest
+from PIL import Image
+
+from tests.app.serving import Served
+from tests.clients.conftest import KEY
+
+
+@pytest.fixture
+def client(served: Served) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key=KEY, max_retries=0)
+
+
+def picture(text: str | None) -> Image.Image:
+    assert text is not None
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny"]
+
+
+def test_generate(client: openai.OpenAI) -> None:
+    """More pictures than the batch limit, at the model's size; the same seed is the same picture."""
+    more = {"seed": 5, "num_inference_steps": 2, "sampler": "euler", "negative_prompt": "blue"}
+    made = client.images.generate(model="tiny", prompt="a red apple", n=10, extra_body=more)
+    assert made.data is not None and len(made.data) == 10 and made.size == "32x32"
+    one = client.images.generate(prompt="a red apple", extra_body={**more, "seed": 14})
+    assert one.data is not None
+    a, b = (np.asarray(picture(data.b64_json)).astype(int) for data in (made.data[9], one.data[0]))
+    assert np.abs(a - b).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_formats_and_sizes(client: openai.OpenAI, kind: str) -> None:
+    made = client.images.generate(prompt="a", size="100x50", quality="low", output_format=kind)  # type: ignore[call-overload]
+    image = picture(made.data[0].b64_json)
+    assert image.format == kind.upper() and image.size == (100, 50)
+    assert made.data[0].made_at == "44x24", "scaled, and said"
+
+
+def test_a_url_is_signed(client: openai.OpenAI, served: Served) -> None:
+    made = client.images.generate(prompt="a", response_format="url", extra_body={"num_inference_steps": 1})
+    assert made.data is not None and made.data[0].url is not None
+    path = made.data[0].url.removeprefix(served.url)
+    assert served.get(path.replace("signature=", "signature=0"))[0] == 404
+    assert served.get(path.partition("?")[0])[0] == 404
+    import urllib.request
+
+    with urllib.request.urlopen(made.data[0].url) as answer:
+        assert Image.open(answer).size == (32, 32)
+
+
+def test_stream(client: openai.OpenAI) -> None:
+    stream = client.images.generate(
+        prompt="a", stream=True, partial_images=2, extra_body={"num_inference_steps": 300}, size="64x64"
+    )
+    events = list(stream)
+    kinds = [event.type for event in events]
+    assert kinds[-1] == "image_generation.completed" and kinds[0] == "image_generation.partial_image"
+    assert len(kinds) <= 3
+    assert [e.partial_image_index for e in events if e.type == "image_generation.partial_image"] == list(
+        range(len(kinds) - 1)
+    )
+    assert all(picture(event.b64_json).size == (64, 64) for event in events)
+
+
+def test_edit(client: openai.OpenAI) -> None:
+    """OpenAI's mask repaints where it is transparent."""
+    buffer, mask = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 40, 90)).save(buffer, format="PNG")
+    alpha = Image.new("RGBA", (32, 32), (0, 0, 0, 255))
+    alpha.paste((0, 0, 0, 0), (0, 0, 16, 32))
+    alpha.save(mask, format="PNG")
+    made = client.images.edit(
+        image=[("a.png", buffer.getvalue(), "image/png")],
+        mask=("m.png", mask.getvalue(), "image/png"),
+        prompt="b",
+        extra_body={"num_inference_steps": 2},
+    )
+    assert made.data is not None
+    pixels = np.asarray(picture(made.data[0].b64_json))
+    assert (pixels[:, 16:] == (200, 40, 90)).all() and not (pixels[:, :16] == (200, 40, 90)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "param"),
+    [
+        ({"prompt": ""}, 400, None),
+        ({"prompt": "a", "n": 11}, 400, "n"),
+        ({"prompt": "a", "size": "wide"}, 400, "size"),
+        ({"prompt": "a", "background": "transparent"}, 400, "background"),
+        ({"prompt": "a", "extra_body": {"num_inference_steps": 0}}, 400, "steps"),
+        ({"prompt": "a", "extra_body": {"seed": "many"}}, 400, "seed"),
+    ],
+)
+def test_faults_name_their_field(
+    client: openai.OpenAI, arguments: dict[str, object], status: int, param: str | None
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.images.generate(**arguments)  # type: ignore[call-overload]
+    assert caught.value.status_code == status
+    body = caught.value.body
+    assert isinstance(body, dict) and body["param"] == param and body["message"]
+
+
+def test_without_a_key(served: Served) -> None:
+    for key in ("wrong", ""):
+        with pytest.raises(openai.AuthenticationError, match="needs a key"):
+            openai.OpenAI(base_url=f"{served.url}/v1", api_key=key or "none", max_retries=0).models.list()
+
+
+def test_a_client_that_leaves_stops_its_picture(client: openai.OpenAI, served: Served) -> None:
+    import json
+    import time
+    import urllib.request
+
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=1.0).images.generate(prompt="slow", extra_body={"num_inference_steps": 1000}, n=8)
+    end = time.monotonic() + 20
+    while True:
+        request = urllib.request.Request(f"{served.url}/v1/jobs", headers={"Authorization": f"Bearer {KEY}"})
+        with urllib.request.urlopen(request) as answer:
+            if not json.load(answer):
+                return
+        assert time.monotonic() < end, "the job runs on"
+        time.sleep(0.1)
