@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor  # the page needs pictures before it needs torch
 
 Pixels = NDArray[np.uint8]
 
@@ -20,11 +23,15 @@ def composite(rgba: Pixels, background: Pixels) -> Pixels:
 
 def to_tensor(images: Pixels) -> Tensor:
     """uint8 [B,H,W,3] → float32 [B,3,H,W] in [-1,1], contiguous."""
+    import torch
+
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 127.5 - 1
 
 
 def to_uint8(images: Tensor) -> Pixels:
     """float [B,3,H,W] in about [-1,1] → uint8 [B,H,W,3]."""
+    import torch
+
     scaled = ((images.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255)
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

@@ -21,20 +21,15 @@ from tests.browser.conftest import FLAGS, TIMEOUT
 
 PROMPTS = ("grinning face, 3d style", "rocket", "a red apple, noto style")
 LABS = {  # tab: what is there once it is drawn
-    "schedules": "#panel-curves .main-svg",
-    "bounds": "#panel-weights .main-svg",
-    "losses": "#panel-history .main-svg",
-    "autoencoder": "#latent-channels img",
+    "overview": "#overview-shown .stage",
+    "schedules": "#panel-respaced .main-svg",
     "denoising": "#panel-scrub .main-svg",
     "attention": "#panel-heat .main-svg",
+    "autoencoder": "#latent-channels img",
+    "lower_bound": "#panel-weights .main-svg",
+    "losses": "#panel-history .main-svg",
     "architecture": "#blocks-table td",
-    "grid": "#sheet-shown img[data-filled='8']",
-    "lessons": "#guided-shown .lesson",
-}
-BUTTONS = {  # what must be pressed before there is anything
-    "denoising": "#walked-run",
-    "attention": "#read-run",
-    "grid": "#sheet-run",
+    "xy_plot": "#sheet-shown img[data-filled='8']",
 }
 TALL = {"denoising": 1700, "attention": 1500, "architecture": 1400}  # the panel of interest is not the first
 DESKTOP, PHONE = {"width": 1280, "height": 940}, {"width": 390, "height": 844}
@@ -95,11 +90,9 @@ def photograph_generate(page: Page, url: str, out: Path) -> None:
 
 
 def photograph_lab(page: Page, url: str, key: str, out: Path) -> None:
-    """One lab as it opens, or after its first button."""
+    """One lab as it opens."""
     page.set_viewport_size({**DESKTOP, "height": TALL.get(key, DESKTOP["height"])})
     page.goto(f"{url}?lab={key}")
-    if key in BUTTONS:
-        page.click(BUTTONS[key])
     page.locator(LABS[key]).first.wait_for()
     page.wait_for_timeout(1500)
     shoot(page, out / f"lab-{key}.png")

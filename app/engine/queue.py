@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -92,8 +93,9 @@ class FairQueue:
             self._clients[name].served += seconds
 
     def served(self, name: str) -> float:
-        """Seconds spent on this client since it came."""
-        return self._clients[name].served
+        """Seconds spent on this client since it came; infinity once it has nothing left here."""
+        client = self._clients.get(name)
+        return math.inf if client is None else client.served
 
     def waiting(self) -> list[Job]:
         """Waiting jobs in the order in which they will start if they all cost the same."""

@@ -6,10 +6,11 @@ from app.labs.architecture.panels import LAB as ARCHITECTURE
 from app.labs.attention.panels import LAB as ATTENTION
 from app.labs.autoencoder.panels import LAB as AUTOENCODER
 from app.labs.denoising.panels import LAB as DENOISING
-from app.labs.lessons.panels import LAB as LESSONS
 from app.labs.losses.panels.curves import LAB as LOSSES
 from app.labs.lower_bound.panels import LAB as LOWER_BOUND
+from app.labs.overview.panels import LAB as OVERVIEW
 from app.labs.schedules.panels import LAB as SCHEDULES
 from app.labs.xy_plot.panels import LAB as XY_PLOT
 
-LABS = (SCHEDULES, LOWER_BOUND, LOSSES, AUTOENCODER, DENOISING, ATTENTION, ARCHITECTURE, XY_PLOT, LESSONS)
+# From easy to hard.
+LABS = (OVERVIEW, SCHEDULES, DENOISING, ATTENTION, AUTOENCODER, LOWER_BOUND, LOSSES, ARCHITECTURE, XY_PLOT)

@@ -11,8 +11,9 @@ from gradio.context import LocalContext
 from app.service import Service
 from app.settings import Settings
 from app.ui.addresses import ask_relative
-from app.ui.page import MOUNT, build_page
+from app.ui.page import build_page
 from app.ui.sessions import LeanSessions
+from app.ui.theme import ASSETS, head, theme
 
 
 def mount_page(service: Service) -> FastAPI:
@@ -31,7 +32,14 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
         "max_file_size": settings.max_upload_bytes,
         "show_error": False,
         "run_history": False,
-        **MOUNT,
+        "theme": theme(),
+        "css_paths": [ASSETS / "page.css"],
+        "head": head(),
+        "footer_links": [],
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "enable_monitoring": False,
     }
     app = gr.mount_gradio_app(FastAPI(openapi_url=None), blocks, path="/", **options)
     mounted = app.routes[-1].app  # the Mount that was just added

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.panel import LabTab, link_state
+from app.labs.common.panels.lab_tab import LabTab, link_state
 from app.labs.common.panels.plot_card import QUIET
+from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
 from app.ui.status import line_html, safe, state_html, tokens_html
-from app.ui.theme import ASSETS, head, theme
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 
-MOUNT: dict[str, Any] = {
-    "theme": theme(),
-    "css_paths": [ASSETS / "page.css"],
-    "head": head(),
-    "footer_links": [],
-    "ssr_mode": False,
-    "pwa": False,
-    "mcp_server": False,
-    "enable_monitoring": False,
-}
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
-LINKED = -1  # a number that nothing else gives the panels: a link draws what it opens
+LINKED = itertools.count(1)  # below zero, numbers that nothing else gives the panels: a link draws what it opens
 SWITCH = "() => window.latentLab.switchLanguage()"
 
 
@@ -43,7 +36,8 @@ def build_page(service: Service) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with translation.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
                 tab = GenerateTab(blocks, service, translation)
-            labs = [LabTab(lab, service, translation) for lab in LABS]
+            results = SharedResults(service)
+            labs = [LabTab(lab, service, translation, results) for lab in LABS]
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
         _wire_labs(blocks, tabs, labs, switched)
@@ -133,10 +127,19 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
     numbers = [number for lab in labs for number in lab.redraw_tokens]
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
 
-    def opened(request: gr.Request) -> dict[Any, Any]:
-        lab, values = link_state(dict(request.query_params), labs)
+    def follow(query: Mapping[str, str]) -> dict[Any, Any]:
+        lab, values = link_state(query, labs)
         if lab is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.redraw_tokens, LINKED)}
+        return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.redraw_tokens, -next(LINKED))}
 
-    blocks.load(opened, None, [tabs, *controls, *numbers], **QUIET)
+    def opened(request: gr.Request) -> dict[Any, Any]:
+        return follow(dict(request.query_params))
+
+    def clicked(address: str) -> dict[Any, Any]:
+        return follow(dict(parse_qsl(address.lstrip("?"))))
+
+    outputs = [tabs, *controls, *numbers]
+    blocks.load(opened, None, outputs, **QUIET)
+    link = gr.Textbox(visible="hidden", elem_id="lab-link")  # the page's own script writes a link's query into it
+    link.input(clicked, link, outputs, **QUIET)

@@ -83,5 +83,5 @@ def head() -> str:
     """The page's own script, with the few words it says by itself."""
     keys = ("sending", "stopping", "copied", "lost", "found", "empty", "empty_hint")
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    script = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "labs.js"))
     return f"<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

@@ -77,7 +77,7 @@ def test_fits_a_phone(visits: dict[str, Visit], key: str):
 
 
 def test_is_worked_by_keyboard_alone(labs: Page):
-    tab_to_lab(labs, "bounds")
+    tab_to_lab(labs, "lower_bound")
     tab_until(labs, "#weights-t input[type=range]")
     labs.keyboard.press("ArrowRight")
     expect(caption(labs, "weights")).to_contain_text("t = 401")
@@ -87,7 +87,7 @@ def test_is_worked_by_keyboard_alone(labs: Page):
     labs.keyboard.press("ArrowRight")
     tab_until(labs, "#walked-run")
     labs.keyboard.press("Enter")
-    expect(note(labs, "walked")).to_contain_text("2 steps kept")
+    expect(note(labs, "walked")).to_contain_text("Steps kept: 2")
     expect(labs.locator("#walked-film img")).to_have_count(3)
 
 

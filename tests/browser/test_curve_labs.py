@@ -32,7 +32,7 @@ def logged(name: str, part: str = "diffusion") -> np.ndarray:
 
 
 def test_weights_of_the_bound(labs: Page):
-    open_lab(labs, "bounds")
+    open_lab(labs, "lower_bound")
     said = caption(labs, "weights")
     expect(said).to_contain_text("t = 400", timeout=60_000)
     expect(labs.locator("#panel-weights .plot .main-svg").first).to_be_visible()
@@ -54,7 +54,7 @@ def test_weights_of_the_bound(labs: Page):
 
 
 def test_where_half_of_a_loss_lies(labs: Page):
-    open_lab(labs, "bounds")
+    open_lab(labs, "lower_bound")
     said = caption(labs, "objectives", 1)
     snr = NoiseSchedule(make_beta_schedule("linear", 1000, 0.00085, 0.012)).snr
     expect(said).to_contain_text(f"simple loss on ε lies below t = {half(snr)}")

@@ -58,7 +58,7 @@ def test_the_model_walks_other_schedules(page: Page):
     set_slider(page, "respaced-steps", 2)
     page.click("#respaced-run")
     expect(page.locator("#respaced img")).to_have_count(4, timeout=60_000)
-    expect(page.locator("#panel-respaced .panel-note").first).to_contain_text("2 steps each")
+    expect(page.locator("#panel-respaced .panel-note").first).to_contain_text("Steps of each: 2")
 
 
 def test_autoencoder(page: Page, pipe: Pipeline, tmp_path: Path):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from app.labs.attention.maps import ALL, MEAN, attended, of_token, over_steps
+from app.labs.attention.maps import ALL, MEAN, attention_maps, of_token, shares_over_steps
 from app.labs.denoising.ddim_inversion import inverted
 from app.labs.denoising.plots import anatomy, fork, seen
 from app.labs.denoising.trajectory import Filmed, Recipe, filmed
@@ -43,7 +43,7 @@ def run(page: Page, panel: str) -> None:
     page.fill(f"#{panel}-walk_prompt textarea", KEPT.prompt)
     set_slider(page, f"{panel}-walk_steps", STEPS)
     page.click(f"#{panel}-run")
-    expect(note(page, panel)).to_contain_text(f"{STEPS} steps kept, seed 7")
+    expect(note(page, panel)).to_contain_text(f"Steps kept: {STEPS}, seed 7")
 
 
 def test_a_generation_is_kept_and_filmed(denoising: Page, made: Filmed):
@@ -114,7 +114,7 @@ def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Filme
     run(labs, "read")
     shown = labs.locator("#heat-shown")
     expect(shown).to_contain_text("“apple” over the picture")
-    looked = answer(attended(pipe, made.walk, STEPS))[0]
+    looked = answer(attention_maps(pipe, made.walk, STEPS))[0]
     expect(shown.locator("img")).to_have_count(2 + len(looked.tokens))
     names = [token.says("en") for token in looked.tokens]
     layer = next(iter(looked.maps))
@@ -134,13 +134,13 @@ def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Filme
     expect(shown).to_contain_text(f"(lightest: {most('red', layer, 2):.0%})")
     assert (pixels(shown.locator("img").nth(1)) != before).any()
     set_slider(labs, "heat-step", 1)
-    looked = answer(attended(pipe, made.walk, 1))[0]
+    looked = answer(attention_maps(pipe, made.walk, 1))[0]
     expect(shown).to_contain_text(f"(lightest: {most('red', layer, 2):.0%})")
 
     labs.click("#listening-run")
     said = caption(labs, "listening")
     expect(said).to_contain_text("gains most")
-    shares = answer(over_steps(pipe, made.walk, layer, 2))[0]
+    shares = answer(shares_over_steps(pipe, made.walk, layer, 2))[0]
     pieces = [k for k, token in enumerate(looked.tokens) if token.kind == "piece"]
     rising = max(pieces, key=lambda k: shares[k, -1] - shares[k, 0])
     assert f"“{names[rising]}” gains most" in said.inner_text()

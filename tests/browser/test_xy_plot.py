@@ -32,7 +32,7 @@ def set_text(page: Page, name: str, text: str) -> None:
 
 
 def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: Pipeline, tmp_path: Path):
-    open_lab(labs, "grid")
+    open_lab(labs, "xy_plot")
     expect(labs.locator(FILLED.format(0))).to_be_visible()
     set_text(labs, "grid_prompt", "a red apple")
     choose(labs, "sheet-y_axis", "Seed")
@@ -67,7 +67,7 @@ def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: 
 
 def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
     """Both through the service: not a level apart."""
-    open_lab(labs, "grid")
+    open_lab(labs, "xy_plot")
     set_text(labs, "grid_prompt", "a red apple")
     choose(labs, "sheet-y_axis", say("en", "axis_none"))
     choose(labs, "sheet-x_axis", say("en", "axis_words"))
@@ -91,7 +91,7 @@ def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
 
 
 def test_stop_keeps_the_cells_that_are_there(labs: Page):
-    open_lab(labs, "grid")
+    open_lab(labs, "xy_plot")
     choose(labs, "sheet-x_axis", "Seed")
     set_text(labs, "x_values", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16")
     choose(labs, "sheet-y_axis", "Eta")
@@ -110,7 +110,7 @@ def test_stop_keeps_the_cells_that_are_there(labs: Page):
 
 
 def test_bad_values_are_one_sentence_in_place(labs: Page):
-    open_lab(labs, "grid")
+    open_lab(labs, "xy_plot")
     choose(labs, "sheet-x_axis", "Steps")
     for text, sentence in {
         "5, ten": "X axis: Steps must be a number, not “ten”.",
@@ -126,6 +126,6 @@ def test_bad_values_are_one_sentence_in_place(labs: Page):
 
 def test_a_link_restores_the_axes(labs: Page):
     state = {"x_axis": "sampler", "x_values": "ddim, magic", "y_axis": "none", "grid_sampler": "heun"}
-    labs.goto(f"{labs.url.split('?')[0]}?lab=grid&state={json.dumps(state)}")
+    labs.goto(f"{labs.url.split('?')[0]}?lab=xy_plot&state={json.dumps(state)}")
     expect(note(labs, "sheet")).to_contain_text("There is no sampler 'magic'")
     expect(labs.locator("#sheet-grid_sampler input")).to_have_value("heun")

@@ -22,11 +22,15 @@ def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", paths + code], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("module", ["app.settings", "app.schemas", "app.ui"])
+@pytest.mark.parametrize("module", ["app.settings", "app.schemas", "app.ui.page"])
 def test_the_page_comes_up_without_torch(module: str, tmp_path: Path) -> None:
     result = python(f"import {module}; print('torch' in sys.modules)", tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "False", f"importing {module} imports torch"
+
+
+def test_that_torch_would_be_noticed(tmp_path: Path) -> None:
+    assert python("import app.labs.denoising.trajectory; print('torch' in sys.modules)", tmp_path).stdout == "True\n"
 
 
 def test_importing_prints_nothing_and_leaves_no_file(tmp_path: Path) -> None:

@@ -150,8 +150,13 @@ def _enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
     return grown[0].permute(1, 2, 0)
 
 
-def _legend(tokens: Sequence[Token], lang: str) -> str:
-    return say(lang, "joint").join(f"{k} {token.says(lang)}" for k, token in enumerate(tokens))
+def lift(values: Floats) -> Floats:
+    """log₂ of a map over its mean, [h,w]: 1 where a position looks twice as much as the average one, −1 half."""
+    return np.log2(np.maximum(values, 1e-12) / max(float(values.mean()), 1e-12))
+
+
+def _names(tokens: Sequence[Token], lang: str) -> tuple[str, ...]:
+    return tuple(token.says(lang) for token in tokens)
 
 
 def shares_plot(looked: AttentionMaps, chosen: int, layer: str, head: int, lang: str) -> Plot:
@@ -159,13 +164,13 @@ def shares_plot(looked: AttentionMaps, chosen: int, layer: str, head: int, lang:
     tokens = looked.tokens
     values = shares(looked.maps, tokens, layer, head)
     most = int(values.argmax())
-    numbers = {"token": tokens[most].says(lang), "share": f"{values[most]:.0%}", "legend": _legend(tokens, lang)}
+    numbers = {"token": tokens[most].says(lang), "share": f"{values[most]:.0%}"}
     return Plot(
         title=say(lang, "heat_plot"),
-        x=Axis(say(lang, "axis_token")),
+        x=Axis(say(lang, "axis_token"), ticks=_names(tokens, lang)),
         y=Axis(say(lang, "axis_share")),
         series=(Series(say(lang, "axis_share"), np.arange(len(tokens), dtype=np.float64), values, 0, "bars"),),
-        marks=(Mark(float(chosen), tokens[chosen].says(lang)),),
+        marks=(Mark(float(chosen)),),
         summary=say(lang, "heat_summary", **numbers),
         formula=r"A = \mathrm{softmax}(Q K^\top / \sqrt d)",
         source="ldm_core.models.attention.recorded_attention",
@@ -186,14 +191,13 @@ def over_steps_plot(values: Floats, tokens: Sequence[Token], lang: str) -> Plot:
         "first": f"{values[rising, 0]:.1%}",
         "last": f"{values[rising, -1]:.1%}",
         "rest": f"{1.0 - values[pieces].sum(axis=0).mean():.0%}",
-        "legend": _legend(tokens, lang),
     }
     steps = np.arange(1, values.shape[1] + 1, dtype=np.float64)
     shown = values[pieces].astype(np.float64)
     return Plot(
         title=say(lang, "listening_plot"),
         x=Axis(say(lang, "axis_step")),
-        y=Axis(say(lang, "axis_token"), range=(pieces[-1] + 0.5, 0.5)),
+        y=Axis(say(lang, "axis_token"), range=(pieces[-1] + 0.5, 0.5), ticks=_names(tokens, lang)),
         heat=Heat(steps, np.array(pieces, dtype=np.float64), shown, say(lang, "axis_share")),
         summary=say(lang, "listening_summary", **numbers),
         source="ldm_core.models.attention.recorded_attention",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, TrajectoryJobPanel, kept_trajectory
-from app.labs.common.panels.job_stream import Work
+from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, TrajectoryJobPanel
 from app.labs.common.panels.panel import Lab, Updates
-from app.labs.common.panels.pictures import figures
+from app.labs.common.panels.pictures import colour_bar, figures
+from app.labs.common.shared_results import Work
 
 if TYPE_CHECKING:
     from app.labs.attention.maps import AttentionMaps
@@ -45,24 +45,25 @@ class HeatMaps(StepPanel):
         self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
 
     def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
-        from app.labs.attention.maps import attention_maps, of_token, over_picture, shares_plot
-        from app.labs.common.maps import heat
+        from app.labs.attention.maps import attention_maps, lift, of_token, over_picture, shares_plot
+        from app.labs.common.maps import signed
 
-        made = self.service.ask(lambda pipe: attention_maps(pipe, walk, i))
+        made = self.ask(walk, i, lambda pipe: attention_maps(pipe, walk, i))
         choices = self._choices(lang, made)
         token, layer, head = (_chosen(choices[name], values[name]) for name in ("token", "layer", "head"))
         if values["token"] != token:
-            token = _longest(made)
+            token = _thing(made)
         one = of_token(made.maps, made.tokens[int(token)], layer, int(head))
         name = made.tokens[int(token)].says(lang)
         large = [
             (say(lang, "heat_over", token=name), over_picture(one, made.picture)),
-            (say(lang, "heat_alone", most=f"{one.max():.0%}"), heat(one, 0.0)),
+            (say(lang, "heat_alone", mean=f"{one.mean():.1%}", most=f"{one.max():.1%}"), signed(lift(one), 1.0)),
         ]
-        small = [(t.says(lang), heat(of_token(made.maps, t, layer, int(head)), 0.0)) for t in made.tokens]
+        maps = ((t, of_token(made.maps, t, layer, int(head))) for t in made.tokens)
+        small = [(f"{t.says(lang)} {m.mean():.0%}", signed(lift(m), 1.0)) for t, m in maps]
         picked = {"token": token, "layer": layer, "head": head}
         return {
-            self.shown: figures(large) + figures(small),
+            self.shown: figures(large) + colour_bar(("½×", "1×", "2×"), say(lang, "heat_scale")) + figures(small),
             **self.card.show(shares_plot(made, int(token), layer, int(head), lang), lang),
             **{self.shared[n]: gr.update(choices=choices[n], value=picked[n]) for n in choices},
         }
@@ -90,10 +91,13 @@ class Listening(TrajectoryJobPanel):
     def inputs(self) -> dict[str, Any]:
         return {**super().inputs, "layer": self.shared["layer"], "head": self.shared["head"]}
 
+    def default_values(self) -> dict[str, Any]:
+        return {**super().default_values(), "layer": None, "head": None}
+
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.attention.maps import shares_over_steps, tokens_of
 
-        walk, layer, head = kept_trajectory(values["kept"]), values["layer"] or "", int(values["head"] or 0)
+        walk, layer, head = self.walk(values["kept"]), values["layer"] or "", int(values["head"] or 0)
 
         def work(pipe: Any) -> Any:
             shares = yield from shares_over_steps(pipe, walk, layer, head)
@@ -105,7 +109,7 @@ class Listening(TrajectoryJobPanel):
         from app.labs.attention.maps import over_steps_plot
 
         shares, tokens = result
-        return self.card.show(over_steps_plot(shares, tokens, lang), lang)
+        return {self.shown: "", **self.card.show(over_steps_plot(shares, tokens, lang), lang)}
 
 
 def _chosen(choices: list[tuple[str, str]], value: str | None) -> str:
@@ -114,9 +118,12 @@ def _chosen(choices: list[tuple[str, str]], value: str | None) -> str:
     return value if value in known else known[0]
 
 
-def _longest(made: AttentionMaps) -> str:
-    """The token that most likely names a thing."""
-    return str(max(range(len(made.tokens)), key=lambda k: len(made.tokens[k].text)))
+def _thing(made: AttentionMaps) -> str:
+    """The piece whose map differs most over the positions: the likeliest to name a thing of the picture."""
+    from app.labs.attention.maps import ALL, MEAN, lift, of_token
+
+    pieces = [k for k, token in enumerate(made.tokens) if token.kind == "piece" and len(token.text) > 2] or [0]
+    return str(max(pieces, key=lambda k: float(lift(of_token(made.maps, made.tokens[k], ALL, MEAN)).std())))
 
 
 LAB = Lab("attention", (Read, HeatMaps, Listening))

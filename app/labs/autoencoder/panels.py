@@ -54,12 +54,12 @@ class Reconstruction(Shown):
         ]
         numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "lpips": f"{made.lpips:.3g}"}
         numbers["kl"] = f"{made.kl.sum():.0f}"
-        channels = [(say(lang, "mean_of", c=c + 1), signed(m)) for c, m in enumerate(made.mean)]
-        channels += [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
+        means = [(say(lang, "mean_of", c=c + 1), signed(m)) for c, m in enumerate(made.mean)]
+        stds = [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
         return {
             self.shown: figures(rows),
             self.caption: say(lang, "reconstruction_summary", **numbers),
-            self.channels: figures(channels),
+            self.channels: figures(means) + figures(stds),
             **self.card.show(kl_plot(made.kl, lang), lang),
         }
 

@@ -113,7 +113,7 @@ def kl_plot(kl: Floats, lang: str) -> Plot:
         title=say(lang, "kl_plot"),
         x=Axis(say(lang, "axis_column")),
         y=Axis(say(lang, "axis_row"), range=(h - 0.5, -0.5)),
-        heat=Heat(np.arange(w, dtype=float), np.arange(h, dtype=float), kl.astype(np.float64), "KL"),
+        heat=Heat(np.arange(w, dtype=float), np.arange(h, dtype=float), kl.astype(np.float64), "KL", square=True),
         summary=say(lang, "kl_summary", total=f"{kl.sum():.0f}", mean=f"{kl.mean():.1f}", most=f"{kl.max():.1f}"),
         formula=r"\mathrm{KL} = \tfrac12 \sum (\mu^2 + \sigma^2 - 1 - \log \sigma^2)",
         source=f"ldm_core.models.distribution.{DiagonalGaussianDistribution.__name__}.kl",

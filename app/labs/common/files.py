@@ -47,15 +47,18 @@ def draw(plot: Plot) -> Any:
         h = plot.heat
         mesh = axes.pcolormesh(h.x, h.y, np.ma.masked_invalid(h.values), shading="nearest", cmap="viridis")
         figure.colorbar(mesh, label=h.label)
+        axes.set_aspect("equal" if h.square else "auto")
     for series in plot.series:
         _draw_series(axes, series)
     for mark in plot.marks:
         axes.axvline(mark.at, color="#78716c", linestyle=":", label=mark.label or None)
-    for axis, set_scale, set_limits in (
-        (plot.x, axes.set_xscale, axes.set_xlim),
-        (plot.y, axes.set_yscale, axes.set_ylim),
+    for axis, set_scale, set_limits, set_ticks in (
+        (plot.x, axes.set_xscale, axes.set_xlim, axes.set_xticks),
+        (plot.y, axes.set_yscale, axes.set_ylim, axes.set_yticks),
     ):
         set_scale("log" if axis.log else "linear")
+        if axis.ticks:
+            set_ticks(range(len(axis.ticks)), axis.ticks)
         if axis.range is not None:
             set_limits(*axis.range)
     axes.spines[["top", "right"]].set_visible(False)

@@ -25,6 +25,7 @@ class Axis:
     label: str
     log: bool = False
     range: tuple[float, float] | None = None  # None: what the values need
+    ticks: tuple[str, ...] = ()  # names for 0, 1, 2 … instead of the numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ class Heat:
     y: Values
     values: Values
     label: str
+    square: bool = False  # rows and columns are places of a picture
 
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.y), len(self.x)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,16 @@ def plotly_json(plot: Plot, height: int = 320) -> str:
         "hovermode": "closest" if plot.heat is not None else "x unified",
         "showlegend": many,
         "legend": {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top"},
-        "xaxis": _axis(plot.x),
-        "yaxis": _axis(plot.y),
+        "xaxis": _axis(plot.x, [s.x for s in plot.series]),
+        "yaxis": _axis(plot.y, [s.y for s in plot.series]),
         "shapes": [_line(mark.at) for mark in plot.marks],
         "annotations": [_label(mark.at, mark.label, plot.x.log) for mark in plot.marks if mark.label],
         "hoverlabel": {"font": {"family": "system-ui, sans-serif", "size": 12}},
         "uirevision": "keep",  # a zoom outlives a change of values
     }
+    if plot.heat is not None and plot.heat.square:
+        layout["yaxis"] |= {"scaleanchor": "x", "constrain": "domain"}
+        layout["xaxis"] |= {"constrain": "domain"}
     return json.dumps({"data": data, "layout": layout})
 
 
@@ -62,7 +66,7 @@ def _heat(h: Heat) -> dict[str, Any]:
     }
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis, values: Sequence[np.ndarray[Any, Any]]) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "title": {"text": axis.label, "standoff": 6},
         "type": "log" if axis.log else "linear",
@@ -70,11 +74,23 @@ def _axis(axis: Axis) -> dict[str, Any]:
         "zerolinecolor": GRID,
         "linecolor": GRID,
         "exponentformat": "power" if axis.log else "none",
+        "automargin": True,
     }
+    if axis.ticks:
+        settings |= {"tickvals": list(range(len(axis.ticks))), "ticktext": list(axis.ticks)}
+    if axis.log and _decades(values) > 2:
+        settings["dtick"] = 1  # powers of ten alone: labels of 2 and 5 between them run into each other
     if axis.range is not None:
         low, high = np.log10(axis.range) if axis.log else axis.range
         settings["range"] = [float(low), float(high)]
     return settings
+
+
+def _decades(values: Sequence[np.ndarray[Any, Any]]) -> float:
+    """How many powers of ten the positive values span."""
+    logs = [np.log10(v[np.isfinite(v) & (v > 0)]) for v in values]
+    logs = [log for log in logs if len(log)]
+    return max((float(log.max()) for log in logs), default=0.0) - min((float(log.min()) for log in logs), default=0.0)
 
 
 def _line(at: float) -> dict[str, Any]:

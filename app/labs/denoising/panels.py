@@ -12,12 +12,11 @@ from app.labs.common.panels.job_panel import (
     GenerationPanel,
     StepPanel,
     TrajectoryJobPanel,
-    kept_trajectory,
     recipe,
 )
-from app.labs.common.panels.job_stream import Work
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.shared_results import Work
 
 
 class Scrub(StepPanel):
@@ -29,7 +28,7 @@ class Scrub(StepPanel):
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import change_plot, latents, seen, tiles
 
-        made = self.service.ask(lambda pipe: seen(pipe, walk, i))
+        made = self.ask(walk, i, lambda pipe: seen(pipe, walk, i))
         change = say(lang, "scrub_change", most=f"{made.change.max():.2f}")
         decoded = [(say(lang, f"scrub_{name}"), getattr(made, name)) for name in ("x", "x0", "eps")]
         channels = [(say(lang, f"channels_{name}"), tiles(value)) for name, value in latents(walk, i).items()]
@@ -48,7 +47,7 @@ class Guidance(StepPanel):
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
 
-        made = self.service.ask(lambda pipe: anatomy(pipe, walk, i))
+        made = self.ask(walk, i, lambda pipe: anatomy(pipe, walk, i))
         norm = say(lang, "anatomy_norm", most=f"{made.norm.max():.2f}")
         decoded = [(say(lang, f"term_{name}"), getattr(made, name)) for name in ("uncond", "cond", "mixed")]
         return {
@@ -68,7 +67,7 @@ class Etas(TrajectoryJobPanel):
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.trajectory import at_etas
 
-        made = kept_trajectory(values["kept"]).recipe
+        made = self.walk(values["kept"]).recipe
         return lambda pipe: at_etas(pipe, made), made.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
@@ -85,9 +84,11 @@ class Fork(TrajectoryJobPanel):
     key = "fork"
 
     def lay_controls(self) -> None:
-        self.slider("fork_step", 1, GenerationPanel.max_steps, STEPS // 4, 1)
+        self.slider("fork_step", 1, GenerationPanel.max_steps, 4, 1)
         self.textbox(
-            "fork_prompt", {"label": "fork_prompt_label", "info": "fork_prompt_info"}, "a blue car, noto style"
+            "fork_prompt",
+            {"label": "fork_prompt_label", "info": "fork_prompt_info"},
+            "a pink heart on a yellow background",
         )
         self.dial("fork_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("fork_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
@@ -96,7 +97,7 @@ class Fork(TrajectoryJobPanel):
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.plots import fork
 
-        trunk, k = kept_trajectory(values["kept"]), int(values["fork_step"])
+        trunk, k = self.walk(values["kept"]), int(values["fork_step"])
         prompt = (values["fork_prompt"] or "").strip() or trunk.recipe.prompt
         steps, seed = trunk.recipe.steps, trunk.recipe.seed
         branch = recipe(self, prompt, steps, values["fork_guidance"], values["fork_eta"], seed)

@@ -183,7 +183,7 @@ def apart_plot(walks: Sequence[Walk], lang: str) -> Plot:
         series=series,
         summary=say(lang, "etas_summary", last=f"{series[-1].y[-1]:.3g}"),
         formula=r"\sigma_i = \eta \sqrt{(1-\bar\alpha_{i-1})(1-\bar\alpha_i/\bar\alpha_{i-1})/(1-\bar\alpha_i)}",
-        source="ldm_core.diffusion.schedule.Schedule.grid",
+        source="ldm_core.diffusion.schedule.NoiseSchedule.grid",
     )
 
 

@@ -23,7 +23,7 @@ LESSONS: Mapping[str, Sequence[Move]] = {
         Move("move1", "schedules", {"quantity": "snr", "second": "alpha_bar", "t": 500}),
         Move("move2", "schedules", {"quantity": "snr", "linear_end": 0.024, "t": 500}),
     ),
-    "bounds": (Move("move1", "bounds", {"t": 1}), Move("move2", "bounds", {"t": 998})),
+    "lower_bound": (Move("move1", "lower_bound", {"t": 1}), Move("move2", "lower_bound", {"t": 998})),
     "losses": (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2})),
     "autoencoder": (
         Move("move1", "autoencoder", {"posterior_noise": 0}),
@@ -38,9 +38,9 @@ LESSONS: Mapping[str, Sequence[Move]] = {
         Move("move1", "architecture", {"part": "unet"}),
         Move("move2", "architecture", {"part": "text"}),
     ),
-    "grid": (
-        Move("move1", "grid", {"x_axis": "steps", "x_values": "3, 6, 12, 25", "y_axis": "eta", "y_values": "0, 1"}),
-        Move("move2", "grid", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}),
+    "xy_plot": (
+        Move("move1", "xy_plot", {"x_axis": "steps", "x_values": "3, 6, 12, 25", "y_axis": "eta", "y_values": "0, 1"}),
+        Move("move2", "xy_plot", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}),
     ),
     "reference": (),
 }  # fmt: skip
@@ -50,7 +50,7 @@ REFERENCE: Mapping[str, Move | None] = {
     "linear": Move("linear", "schedules", {"quantity": "beta", "t": 500}),
     "division": None,
     "cosine": Move("cosine", "schedules", {"quantity": "beta", "kinds": ["cosine"], "t": 500}),
-    "weights": Move("weights", "bounds", {"forms": ["x0", "x0_published"], "t": 1}),
+    "weights": Move("weights", "lower_bound", {"forms": ["x0", "x0_published"], "t": 1}),
     "uniform": Move("uniform", "schedules", {"S": 7}),
     "quad": Move("quad", "schedules", {"S": 100}),
     "begin": Move("begin", "schedules", {"S": 25}),

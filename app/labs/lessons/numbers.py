@@ -44,7 +44,7 @@ def _schedules(_: ModelConfig) -> Numbers:
     return {kind: _snr_one(make_schedule(kind, 0.0)) for kind in KINDS} | {"doubled": _snr_one(doubled)}
 
 
-def _bounds(_: ModelConfig) -> Numbers:
+def _lower_bound(_: ModelConfig) -> Numbers:
     schedule = make_schedule("linear", 0.0)
     right, published = form_weights(schedule, "x0"), form_weights(schedule, "x0_published")
     at = {f"{name}{t}": digits(w[t], 3) for name, w in (("w", right), ("p", published)) for t in (1, 998)}
@@ -130,7 +130,7 @@ def _reference_sampler(schedule: NoiseSchedule) -> Numbers:
 
 NUMBERS: Mapping[str, Callable[[ModelConfig], Numbers]] = {
     "schedules": _schedules,
-    "bounds": _bounds,
+    "lower_bound": _lower_bound,
     "losses": _losses,
     "autoencoder": _autoencoder,
     "denoising": _denoising,

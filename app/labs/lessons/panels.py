@@ -1,4 +1,4 @@
-"""Lessons: for each lab predict, move, see, explain, with links that open it at the right values."""
+"""Lessons: for each lab predict, move, see, explain, with links that set its controls; folded beside the lab."""
 
 from __future__ import annotations
 
@@ -7,33 +7,47 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.panel import Lab, Panel, Updates, link
+from app.labs.common.panels.links import lab_link
+from app.labs.common.panels.plot_card import QUIET
 from app.labs.lessons.lessons import LESSONS, REFERENCE, Move
+from app.service import Service
 from app.ui.status import safe
+from app.ui.translation import Translation, language
 
-CHOICES = {key: "lesson_reference" if key == "reference" else f"{key}_tab" for key in LESSONS}
+LESSON_OF = {"overview": "reference"}  # lab → its lesson, where that is not called like the lab
 
 
-class Guided(Panel):
-    """One lesson at a time."""
+class LessonCard:
+    """One lesson, drawn when it is unfolded; it can be presented step by step, and printed."""
 
-    key = "guided"
+    def __init__(self, lesson: str, service: Service, translation: Translation) -> None:
+        self.lesson, self.service = lesson, service
+        title = {"label": "lesson_reference" if lesson == "reference" else "lesson_title"}
+        with translation.make(gr.Accordion, title, open=False, elem_classes="lesson-card") as self.card:
+            self.shown = gr.HTML(elem_id=f"lesson-{lesson}")
+            with gr.Row(elem_classes="buttons"):
+                self.present = translation.make(gr.Button, {"value": "lesson_present"}, size="sm", min_width=120)
+                self.print = translation.make(gr.Button, {"value": "lesson_print"}, size="sm", min_width=120)
 
-    def lay_controls(self) -> None:
-        self.controls["lesson"] = self.translation.make(
-            gr.Radio, {"label": "lesson_label", "choices": CHOICES}, value="schedules", elem_id="guided-lesson"
-        )
+    def wire(self, language_switched: Any) -> None:
+        """Draw on unfolding, and again in another language; the browser presents and prints."""
+        self.card.expand(self.draw, None, self.shown, **QUIET)
+        language_switched.then(self.redraw, self.shown, self.shown, **QUIET)
+        for button, does in ((self.present, "present"), (self.print, "printLesson")):
+            js = f"() => window.latentLab.{does}({self.lesson!r})"
+            button.click(fn=None, js=js, api_visibility="private")
 
-    def lay_view(self) -> None:
-        self.shown = gr.HTML(elem_id="guided-shown")
-        self.outputs = [self.shown]
-
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, request: gr.Request) -> str:
+        """The lesson with the loaded model's numbers."""
         from app.labs.lessons.numbers import numbers
         from ldm_core.config import EMOJI_128
 
-        lesson, pipe = values["lesson"] or "schedules", self.service.pipe
-        return {self.shown: lesson_html(lesson, numbers(lesson, EMOJI_128 if pipe is None else pipe.config), lang)}
+        lang, pipe = language(request, self.service.settings.lang), self.service.pipe
+        return lesson_html(self.lesson, numbers(self.lesson, EMOJI_128 if pipe is None else pipe.config), lang)
+
+    def redraw(self, shown: str | None, request: gr.Request) -> Any:
+        """Only what has been drawn before."""
+        return self.draw(request) if shown else gr.skip()
 
 
 def lesson_html(lesson: str, numbers: dict[str, str], lang: str) -> str:
@@ -43,12 +57,15 @@ def lesson_html(lesson: str, numbers: dict[str, str], lang: str) -> str:
         return safe(say(lang, f"lesson_{lesson}_{beat}", **numbers))
 
     moves = "".join(f"<li>{_link(move, words(move.name), lang)}</li>" for move in LESSONS[lesson])
-    parts = [f"<h4>{_beat('predict', lang)}</h4><p>{words('predict')}</p>"]
+    parts = [f"<section><h4>{_beat('predict', lang)}</h4><p>{words('predict')}</p></section>"]
     if moves:
-        parts.append(f"<h4>{_beat('move', lang)}</h4><p>{words('move')}</p><ul>{moves}</ul>")
+        parts.append(f"<section><h4>{_beat('move', lang)}</h4><p>{words('move')}</p><ul>{moves}</ul></section>")
     for beat in ("see", "explain"):
         table = _reference(numbers, lang) if (lesson, beat) == ("reference", "see") else ""
-        parts.append(f"<details><summary>{_beat(beat, lang)}</summary><p>{words(beat)}</p>{table}</details>")
+        parts.append(
+            f'<section data-beat="{beat}"><details><summary>{_beat(beat, lang)}</summary>'
+            f"<p>{words(beat)}</p>{table}</details></section>"
+        )
     return f'<div class="lesson" data-lesson="{lesson}">{"".join(parts)}</div>'
 
 
@@ -57,9 +74,8 @@ def _beat(name: str, lang: str) -> str:
 
 
 def _link(move: Move, text: str, lang: str) -> str:
-    """Opens beside the lesson, in the page's language."""
-    address = f"{link(move.lab, move.state)}&lang={lang}"
-    return f'<a href="{safe(address)}" target="_blank" rel="noopener">{text}</a>'
+    """Sets the lab's controls in place; opened in another window it opens the lab there."""
+    return f'<a href="{safe(lab_link(move.lab, move.state, lang))}" data-lab-link>{text}</a>'
 
 
 def _reference(numbers: dict[str, str], lang: str) -> str:
@@ -79,6 +95,3 @@ def _reference(numbers: dict[str, str], lang: str) -> str:
         f'<div class="table" tabindex="0" role="region" aria-label="{safe(say(lang, "lesson_reference"))}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
-
-
-LAB = Lab("lessons", (Guided,))

@@ -147,7 +147,7 @@ def players_plot(kinds: Sequence[str], logit: float, lang: str) -> Plot:
         summary=say(lang, "players_summary", logit=f"{logit:g}", values=values),
         formula=r"\tfrac12\left(\mathrm{E}[\max(0, 1-D(x))] + \mathrm{E}[\max(0, 1+D(\hat x))]\right),\quad "
         r"\tfrac12\left(\mathrm{E}[\ln(1+e^{-D(x)})] + \mathrm{E}[\ln(1+e^{D(\hat x)})]\right)",
-        source="ldm_core.losses.gan.hinge_d_loss, vanilla_d_loss",
+        source="ldm_core.losses.gan.hinge_d_loss",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.i18n import say
 from app.labs.common.plot import Values
 from app.schemas import RequestError
 from ldm_core.training.common.event_files import Row, event_files, read_events
@@ -21,6 +23,7 @@ from ldm_core.training.common.settings import runs_dir
 ALIVE_SECONDS = 120.0  # a run that has logged nothing for so long has ended, or nobody waits for it
 MOST_EVENT_BYTES = 32 << 20  # read within a few seconds
 BIN = "val/bin_"
+PAGE_PREFIX = "page-"  # of the names of runs started in the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,14 @@ def _event_runs(root: Path) -> dict[str, Path]:
         if not any((root / part / "metrics.csv").exists() for part in place.parts[:1]):
             runs[root.name if path == root else place.as_posix()] = path
     return runs
+
+
+def run_title(name: str, lang: str) -> str:
+    """What a person calls the run of this name: one of the page by its time, one beside the weights by its part."""
+    if (started := re.fullmatch(rf"{PAGE_PREFIX}(\d\d)(\d\d)-(\d\d)(\d\d)\d\d", name)) is not None:
+        month, day, hour, minute = started.groups()
+        return say(lang, "run_of_page", day=f"{month}-{day}", time=f"{hour}:{minute}")
+    return name.replace("/", " · ")
 
 
 def load_run(name: str, runs: Mapping[str, Path]) -> Run:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.labs.losses.runs import load_run
+from app.labs.losses.runs import PAGE_PREFIX, load_run
 from app.schemas import RequestError
 
 ROOT = Path(__file__).parents[3]
@@ -23,7 +23,6 @@ STEPS = (20, 1000)
 MINUTES = 3.0
 GRACE_SECONDS = 90.0  # beyond MINUTES, for start and end; then the process is ended
 KEPT = 3  # earlier runs that stay in the folder
-PREFIX = "page-"
 SETTINGS = (  # the shipped autoencoder's geometry, small crops
     "preset=EMOJI_128", "crop=32", "initialise=true", "validation=8", "loop.batch=8", "loop.lr=1.5e-3",
     "loop.warmup=20", "loop.ema_decay=0.97", "loop.log_every=5", "loop.validate_minutes=0.2", "loop.sample_minutes=0.2",
@@ -73,7 +72,6 @@ class Training:
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder, self._plan, self._code, self._stopping = Path(), Plan(), 0, False
-        atexit.register(self.stop)
 
     def start(self, folder: Path, plan: Plan) -> str:
         """Begin a run and return its name; RequestError while another is going."""
@@ -81,11 +79,13 @@ class Training:
             if self._thread is not None and self._thread.is_alive():
                 raise RequestError("fault_training_busy")
             folder.mkdir(parents=True, exist_ok=True)
-            for old in sorted(folder.glob(f"{PREFIX}*"))[:-KEPT]:
+            for old in sorted(folder.glob(f"{PAGE_PREFIX}*"))[:-KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
-            self._folder = folder / f"{PREFIX}{time.strftime('%m%d-%H%M%S')}"
+            self._folder = folder / f"{PAGE_PREFIX}{time.strftime('%m%d-%H%M%S')}"
             self._folder.mkdir(exist_ok=True)
             self._plan, self._code, self._stopping = plan, 0, False
+            if self._thread is None:
+                atexit.register(self.stop)  # a run must not outlive the page
             self._thread = threading.Thread(target=self._run, args=(self._folder, plan), name="training", daemon=True)
             self._thread.start()
             return self._folder.name

@@ -98,4 +98,4 @@ class Objectives(Panel):
         return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
 
 
-LAB = Lab("bounds", (Weights, First, Objectives))
+LAB = Lab("lower_bound", (Weights, First, Objectives))

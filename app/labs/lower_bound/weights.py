@@ -18,7 +18,7 @@ SETTINGS = (1000, 0.00085, 0.012, 0.008)  # T, linear_start, linear_end, cosine_
 FORMS = ("eps", "x0", "x0_published", "v")
 LOSSES = ("bound", "eps", "x0", "v", "min_snr")
 FIRST = 12  # timesteps of the plot about the first weight
-SCHEDULE = "ldm_core.diffusion.schedule.Schedule"
+SCHEDULE = "ldm_core.diffusion.schedule.NoiseSchedule"
 
 
 def make_schedule(kind: str, v: float) -> NoiseSchedule:

@@ -81,5 +81,5 @@ def timesteps_plot(result: Respaced, lang: str) -> Plot:
         y=Axis(say(lang, "axis_t")),
         series=series,
         formula=r"t^\ast = t:\ \sigma_{\mathrm{trained}}(t^\ast) = \sigma_{\mathrm{walked}}(\tau_i)",
-        source="ldm_core.diffusion.schedule.Schedule.t_at_sigma",
+        source="ldm_core.diffusion.schedule.NoiseSchedule.t_at_sigma",
     )

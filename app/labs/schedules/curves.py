@@ -39,39 +39,42 @@ def _mean_of_xt(s: NoiseSchedule) -> Values:
 
 QUANTITIES: Mapping[str, Quantity] = {
     "beta": Quantity("β", r"\beta_t", "make_beta_schedule", lambda s: s.betas),
-    "alpha": Quantity("α = 1 − β", r"\alpha_t = 1 - \beta_t", "Schedule.betas", lambda s: 1.0 - s.betas),
+    "alpha": Quantity("α = 1 − β", r"\alpha_t = 1 - \beta_t", "NoiseSchedule.betas", lambda s: 1.0 - s.betas),
     "alpha_bar": Quantity(
-        "ᾱ", r"\bar\alpha_t = \prod_{s \le t} (1 - \beta_s)", "Schedule.alphas_cumprod", lambda s: s.alphas_cumprod
+        "ᾱ", r"\bar\alpha_t = \prod_{s \le t} (1 - \beta_s)", "NoiseSchedule.alphas_cumprod", lambda s: s.alphas_cumprod
     ),
     "signal": Quantity(
-        "√ᾱ", r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \dots", "Schedule.alphas_cumprod", lambda s: np.sqrt(s.alphas_cumprod)
+        "√ᾱ",
+        r"x_t = \sqrt{\bar\alpha_t}\,x_0 + \dots",
+        "NoiseSchedule.alphas_cumprod",
+        lambda s: np.sqrt(s.alphas_cumprod),
     ),
     "noise": Quantity(
         "√(1−ᾱ)",
         r"x_t = \dots + \sqrt{1 - \bar\alpha_t}\,\epsilon",
-        "Schedule.alphas_cumprod",
+        "NoiseSchedule.alphas_cumprod",
         lambda s: np.sqrt(1.0 - s.alphas_cumprod),
     ),
     "snr": Quantity(
-        "SNR", r"\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)", "Schedule.snr", lambda s: s.snr,
+        "SNR", r"\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)", "NoiseSchedule.snr", lambda s: s.snr,
         log=True, range=(1e-5, 1e5),
     ),
     "posterior_variance": Quantity(
         "σ²",
         r"\sigma_t^2 = (1-v)\,\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\beta_t + v\,\beta_t",
-        "Schedule.posterior_variance",
+        "NoiseSchedule.posterior_variance",
         lambda s: s.posterior_variance,
         log=True,
         range=(1e-6, 1.0),
     ),
     "coef1": Quantity(
         "c₁", r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_1 = \tfrac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}",
-        'Schedule.buffers()["posterior_mean_coef1"]', _mean_of_x0,
+        'NoiseSchedule.buffers()["posterior_mean_coef1"]', _mean_of_x0,
     ),
     "coef2": Quantity(
         "c₂",
         r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_2 = \tfrac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}",
-        'Schedule.buffers()["posterior_mean_coef2"]', _mean_of_xt,
+        'NoiseSchedule.buffers()["posterior_mean_coef2"]', _mean_of_xt,
     ),
 }  # fmt: skip
 
@@ -174,5 +177,5 @@ def step_noise(schedule: NoiseSchedule, steps: int, eta: float, lang: str) -> Pl
         series=tuple(series),
         summary=say(lang, "sigma_summary", values=say(lang, "joint").join(total)),
         formula=r"\sigma_i = \eta \sqrt{(1-\bar\alpha_{i-1})(1-\bar\alpha_i/\bar\alpha_{i-1})/(1-\bar\alpha_i)}",
-        source="ldm_core.diffusion.schedule.Schedule.grid",
+        source="ldm_core.diffusion.schedule.NoiseSchedule.grid",
     )

@@ -8,10 +8,10 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.job_panel import JobPanel
-from app.labs.common.panels.job_stream import Work
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.panels.plot_card import PlotCard
+from app.labs.common.shared_results import Work
 from app.schemas import MAX_SEED, RequestError
 from app.ui.status import line_html
 

@@ -15,9 +15,11 @@ from PIL import Image
 
 from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Stepped, follow
 from app.i18n import duration, say
+from app.labs.common.panels.job_panel import PROMPT
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import data_uri
 from app.labs.common.panels.plot_card import QUIET
+from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Cell, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.metadata import write_png
@@ -37,7 +39,7 @@ EXAMPLES = {  # what an axis begins with when it is chosen
     "sampler": "ddim, heun, dpmpp_2m",
     "seed": "7, 8, 9",
     "schedule": "uniform, trailing, cosine",
-    "words": "apple, pear, star",
+    "words": "apple, pear, heart",
 }
 SHOWN_PIXELS = 4_000_000  # of the picture while it is on the page; the file has them all
 
@@ -66,7 +68,7 @@ class GridPanel(Panel):
     def lay_controls(self) -> None:
         self.filling_by_name: dict[str, Filling] = {}
         most = self.service.limits.prompt_chars
-        self._text("grid_prompt", "prompt", "a red apple, noto style", most)
+        self._text("grid_prompt", "prompt", PROMPT, most)
         self._text("grid_negative", "negative_prompt", "", most)
         self._slider("grid_steps", "steps", 1, 100, 12, 1)
         self._slider("grid_guidance", "guidance_scale", 0, 20, 5, 0.5)
@@ -112,7 +114,7 @@ class GridPanel(Panel):
     def lay_view(self) -> None:
         self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
         self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
-        self.shown = gr.HTML(elem_id="sheet-shown")
+        self.shown = self.placeholder("shown")
         self.download = self.translation.make(
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )
@@ -134,8 +136,15 @@ class GridPanel(Panel):
         columns, rows, sheets = plan.shape
         size = " × ".join(str(n) for n in (columns, rows, sheets)[: 3 if sheets > 1 else 2])
         text = say(lang, "sheet_estimate", size=size, cells=len(plan.cells), most=MAX_CELLS, steps=plan.steps)
-        empty = {} if made else {self.shown: sheet_html(self._sheet(plan, lang), plan, lang)}
-        return {self.estimate: text, **empty}
+        return {self.estimate: text, **({} if made else {self.shown: self._opening(plan, lang)})}
+
+    def _opening(self, plan: Plan, lang: str) -> str:
+        """The default settings' sheet, filled once for everybody; that of any other settings, empty."""
+        sheet = self._sheet(plan, lang)
+        if plan == self.plan({name: component.value for name, component in self.controls.items()}):
+            for cell, pixels in zip(plan.cells, self.results.get(self.key, fill_all(plan)), strict=True):
+                sheet.paste(cell, pixels)
+        return sheet_html(sheet, plan, lang)
 
     def plan(self, values: dict[str, Any]) -> Plan:
         """The controls' values as a plan, or RequestError."""
@@ -208,6 +217,20 @@ class GridPanel(Panel):
         sha = self.service.pipe.weights_sha256 if self.service.pipe is not None else ""
         write_png(path, sheet.pixels(), plan.base, sha, __version__, {"grid": plan.record(sheet.filled)})
         return str(path)
+
+
+def fill_all(plan: Plan) -> Work:
+    """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
+
+    def work(pipe: Any) -> Any:
+        from app.labs.xy_plot.cross_schedule import scheduled
+
+        pictures = []
+        for cell in plan.cells:
+            pictures.append((yield from scheduled(pipe, cell.request, cell.schedule)))
+        return pictures
+
+    return work
 
 
 async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: str) -> AsyncIterator[Seen]:
@@ -288,4 +311,4 @@ def sheet_html(sheet: Sheet, plan: Plan, lang: str) -> str:
     )
 
 
-LAB = Lab("grid", (GridPanel,))
+LAB = Lab("xy_plot", (GridPanel,))

@@ -181,6 +181,13 @@ def test_a_lab_s_question_is_a_job_like_any_other(engine: Engine) -> None:
     assert isinstance(engine.submit(Job(GenerateRequest(""), work=work(4, fails=True))).wait(), Failed)
 
 
+def test_labs_of_two_clients_end_in_the_same_round(engine: Engine) -> None:
+    """The one that ends first has left the queue when the other's turn is decided."""
+    for _ in range(20):
+        jobs = [engine.submit(Job(GenerateRequest("", steps=2), work=work(2), client=name)) for name in "abcd"]
+        assert [job.wait() for job in jobs] == [Done("answered")] * 4
+
+
 def test_a_slow_lab_does_not_hold_a_picture_up(engine: Engine) -> None:
     """Its steps take a hundred times the picture's; after each of them the picture catches up."""
     lab = engine.submit(Job(GenerateRequest("", steps=100), work=work(100, 0.1), client="teacher"))

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_stream import Work, stream_job
-from app.labs.common.panels.panel import Panel, Updates
+from app.labs.common.panels.job_stream import stream_job
+from app.labs.common.panels.panel import Panel, Shared, Updates
 from app.labs.common.panels.pictures import figures
 from app.labs.common.panels.plot_card import PlotCard
+from app.labs.common.shared_results import SharedResults, Work
 from app.schemas import MAX_SEED, GenerateRequest, RequestError, validate
+from app.service import Service
 from app.ui.status import line_html
-from app.ui.translation import PRIVATE, language
+from app.ui.translation import PRIVATE, Translation, language
 
 if TYPE_CHECKING:
     from app.labs.denoising.trajectory import Recipe, Walk
 
+PROMPT = "a red apple on a blue background"  # a thing and a ground: two words that look at different places
 STEPS = 20
+DEFAULT_STEP = 6  # early: the shape stands, and what guidance does is to be seen
 KEPT_SECONDS = 3600  # that an unused generation stays in a session
 
 
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A job's result, and the values of `inputs` it was made with."""
+
+    result: Any
+    values: Mapping[str, Any]
+
+
 class JobPanel(Panel):
-    """A panel whose view changes only when its button (words `{key}_run`) is pressed."""
+    """A panel whose view changes only when its button (words `{key}_run`) is pressed.
+
+    Where `opens_drawn`, it shows the result of its controls' defaults until then: one job for all visitors.
+    """
 
     redraws = False
+    opens_drawn: ClassVar[bool] = True
+
+    def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
+        super().__init__(service, translation, shared, results)
+        self.last = gr.State(None, time_to_live=KEPT_SECONDS)
 
     def run_button(self) -> None:
         """Below the controls."""
@@ -38,28 +60,47 @@ class JobPanel(Panel):
         raise NotImplementedError
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
-        """Updates of `outputs` for what the question's work returned, and the values it was asked with."""
+        """Updates of `outputs` for what the job's work returned, and the values it was asked with."""
         raise NotImplementedError
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {**super().inputs, "last": self.last}
+
+    def default_values(self) -> dict[str, Any]:
+        """What `make_job` gets before anybody has touched a control."""
+        values = {name: component.value for name, component in self.controls.items()}
+        return values | dict.fromkeys(self.uploads)
+
+    def default_result(self) -> Any:
+        """The default values' result, everybody's."""
+        work, _ = self.make_job("en", **self.default_values())
+        return self.results.get(self.key, work)
+
     def draw(self, lang: str, **values: Any) -> Updates:
-        """What is shown before the button has been pressed."""
-        del lang, values
-        return {}
+        """The page's own last result, else the default's."""
+        if (last := values["last"]) is not None:
+            return self.on_result(lang, last.result, **last.values)
+        return self.on_result(lang, self.default_result(), **self.default_values()) if self.opens_drawn else {}
 
     def wire(self) -> None:
-        outputs = list(dict.fromkeys([self.note, self.button, *self.outputs]))
+        outputs = list(dict.fromkeys([self.note, self.button, self.last, *self.outputs]))
         self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `make_job` and `on_result`."""
         lang = language(request, self.service.settings.lang)
         named = dict(zip(self.inputs, values, strict=True))
+        del named["last"]
         yield {self.button: gr.update(interactive=False), self.note: ""}
         try:
-            work, steps = self.make_job(lang, **named)
+            work, steps = await asyncio.to_thread(self.make_job, lang, **named)  # may wait for the default
             async for seen in stream_job(self.service, work, steps, lang):
-                done = {} if seen.result is None else self.on_result(lang, seen.result, **named)
-                yield {self.note: seen.line, **done}
+                if seen.result is None:
+                    yield {self.note: seen.line}
+                else:
+                    drawn = self.on_result(lang, seen.result, **named)
+                    yield {self.note: seen.line, **drawn, self.last: Finished(seen.result, named)}
         except RequestError as error:
             yield {self.note: line_html(error.sentence.says(lang), "failed")}
         yield {self.button: gr.update(interactive=True)}
@@ -89,7 +130,8 @@ class GenerationPanel(JobPanel):
     max_steps: ClassVar[int] = 50
 
     def lay_controls(self) -> None:
-        self.textbox("walk_prompt", {"label": "prompt"}, "a red apple, noto style")
+        self.shared["generation"] = self
+        self.textbox("walk_prompt", {"label": "prompt"}, PROMPT)
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
@@ -99,9 +141,9 @@ class GenerationPanel(JobPanel):
         self.run_button()
 
     def lay_view(self) -> None:
-        self.film = gr.HTML(elem_id=f"{self.key}-film")
+        self.film = self.placeholder("film")
         self.kept = self.shared["kept"] = gr.State(None, time_to_live=KEPT_SECONDS)
-        self.outputs = [self.film, self.kept]
+        self.outputs = [self.film]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.denoising.trajectory import filmed
@@ -110,21 +152,31 @@ class GenerationPanel(JobPanel):
                    values["walk_seed"])  # fmt: skip
         return lambda pipe: filmed(pipe, r), r.steps
 
+    def default_result(self) -> Any:
+        """The same generation in every lab."""
+        work, _ = self.make_job("en", **self.default_values())
+        return self.results.get(GenerationPanel.key, work)
+
     @property
     def inputs(self) -> dict[str, Any]:
         return {**super().inputs, "step": self.shared["step"]}
 
+    def default_values(self) -> dict[str, Any]:
+        return {**super().default_values(), "step": DEFAULT_STEP}
+
     def wire(self) -> None:
-        self.outputs.append(self.shared["step"])  # made by a later panel
-        super().wire()
+        step = self.shared["step"]  # made by a later panel
+        outputs = [self.note, self.button, self.last, *self.outputs, step, self.kept]
+        self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The kept generation comes after the slider's new range: panels asked in between would be outside of it."""
         async for updates in super().pressed(request, *values):
-            walk = updates.pop(self.kept, None)
             yield updates
-            if walk is not None:
-                yield {self.kept: walk}
+            if (finished := updates.get(self.last)) is not None:
+                n = finished.result.walk.recipe.steps
+                yield {self.shared["step"]: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
+                yield {self.kept: finished.result.walk}
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         r = result.walk.recipe
@@ -132,21 +184,19 @@ class GenerationPanel(JobPanel):
         return {
             self.note: line_html(say(lang, "walked_done", n=r.steps, seed=r.seed), "done"),
             self.film: figures([*frames, (say(lang, "walked_picture"), result.picture)]),
-            self.kept: result.walk,
-            self.shared["step"]: gr.update(maximum=r.steps, value=min(int(values["step"]), r.steps)),
         }
 
 
 class StepPanel(Panel):
-    """A panel that shows the kept generation at the step of the lab's slider, as soon as there is one."""
+    """A panel that shows the kept generation, or else the default one, at the step of the lab's slider."""
 
     def lay_controls(self) -> None:
         if "step" not in self.shared:
-            self.shared["step"] = self.slider("step", 1, GenerationPanel.max_steps, STEPS // 2, 1)
+            self.shared["step"] = self.slider("step", 1, GenerationPanel.max_steps, DEFAULT_STEP, 1)
         self.controls["step"] = self.shared["step"]
 
     def lay_view(self) -> None:
-        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
+        self.shown = self.placeholder("shown")
         self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
@@ -155,31 +205,43 @@ class StepPanel(Panel):
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        walk = values.pop("kept")
-        if walk is None:
-            return {self.shown: f'<p class="small">{say(lang, "fault_no_walk")}</p>'}
+        walk = values.pop("kept") or self.shared["generation"].default_result().walk
         return self.draw_walk(lang, walk, min(int(values.pop("step")), len(walk.moments)), **values)
 
     def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
         """Updates for step i (from 1) of a walk."""
         raise NotImplementedError
 
+    def ask(self, walk: Any, i: int, work: Work) -> Any:
+        """What `work` answers about step i of a walk; about the default's default step, everybody's answer."""
+        if i == DEFAULT_STEP and walk is self.shared["generation"].default_result().walk:
+            return self.results.get(self.key, work)
+        return self.service.ask(work)
+
 
 class FiguresJobPanel(JobPanel):
     """A button's panel whose view is pictures and a plot."""
 
     def lay_view(self) -> None:
-        self.shown = gr.HTML(elem_id=f"{self.key}-shown")
+        self.shown = self.placeholder("shown")
         self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
 
 class TrajectoryJobPanel(FiguresJobPanel):
-    """One that starts from the kept generation."""
+    """One that starts from the kept generation, or else from the default one."""
 
     @property
     def inputs(self) -> dict[str, Any]:
         return {**super().inputs, "kept": self.shared["kept"]}
+
+    def default_values(self) -> dict[str, Any]:
+        return {**super().default_values(), "kept": None}
+
+    def walk(self, kept: Walk | None) -> Walk:
+        """The generation this page has kept, or everybody's."""
+        walk: Walk = kept or self.shared["generation"].default_result().walk
+        return walk
 
 
 def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: float, seed: float | None) -> Recipe:
@@ -192,10 +254,3 @@ def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: 
     request = GenerateRequest(made.prompt, "", made.steps, made.eta, made.guidance_scale, "ddim", made.seed)
     validate(request, panel.service.limits)
     return made
-
-
-def kept_trajectory(walk: Walk | None) -> Walk:
-    """The kept generation; RequestError where there is none yet, or none any more."""
-    if walk is None:
-        raise RequestError("fault_no_walk")
-    return walk

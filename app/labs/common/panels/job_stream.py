@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.engine import Cancelled, Done, Event, Failed, Queued, Stepped, follow
 from app.i18n import say
+from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.service import Service
 from app.ui.status import line_html
-
-if TYPE_CHECKING:
-    from ldm_core.pipeline import Pipeline
-
-Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 
 
 @dataclass(frozen=True, eq=False)

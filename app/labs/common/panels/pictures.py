@@ -33,6 +33,15 @@ def figures(pictures: Sequence[tuple[str, Pixels]], smooth: bool = False) -> str
     return f'<div class="figures{" smooth" if smooth else ""}">{cells}</div>'
 
 
+def colour_bar(ends: tuple[str, str, str], label: str) -> str:
+    """The scale of app.labs.common.maps.signed: what blue, white and red stand for."""
+    low, middle, high = map(safe, ends)
+    return (
+        f'<div class="colour-bar"><span>{safe(label)}</span><span>{low}</span><i></i><span>{middle}</span><i></i>'
+        f"<span>{high}</span></div>"
+    )
+
+
 def data_uri(pixels: Pixels) -> str:
     """uint8 [H,W,3] or [H,W] as a PNG in the page itself."""
     out = io.BytesIO()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.i18n import say
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.plot_card import QUIET, PlotCard
 from app.labs.losses.panels.training import TrainHere
-from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, stamp
+from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
 from app.ui.status import line_html
+from app.ui.translation import language
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
 METRICS = (  # what the runs of this project log; a run may have others, which are offered once it is chosen
@@ -39,16 +42,26 @@ class OfRuns(Panel):
         first = shipped if shipped in names else next(iter(names), None)
         value = first if not options.get("multiselect") else [first] if first else []
         self.controls[name] = self.runs_list = self.translation.make(
-            gr.Dropdown, {"label": f"{name}_label"}, choices=names, value=value, elem_id=f"{self.key}-{name}", **options
+            gr.Dropdown,
+            {"label": f"{name}_label"},
+            choices=self.titled(names, self.translation.lang),
+            value=value,
+            elem_id=f"{self.key}-{name}",
+            **options,
         )
         return self.controls[name]
+
+    def titled(self, names: Sequence[str], lang: str) -> list[tuple[str, str]]:
+        """Choices that people read by their titles."""
+        return [(run_title(name, lang), name) for name in names]
 
     def redraw(self, request: gr.Request, *values: Any) -> Updates:
         """The list is brought up to date after a fault too; what is chosen stays on it even where its file has gone."""
         chosen = values[list(self.inputs.values()).index(self.runs_list)]
         names = chosen if isinstance(chosen, list) else [chosen] if chosen else []
         choices = list(dict.fromkeys([*self.runs(), *names]))
-        return {self.runs_list: gr.update(choices=choices), **super().redraw(request, *values)}
+        lang = language(request, self.service.settings.lang)
+        return {self.runs_list: gr.update(choices=self.titled(choices, lang)), **super().redraw(request, *values)}
 
 
 class History(OfRuns):
@@ -164,7 +177,7 @@ class Balance(OfRuns):
         self.run_choice("balance_run", "autoencoder", filterable=False)
 
     def lay_view(self) -> None:
-        self.cards = [PlotCard(self.service, self.translation, height=280) for _ in range(3)]
+        self.cards = [PlotCard(self.service, self.translation, height=280, drawn=k < 2) for k in range(3)]
         outputs = [output for card in self.cards for output in card.outputs]
         self.outputs = [*outputs, self.controls["balance_run"]]
 
@@ -178,11 +191,16 @@ class Balance(OfRuns):
         note = ""
         try:
             run = {name: load_run(name, self.runs())}
-            plots.append(curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang))
+            logged = curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang)
+            if any(series.y.any() for series in logged.series):
+                plots.append(logged)
+            else:
+                note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
         except RequestError as error:
             note = line_html(error.sentence.says(lang), "failed")
         shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}
-        return {**shown, self.note: note}
+        hidden = {} if len(plots) == len(self.cards) else {self.cards[-1].column: gr.update(visible=False)}
+        return {**shown, **hidden, self.note: note}
 
 
 LAB = Lab("losses", (History, Bins, Players, Balance, TrainHere))

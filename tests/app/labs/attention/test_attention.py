@@ -91,7 +91,7 @@ def test_pictures_and_plots(pipe: Pipeline, walk: Walk, looked: AttentionMaps):
     flat = np.ones((4, 4))
     assert over_picture(flat, looked.picture).shape == looked.picture.shape
     assert (over_picture(flat, looked.picture) != over_picture(0 * flat, looked.picture)).any()
-    assert "3 apple" in shares_plot(looked, 3, ALL, MEAN, "en").summary
+    assert "apple" in shares_plot(looked, 3, ALL, MEAN, "en").x.ticks
     over, steps = answer(shares_over_steps(pipe, walk, ALL, MEAN))
     assert len(steps) == 2
     np.testing.assert_allclose(over.sum(axis=0), 1.0)

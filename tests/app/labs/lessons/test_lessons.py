@@ -12,10 +12,11 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from app.labs.common.panels.panel import LabTab, link_state
+from app.labs.common.panels.lab_tab import LabTab, link_state
+from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.lessons import LESSONS, REFERENCE
 from app.labs.lessons.numbers import digits, numbers
-from app.labs.lessons.panels import Guided, lesson_html
+from app.labs.lessons.panels import LESSON_OF, lesson_html
 from app.ui.labs import LABS
 from app.ui.translation import Translation
 from ldm_core.config import EMOJI_128, SD_SCHEDULE, TINY
@@ -32,11 +33,11 @@ def tabs(tmp_path_factory: pytest.TempPathFactory) -> list[LabTab]:
     service = FakeService(tmp_path_factory.mktemp("out"))
     service.pipe = None  # type: ignore[attr-defined]
     with gr.Blocks():
-        return [LabTab(lab, service, Translation("en")) for lab in LABS]  # type: ignore[arg-type]
+        return [LabTab(lab, service, Translation("en"), SharedResults(service)) for lab in LABS]  # type: ignore[arg-type]
 
 
 def test_every_lab_has_a_lesson():
-    assert [*LESSONS] == [*(lab.key for lab in LABS if lab.key != "lessons"), "reference"]
+    assert {*LESSONS} == {LESSON_OF.get(lab.key, lab.key) for lab in LABS}
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -69,7 +70,7 @@ def test_numbers_of_the_schedules():
 
 
 def test_numbers_of_the_bound():
-    said = numbers("bounds", TINY)
+    said = numbers("lower_bound", TINY)
     for t in (1, 998):
         assert said[f"w{t}"] == digits(0.5 * (SD.snr[t - 1] - SD.snr[t]), 3)
         a = SD.alphas_cumprod[t]
@@ -105,8 +106,19 @@ def test_numbers_about_the_reference_are_the_documents():
     assert said["distinct"] == "100"
 
 
-def test_the_panel_shows_the_chosen_lesson(tabs: list[LabTab]):
-    (panel,) = tabs[-1].panels
-    assert isinstance(panel, Guided)
-    assert 'data-lesson="bounds"' in panel.redraw(None, "bounds")[panel.shown]  # type: ignore[arg-type]
-    assert 'data-lesson="schedules"' in panel.redraw(None, None)[panel.shown]  # type: ignore[arg-type]
+def test_every_lab_draws_the_lesson_beside_it(tabs: list[LabTab]):
+    for tab in tabs:
+        lesson = "reference" if tab.lab.key == "overview" else tab.lab.key
+        assert f'data-lesson="{lesson}"' in tab.lesson.draw(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("old", "new"), [("bounds", "lower_bound"), ("grid", "xy_plot"), ("lessons", "overview")])
+def test_links_of_the_first_release_still_open(tabs: list[LabTab], old: str, new: str):
+    tab, _ = link_state({"lab": old, "state": "{}"}, tabs)
+    assert tab is not None and tab.lab.key == new
+
+
+def test_a_damaged_link_opens_its_lab_as_it_is(tabs: list[LabTab]):
+    for state in ("{", "[1]", "7"):
+        tab, updates = link_state({"lab": "schedules", "state": state}, tabs)
+        assert tab is not None and updates == {}

@@ -15,7 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from app.labs.common.panels.panel import LabTab
+from app.engine.model import PipelineModel
+from app.labs.common.panels.lab_tab import LabTab
+from app.labs.common.shared_results import SharedResults
 from app.labs.schedules.curves import GRIDS, KINDS
 from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
@@ -175,6 +177,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
     made: Path = tmp_path_factory.mktemp("out")
     service = Service(Settings(output_dir=made))
     service.pipe = pipe
+    service.engine.start(PipelineModel(pipe))
     service.limits = replace(service.limits, image_size=32, samplers=tuple(SAMPLERS))
     yield service
     service.close()
@@ -183,7 +186,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
 @pytest.fixture(scope="module")
 def panel(service: Service) -> grid.GridPanel:
     with gr.Blocks():
-        (panel,) = LabTab(grid.LAB, service, Translation("en")).panels
+        (panel,) = LabTab(grid.LAB, service, Translation("en"), SharedResults(service)).panels
     assert isinstance(panel, grid.GridPanel)
     return panel
 
@@ -251,3 +254,16 @@ def test_faults_and_the_estimate_stand_in_place(panel: grid.GridPanel):
     left = panel.redraw(None, *values(panel, x_values=""), True)  # type: ignore[arg-type]
     assert "X axis: type at least one value" in left[panel.note] and left[panel.estimate] == ""
     assert panel.shown not in left
+
+
+def test_the_opening_sheet_is_filled_once_for_all(
+    panel: grid.GridPanel, service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(panel.controls["grid_steps"], "value", 2)
+    monkeypatch.setattr(panel.controls["x_values"], "value", "1, 2")
+    asked = []
+    monkeypatch.setattr(service, "ask", lambda work: asked.append(work) or answer(work(service.pipe))[0])
+    opening = [component.value for component in panel.controls.values()]
+    for _ in range(3):
+        assert 'data-filled="4"' in panel.redraw(None, *opening, False)[panel.shown]  # type: ignore[arg-type]
+    assert len(asked) == 1

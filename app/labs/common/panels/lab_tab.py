@@ -1,0 +1,113 @@
+"""A lab on the page: its lesson, its panels, and the events that draw them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.labs.common.panels.links import read_link
+from app.labs.common.panels.panel import Lab, Shared, Updates
+from app.labs.common.panels.plot_card import FORMULA, QUIET
+from app.labs.common.shared_results import SharedResults
+from app.labs.lessons.panels import LESSON_OF, LessonCard
+from app.service import Service
+from app.ui.translation import Translation
+
+
+class LabTab:
+    """A lab on the page."""
+
+    def __init__(self, lab: Lab, service: Service, translation: Translation, results: SharedResults) -> None:
+        self.lab = lab
+        shared: Shared = {}
+        self.tab = translation.make(gr.Tab, {"label": f"{lab.key}_tab"}, id=lab.key)
+        with self.tab, gr.Column(elem_classes="lab", elem_id=f"lab-{lab.key}"):
+            intro = {"value": f"{lab.key}_intro"}
+            translation.make(gr.Markdown, intro, latex_delimiters=FORMULA, elem_classes="lab-intro")
+            self.lesson = LessonCard(LESSON_OF.get(lab.key, lab.key), service, translation)
+            self.panels = [panel(service, translation, shared, results) for panel in lab.panels]
+            self._link_button(translation)
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """Every control of the lab by its name in a link; a shared one once."""
+        return {name: component for panel in self.panels for name, component in panel.controls.items()}
+
+    def wire(self, language_switched: Any) -> None:
+        """Redraw when a person moves a control, opens the tab, or has changed the language.
+
+        What calls for a redraw changes the `redraw_token` of each panel it concerns, and that number's one event draws.
+        Where several functions wait for the same event, Gradio (6.31) asks all of them again whenever one was busy:
+        they kept each other busy for good.
+        """
+        self.lesson.wire(language_switched)
+        for panel in self.panels:
+            panel.redraw_token = gr.Number(0, visible="hidden", show_label=False)
+            inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
+            panel.redraw_token.change(panel.redraw, inputs, outputs, trigger_mode="always_last", **QUIET)
+            panel.wire()
+        asking: dict[tuple[Any, ...], list[Any]] = {}  # numbers that change together → the events that change them
+        asking[tuple(self.redraw_tokens)] = [self.tab.select]
+        redrawn = [panel for panel in self.panels if panel.redraws]
+        for control in dict.fromkeys(c for panel in redrawn for c in panel.inputs.values()):
+            concerned = tuple(p.redraw_token for p in redrawn if control in p.inputs.values())
+            asking.setdefault(concerned, []).append(moved(control))
+        for numbers, events in asking.items():
+            gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
+        redraw = gr.Button(visible="hidden", elem_classes="lab-redraw")  # pressed by the page when the model is ready
+        redraw.click(fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private")
+        language_switched.then(
+            fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private"
+        )
+
+    @property
+    def redraw_tokens(self) -> list[gr.Number]:
+        """What makes each panel redraw when it changes."""
+        return [panel.redraw_token for panel in self.panels]
+
+    def _link_button(self, translation: Translation) -> None:
+        with gr.Row(elem_classes="buttons"):
+            button = translation.make(gr.Button, {"value": "copy_link"}, size="sm", min_width=120, scale=0)
+        names = json.dumps(list(self.controls))
+        button.click(
+            fn=None,
+            inputs=list(self.controls.values()),
+            js=f"(...values) => window.latentLab.copyLink({json.dumps(self.lab.key)}, {names}, values)",
+            api_visibility="private",
+        )
+
+
+def ask(panels: int) -> str:
+    """JavaScript that gives so many panels a number they have not had."""
+    return f"() => Array({panels}).fill(window.latentLab.count())"
+
+
+def moved(control: Any) -> Any:
+    """The event of a person's doing: lists that a redraw brings up to date must not call for the next one.
+
+    A file and a kept value know `change` alone; a text, which no redraw writes, says `input` a keystroke late (6.31).
+    """
+    return control.change if isinstance(control, (gr.Textbox, gr.File, gr.State)) else control.input
+
+
+def link_state(query: Mapping[str, str], tabs: Sequence[LabTab]) -> tuple[LabTab | None, Updates]:
+    """The lab a link's query names and updates for its controls; values that do not fit are left out."""
+    lab, state = read_link(query)
+    tab = next((t for t in tabs if t.lab.key == lab), None)
+    if tab is None:
+        return None, {}
+    controls = tab.controls
+    return tab, {controls[k]: value for k, value in state.items() if k in controls and _fits(controls[k], value)}
+
+
+def _fits(component: Any, value: Any) -> bool:
+    if isinstance(component, gr.Slider):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and component.minimum <= value <= component.maximum
+    if isinstance(component, (gr.Dropdown, gr.Radio, gr.CheckboxGroup)):
+        choices = [choice for _, choice in component.choices]
+        return all(v in choices for v in (value if isinstance(value, list) else [value]))
+    return isinstance(value, bool) if isinstance(component, gr.Checkbox) else isinstance(value, (str, int, float))

@@ -1,0 +1,47 @@
+"""Overview: the whole pipeline as one diagram that plays a real generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.labs.common.panels.job_panel import PROMPT, JobPanel, recipe
+from app.labs.common.panels.panel import Lab, Updates
+from app.labs.common.shared_results import Work
+from app.schemas import MAX_SEED
+
+STEPS = 20
+
+
+class Pipeline(JobPanel):
+    """One prompt on its way through all five parts."""
+
+    key = "overview"
+
+    def lay_controls(self) -> None:
+        self.textbox("overview_of", {"label": "prompt"}, PROMPT)
+        self.dial("overview_steps", {"label": "steps", "info": "steps_info"}, 2, 40, STEPS, 1)
+        self.controls["overview_seed"] = self.translation.make(
+            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="overview-seed"
+        )
+        self.run_button()
+
+    def lay_view(self) -> None:
+        self.shown = self.placeholder("shown")
+        self.outputs = [self.shown]
+
+    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        from app.labs.overview.story import tell
+
+        steps, seed = values["overview_steps"], values["overview_seed"]
+        made = recipe(self, values["overview_of"], steps, 5.0, 0.0, seed)
+        return lambda pipe: tell(pipe, made), made.steps
+
+    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        from app.labs.overview.diagram import diagram
+
+        return {self.shown: diagram(result, lang)}
+
+
+LAB = Lab("overview", (Pipeline,))

@@ -1,0 +1,78 @@
+"""A real generation taken down for the diagram: what every part of the pipeline received and handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from app.engine import Stepped
+from app.labs.common.maps import signed
+from app.labs.denoising.plots import tiles
+from app.labs.denoising.trajectory import Recipe, walked
+from app.schemas import RequestError
+from ldm_core.images import Pixels
+
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
+
+DECODED_AT_ONCE = 5  # estimates in one pass of the decoder, so that others get their turn between two passes
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """One generation, stage by stage; latents and estimates have an entry a step, uint8 [h,w,3] each.
+
+    tokens: (text, id) as the tokenizer cuts the prompt, its start and end included; context: the text encoder's
+    states [length, width] as a picture, blue below zero and red above; latents: the channels of x_t side by side;
+    estimates: x̂₀ decoded; t: the step's timestep.
+    """
+
+    prompt: str
+    tokens: tuple[tuple[str, int], ...]
+    context: Pixels
+    context_shape: tuple[int, int]
+    latent_shape: tuple[int, int, int]
+    t: tuple[float, ...]
+    latents: tuple[Pixels, ...]
+    estimates: tuple[Pixels, ...]
+    final: Pixels
+    picture: Pixels
+
+
+def tell(pipe: Pipeline, recipe: Recipe) -> Generator[Stepped, None, Story]:
+    """Generate by a recipe and take every stage down. RequestError where the model reads no text."""
+    if pipe.tokenizer is None:
+        raise RequestError("fault_no_text")
+    walk = yield from walked(pipe, recipe)
+    x0 = [moment.answer.x0 for moment in walk.moments]
+    estimates: list[Pixels] = []
+    for first in range(0, len(x0), DECODED_AT_ONCE):
+        estimates += list(pipe.decode(torch.stack(x0[first : first + DECODED_AT_ONCE])))
+        yield Stepped(recipe.steps, recipe.steps, 0.0, 0.0, None)
+    c, h, w = walk.final.shape
+    context = pipe.encode_prompt(recipe.prompt).float().cpu()
+    context = context.reshape(-1, context.shape[-1])
+    return Story(
+        prompt=recipe.prompt,
+        tokens=_tokens(pipe, recipe.prompt),
+        context=signed(context.numpy(), 3.0),
+        context_shape=(context.shape[0], context.shape[1]),
+        latent_shape=(c, h, w),
+        t=tuple(moment.t for moment in walk.moments),
+        latents=tuple(tiles(moment.x.numpy()) for moment in walk.moments),
+        estimates=tuple(estimates),
+        final=tiles(walk.final.numpy()),
+        picture=pipe.decode(walk.final[None])[0],
+    )
+
+
+def _tokens(pipe: Pipeline, prompt: str) -> tuple[tuple[str, int], ...]:
+    """The start, the prompt's pieces as far as they fit, the end."""
+    assert pipe.tokenizer is not None
+    ids = pipe.tokenizer.encode([prompt])[0].tolist()
+    spans = pipe.tokenizer.spans(prompt)[: pipe.tokenizer.length - 2]
+    pieces = [prompt[first:last] for first, last in spans]
+    return tuple(zip(["", *pieces, ""], ids, strict=False))

@@ -1,0 +1,148 @@
+// What the labs do in the browser: the overview's player, links into labs, the menu of tabs on a phone, lessons shown large.
+(() => {
+  const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const SECONDS = { stage: 1.4, step: 0.35 }; // how long a moment of the play is shown
+
+  // Plays a generation that is already here, moment by moment. With reduced motion each press of Play is one moment.
+  class Overview extends HTMLElement {
+    connectedCallback() {
+      this.before = Number(this.dataset.before);
+      this.last = Number(this.dataset.frames) - 1;
+      this.range = this.querySelector("input[type=range]");
+      this.play = this.querySelector("[data-do=play]");
+      this.range.addEventListener("input", () => { this.stop(); this.show(Number(this.range.value)); });
+      this.addEventListener("click", (event) => {
+        const does = event.target.closest("[data-do]")?.dataset.do;
+        if (does === "play") { if (this.timer) this.stop(); else this.start(); }
+        if (does === "back" || does === "next") { this.stop(); this.show(this.at + (does === "next" ? 1 : -1)); }
+      });
+      this.show(this.last);
+    }
+    disconnectedCallback() { this.stop(); }
+    start() {
+      if (this.at >= this.last) this.show(0); else if (calm()) this.show(this.at + 1);
+      if (!calm()) this.next();
+    }
+    next() {
+      this.play.textContent = "❚❚";
+      const looping = this.at >= this.before && this.at < this.last - 1;
+      this.timer = setTimeout(() => {
+        this.show(this.at + 1);
+        if (this.at < this.last) this.next(); else this.stop();
+      }, 1000 * (looping ? SECONDS.step : SECONDS.stage));
+    }
+    stop() { clearTimeout(this.timer); this.timer = undefined; this.play.textContent = "▶"; }
+    show(frame) {
+      this.at = Math.max(0, Math.min(this.last, frame));
+      this.range.value = this.at;
+      const step = Math.max(0, this.at - this.before);
+      const stage = this.at < this.before ? this.at : this.at < this.last ? this.before : this.before + 1;
+      this.querySelectorAll("[data-stage]").forEach((el) => {
+        const k = Number(el.dataset.stage);
+        el.classList.toggle("now", k === stage);
+        el.classList.toggle("later", k > stage);
+      });
+      this.querySelectorAll("[data-step]").forEach((el) => { el.hidden = Number(el.dataset.step) !== step; });
+      this.querySelectorAll("[data-frame]").forEach((el) => { el.hidden = Number(el.dataset.frame) !== this.at; });
+    }
+  }
+  customElements.define("latent-overview", Overview);
+
+  // A link into a lab sets its controls here; with a modifier key the browser opens it as any other.
+  let followed = 0;
+  const follow = (query) => {
+    const box = document.querySelector("#lab-link textarea, #lab-link input");
+    box.value = `${query}&n=${++followed}`; // the same link twice is two events
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-lab-link]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    document.querySelector("dialog.presenter")?.close();
+    follow(link.getAttribute("href"));
+  });
+
+  // Tabs that do not fit hide behind an ellipsis in Gradio; on a narrow page a menu of all of them takes their place.
+  const tabs = () => [...document.querySelectorAll(".tab-container [role=tab], .overflow-dropdown [role=tab], .overflow-dropdown button")]
+    .filter((tab) => !tab.closest("[aria-hidden=true]"));
+  const fillMenu = () => {
+    const wrapper = document.querySelector(".tab-wrapper");
+    if (!wrapper) return;
+    let menu = document.getElementById("tab-menu");
+    if (!menu) {
+      menu = Object.assign(document.createElement("select"), { id: "tab-menu" });
+      menu.addEventListener("change", () => tabs().find((tab) => tab.textContent.trim() === menu.value)?.click());
+      wrapper.before(menu);
+    }
+    const names = tabs().map((tab) => tab.textContent.trim());
+    if (names.join() !== [...menu.options].map((option) => option.value).join()) {
+      menu.replaceChildren(...names.map((name) => new Option(name, name)));
+    }
+    const shown = tabs().find((tab) => tab.getAttribute("aria-selected") === "true" || tab.classList.contains("selected"));
+    if (shown) menu.value = shown.textContent.trim();
+    menu.setAttribute("aria-label", document.documentElement.lang === "zh" ? "页面" : "Page");
+  };
+
+  // A lesson one step at a time, large: arrows and space go on, Escape leaves. What the lab shows stands beside it.
+  const present = (key) => {
+    const lesson = document.querySelector(`[data-lesson="${key}"]`);
+    if (!lesson) return;
+    const dialog = Object.assign(document.createElement("dialog"), { className: "presenter" });
+    const slides = [...lesson.querySelectorAll("section")].map((section) => {
+      const slide = section.cloneNode(true);
+      slide.querySelectorAll("details").forEach((el) => { el.open = true; });
+      const shown = lesson.closest(".lab")?.querySelector(".figures, .overview .stack")?.cloneNode(true);
+      if (slide.dataset.beat === "see" && shown) slide.append(shown);
+      return slide;
+    });
+    const count = Object.assign(document.createElement("p"), { className: "count" });
+    let at = 0;
+    const show = (k) => {
+      at = Math.max(0, Math.min(slides.length - 1, k));
+      slides.forEach((slide, i) => { slide.hidden = i !== at; });
+      count.textContent = `${at + 1} / ${slides.length}`;
+    };
+    dialog.append(...slides, count);
+    dialog.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, PageDown: 1, " ": 1, ArrowLeft: -1, PageUp: -1 }[event.key];
+      if (by) { event.preventDefault(); show(at + by); }
+    });
+    dialog.addEventListener("click", (event) => { if (!event.target.closest("a")) show(at + 1); });
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    show(0);
+    dialog.showModal();
+  };
+  const printLesson = (key) => {
+    const lesson = document.querySelector(`[data-lesson="${key}"]`);
+    if (!lesson) return;
+    const sheet = Object.assign(document.createElement("div"), { className: "print-sheet" });
+    sheet.append(lesson.cloneNode(true));
+    sheet.querySelectorAll("details").forEach((el) => { el.open = true; });
+    document.body.append(sheet);
+    addEventListener("afterprint", () => sheet.remove(), { once: true });
+    print();
+  };
+  Object.assign(window.latentLab, { present, printLesson });
+
+  // A lab opened before the model was there draws itself when it is.
+  let ready = false;
+  const watch = () => {
+    fillMenu();
+    const now = Boolean(document.querySelector("#state .state.ready"));
+    if (now && !ready) document.querySelectorAll(".lab-redraw button, button.lab-redraw").forEach((button) => {
+      if (button.closest("[role=tabpanel]")?.checkVisibility()) button.click();
+    });
+    ready = now;
+  };
+  const start = () => {
+    let asked = false; // once a frame is enough
+    new MutationObserver(() => {
+      if (asked) return;
+      asked = true;
+      requestAnimationFrame(() => { asked = false; watch(); });
+    }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-selected", "class"] });
+  };
+  if (document.body) start(); else document.addEventListener("DOMContentLoaded", start);
+})();
