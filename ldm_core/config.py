@@ -38,11 +38,13 @@ class AutoencoderConfig:
     dropout: float = 0.0
     n_embed: int = 0  # codebook size, VQ only
     beta: float = 0.25  # weight of the commitment to the codebook, VQ only
+    attn_type: Literal["vanilla", "none"] = "vanilla"  # none: no attention anywhere, not in the middle either
     norm_groups: int = 32  # 32 channels in 32 groups forget every flat colour: keep 4 channels or more in a group
 
     def __post_init__(self) -> None:
         kinds = ("kl", "vq", "identity")
         _require(self.kind in kinds, f"autoencoder kind must be one of {kinds}, not {self.kind!r}")
+        _require(self.attn_type in ("vanilla", "none"), f"attn_type must be vanilla or none, not {self.attn_type!r}")
         widths = [m * self.ch for m in self.ch_mult]
         fits = self.norm_groups >= 1 and all(w % self.norm_groups == 0 for w in widths)
         _require(fits, f"autoencoder widths {widths} are not multiples of norm_groups={self.norm_groups}")
@@ -75,15 +77,32 @@ class UNetConfig:
     transformer_depth: int = 1
     context_dim: int | None = 768  # None: plain self-attention blocks, no text
     num_classes: int | None = None  # set: y is added to the time embedding ("adm")
-    dropout: float = 0.0
+    dropout: float = 0.0  # in residual blocks alone, as in CompVis' code
     norm_groups: int = 32  # a group of one channel forgets what the time embedding added to it: use fewer when narrow
+    num_head_channels: int = -1  # width of a head; set, it takes the place of num_heads
+    use_spatial_transformer: bool = (
+        True  # False: AttentionBlock, which takes no context (CompVis' unconditional models)
+    )
+    use_scale_shift_norm: bool = (
+        False  # the timestep scales and shifts the second norm instead of being added before it
+    )
+    resblock_updown: bool = False  # residual blocks change the resolution, not convolutions
+    conv_resample: bool = True  # False: resolution changes by averaging and repetition alone
 
     def __post_init__(self) -> None:
         for m in self.channel_mult:
             width = m * self.model_channels
             fits = self.norm_groups >= 1 and width % self.norm_groups == 0
             _require(fits, f"UNet width {width} is not a multiple of norm_groups={self.norm_groups}")
-            _require(width % self.num_heads == 0, f"UNet width {width} is not a multiple of num_heads={self.num_heads}")
+            head = "num_heads" if self.num_head_channels == -1 else "num_head_channels"
+            size = getattr(self, head)
+            _require(size >= 1 and width % size == 0, f"UNet width {width} is not a multiple of {head}={size}")
+        plain = self.use_spatial_transformer or self.context_dim is None
+        _require(plain, f"a context of width {self.context_dim} needs use_spatial_transformer=True")
+
+    def heads(self, width: int) -> int:
+        """Attention heads of a layer of this width."""
+        return self.num_heads if self.num_head_channels == -1 else width // self.num_head_channels
 
 
 @dataclass(frozen=True)

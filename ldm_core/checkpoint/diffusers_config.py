@@ -244,7 +244,7 @@ def _same_model(config: ModelConfig, preset: ModelConfig) -> bool:
     """Equal but for the name, and for the training resolution, which matters only where attention depends on it."""
     a, b = asdict(config), asdict(preset)
     for values in (a, b):
-        del values["name"]
+        del values["name"], values["default_guidance"]
         values["unet"]["attention_resolutions"] = sorted(values["unet"]["attention_resolutions"])
         if not values["first_stage"]["attn_resolutions"]:
             del values["first_stage"]["resolution"]

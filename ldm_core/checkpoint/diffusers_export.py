@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -86,6 +87,15 @@ def write_config(config: ModelConfig) -> dict[str, Options]:
     }
 
 
+SD_V1_OPTIONS: Options = {
+    "num_head_channels": -1,
+    "use_spatial_transformer": True,
+    "use_scale_shift_norm": False,
+    "resblock_updown": False,
+    "conv_resample": True,
+}
+
+
 def _exportable(c: ModelConfig) -> None:
     needs = {
         "first_stage.kind 'kl'": c.first_stage.kind == "kl",
@@ -93,6 +103,8 @@ def _exportable(c: ModelConfig) -> None:
         "first_stage.ch_mult beginning with 1": c.first_stage.ch_mult[0] == 1,
         "unet.channel_mult beginning with 1": c.unet.channel_mult[0] == 1,
         "unet.num_classes None": c.unet.num_classes is None,
+        "first_stage.attn_type 'vanilla'": c.first_stage.attn_type == "vanilla",
+        "unet options as in SD v1": replace(c.unet, **SD_V1_OPTIONS) == c.unet,
         "text conditioning": c.text is not None and c.unet.context_dim is not None,
         "conditioning_key 'crossattn'": c.conditioning_key == "crossattn",
     }

@@ -110,6 +110,29 @@ class SpatialTransformer(nn.Module):
         return x + self.proj_out(rearrange(h, "b (h w) c -> b c h w", h=x.shape[2]))
 
 
+class AttentionBlock(nn.Module):
+    """Self-attention over positions without a context (Dhariwal & Nichol 2021), as CompVis' unconditional models have it.
+
+    `qkv` orders its channels head by head, each head's query, key and value together.
+    """
+
+    def __init__(self, channels: int, heads: int, groups: int = 32) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.proj_out = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,C,h,w]."""
+        flat = rearrange(x, "b c h w -> b c (h w)")
+        q, k, v = rearrange(
+            self.qkv(self.norm(flat)), "b (heads three d) n -> three b heads n d", three=3, heads=self.heads
+        )
+        h = self.proj_out(rearrange(attention(q, k, v), "b heads n d -> b (heads d) n"))
+        return x + rearrange(h, "b c (h w) -> b c h w", h=x.shape[2])
+
+
 @contextmanager
 def recorded_attention(module: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Inside the context every CrossAttention below `module` also leaves its map [B,heads,N,M] under its name.

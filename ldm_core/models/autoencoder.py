@@ -86,6 +86,7 @@ class Level(nn.Module):
         super().__init__()
         widths = [in_channels] + [out_channels] * blocks
         self.block = nn.ModuleList(ResnetBlock(i, o, c.dropout, c.norm_groups) for i, o in pairwise(widths))
+        attend = attend and c.attn_type != "none"
         self.attn = nn.ModuleList(AttnBlock(out_channels, c.norm_groups) for _ in range(blocks if attend else 0))
         self.downsample: Downsample | None = None
         self.upsample: Upsample | None = None
@@ -107,7 +108,7 @@ class Middle(nn.Module):
     def __init__(self, channels: int, c: AutoencoderConfig) -> None:
         super().__init__()
         self.block_1 = ResnetBlock(channels, channels, c.dropout, c.norm_groups)
-        self.attn_1 = AttnBlock(channels, c.norm_groups)
+        self.attn_1 = nn.Identity() if c.attn_type == "none" else AttnBlock(channels, c.norm_groups)
         self.block_2 = ResnetBlock(channels, channels, c.dropout, c.norm_groups)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ldm_core.config import UNetConfig
 from ldm_core.models.ops import timestep_embedding
 from ldm_core.models.unet import Downsample, ResBlock
 
@@ -28,12 +29,15 @@ class NoisyClassifier(nn.Module):
         if width % norm_groups:
             raise ValueError(f"width {width} is not a multiple of norm_groups={norm_groups}")
         self.width, emb = width, 4 * width
+        block = UNetConfig(
+            model_channels=width, channel_mult=(1,), num_heads=1, dropout=dropout, norm_groups=norm_groups
+        )
         self.time_embed = nn.Sequential(nn.Linear(width, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.conv_in = nn.Conv2d(in_channels, width, 3, padding=1)
         self.blocks = nn.ModuleList()
         for level in range(levels):
             self.blocks.append(Downsample(width * (level + 1)))
-            self.blocks.append(ResBlock(width * (level + 1), width * (level + 2), emb, dropout, norm_groups))
+            self.blocks.append(ResBlock(width * (level + 1), width * (level + 2), block))
         top = width * (levels + 1)
         self.out = nn.Sequential(nn.GroupNorm(norm_groups, top), nn.SiLU(), nn.Conv2d(top, top, 1), nn.SiLU())
         self.head = nn.Linear(2 * top, classes)

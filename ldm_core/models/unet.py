@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldm_core.config import UNetConfig
-from ldm_core.models.attention import SpatialTransformer
+from ldm_core.models.attention import AttentionBlock, SpatialTransformer
 from ldm_core.models.ops import timestep_embedding
 
 
 class ResBlock(nn.Module):
-    """Two convolutions; the timestep embedding is added between them."""
+    """Two convolutions with the timestep embedding between them: added, or as scale and shift of the second norm.
 
-    def __init__(self, channels: int, out_channels: int, emb_channels: int, dropout: float, groups: int) -> None:
+    `resample` changes the resolution of both paths before the first convolution (CompVis' resblock_updown).
+    """
+
+    def __init__(
+        self, channels: int, out_channels: int, c: UNetConfig, resample: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         super().__init__()
+        self.resample, self.scale_shift = resample, c.use_scale_shift_norm
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(groups, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
+            nn.GroupNorm(c.norm_groups, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
         )
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb_channels, out_channels))
+        told = 2 * out_channels if c.use_scale_shift_norm else out_channels
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(4 * c.model_channels, told))
         self.out_layers = nn.Sequential(
-            nn.GroupNorm(groups, out_channels),
+            nn.GroupNorm(c.norm_groups, out_channels),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            nn.Dropout(c.dropout),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
         )
         same = channels == out_channels
         self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        """x [B,C,h,w], emb [B,emb_channels] → [B,out_channels,h,w]."""
-        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
-        return self.skip_connection(x) + self.out_layers(h)
+        """x [B,C,h,w], emb [B,4·model_channels] → [B,out_channels,h',w']."""
+        if self.resample is None:
+            h = self.in_layers(x)
+        else:
+            h, x = self.in_layers[2](self.resample(self.in_layers[:2](x))), self.resample(x)
+        told = self.emb_layers(emb)[:, :, None, None]
+        if not self.scale_shift:
+            return self.skip_connection(x) + self.out_layers(h + told)
+        scale, shift = told.chunk(2, dim=1)
+        return self.skip_connection(x) + self.out_layers[1:](self.out_layers[0](h) * (1.0 + scale) + shift)
 
 
 class Downsample(nn.Module):
@@ -56,7 +72,29 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,2h,2w]."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return self.conv(repeated(x))
+
+
+def repeated(x: Tensor) -> Tensor:
+    """[B,C,h,w] → [B,C,2h,2w], every cell four times."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def halved(x: Tensor) -> Tensor:
+    """[B,C,h,w] → [B,C,h/2,w/2], means of four cells."""
+    return F.avg_pool2d(x, 2)
+
+
+class Resample(nn.Module):
+    """A change of resolution without weights."""
+
+    def __init__(self, resample: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.resample = resample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,C,h',w']."""
+        return self.resample(x)
 
 
 class Stage(nn.Sequential):
@@ -93,7 +131,7 @@ class UNetModel(nn.Module):
                 self.input_blocks.append(Stage(*self._layers(level, widths[-1], mult * ch)))
                 widths.append(mult * ch)
             if level < len(levels) - 1:
-                self.input_blocks.append(Stage(Downsample(widths[-1])))
+                self.input_blocks.append(Stage(self._downsample(widths[-1])))
                 widths.append(widths[-1])
 
         width = widths[-1]
@@ -105,7 +143,7 @@ class UNetModel(nn.Module):
                 layers = self._layers(level, width + widths.pop(), mult * ch)
                 width = mult * ch
                 if level > 0 and i == c.num_res_blocks:
-                    layers.append(Upsample(width))
+                    layers.append(self._upsample(width))
                 self.output_blocks.append(Stage(*layers))
 
         self.out = nn.Sequential(
@@ -113,12 +151,24 @@ class UNetModel(nn.Module):
         )
 
     def _residual(self, channels: int, width: int) -> ResBlock:
-        c = self.config
-        return ResBlock(channels, width, 4 * c.model_channels, c.dropout, c.norm_groups)
+        return ResBlock(channels, width, self.config)
 
-    def _attention(self, width: int) -> SpatialTransformer:
+    def _downsample(self, width: int) -> nn.Module:
+        if self.config.resblock_updown:
+            return ResBlock(width, width, self.config, halved)
+        return Downsample(width) if self.config.conv_resample else Resample(halved)
+
+    def _upsample(self, width: int) -> nn.Module:
+        if self.config.resblock_updown:
+            return ResBlock(width, width, self.config, repeated)
+        return Upsample(width) if self.config.conv_resample else Resample(repeated)
+
+    def _attention(self, width: int) -> SpatialTransformer | AttentionBlock:
         c = self.config
-        return SpatialTransformer(width, c.context_dim, c.num_heads, c.transformer_depth, c.dropout, c.norm_groups)
+        if not c.use_spatial_transformer:
+            return AttentionBlock(width, c.heads(width), c.norm_groups)
+        # CompVis' UNet hands its dropout to residual blocks and to nothing else
+        return SpatialTransformer(width, c.context_dim, c.heads(width), c.transformer_depth, groups=c.norm_groups)
 
     def _layers(self, level: int, channels: int, width: int) -> list[nn.Module]:
         """A residual block, and attention where the config asks for it at this level's downsampling, 2^level."""
