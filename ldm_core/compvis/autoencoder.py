@@ -1,4 +1,4 @@
-"""AutoencoderKL and VQModel with their training steps, under the reference's names: networks and losses are ours."""
+"""CompVis' AutoencoderKL and VQModel with their training steps, as adapters over our networks and losses."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ldm_core.compvis.configs import network_from
 from ldm_core.compvis.registry import instantiate
 from ldm_core.compvis.weights import LoadReport, init_from_ckpt
-from ldm_core.config import AutoencoderConfig, build_config
+from ldm_core.config import AutoencoderConfig
 from ldm_core.losses.autoencoder import Log, LPIPSWithDiscriminator
 from ldm_core.losses.vq import VQLPIPSWithDiscriminator
 from ldm_core.models.autoencoder import AutoencoderKL as KLNetwork
@@ -20,12 +21,16 @@ from ldm_core.models.vq import VQModel as VQNetwork
 
 Batch = Mapping[str, Any]
 LossConfig = Mapping[str, Any] | nn.Module
+Loss = tuple[Tensor, Log]
+# options of CompVis' VQModel that may be given and must keep their defaults
+VQ_FIXED = {"batch_resize_range": None, "scheduler_config": None, "lr_g_factor": 1.0, "use_ema": False}
+VQ_FIXED |= {"remap": None, "sane_index_shape": False}
 
 
-class AutoencoderDoor(nn.Module):
+class AutoencoderAdapter(nn.Module):
     """What both kinds share. The caller owns the loop: it counts `global_step` and steps the optimizers.
 
-    What the reference hands to its trainer's logger lies in `logged`, the latest value of each name.
+    What CompVis' classes hand to their trainer's logger lies in `logged`, the latest value of each name.
     """
 
     colorize: Tensor
@@ -90,19 +95,24 @@ class AutoencoderDoor(nn.Module):
         for name, value in values.items():
             self.log(name, value)
 
-    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
-        """One player's loss of one pass."""
+    def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
+        """Reconstruction, and the latents as the loss takes them."""
+        raise NotImplementedError
+
+    def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
+        """One player's loss of a pass, and its log."""
         raise NotImplementedError
 
     def training_step(self, batch: Batch, batch_idx: int, optimizer_idx: int) -> Tensor:
         """Loss of the autoencoder (optimizer_idx 0, logged as aeloss) or of the discriminator (1, discloss).
 
-        As published, each call runs the autoencoder anew; the training command saves the second pass.
+        As in CompVis' code, each call runs the autoencoder anew; the training command saves the second pass.
         """
         del batch_idx
         if optimizer_idx not in (0, 1):
             raise ValueError(f"optimizer_idx must be 0 (autoencoder) or 1 (discriminator), not {optimizer_idx}")
-        loss, log = self._losses(*self._inputs(batch), optimizer_idx, "train")
+        inputs, cond = self._inputs(batch)
+        loss, log = self._loss(inputs, self._pass(inputs), cond, optimizer_idx, "train")
         self.log("aeloss" if optimizer_idx == 0 else "discloss", loss)
         self.log_dict(log)
         return loss
@@ -111,15 +121,16 @@ class AutoencoderDoor(nn.Module):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """val/rec_loss and every other term of both losses, logged and returned. No gradients, so d_weight is 0."""
         del batch_idx
-        inputs = self._inputs(batch)
-        log = {**self._losses(*inputs, 0, "val")[1], **self._losses(*inputs, 1, "val")[1]}
+        inputs, cond = self._inputs(batch)
+        seen = self._pass(inputs)
+        log = {**self._loss(inputs, seen, cond, 0, "val")[1], **self._loss(inputs, seen, cond, 1, "val")[1]}
         self.log_dict(log)
         return log
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Adam], list[Any]]:
         """Adam for the autoencoder, Adam for the discriminator, betas (0.5, 0.9); and no schedulers.
 
-        The published code calls logvar learned but gives it to no optimizer; here it is in the first one where the
+        CompVis' code calls logvar learned but gives it to no optimizer; here it is in the first one where the
         loss's learn_logvar says so.
         """
         ae: list[nn.Parameter] = [p for name in self.trained for p in self.get_submodule(name).parameters()]
@@ -129,7 +140,7 @@ class AutoencoderDoor(nn.Module):
         return [torch.optim.Adam(p, lr=self.learning_rate, betas=(0.5, 0.9)) for p in players], []
 
     def train_batch(self, batch: Batch, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-        """One step of both players, as the published trainer takes it: autoencoder first. Returns what was logged."""
+        """One step of both players, as CompVis' trainer takes it: autoencoder first. Returns what was logged."""
         for index, optimizer in enumerate(optimizers):
             loss = self.training_step(batch, self.global_step, index)
             if loss.requires_grad:  # before disc_start the discriminator has nothing to learn
@@ -146,7 +157,7 @@ class AutoencoderDoor(nn.Module):
         pictures = {"inputs": x}
         if not only_inputs:
             pictures |= self._pictures(x)
-        # the published code leaves samples, and the inputs alone, in their many channels
+        # CompVis' code leaves samples, and the inputs alone, in their many channels
         return {name: self.to_rgb(p) if p.shape[1] > 3 else p for name, p in pictures.items()}
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
@@ -166,8 +177,8 @@ class AutoencoderDoor(nn.Module):
         self.register_buffer("colorize", torch.randn(3, labels, 1, 1, generator=self.generator))
 
 
-class AutoencoderKL(AutoencoderDoor, KLNetwork):
-    """The reference's class over our network: encode, decode and forward are the network's own."""
+class AutoencoderKL(AutoencoderAdapter, KLNetwork):
+    """CompVis' class over our network: encode, decode and forward are the network's own."""
 
     def __init__(
         self,
@@ -183,20 +194,21 @@ class AutoencoderKL(AutoencoderDoor, KLNetwork):
         generator: torch.Generator | None = None,
         cond_key: str | None = None,
     ) -> None:
-        """ddconfig: the published dictionary; double_z must be true. The generator draws colours, latents, samples.
+        """ddconfig: CompVis' dictionary; double_z must be true. The generator draws colours, latents, samples.
 
-        cond_key: where a batch keeps what a conditional discriminator sees (ours: the published steps never give it).
+        cond_key: where a batch keeps what a conditional discriminator sees (ours: CompVis' steps never give it).
         """
         KLNetwork.__init__(self, _network_config(ddconfig, kind="kl", embed_dim=embed_dim))
         self.embed_dim = self.config.embed_dim
         rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
         self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
 
-    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
-        reconstructions, posterior = self(inputs, generator=self.generator)
+    def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
+        return self(inputs, generator=self.generator)
+
+    def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
         assert isinstance(self.loss, LPIPSWithDiscriminator)
-        step, last = self.global_step, self.get_last_layer()
-        return self.loss(inputs, reconstructions, posterior, optimizer_idx, step, last, cond, split)
+        return self.loss(inputs, *seen, player, self.global_step, self.get_last_layer(), cond, split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         reconstructions, posterior = self(x, generator=self.generator)
@@ -205,10 +217,10 @@ class AutoencoderKL(AutoencoderDoor, KLNetwork):
         return {"reconstructions": reconstructions, "samples": self.decode(noise)}
 
 
-class VQModel(AutoencoderDoor, VQNetwork):
+class VQModel(AutoencoderAdapter, VQNetwork):
     """The VQ type with the same steps; its first optimizer trains the codebook too."""
 
-    trained = (*AutoencoderDoor.trained, "quantize")
+    trained = (*AutoencoderAdapter.trained, "quantize")
 
     def __init__(
         self,
@@ -224,26 +236,35 @@ class VQModel(AutoencoderDoor, VQNetwork):
         learning_rate: float = 4.5e-6,
         generator: torch.Generator | None = None,
         cond_key: str | None = None,
+        legacy: bool = True,
+        **others: Any,
     ) -> None:
-        """ddconfig: the published dictionary, with double_z false; cond_key as above."""
+        """ddconfig: CompVis' dictionary, with double_z false; cond_key as above.
+
+        legacy is CompVis' codebook loss, where β weighs the codebook instead of the commitment to it; False is that of
+        van den Oord et al. (2017, eq. 3). `others` are options that have one value here.
+        """
+        for name, value in others.items():
+            if name not in VQ_FIXED or value != VQ_FIXED[name]:
+                raise ValueError(f"VQModel takes no {name} = {value!r} here")
         VQNetwork.__init__(self, _network_config(ddconfig, kind="vq", embed_dim=embed_dim, n_embed=n_embed))
+        self.quantize.legacy = legacy
         self.embed_dim, self.n_embed = self.config.embed_dim, self.config.n_embed
         rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
         self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
 
-    def _losses(self, inputs: Tensor, cond: Tensor | None, optimizer_idx: int, split: str) -> tuple[Tensor, Log]:
-        reconstructions, quantized = self(inputs)
+    def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
+        return self(inputs)
+
+    def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
         assert isinstance(self.loss, VQLPIPSWithDiscriminator)
+        reconstructions, quantized = seen
         step, last = self.global_step, self.get_last_layer()
-        return self.loss(quantized, inputs, reconstructions, optimizer_idx, step, last, cond, split)
+        return self.loss(quantized, inputs, reconstructions, player, step, last, cond, split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         return {"reconstructions": self(x)[0]}
 
 
-def _network_config(ddconfig: AutoencoderConfig | Mapping[str, Any], **own: Any) -> AutoencoderConfig:
-    if isinstance(ddconfig, AutoencoderConfig):
-        return ddconfig
-    if "double_z" not in ddconfig:
-        raise ValueError("ddconfig must say double_z: true for a KL autoencoder, false for a VQ one")
-    return build_config(AutoencoderConfig, {**ddconfig, **own})
+def _network_config(ddconfig: AutoencoderConfig | Mapping[str, Any], kind: str, **own: Any) -> AutoencoderConfig:
+    return ddconfig if isinstance(ddconfig, AutoencoderConfig) else network_from(kind, ddconfig, **own)

@@ -1,4 +1,4 @@
-"""DDIMSampler: the reference's sampling loop, over batches, under its names. One update with the coroutine."""
+"""CompVis' DDIMSampler: its sampling loop over batches. One update with the coroutine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ldm_core.compvis.conditions import Condition, batch_sizes, stacked
 from ldm_core.config import TimestepSpacing
 from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.denoiser import Prediction, to_eps_x0
@@ -19,12 +20,11 @@ from ldm_core.diffusion.inpainting import MASK_STREAM
 from ldm_core.diffusion.samplers import ddim_update, scale_noise
 from ldm_core.models.latent_diffusion import LatentDiffusion
 
-Condition = Any  # a tensor [B,…], a list of them, or a dict of either
 Intermediates = dict[str, list[Tensor]]
 
 
 class DDIMSampler:
-    """Samples a batch from a model. What the reference prints is left to `callback`; where it draws from global
+    """Samples a batch from a model. What CompVis' code prints is left to `callback`; where it draws from global
     randomness, a generator can be given. Masks and dropout draw from a second one, so that they shift nothing.
     """
 
@@ -41,7 +41,7 @@ class DDIMSampler:
     sqrt_one_minus_alphas_cumprod: Tensor
 
     def __init__(self, model: LatentDiffusion, schedule: str = "linear") -> None:
-        """`schedule` is taken and kept as in the reference, which never reads it: the model's own schedule counts."""
+        """`schedule` is taken and kept as in CompVis' code, which never reads it: the model's own schedule counts."""
         self.model, self.schedule = model, schedule
         self.ddpm_num_timesteps = model.schedule.num_timesteps
 
@@ -55,7 +55,7 @@ class DDIMSampler:
     ) -> None:
         """The named arrays, in order of increasing t, on the model's device. Nothing is printed, verbose or not.
 
-        end_at_data makes the last ᾱ_prev 1 instead of the published ᾱ[0].
+        end_at_data makes the last ᾱ_prev 1 instead of CompVis' ᾱ[0].
         """
         del verbose
         device, schedule = self.model.betas.device, self.model.schedule
@@ -99,8 +99,8 @@ class DDIMSampler:
     ) -> tuple[Tensor, Intermediates]:
         """S steps for a batch of latents `shape` [C,h,w] → (latents [B,C,h,w], {"x_inter", "pred_x0"}).
 
-        normals_sequence holds S draws [B,C,h,w] to use in place of one's own (the reference takes it and ignores it).
-        mask is 1 where x0 is kept. Raises ValueError where a condition is not of batch_size (the reference warns only).
+        normals_sequence holds S draws [B,C,h,w] to use in place of one's own (CompVis' code takes it and ignores it).
+        mask is 1 where x0 is kept. Raises ValueError where a condition is not of batch_size (CompVis' code warns only).
         """
         for name, value in (("conditioning", conditioning), ("unconditional_conditioning", unconditional_conditioning)):
             for rows in batch_sizes(value):
@@ -136,7 +136,7 @@ class DDIMSampler:
     ) -> tuple[Tensor, Intermediates]:
         """The loop, after make_schedule.
 
-        `timesteps` asks for the first so many of the grid; the published code then walks one fewer, whole_subset=True
+        `timesteps` asks for the first so many of the grid; CompVis' code then walks one fewer, whole_subset=True
         all of them. step_options go to p_sample_ddim.
         """
         steps = self._steps(timesteps, ddim_use_original_steps, whole_subset)
@@ -185,9 +185,51 @@ class DDIMSampler:
         end = min(timesteps, len(grid)) - (0 if whole else 1)
         if end < 1:
             raise ValueError(
-                f"a subset of {timesteps} leaves no step: the published code drops one, whole_subset=True keeps it"
+                f"a subset of {timesteps} leaves no step: CompVis' code drops one, whole_subset=True keeps it"
             )
         return grid[:end]
+
+    @torch.no_grad()
+    def stochastic_encode(
+        self,
+        x0: Tensor,
+        t: Tensor,
+        use_original_steps: bool = False,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """x0 [B,C,h,w] noised to entry t int64 [B] of the grid (or of the original steps), after make_schedule.
+
+        `decode` with t_start = t begins one entry below that level, in CompVis' scripts too: t_start = t + 1 fits.
+        """
+        alphas = self.alphas_cumprod if use_original_steps else self.ddim_alphas
+        a = gaussian.extract(alphas, t, x0)
+        return a.sqrt() * x0 + (1.0 - a).sqrt() * (standard_normal(x0, generator) if noise is None else noise)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        x_latent: Tensor,
+        cond: Condition,
+        t_start: int,
+        unconditional_guidance_scale: float = 1.0,
+        unconditional_conditioning: Condition = None,
+        use_original_steps: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """From x_latent [B,C,h,w] down the first t_start entries of the grid (or of the original steps)."""
+        steps = list(range(self.ddpm_num_timesteps)) if use_original_steps else self.ddim_timesteps.tolist()
+        if not 1 <= t_start <= len(steps):
+            raise ValueError(f"t_start must lie in 1…{len(steps)}, not {t_start}")
+        x = x_latent
+        for index in reversed(range(t_start)):
+            t = torch.full((len(x),), steps[index], device=x.device)
+            x, _ = self.p_sample_ddim(
+                x, cond, t, index, use_original_steps=use_original_steps, generator=generator,
+                unconditional_guidance_scale=unconditional_guidance_scale,
+                unconditional_conditioning=unconditional_conditioning,
+            )  # fmt: skip
+        return x
 
     @torch.no_grad()
     def p_sample_ddim(
@@ -233,22 +275,3 @@ class DDIMSampler:
             without, out = both.chunk(2)
             out = without + scale * (out - without)
         return to_eps_x0(self.model.config.parameterization, out, x, alpha_bar)
-
-
-def batch_sizes(condition: Condition) -> list[int]:
-    """Samples in each tensor of a condition."""
-    if condition is None:
-        return []
-    if isinstance(condition, Tensor):
-        return [len(condition)]
-    parts = condition.values() if isinstance(condition, dict) else condition
-    return [n for part in parts for n in batch_sizes(part)]
-
-
-def stacked(uncond: Condition, cond: Condition) -> Condition:
-    """Both conditions one after the other in the batch, whatever holds them."""
-    if isinstance(cond, Tensor):
-        return torch.cat([uncond, cond])
-    if isinstance(cond, dict):
-        return {name: stacked(uncond[name], part) for name, part in cond.items()}
-    return [stacked(u, part) for u, part in zip(uncond, cond, strict=True)]

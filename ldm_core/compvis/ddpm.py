@@ -1,4 +1,4 @@
-"""DDPM: diffusion in image space with its losses and its sampler, under the reference's names."""
+"""CompVis' DDPM: diffusion in image space with its losses; its sampler is in ancestral.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from ldm_core.compvis.ancestral import AncestralSampling
+from ldm_core.compvis.configs import unet_from
 from ldm_core.compvis.options import DDPMOptions, LambdaLinear
-from ldm_core.compvis.published import unet_from
 from ldm_core.compvis.weights import LoadReport, init_from_ckpt
 from ldm_core.config import AutoencoderConfig, BetaSchedule, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
 from ldm_core.diffusion import gaussian
@@ -24,14 +25,17 @@ from ldm_core.models.latent_diffusion import LatentDiffusion as Network
 from ldm_core.training.common.ema import LitEma, averaged
 
 Batch = Mapping[str, Any]
+EMA = "model_ema."  # CompVis' averages: this + the name inside the UNet's wrapper, without dots
 
 
-class DDPM(Network):
-    """The reference's class over our network: in image space the first stage is the identity.
+class DDPM(AncestralSampling, Network):
+    """CompVis' class over our network: in image space the first stage is the identity.
 
-    Options are those of DDPMOptions. Where the reference draws from global randomness, a generator can be given; where
+    Options are those of DDPMOptions. Where CompVis' code draws from global randomness, a generator can be given; where
     it prints, `load_report` and the intermediates tell.
     """
+
+    weighs_by_logvar = False  # the base class keeps a logvar, trains it if asked, and never reads it
 
     def __init__(self, unet_config: UNetConfig | Mapping[str, Any], **options: Any) -> None:
         o = DDPMOptions(**options)
@@ -39,6 +43,7 @@ class DDPM(Network):
             kind="identity", ch_mult=(1,), in_channels=o.channels, out_ch=o.channels, embed_dim=o.channels
         )
         self._build(o, unet_from(unet_config), pixels, None, 1.0)
+        self._load_checkpoint()
 
     def _build(
         self,
@@ -66,11 +71,16 @@ class DDPM(Network):
         self.image_size, self.channels = o.image_size, o.channels
         self.use_ema, self.use_scheduler = o.use_ema, o.scheduler_config is not None
         self._set_schedule(self.schedule)
-        self.register_load_state_dict_pre_hook(_published_names)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_adopt)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(_publish)  # type: ignore[no-untyped-call]
         self.load_report: LoadReport | None = None
+        self.model_ema = LitEma(self.model) if o.use_ema else None
+
+    def _load_checkpoint(self) -> None:
+        """Weights of ckpt_path, once every part is in place."""
+        o = self.options
         if o.ckpt_path is not None:
             self.load_report = self.init_from_ckpt(o.ckpt_path, o.ignore_keys, o.load_only_unet)
-        self.model_ema = LitEma(self.model) if o.use_ema else None
 
     # -- schedule and weights --------------------------------------------------------------------------------------
 
@@ -102,11 +112,16 @@ class DDPM(Network):
         device = self.betas.device
         for name, value in schedule.buffers().items():
             self.register_buffer(name, value.to(device))
-        self.loss = DiffusionLoss(self.options.loss, schedule, self.parameterization).to(device)
+        o = self.options
+        weighing = o.loss if self.weighs_by_logvar else replace(o.loss, learn_logvar=False, logvar_init=0.0)
+        self.loss = DiffusionLoss(weighing, schedule, self.parameterization).to(device)
+        if not self.weighs_by_logvar:
+            kept = torch.full((schedule.num_timesteps,), o.logvar_init, device=device)
+            self.loss.logvar = nn.Parameter(kept, requires_grad=o.learn_logvar)
 
     @property
     def lvlb_weights(self) -> Tensor:
-        """Weights of the bound's terms [T], as published unless the option says otherwise."""
+        """Weights of the bound's terms [T], as CompVis' code has them unless the option says otherwise."""
         return self.loss.lvlb_weights
 
     @property
@@ -115,15 +130,30 @@ class DDPM(Network):
         return self.loss.logvar
 
     def adopt(self, state: dict[str, Any], prefix: str) -> None:
-        """Published names in a state dict about to be loaded that mean something else here: logvar lies in the loss."""
-        if prefix + "logvar" in state:
-            state[prefix + "loss.logvar"] = state.pop(prefix + "logvar")
+        """CompVis' names in a state dict about to be loaded that lie elsewhere here: logvar, and the averaged weights.
+
+        Where the state dict has no averages, those of this model begin anew from the weights it brings.
+        """
+        state[prefix + "loss.logvar"] = state.pop(prefix + "logvar", self.logvar.detach())
+        if self.model_ema is None:
+            return
+        averages = {name: EMA + name.replace(".", "") for name in self.model_ema.shadow}
+        found = set(averages.values()) <= state.keys()
+        for name, shadow in self.model_ema.shadow.items():
+            value = state.pop(averages[name]) if found else state.get(f"{prefix}model.{name}", shadow)
+            if value.shape == shadow.shape:  # otherwise loading the weights themselves says so
+                shadow.copy_(value)
+        if found:
+            state.pop(EMA + "decay", None)
+            self.model_ema.num_updates = int(state.pop(EMA + "num_updates", self.model_ema.num_updates))
 
     def init_from_ckpt(self, path: Any, ignore_keys: Sequence[str] = (), only_model: bool = False) -> LoadReport:
         """Weights of a checkpoint file, of the UNet alone if only_model; says what was ignored, missing, unexpected."""
-        if only_model:
-            return init_from_ckpt(self.model, path, ignore_keys, prefix="model.")
-        return init_from_ckpt(self, path, ignore_keys)
+        if not only_model:
+            return init_from_ckpt(self, path, ignore_keys)
+        report = init_from_ckpt(self.model, path, ignore_keys, prefix="model.")
+        self.model_ema = LitEma(self.model) if self.model_ema is not None else None
+        return report
 
     def ema_scope(self) -> AbstractContextManager[object]:
         """Run the body on the averaged weights, where there are any."""
@@ -177,6 +207,27 @@ class DDPM(Network):
         loss, log = self.loss(out, x_start, t, noise, "train" if self.training else "val")
         return loss, log
 
+    @torch.no_grad()
+    def log_images(
+        self, batch: Batch, N: int = 8, n_row: int = 2, sample: bool = True, return_keys: Sequence[str] | None = None
+    ) -> dict[str, Tensor]:
+        """inputs, diffusion_row and, with `sample`, samples and denoise_row: pictures [B,C,H,W] in about [-1,1].
+
+        A row is n_row pictures at most, one after the other for each: [n_row·rows,C,H,W].
+        """
+        x = self.get_input(batch, self.first_stage_key)[:N].to(self.betas.device)
+        pictures = {"inputs": x, "diffusion_row": self.noised_row(x[:n_row])}
+        if sample:
+            with self.ema_scope():
+                pictures["samples"], steps = self.sample(len(x), return_intermediates=True)
+            pictures["denoise_row"] = in_rows(steps, n_row)
+        return pictures if return_keys is None else {key: pictures[key] for key in return_keys}
+
+    def noised_row(self, x: Tensor) -> Tensor:
+        """x [B,C,h,w] at every log_every_t-th level of noise and at the last: [B·levels,C,h,w]."""
+        levels = sorted({*range(0, self.num_timesteps, self.log_every_t), self.num_timesteps - 1})
+        return in_rows([self.q_sample(x, torch.full((len(x),), t, device=x.device)) for t in levels], len(x))
+
     def forward(
         self, x: Tensor, cond: Condition = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Log]:
@@ -225,69 +276,30 @@ class DDPM(Network):
         return [*self.model.parameters(), *([self.loss.logvar] if self.options.learn_logvar else [])]
 
     def configure_optimizers(self, lr: float) -> tuple[torch.optim.AdamW, LambdaLR | None]:
-        """AdamW, and the learning-rate schedule of scheduler_config (its published form or its params alone)."""
+        """AdamW, and the learning-rate schedule of scheduler_config (CompVis' form or its params alone)."""
         optimizer = torch.optim.AdamW(self.trained_parameters(), lr=lr)
         config = self.options.scheduler_config
         if config is None:
             return optimizer, None
         return optimizer, LambdaLR(optimizer, LambdaLinear(**config.get("params", config)))
 
-    # -- reverse process -------------------------------------------------------------------------------------------
 
-    def p_mean_variance(self, x: Tensor, t: Tensor, clip_denoised: bool, cond: Condition = None) -> Moments:
-        """Mean, variance, log-variance of p(x_{t−1} | x_t), the estimate of x_0 clipped to [-1,1] if asked."""
-        x_recon = gaussian.predict_start(self, self.parameterization, x, t, self.apply_model(x, t, cond))
-        return self.q_posterior(x_recon.clamp(-1.0, 1.0) if clip_denoised else x_recon, x, t)
-
-    @torch.no_grad()
-    def p_sample(
-        self,
-        x: Tensor,
-        t: Tensor,
-        clip_denoised: bool = True,
-        repeat_noise: bool = False,
-        cond: Condition = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """One step from t to t − 1 (Ho et al. 2020, alg. 2); at t = 0 no noise is added, though it is drawn."""
-        mean, _, log_variance = self.p_mean_variance(x, t, clip_denoised, cond)
-        noise = standard_normal(x, generator, repeat_noise)
-        some = (t != 0).float().view(-1, *[1] * (x.ndim - 1))
-        return mean + some * (0.5 * log_variance).exp() * noise
-
-    @torch.no_grad()
-    def p_sample_loop(
-        self,
-        shape: Sequence[int],
-        return_intermediates: bool = False,
-        cond: Condition = None,
-        generator: torch.Generator | None = None,
-    ) -> Any:
-        """All T steps from noise [B,C,h,w]; with intermediates also the noise and every log_every_t-th x."""
-        x = standard_normal(self.betas.new_empty(tuple(shape)), generator)
-        intermediates = [x]
-        for i in reversed(range(self.num_timesteps)):
-            t = torch.full((shape[0],), i, device=x.device)
-            x = self.p_sample(x, t, self.clip_denoised, cond=cond, generator=generator)
-            if i % self.log_every_t == 0 or i == self.num_timesteps - 1:
-                intermediates.append(x)
-        return (x, intermediates) if return_intermediates else x
-
-    def sample(
-        self,
-        batch_size: int = 16,
-        return_intermediates: bool = False,
-        cond: Condition = None,
-        generator: torch.Generator | None = None,
-    ) -> Any:
-        """p_sample_loop for `batch_size` samples of the model's own size."""
-        shape = (batch_size, self.channels, self.image_size, self.image_size)
-        return self.p_sample_loop(shape, return_intermediates, cond, generator)
-
-
-def _published_names(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _adopt(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     assert isinstance(module, DDPM)
     module.adopt(state, prefix)
+
+
+def _publish(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+    """CompVis' state dict has logvar beside the model, and only where it is learned."""
+    assert isinstance(module, DDPM)
+    logvar = state.pop(prefix + "loss.logvar")
+    if module.options.learn_logvar:
+        state[prefix + "logvar"] = logvar
+
+
+def in_rows(states: Sequence[Tensor], most: int) -> Tensor:
+    """n states [B,C,h,w] → each of the first `most` samples' states one after the other: [min(most,B)·n,C,h,w]."""
+    return torch.stack([state[:most] for state in states], dim=1).flatten(0, 1)
 
 
 def positions(x: Tensor) -> Tensor:

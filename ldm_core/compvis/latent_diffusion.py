@@ -1,41 +1,49 @@
-"""LatentDiffusion: DDPM behind a first stage and with a condition, under the reference's names."""
+"""CompVis' LatentDiffusion: DDPM behind a first stage and with a condition."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from ldm_core.compvis.ddpm import DDPM, Batch
+from ldm_core.compvis.ancestral import LatentSampling
+from ldm_core.compvis.configs import condition_from, first_stage_from, unet_from
+from ldm_core.compvis.ddim import DDIMSampler
+from ldm_core.compvis.ddpm import DDPM, Batch, in_rows
 from ldm_core.compvis.options import DDPMOptions
-from ldm_core.compvis.published import first_stage_from, text_from, unet_from
 from ldm_core.config import AutoencoderConfig, ConditioningKey, TextConfig, UNetConfig
+from ldm_core.diffusion.gaussian import standard_normal
 from ldm_core.losses.diffusion import Log
 from ldm_core.models.latent_diffusion import Condition
 
 FIRST_STAGE, UNCONDITIONAL = "__is_first_stage__", "__is_unconditional__"
 
 
-class LatentDiffusion(DDPM):
-    """The reference's class. cond_stage_config is a text config, a module of one's own, one of the two published words
-    (the first stage encodes the condition; there is none), or None: the condition is taken as it comes.
+class LatentDiffusion(LatentSampling, DDPM):
+    """CompVis' class over our network.
 
-    conditioning_key None means, as published, concat or crossattn by concat_mode. image_size and channels are the
-    latent's.
+    cond_stage_config is a text config, a module of one's own, CompVis' form of an encoder, one of CompVis' two words
+    (the first stage encodes the condition; there is none), or None: the condition is taken as it comes.
+    conditioning_key None means concat or crossattn by concat_mode. image_size and channels are the latent's, which are
+    never clipped. num_timesteps_cond above 1 noises the condition too, at so many levels over the first timesteps.
     """
+
+    weighs_by_logvar = True
 
     def __init__(
         self,
         first_stage_config: AutoencoderConfig | Mapping[str, Any],
         cond_stage_config: TextConfig | Mapping[str, Any] | nn.Module | str | None,
         unet_config: UNetConfig | Mapping[str, Any],
-        *,
+        num_timesteps_cond: int | None = None,
         cond_stage_key: str = "image",
         cond_stage_trainable: bool = False,
         concat_mode: bool = True,
+        cond_stage_forward: None = None,
+        conditioning_key: ConditioningKey | None = None,
         scale_factor: float = 1.0,
         scale_by_std: bool = False,
         **options: Any,
@@ -44,24 +52,25 @@ class LatentDiffusion(DDPM):
             raise ValueError(
                 f"cond_stage_config is {FIRST_STAGE}, {UNCONDITIONAL} or a config, not {cond_stage_config!r}"
             )
-        key: ConditioningKey = options.pop("conditioning_key", None) or ("concat" if concat_mode else "crossattn")
-        text = cond_stage_config if isinstance(cond_stage_config, TextConfig | Mapping) else None
+        if cond_stage_forward is not None:
+            raise ValueError("cond_stage_forward names a method to call; give cond_stage_config a module of your own")
+        key: ConditioningKey = conditioning_key or ("concat" if concat_mode else "crossattn")
         o = DDPMOptions(**options, conditioning_key=None if cond_stage_config == UNCONDITIONAL else key)
-        self._build(
-            o,
-            unet_from(unet_config),
-            first_stage_from(first_stage_config),
-            None if text is None else text_from(text),
-            scale_factor,
-        )
-        if isinstance(cond_stage_config, nn.Module):
-            self.cond_stage_model: Any = cond_stage_config
+        stage = condition_from(cond_stage_config)
+        text = stage if isinstance(stage, TextConfig) else None
+        self._build(o, unet_from(unet_config), first_stage_from(first_stage_config), text, scale_factor)
+        if isinstance(stage, nn.Module):
+            self.cond_stage_model: Any = stage
+        self.clip_denoised = False  # whatever the option says, as in CompVis' code: latents reach beyond [-1,1]
+        self.num_timesteps_cond = num_timesteps_cond or 1
+        self.cond_ids = shortened_schedule(self.num_timesteps_cond, self.num_timesteps)
         self.cond_is_first_stage = cond_stage_config == FIRST_STAGE
         self.cond_stage_key, self.cond_stage_trainable = cond_stage_key, cond_stage_trainable
         self.scale_by_std = scale_by_std
         self.first_stage_model.requires_grad_(False)
         if hasattr(self, "cond_stage_model"):
             self.cond_stage_model.requires_grad_(cond_stage_trainable)
+        self._load_checkpoint()
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -75,7 +84,7 @@ class LatentDiffusion(DDPM):
     scale_is_set = False  # by the first batch, or by a checkpoint
 
     def adopt(self, state: dict[str, Any], prefix: str) -> None:
-        """A published checkpoint also carries the scale that its first batch set."""
+        """A checkpoint of CompVis' code also carries the scale that its first batch set."""
         super().adopt(state, prefix)
         scale = state.pop(prefix + "scale_factor", None)
         if scale is not None:
@@ -103,7 +112,11 @@ class LatentDiffusion(DDPM):
         """The condition as the UNet takes it: the first stage's mode, unscaled; a module's output; or as it is."""
         if self.cond_is_first_stage:
             return self.encode_first_stage(c).mode()
-        return self.cond_stage_model(c) if hasattr(self, "cond_stage_model") else c
+        if not hasattr(self, "cond_stage_model"):
+            return c
+        stage = self.cond_stage_model  # a first stage of its own for the condition encodes, and has a posterior
+        encoded = stage.encode(c) if hasattr(stage, "encode") else stage(c)
+        return encoded.mode() if hasattr(encoded, "mode") and not isinstance(encoded, Tensor) else encoded
 
     @torch.no_grad()
     def get_input(
@@ -151,6 +164,18 @@ class LatentDiffusion(DDPM):
             cond = self.get_learned_conditioning(cond)
         return super().forward(x, cond, generator)
 
+    def p_losses(
+        self,
+        x_start: Tensor,
+        t: Tensor,
+        noise: Tensor | None = None,
+        cond: Condition = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Log]:
+        """As for DDPM, with a condition noised to its own level where num_timesteps_cond > 1."""
+        noise = standard_normal(x_start, generator) if noise is None else noise
+        return super().p_losses(x_start, t, noise, self.shorten_condition(cond, t, generator), generator)
+
     def apply_model(self, x: Tensor, t: Tensor, cond: Condition | list[Tensor] = None) -> Tensor:
         """cond may also be a list of tensors, all for the one way in that the conditioning key names."""
         if isinstance(cond, list):
@@ -161,3 +186,71 @@ class LatentDiffusion(DDPM):
         """The UNet, logvar where it is learned, and the cond stage where it is trainable."""
         stage = self.cond_stage_model.parameters() if self.cond_stage_trainable else ()
         return [*super().trained_parameters(), *stage]
+
+    @torch.no_grad()
+    def log_images(  # type: ignore[override]
+        self,
+        batch: Batch,
+        N: int = 8,
+        n_row: int = 4,
+        sample: bool = True,
+        ddim_steps: int | None = 200,
+        ddim_eta: float = 1.0,
+        return_keys: Sequence[str] | None = None,
+        inpaint: bool = True,
+        plot_denoise_rows: bool = False,
+        plot_progressive_rows: bool = True,
+        plot_diffusion_rows: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """Decoded pictures [B,3,H,W] in about [-1,1] by CompVis' names; ddim_steps None walks all T steps.
+
+        inputs, reconstruction; diffusion_row; samples (and denoise_row); samples_inpainting and samples_outpainting
+        with their mask; progressive_row. Rows are as in DDPM.
+        """
+        z, c, x, rec = self.get_input(batch, self.first_stage_key, N, True, True, generator=generator)
+        pictures = {"inputs": x, "reconstruction": rec}
+        decode = self.decode_first_stage
+        if plot_diffusion_rows:
+            pictures["diffusion_row"] = decode(self.noised_row(z[:n_row]))
+        if sample:
+            with self.ema_scope():
+                run: dict[str, Any] = {"ddim_steps": ddim_steps, "eta": ddim_eta, "generator": generator}
+                samples, steps = self.sample_log(c, len(z), **run)
+                pictures["samples"] = decode(samples)
+                if plot_denoise_rows:
+                    pictures["denoise_row"] = decode(in_rows(steps, n_row))
+                if inpaint:
+                    mask = torch.ones_like(z[:, :1])
+                    h, w = z.shape[2:]
+                    mask[:, :, h // 4 : 3 * h // 4, w // 4 : 3 * w // 4] = 0.0  # the middle is made anew
+                    pictures["mask"] = mask
+                    for name, kept in (("samples_inpainting", mask), ("samples_outpainting", 1.0 - mask)):
+                        pictures[name] = decode(self.sample_log(c, len(z), mask=kept, x0=z, **run)[0])
+        if plot_progressive_rows:
+            with self.ema_scope():
+                _, estimates = self.progressive_denoising(c, tuple(z.shape), generator=generator)
+            pictures["progressive_row"] = decode(in_rows(estimates, n_row))
+        return pictures if return_keys is None else {key: pictures[key] for key in return_keys}
+
+    def sample_log(
+        self, cond: Condition, batch_size: int, ddim_steps: int | None, **options: Any
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Latents [B,C,h,w] by DDIM, or by all T steps where ddim_steps is None, and the states on the way."""
+        if ddim_steps is not None:
+            shape = (self.channels, self.image_size, self.image_size)
+            x, seen = DDIMSampler(self).sample(ddim_steps, batch_size, shape, cond, **options)
+            return x, seen["x_inter"]
+        options.pop("eta", None)
+        return self.sample(cond, batch_size, return_intermediates=True, **options)
+
+
+def shortened_schedule(levels: int, timesteps: int) -> Tensor | None:
+    """Timestep of the data → that of the condition, int64 [T]: `levels` over the first ones, then T − 1; None for 1."""
+    if not 1 <= levels <= timesteps:
+        raise ValueError(f"num_timesteps_cond must lie in 1…{timesteps}, not {levels}")
+    if levels == 1:
+        return None
+    ids = torch.full((timesteps,), timesteps - 1, dtype=torch.int64)
+    ids[:levels] = torch.linspace(0, timesteps - 1, levels).round().long()
+    return ids

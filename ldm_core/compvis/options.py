@@ -1,4 +1,4 @@
-"""The published constructors' options as one frozen value."""
+"""The options of CompVis' constructors as one frozen value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ldm_core.losses.diffusion import DiffusionLossConfig
 
 @dataclass(frozen=True)
 class DDPMOptions:
-    """Published names and defaults; below the line, ours. Bad values raise ValueError here."""
+    """CompVis' names and defaults; below the line, ours. Bad values raise ValueError here."""
 
     timesteps: int = 1000
     beta_schedule: BetaSchedule = "linear"
@@ -38,7 +38,7 @@ class DDPMOptions:
     conditioning_key: ConditioningKey | None = None
     parameterization: Parameterization = "eps"  # "v" is ours
     scheduler_config: Mapping[str, Any] | None = None  # see LambdaLinear
-    use_positional_encodings: bool = False  # published: stored and never read. Ours: two channels x, y beside x_t
+    use_positional_encodings: bool = False  # CompVis: stored and never read. Ours: two channels x, y beside x_t
     learn_logvar: bool = False
     logvar_init: float = 0.0
     # ours
@@ -80,7 +80,7 @@ class DDPMOptions:
 
 @dataclass(frozen=True)
 class LambdaLinear:
-    """The published learning-rate schedule: warm up from f_start to f_max, then fall to f_min, cycle after cycle.
+    """CompVis' learning-rate schedule: warm up from f_start to f_max, then fall to f_min, cycle after cycle.
 
     One entry a cycle in each field; past the last cycle it stays at f_min.
     """

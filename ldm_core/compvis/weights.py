@@ -1,4 +1,4 @@
-"""Loading weights as the published constructors do, but saying what was done."""
+"""Loading weights as CompVis' constructors do, but saying what was done."""
 
 from __future__ import annotations
 

@@ -14,6 +14,20 @@ from torch import nn
 Trunk = Literal["alex", "vgg", "squeeze"]
 
 
+class FrozenLPIPS(lpips.LPIPS):  # type: ignore[misc]
+    """LPIPS that stays in evaluation inside a loss that trains.
+
+    Its linear layers have dropout, which CompVis' code leaves on: there the distance that the autoencoder learns by is
+    half switched off at random.
+    """
+
+    def train(self, mode: bool = True) -> FrozenLPIPS:
+        """Stay in evaluation."""
+        del mode
+        super().train(False)
+        return self
+
+
 def make_lpips(trunk: str, net: Trunk = "vgg") -> nn.Module:
     """LPIPS distance (Zhang et al. 2018) of images [B,3,H,W] in [-1,1] → [B,1,1,1], frozen.
 
@@ -21,7 +35,7 @@ def make_lpips(trunk: str, net: Trunk = "vgg") -> nn.Module:
     the trained one: figures say which was used. Raises ValueError where the file holds another network.
     """
     with contextlib.redirect_stdout(io.StringIO()):  # lpips announces itself
-        model: Any = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+        model: Any = FrozenLPIPS(net=net, pnet_rand=True, verbose=False)
     if trunk != "random":
         load_trunk(model.net, Path(trunk), net)
     return model.eval().requires_grad_(False)

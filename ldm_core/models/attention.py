@@ -111,7 +111,7 @@ class SpatialTransformer(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention over positions without a context (Dhariwal & Nichol 2021), as CompVis' unconditional models have it.
+    """Self-attention over positions without a context (Dhariwal & Nichol 2021), of CompVis' unconditional models.
 
     `qkv` orders its channels head by head, each head's query, key and value together.
     """

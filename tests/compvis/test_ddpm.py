@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from ldm_core.checkpoint import CheckpointError
-from ldm_core.compvis import DDPM, LambdaLinear
-from ldm_core.config import UNetConfig
+from ldm_core.compvis import DDPM, LambdaLinear, LatentDiffusion
+from ldm_core.config import AutoencoderConfig, UNetConfig
 from ldm_core.diffusion.samplers import ddpm
 from ldm_core.diffusion.schedule import NoiseSchedule
 from tests.compvis.stub import stirred
@@ -80,8 +80,18 @@ def test_the_published_form_of_a_unet():
     assert DDPM({"target": target, "params": params}, **SMALL).config.unet == UNET
     with pytest.raises(ValueError, match=r"os\.system"):
         DDPM({"target": "os.system", "params": params}, **SMALL)
-    with pytest.raises(ValueError, match="legacy"):
-        DDPM({"target": target, "params": {**params, "legacy": True}}, **SMALL)
+    bare = {name: params[name] for name in ("in_channels", "out_channels", "model_channels", "num_res_blocks")}
+    bare = {"target": target, "params": {**bare, "attention_resolutions": [8], "num_head_channels": 32}}
+    unet = DDPM(bare, **SMALL).config.unet
+    assert unet.channel_mult == (1, 2, 4, 8), "CompVis' defaults and not SD's"
+    assert (unet.use_spatial_transformer, unet.context_dim, unet.num_heads) == (False, None, -1)
+    for wrong, words in (
+        ({"n_embed": 8}, "n_embed"),
+        ({"widht": 8}, "widht"),
+        ({"num_head_channels": -1}, "num_heads"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            DDPM({"target": target, "params": {**bare["params"], **wrong}}, **SMALL)
 
 
 @pytest.mark.parametrize("loss_type", ["l1", "l2"])
@@ -106,8 +116,25 @@ def test_losses_and_their_names(kind: str, loss_type: str):
     torch.testing.assert_close(m.get_loss(x, noise), m.get_loss(x, noise, mean=False).mean())
 
 
+def test_the_base_class_keeps_a_logvar_and_never_reads_it():
+    """As in CompVis' code, where only LatentDiffusion weighs its loss by it."""
+    m, x, t = model(learn_logvar=True, logvar_init=0.5), images(1), torch.tensor([4])
+    assert m.logvar.requires_grad
+    assert m.logvar.tolist() == [0.5] * 20
+    assert any(p is m.logvar for p in m.trained_parameters())
+    assert torch.equal(m.p_losses(x, t, images(1, seed=1))[0], model().p_losses(x, t, images(1, seed=1))[0])
+    assert "logvar" in m.state_dict()
+    assert "loss.logvar" not in m.state_dict()
+    assert not [name for name in model().state_dict() if "logvar" in name and "posterior" not in name]
+    m.load_state_dict(m.state_dict())
+    model().load_state_dict(model().state_dict())
+
+
 def test_learned_logvar_has_its_minimum_at_the_log_of_the_loss():
-    m = model(learn_logvar=True, logvar_init=0.5)
+    stage = AutoencoderConfig(kind="identity", ch_mult=(1,), embed_dim=3)
+    torch.manual_seed(0)
+    options = {**SMALL, "learn_logvar": True, "logvar_init": 0.5}
+    m = stirred(LatentDiffusion(stage, "__is_unconditional__", UNET, **options))
     assert m.logvar.requires_grad
     assert any(p is m.logvar for p in m.trained_parameters())
     x, t, noise = images(1), torch.tensor([4]), images(1, seed=1)

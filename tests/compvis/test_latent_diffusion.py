@@ -201,7 +201,7 @@ def test_words_to_pictures_from_published_configs():
     ids = torch.randint(0, 300, (2, 8))
     z, c = m.get_input(batch(caption=ids), "image")
     assert c.shape == (2, 8, 32)
-    z = m.eval().sample(2, cond=c, generator=seeded())
+    z = m.eval().sample(c, 2, generator=seeded())
     assert z.shape == (2, 4, 8, 8)
     with pytest.raises(ValueError, match="target"):
         LatentDiffusion({"target": "subprocess.Popen"}, None, UNET)

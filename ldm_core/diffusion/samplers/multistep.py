@@ -24,15 +24,25 @@ def extrapolate_x0(x0: list[Tensor], sigmas: Tensor, i: int) -> Tensor:
 
 
 def dpmpp_2m(
-    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
+    x: Tensor,
+    grid: TimestepGrid,
+    *,
+    noise: Noise,
+    project: Project = identity,
+    last_sigma: float = 0.0,
+    last_first_order: bool = False,
 ) -> SamplerCoroutine:
-    """DPM-Solver++(2M) (Lu et al. 2022b), second order. Deterministic, ignores eta. Last σ: 0."""
+    """DPM-Solver++(2M) (Lu et al. 2022b), second order. Deterministic, ignores eta. Last σ: 0.
+
+    The step to σ = 0 is of first order; last_first_order makes the last one so wherever it ends.
+    """
     sigmas = noise_levels(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         seen = [*seen[-1:], project(answer.x0)]
-        estimate = extrapolate_x0(seen, sigmas, i)
+        plain = last_first_order and i == len(grid) - 1
+        estimate = seen[-1] if plain else extrapolate_x0(seen, sigmas, i)
         z = estimate + sigmas[i + 1] / sigmas[i] * (z - estimate)
         noise()
     return to_x(z, sigmas[-1])
