@@ -58,7 +58,8 @@ class DiffusionLoss(nn.Module):
         }
         for name, table in tables.items():
             self.register_buffer(name, torch.from_numpy(table.astype(np.float32)), persistent=False)
-        logvar = torch.full((self.timesteps,), config.logvar_init)
+        # from_numpy stays on the CPU, with the tables, while a model is being built on the meta device
+        logvar = torch.from_numpy(np.full(self.timesteps, config.logvar_init, dtype=np.float32))
         self.logvar = nn.Parameter(logvar, requires_grad=config.learn_logvar)
 
     def q_sample(self, z: Tensor, t: Tensor, noise: Tensor) -> Tensor:

@@ -204,3 +204,48 @@ def test_colours_come_by_themselves_where_no_number_was_given():
 def test_a_loss_may_be_given_ready_made():
     loss = LPIPSWithDiscriminator(AutoencoderLossConfig(perceptual_trunk="", disc_ndf=8))
     assert AutoencoderKL(DD, loss, 4).loss is loss
+
+
+def test_the_codebook_loss_is_compvis_by_default_and_the_papers_by_name():
+    """‖sg(z) − q‖² and ‖z − sg(q)‖² are equal in value, so the gradients tell which one β weighs."""
+    grads = {}
+    for legacy in (True, False):
+        door = vq_door(legacy=legacy)
+        z = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        door.quantize(z).loss.backward()
+        grads[legacy] = float(z.grad.norm()), float(door.quantize.embedding.weight.grad.norm())
+    assert vq_door().quantize.legacy
+    beta = vq_door().config.beta
+    assert grads[True][0] == pytest.approx(grads[False][0] / beta, rel=1e-5), "CompVis: the encoder is not weighed"
+    assert grads[True][1] == pytest.approx(grads[False][1] * beta, rel=1e-5), "but the codebook is"
+    with pytest.raises(ValueError, match="remap"):
+        vq_door(remap="used.npy")
+
+
+def test_validation_runs_the_autoencoder_once(monkeypatch: pytest.MonkeyPatch):
+    for door in (kl_door(), vq_door()):
+        runs: list[int] = []
+        encode = door.encoder.forward
+        monkeypatch.setattr(door.encoder, "forward", lambda x, encode=encode, runs=runs: runs.append(1) or encode(x))
+        log = door.eval().validation_step(batch(), 0)
+        assert len(runs) == 1
+        assert {f"val/{name}" for name in AE_TERMS | DISC_TERMS} <= log.keys()
+
+
+def test_loss_defaults_are_the_classes_own():
+    """CompVis' LPIPSWithDiscriminator: kl_weight and disc_weight 1; ours has the values of its configuration files."""
+    bare = {"target": KL_LOSS["target"], "params": {"disc_start": 3, "perceptual_weight": 0.0}}
+    config = AutoencoderKL(DD, bare, 4).loss.config
+    assert (config.kl_weight, config.disc_weight, config.disc_start) == (1.0, 1.0, 3)
+    with pytest.raises(ValueError, match="needs disc_start"):
+        AutoencoderKL(DD, {"target": KL_LOSS["target"], "params": {}}, 4)
+
+
+def test_lpips_stays_in_evaluation_while_its_loss_trains():
+    """Its linear layers have dropout: in training mode the same two pictures would have another distance each time."""
+    from ldm_core.losses.perceptual import make_lpips
+
+    loss = torch.nn.ModuleList([make_lpips("random", "squeeze")]).train()
+    assert not any(module.training for module in loss[0].modules())
+    a, b = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(loss[0](a, b), loss[0](a, b))

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ldm_core.compvis import DDIMSampler, LatentDiffusion
@@ -107,6 +109,30 @@ def test_a_checkpoint_brings_scale_and_logvar():
     assert m.logvar.tolist() == [0.5] * 20
     m.training_step(batch(), seeded())
     assert m.scale_factor == 0.25
+
+
+def test_ckpt_path_fills_a_condition_stage_given_as_a_module_and_the_averages(tmp_path: Path):
+    donor = model(Doubler(), CONTEXT, conditioning_key="crossattn", learn_logvar=True, logvar_init=0.25)
+    with torch.no_grad():
+        donor.cond_stage_model.gain.fill_(7.0)
+    state = {name: value.contiguous().clone() for name, value in donor.state_dict().items()}
+    flat = {n: "model_ema." + n.removeprefix("model.").replace(".", "") for n in state if n.startswith("model.")}
+    averages = {flat[n]: state[n] + 1 for n in flat} | {"model_ema.num_updates": torch.tensor(40)}
+    save_file(state | averages | {"model_ema.decay": torch.tensor(0.99)}, tmp_path / "last.safetensors")
+    path = tmp_path / "last.safetensors"
+    m = LatentDiffusion(
+        STAGE, Doubler(), CONTEXT, conditioning_key="crossattn", learn_logvar=True, ckpt_path=path, **OPTIONS
+    )
+    assert float(m.cond_stage_model.gain) == 7.0
+    assert m.logvar.tolist() == [0.25] * 20
+    assert (m.load_report.missing, m.load_report.unexpected) == ((), ())
+    assert m.model_ema.num_updates == 40
+    for name, shadow in m.model_ema.shadow.items():
+        assert torch.equal(shadow, state[f"model.{name}"] + 1)
+    bare = {name: value for name, value in state.items() if not name.startswith("model_ema")}
+    save_file(bare, tmp_path / "bare.safetensors")
+    m.init_from_ckpt(tmp_path / "bare.safetensors")
+    assert all(torch.equal(shadow, state[f"model.{name}"]) for name, shadow in m.model_ema.shadow.items())
 
 
 class Doubler(nn.Module):

@@ -99,7 +99,7 @@ def test_latents_are_never_clipped() -> None:
         assert m.clip_denoised is False
         x = 3 * torch.randn(2, 4, 8, 8, generator=seeded())
         mean = m.p_mean_variance(x, None, torch.tensor([5, 5]), m.clip_denoised, return_x0=True)
-        assert float(mean[3].abs().max()) > 1
+        assert float(mean[3].detach().abs().max()) > 1
 
 
 def test_loop_options() -> None:
@@ -117,7 +117,7 @@ def test_loop_options() -> None:
         )
         assert seen == list(reversed(range(7)))
     with pytest.raises(ValueError, match="timesteps and start_T"):
-        m.p_sample_loop(None, (2, 4, 8, 8), timesteps=21)
+        m.p_sample_loop(None, (2, 4, 8, 8), timesteps=-1)
 
 
 def test_a_mask_keeps_where_it_is_one() -> None:
