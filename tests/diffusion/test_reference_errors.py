@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 
+import lpips
 import numpy as np
 import pytest
 import torch
@@ -87,6 +90,23 @@ def test_the_lost_step():
     grid = make_ddim_timesteps("uniform", 50, T)
     assert (grid[24], grid[23]) == (481, 461)
     assert (A[481] ** 0.5, A[461] ** 0.5) == pytest.approx((0.550, 0.575), rel=1e-3)
+
+
+def test_image_to_image_noises_one_entry_too_far():
+    grid, t_enc = make_ddim_timesteps("uniform", 50, T), int(0.75 * 50)
+    assert (grid[t_enc], grid[t_enc - 1]) == (741, 721)
+    assert (A[741] ** 0.5, A[721] ** 0.5) == pytest.approx((0.2457, 0.2655), abs=5e-5)
+    assert int(1.0 * 50) == len(grid), "one past the end"
+
+
+def test_lpips_in_training_mode_is_no_distance():
+    torch.manual_seed(0)
+    a, b = draws(0, 2, (1, 3, 64, 64))
+    with contextlib.redirect_stdout(io.StringIO()):
+        peer = lpips.LPIPS(net="squeeze", pnet_rand=True, verbose=False)
+    assert {m.p for m in peer.modules() if isinstance(m, torch.nn.Dropout)} >= {0.5}
+    assert float(peer.train()(a, b)) != float(peer(a, b))
+    assert float(peer.eval()(a, b)) == float(peer(a, b))
 
 
 def test_where_the_grid_begins():
