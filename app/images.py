@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from app.schemas import Limits, RequestError
+from app.schemas import RequestError
 from app.settings import Settings
 from ldm_core.images import Pixels
+from ldm_core.sampling import Limits
 
 
 def open_upload(source: Path | BytesIO, settings: Settings) -> Image.Image:

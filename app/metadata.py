@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from app.schemas import GenerateRequest, RequestError
+from app.schemas import RequestError, read_params
+from ldm_core.sampling import SamplingParams
 
 KEY = "latent-lab"
 MAX_TEXT = 64_000  # characters of metadata that are read from a file
@@ -21,7 +22,7 @@ MAX_TEXT = 64_000  # characters of metadata that are read from a file
 def write_png(
     path: Path,
     pixels: NDArray[np.uint8],
-    request: GenerateRequest,
+    request: SamplingParams,
     weights_sha256: str,
     version: str,
     more: Mapping[str, Any] | None = None,
@@ -45,12 +46,12 @@ def write_png(
         raise
 
 
-def _size(r: GenerateRequest, pixels: NDArray[np.uint8]) -> tuple[int, int]:
+def _size(r: SamplingParams, pixels: NDArray[np.uint8]) -> tuple[int, int]:
     """Width and height of the picture asked for, which is a part of a grid's."""
     return r.width or pixels.shape[1], r.height or pixels.shape[0]
 
 
-def parameters_line(r: GenerateRequest, width: int, height: int, weights_sha256: str) -> str:
+def parameters_line(r: SamplingParams, width: int, height: int, weights_sha256: str) -> str:
     """The settings as other Stable Diffusion programs write them."""
     negative = f"\nNegative prompt: {r.negative_prompt}" if r.negative_prompt else ""
     return (
@@ -59,7 +60,7 @@ def parameters_line(r: GenerateRequest, width: int, height: int, weights_sha256:
     )
 
 
-def read_png(path: Path) -> tuple[GenerateRequest, dict[str, str]]:
+def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:
     """The request a PNG was made from, and {weights_sha256, version}.
 
     The file is untrusted: only its text is read, of bounded length, against the request's schema. Raises RequestError.
@@ -79,7 +80,9 @@ def read_png(path: Path) -> tuple[GenerateRequest, dict[str, str]]:
         if len(text) > MAX_TEXT:
             raise ValueError
         record = json.loads(text)
-        request = GenerateRequest.from_dict(record["request"])
+        request = read_params(record["request"])
         return request, {"weights_sha256": str(record["weights_sha256"]), "version": str(record["version"])}
+    except RequestError:  # says which setting it is
+        raise
     except (ValueError, KeyError, TypeError, RecursionError):
         raise RequestError("png_damaged") from None

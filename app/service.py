@@ -19,10 +19,12 @@ from app.clients import Clients
 from app.engine import Done, Engine, Failed, Job, Quotas, Stepped, sentence
 from app.i18n import Sentence
 from app.metadata import write_png
-from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest, GenerateResult, Limits, RequestError, validate
+from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
 from app.settings import Settings
 from ldm_core import __version__
+from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
+from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
@@ -81,7 +83,6 @@ class Service:
         try:
             self.state = State("loading", Sentence("at_import"), name, progress=0.1)
             import ldm_core.pipeline  # the slow import, seconds
-            from ldm_core.diffusion.samplers import SAMPLERS
 
             self.state = State(
                 "loading", Sentence("at_reading", {"file": self.settings.weights.name}), name, progress=0.6
@@ -97,7 +98,7 @@ class Service:
                 max_steps=min(self.settings.max_steps, config.schedule.timesteps),
                 size_multiple=config.size_multiple,
                 image_size=config.image_size,
-                samplers=tuple(SAMPLERS),
+                guidance_scale=config.default_guidance,
             )
             from app.engine.model import PipelineModel
 
@@ -117,22 +118,22 @@ class Service:
         return pipe.tokenizer.count(plain(parse(text)))
 
     def submit(
-        self, request: GenerateRequest, init_image: Pixels | None = None, mask: Pixels | None = None, **about: Any
+        self, params: SamplingParams, init_image: Pixels | None = None, mask: Pixels | None = None, **about: Any
     ) -> Job:
         """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
 
         `about` are further fields of the Job: client (else whoever the page is serving), user, previews.
         """
         self._ready()
-        validate(request, self.limits)
-        if request.seed == -1:
-            request = replace(request, seed=random.randint(0, MAX_SEED - request.batch + 1))
-        return self.engine.submit(Job(request, init_image, mask, **{"client": self.here() or "", **about}))
+        check_params(params, self.limits)
+        drawn = random.randint(0, MAX_SEED - params.batch + 1)
+        params = params.resolved(drawn, self.limits.guidance_scale)
+        return self.engine.submit(Job(params, init_image, mask, **{"client": self.here() or "", **about}))
 
     def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
         """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
         self._ready()
-        return self.engine.submit(Job(GenerateRequest("", steps=steps), work=work, client=self.here() or ""))
+        return self.engine.submit(Job(SamplingParams("", steps=steps), work=work, client=self.here() or ""))
 
     def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
@@ -187,20 +188,22 @@ class Service:
             shutil.rmtree(self.outputs, ignore_errors=True)
 
     def _save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
-        """Write a job's pictures, each with its own seed; runs in the engine's threads."""
+        """Write a job's pictures, each with its own request; runs in the engine's threads."""
         assert self.pipe is not None
-        r, images = job.request, []
+        images = []
         for k, pixels in enumerate(pictures):
-            path = self.outputs / f"{job.id[:12]}-{r.seed + k}.png"
+            alone = job.request.image(k)
+            seed = alone.seed or 0
+            path = self.outputs / f"{job.id[:12]}-{seed if alone.variation_seed is None else alone.variation_seed}.png"
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-                write_png(path, pixels, replace(r, seed=r.seed + k), self.pipe.weights_sha256, __version__)
+                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__)
             except OSError as error:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client
-            images.append(GeneratedImage(path, r.seed + k, pixels.shape[1], pixels.shape[0]))
+            images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
         self._forget_old([image.path for image in images])
-        return GenerateResult(r, tuple(images), seconds, steps)
+        return GenerateResult(job.request, tuple(images), seconds, steps)
 
     def _forget_old(self, made: list[Path]) -> None:
         """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""

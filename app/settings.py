@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 
+from ldm_core.sampling import Limits
 from ldm_core.shipped import EMOJI_128
 
 MIN_SIDE = 64  # pixels; a limit below would leave sizes nothing to choose from
@@ -33,11 +34,11 @@ class Settings:
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
     lang: str = "en"
-    max_steps: int = 1000
-    max_batch: int = 8
-    max_side: int = 1024  # pixels
-    max_pixels: int = 4_194_304  # batch × height × width of one request: four pictures of 1024²
-    max_prompt_chars: int = 2000
+    max_steps: int = Limits.max_steps
+    max_batch: int = Limits.max_batch
+    max_side: int = Limits.max_side  # pixels
+    max_pixels: int = Limits.max_pixels  # batch × height × width of one request: four pictures of 1024²
+    max_prompt_chars: int = Limits.prompt_chars
     queue_size: int = 256  # jobs that wait, of everybody
     client_queue_size: int = 32  # of one person or program
     api_keys: str = ""  # file with one key a line, or the keys between commas (LATENT_LAB_API_KEYS)

@@ -22,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.report import write
 from ldm_core.config import SD_V1
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
-from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine, advance
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
+from ldm_core.diffusion.sample_loop import advance
+from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid
 
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "samplers.md"
@@ -52,10 +54,10 @@ def gaussian(query: ModelInput, mean: float = MEAN, spread: float = SPREAD) -> P
 
 
 def finish(trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction] = gaussian) -> Tensor:
-    found: list[ModelInput] | Tensor = [next(trajectory)]
-    while not isinstance(found, Tensor):
-        found = advance([trajectory], [oracle(found[0])])
-    return found[0]
+    found: ModelInput | Tensor = next(trajectory)
+    while isinstance(found, ModelInput):
+        (found,) = advance([trajectory], [oracle(found)])
+    return found
 
 
 def start(name: str, x: Tensor, grid: TimestepGrid, noise: Callable[[], Tensor]) -> SamplerCoroutine:

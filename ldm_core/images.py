@@ -43,3 +43,24 @@ def picture_grid(images: Pixels, columns: int) -> Pixels:
     grid = np.full((rows * columns, h, w, c), 255, np.uint8)
     grid[:n] = images
     return np.ascontiguousarray(grid.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c))
+
+
+def check_picture(image: Pixels, name: str = "init_image") -> None:
+    """ValueError unless `image` is uint8 [H,W,3]."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"{name} must be an array uint8 [H,W,3], not {described(image)}")
+
+
+def check_mask(mask: Pixels, image: Pixels | None) -> None:
+    """ValueError unless `mask` is uint8 [H,W] over a picture [H,W,3]."""
+    if image is None:
+        raise ValueError("a mask needs an init_image to keep")
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.ndim != 2:
+        raise ValueError(f"the mask must be an array uint8 [H,W], 255 where to repaint, not {described(mask)}")
+    if mask.shape != image.shape[:2]:
+        raise ValueError(f"the mask must have the picture's height and width {image.shape[:2]}, not {mask.shape}")
+
+
+def described(value: object) -> str:
+    """An array's type and shape, or what else it is, for a refusal."""
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

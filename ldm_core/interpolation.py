@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import torch
 
-from ldm_core.diffusion.inversion import lerp, slerp
-from ldm_core.diffusion.samplers import SAMPLERS
-from ldm_core.pipeline import Pipeline, Run, check_seeds, unchanged
+from ldm_core.diffusion.inversion import lerp
+from ldm_core.diffusion.sample_loop import Run, sample_loop, start_row
+from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 
 
-def interpolate(
-    pipe: Pipeline,
-    prompts: tuple[str, str],
-    seeds: tuple[int, int],
-    frames: int,
-    negative_prompt: str = "",
-    steps: int = 25,
-    guidance_scale: float = 5.0,
-    sampler: str = "ddim",
-    height: int | None = None,
-    width: int | None = None,
-) -> Run:
-    """A stream of `frames` pictures as one batch: contexts go along the line, noises along the great circle (slerp).
+def interpolate(pipe: Pipeline, start: SamplingParams, end_prompt: str, end_seed: int, frames: int) -> Run:
+    """A run of `frames` pictures as one batch: contexts go along the line, noises along the great circle (slerp).
 
-    Frame 0 is the picture of the first prompt and seed. The last is that of the second, unless the sampler draws noise
-    on its way: those draws are the first seed's in every frame. Raises ValueError as Pipeline.stream does.
+    Frame 0 is the picture of `start`. The last is that of the other prompt and seed, unless the sampler draws noise on
+    its way: those draws are the first seed's in every frame. Raises ValueError as Pipeline.stream does.
     """
-    shape = pipe.config.latent_shape(height, width)
-    pipe.check(steps, 0.0, guidance_scale, sampler, frames, 1.0, None, None)
-    check_seeds(*seeds)
-    start, end = (pipe.condition(prompt, negative_prompt, guidance_scale) for prompt in prompts)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    a, b = (torch.randn(shape, generator=g) for g in generators)
-    path, state = pipe.model.schedule.grid("uniform", steps), generators[0].get_state()
-    trajectories, conditions = [], []
-    for w in torch.linspace(0.0, 1.0, frames).tolist():
-        noise = partial(torch.randn, shape, generator=torch.Generator().set_state(state))
-        trajectories.append(SAMPLERS[sampler](slerp(a, b, w), path, noise=noise))
-        conditions.append(replace(start, context=lerp(start.context, end.context, w)))
-    return pipe.drive(trajectories, [unchanged] * frames, conditions, len(path))
+    if frames < 1:
+        raise ValueError(f"frames must be at least 1, not {frames}")
+    start = pipe.resolved(replace(start, batch=1))
+    end = replace(start, prompt=end_prompt, seed=end_seed)
+    for ends in (start, end):
+        ends.check(pipe.limits)
+    a, b = pipe.condition(start), pipe.condition(end)
+    shape = pipe.config.latent_shape(start.height, start.width)
+    grid, rows = pipe.model.schedule.grid(start.timestep_spacing, start.steps, start.eta), []
+    for weight in torch.linspace(0.0, 1.0, frames).tolist():
+        between = replace(a, context=lerp(a.context, b.context, weight))
+        rows.append(start_row(replace(start, variation_seed=end_seed, variation_strength=weight), grid, between, shape))
+    return sample_loop(pipe.denoise, rows)

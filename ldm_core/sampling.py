@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self, get_args
 
-from ldm_core.config import MAX_SEED, TimestepSpacing
+from ldm_core.config import MAX_SEED, ModelConfig, TimestepSpacing
 from ldm_core.text.prompt_syntax import MAX_WEIGHT, parse, weight_beyond
 
 DEFAULT_SEED = 7  # what the library takes where no seed is given: the same call makes the same picture
@@ -72,7 +72,23 @@ class Limits:
     image_size: int = 128  # the size the model was trained at, which an open height or width stands for
     samplers: tuple[str, ...] = SAMPLER_NAMES
     prompt_chars: int = 2000
+    guidance_scale: float = ModelConfig.default_guidance  # the model's own, which an open one stands for
     needs_prompt: bool = True  # False: an empty prompt is a prompt too
+
+    @classmethod
+    def of_model(cls, config: ModelConfig) -> Self:
+        """What a model itself allows; batch and size end where memory does."""
+        return cls(
+            max_steps=config.schedule.timesteps,
+            max_batch=2**16,
+            max_side=2**16,
+            max_pixels=2**40,
+            size_multiple=config.size_multiple,
+            image_size=config.image_size,
+            guidance_scale=config.default_guidance,
+            prompt_chars=2**20,
+            needs_prompt=False,
+        )
 
 
 @dataclass(frozen=True)

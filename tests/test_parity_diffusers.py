@@ -39,7 +39,7 @@ def test_the_same_seed_is_the_same_picture(pair: Pair, eta: float, steps: int, g
     options = {"guidance_scale": guidance, "eta": eta}
     generator = torch.Generator().manual_seed(11)
     peer = theirs(PROMPT, 32, 32, steps, negative_prompt=NEGATIVE, generator=generator, output_type="np", **options)
-    image = ours.generate(PROMPT, NEGATIVE, steps, eta, guidance, seed=11)
+    image = ours.generate(PROMPT, negative_prompt=NEGATIVE, steps=steps, eta=eta, guidance_scale=guidance, seed=11)
     assert np.abs(image / 255.0 - peer.images).mean() < 1 / 255
     assert image.std() > 8, "a flat picture would prove nothing"
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_model
 
 LENGTH = 77
@@ -53,7 +56,9 @@ def test_a_seed_in_a_batch_is_the_seed_alone(pipe: Pipeline, sampler: str):
 
 
 def test_the_same_call_gives_the_same_bytes(pipe: Pipeline):
-    first, again = (pipe.generate("a dog", "blurry", steps=4, eta=1.0, seed=3, batch=2) for _ in range(2))
+    first, again = (
+        pipe.generate("a dog", negative_prompt="blurry", steps=4, eta=1.0, seed=3, batch=2) for _ in range(2)
+    )
     assert first.shape == (2, 32, 32, 3)
     assert first.dtype == np.uint8
     assert first.tobytes() == again.tobytes()
@@ -61,7 +66,7 @@ def test_the_same_call_gives_the_same_bytes(pipe: Pipeline):
 
 def test_prompt_negative_prompt_and_scale_are_heard(pipe: Pipeline):
     def latent(**changes: object) -> Tensor:
-        return finish(pipe.stream(**{"prompt": "a", "steps": 2, **changes}))  # type: ignore[arg-type]
+        return finish(pipe.stream(replace(SamplingParams("a", steps=2), **changes)))  # type: ignore[arg-type]
 
     base = latent()
     assert not torch.equal(base, latent(prompt="b"))
@@ -135,17 +140,26 @@ def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: n
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"steps": 0}, "steps must lie in 1…1000, not 0"),
+        ({"steps": 0}, "steps must be at least 1, not 0"),
         ({"steps": 1001}, "not 1001"),
         ({"eta": 1.5}, "eta"),
         ({"guidance_scale": float("nan")}, "guidance_scale"),
         ({"sampler": "dream"}, "sampler must be one of .*ddim"),
         ({"batch": 0}, "batch"),
-        ({"seed": -1}, "seeds must lie in 0…4294967295, not -1"),
-        ({"seed": 2**32 - 1, "batch": 2}, "not 4294967296"),
+        ({"seed": -1}, "seed must lie in 0…4294967295, not -1"),
+        ({"seed": 2**32 - 1, "batch": 2}, "seed must lie in 0…4294967294, not 4294967295"),
         ({"strength": 0.0}, "strength"),
-        ({"height": 33}, "height 33"),
+        ({"height": 33}, "height must be a multiple of 4 up to 65536, not 33"),
+        ({"steps": 2.5}, "steps must be a whole number"),
         ({"mask": np.zeros((32, 32), np.uint8)}, "init_image"),
+        (
+            {"init_image": np.zeros((32, 32, 3))},
+            "must be an array uint8 .H,W,3., not float64 .32, 32, 3.",
+        ),
+        ({"init_image": np.zeros((32, 32, 4), np.uint8)}, "not uint8 .32, 32, 4."),
+        ({"init_image": Image.new("RGB", (32, 32))}, "not Image"),
+        ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((32, 32), bool)}, "not bool"),
+        ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((32, 32, 1), np.uint8)}, "mask must be"),
         ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((16, 16), np.uint8)}, "mask"),
     ],
 )

@@ -15,7 +15,8 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.engine import Job, Queued, Stepped
 from app.metadata import parameters_line
-from app.schemas import GeneratedImage, GenerateRequest
+from app.schemas import GeneratedImage, read_params
+from ldm_core.sampling import SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", tags=["a1111"])
 SAMPLERS = {
@@ -103,7 +104,7 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     }
 
 
-def _request(wanted: Text2Img, who: Caller, strength: float | None) -> GenerateRequest:
+def _request(wanted: Text2Img, who: Caller, strength: float | None) -> SamplingParams:
     width, height = calls.model_size(who.service, wanted.width, wanted.height)
     named = wanted.sampler_name or wanted.sampler_index or "ddim"
     sampler = BY_NAME.get(named.lower())
@@ -114,10 +115,10 @@ def _request(wanted: Text2Img, who: Caller, strength: float | None) -> GenerateR
         "guidance_scale": wanted.cfg_scale, "eta": wanted.eta if sampler == "ddim" else None, "sampler": sampler,
         "seed": None if wanted.seed == -1 else wanted.seed, "width": width, "height": height, "strength": strength,
     }  # fmt: skip
-    return GenerateRequest.from_dict({name: value for name, value in values.items() if value is not None})
+    return read_params({name: value for name, value in values.items() if value is not None})
 
 
-def _info(who: Caller, request: GenerateRequest, images: list[GeneratedImage]) -> dict[str, Any]:
+def _info(who: Caller, request: SamplingParams, images: list[GeneratedImage]) -> dict[str, Any]:
     pipe = who.service.pipe
     sha256 = pipe.weights_sha256 if pipe is not None else ""
     seeds = [image.seed for image in images]

@@ -19,9 +19,11 @@ from app.api.errors import ApiError
 from app.engine import Cancelled, Done, Event, Failed, Job, follow
 from app.images import fit, fit_mask, open_upload
 from app.metadata import MAX_TEXT
-from app.schemas import MAX_SEED, GeneratedImage, GenerateRequest
+from app.schemas import GeneratedImage, read_params
 from app.service import Service
+from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
 
@@ -79,18 +81,20 @@ def model_size(service: Service, width: int, height: int) -> tuple[int, int]:
     return made[0], made[1]
 
 
-def submit(who: Caller, request: GenerateRequest, n: int, start: Starting | None = None, **about: Any) -> list[Job]:
+def submit(who: Caller, request: SamplingParams, n: int, start: Starting | None = None, **about: Any) -> list[Job]:
     """Jobs for n pictures of seeds in a row, each within the batch limit; all of them or none."""
     service, start = who.service, start or Starting()
     size = request.width, request.height
     init = None if start.image is None else fit(start.image, service.limits, *size)
     mask = None if start.mask is None else fit_mask(start.mask, service.limits, *size)
-    if request.seed == -1:
+    if request.seed is None:
         request = replace(request, seed=int(np.random.default_rng().integers(0, MAX_SEED - n)))
+    first = read_params({**request.to_dict(), "batch": 1})
+    read_params({**first.to_dict(), "batch": n})  # the last picture's seed must be a seed too
     jobs: list[Job] = []
     try:
         while (made := sum(job.request.batch for job in jobs)) < n:
-            part = replace(request, seed=request.seed + made, batch=min(service.limits.max_batch, n - made))
+            part = replace(first.image(made), batch=min(service.limits.max_batch, n - made))
             jobs.append(service.submit(part, init, mask, client=who.client, **about))
     except ValueError:
         cancel(who, jobs)

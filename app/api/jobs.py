@@ -18,7 +18,7 @@ from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest
 from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped, follow_numbered
-from app.schemas import GenerateRequest, validate
+from app.schemas import check_params, read_params
 
 router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
 NAMES = {Queued: "queued", Started: "started", Stepped: "step", Done: "done", Failed: "failed", Cancelled: "cancelled"}
@@ -68,10 +68,10 @@ def _create(wanted: JobRequest, who: Caller, keys: Keys, key: str | None) -> Job
         if key is not None and (known := keys.find(who.client, key, body)) is not None:
             return who.job(known)
         values = wanted.model_dump(exclude={"init_image", "mask", "user"}, exclude_none=True)
-        request = GenerateRequest.from_dict(values)
+        request = read_params(values)
         image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
         mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
-        validate(request, who.service.limits)
+        check_params(request, who.service.limits)
         [job] = calls.submit(who, request, request.batch, Starting(image, mask), user=wanted.user or "")
         if key is not None:
             keys.keep(who.client, key, body, job.id)

@@ -30,7 +30,8 @@ from app.api.schemas import (
     ModelList,
 )
 from app.engine import Job, Stepped
-from app.schemas import GeneratedImage, GenerateRequest
+from app.schemas import GeneratedImage, read_params
+from ldm_core.sampling import SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
 MOST_SIDE = 4096  # pixels to which a picture is scaled
@@ -132,7 +133,7 @@ async def _streamed(
         calls.cancel(who, jobs)
 
 
-def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> GenerateRequest:
+def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> SamplingParams:
     width, height = calls.model_size(who.service, *size)
     steps = wanted.num_inference_steps
     named = {name: value for name in OPTIONS if (value := getattr(wanted, name)) is not None}
@@ -141,7 +142,7 @@ def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> Gener
     steps = QUALITY_STEPS[wanted.quality] if steps is None else steps
     steps = min(steps, who.service.limits.max_steps) if wanted.num_inference_steps is None else steps
     values = {"prompt": wanted.prompt, "steps": steps, "width": width, "height": height, **named}
-    return GenerateRequest.from_dict(values)
+    return read_params(values)
 
 
 def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:

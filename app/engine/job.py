@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app.i18n import Sentence
-from app.schemas import GenerateRequest, RequestError
+from app.schemas import RequestError
 from ldm_core.images import Pixels
+from ldm_core.sampling import ParameterError, SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -75,7 +76,7 @@ Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 class Job:
     """One request on its way. Events are only ever appended and stay in place, so each reader keeps its own cursor."""
 
-    request: GenerateRequest
+    request: SamplingParams
     init_image: Pixels | None = None
     mask: Pixels | None = None
     work: Work | None = None  # a lab's own question to the model; None: make the pictures
@@ -172,6 +173,8 @@ async def follow_numbered(job: Job, cursor: int = 0) -> AsyncGenerator[tuple[int
 
 def sentence(error: BaseException, otherwise: str = "not_made") -> Sentence:
     """An exception as one line for a person; of one that is not meant for people `otherwise` says where to look."""
+    if isinstance(error, ParameterError):
+        error = RequestError.of(error)
     if isinstance(error, RequestError):
         return error.sentence
     if isinstance(error, MemoryError):

@@ -12,10 +12,11 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from app.images import fit, fit_mask, open_upload
-from app.schemas import Limits, RequestError
+from app.schemas import RequestError
 from app.settings import Settings
 from app.ui.blobs import bound_blobs
 from ldm_core.images import Pixels
+from ldm_core.sampling import Limits
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
 PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still

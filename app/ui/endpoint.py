@@ -11,8 +11,9 @@ from gradio.context import LocalContext
 from gradio.events import api
 
 from app.engine import Done, Event, Failed, Job, follow
-from app.schemas import GenerateRequest, RequestError
+from app.schemas import RequestError, read_params
 from app.service import Service
+from ldm_core.sampling import SamplingParams
 
 CLIENT_SECONDS = 0.5  # how often a running call looks whether its client is still there
 Generate = Callable[..., Awaitable[tuple[dict[str, Any], dict[str, Any]]]]
@@ -47,22 +48,25 @@ async def _last(job: Job) -> Event:
 def _generate(service: Service) -> Generate:
     async def generate(
         prompt: str,
-        negative_prompt: str = "",
-        steps: int = 25,
-        eta: float = 0.0,
-        guidance_scale: float = 5.0,
-        sampler: str = "ddim",
-        seed: int = -1,
+        negative_prompt: str = SamplingParams.negative_prompt,
+        steps: int = SamplingParams.steps,
+        eta: float = SamplingParams.eta,
+        guidance_scale: float | None = None,
+        sampler: str = SamplingParams.sampler,
+        seed: int | None = None,
         width: int | None = None,
         height: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Make one picture. Returns the PNG file and {request, width, height, seconds}."""
+        """Make one picture; without a seed, or with −1, one is drawn.
+
+        Returns the PNG file and {request, width, height, seconds}.
+        """
         named = {
             "prompt": prompt, "negative_prompt": negative_prompt, "steps": steps, "eta": eta,
             "guidance_scale": guidance_scale, "sampler": sampler, "seed": seed, "width": width, "height": height,
         }  # fmt: skip
         try:
-            job = service.submit(GenerateRequest.from_dict(named))
+            job = service.submit(read_params(named))
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         last = await _end(service, job)

@@ -1,35 +1,42 @@
-"""The controls of the Generate tab, and the way between them and a GenerateRequest."""
+"""The controls of the Generate tab, and the way between them and a SamplingParams."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 
-from app.schemas import MAX_SEED, GenerateRequest, Limits
+from app.schemas import read_params
 from app.ui.canvas_input import keep_files
 from app.ui.examples import EXAMPLES
 from app.ui.translation import LOCAL, Translation
+from ldm_core.config import MAX_SEED
+from ldm_core.sampling import DEFAULT_SEED, Limits, SamplingParams
 
-DEFAULT_SEED = 7  # the page repeats itself until the person rolls the dice
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
-FIELDS = tuple(f.name for f in fields(GenerateRequest))  # the order of every list of field values
+DRAWN = -1  # what stands for a seed that is to be drawn
+FIELDS = (  # the order of every list of field values
+    "prompt", "negative_prompt", "steps", "eta", "guidance_scale", "sampler", "seed", "width", "height", "batch",
+    "strength",
+)  # fmt: skip
 
 
-def request_from(values: Sequence[Any]) -> GenerateRequest:
+def request_from(values: Sequence[Any]) -> SamplingParams:
     """Field values in the order of FIELDS → request; RequestError where one has the wrong type (an emptied number)."""
     named = dict(zip(FIELDS, values, strict=True))
-    return GenerateRequest.from_dict(named | {name: named[name] or "" for name in ("prompt", "negative_prompt")})
+    return read_params(named | {name: named[name] or "" for name in ("prompt", "negative_prompt")})
 
 
-def values_from(request: GenerateRequest, limits: Limits) -> list[Any]:
-    """Request → field values in the order of FIELDS; an open size is the one the model was trained at."""
+def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
+    """Request → field values in the order of FIELDS; an open size or guidance is the model's own."""
     values = request.to_dict()
     for name in ("width", "height"):
         values[name] = values[name] or limits.image_size
+    if request.guidance_scale is None:
+        values["guidance_scale"] = limits.guidance_scale
+    values["seed"] = DRAWN if request.seed is None else request.seed
     return [values[name] for name in FIELDS]
 
 
@@ -82,17 +89,17 @@ class Form:
                 max_length=self.limits.prompt_chars,
             )  # fmt: skip
         with gr.Row():
-            self._slider("steps", "steps_info", 1, self.limits.max_steps, 25, 1)
-            self._slider("guidance_scale", "guidance_info", 0, 20, 5.0, 0.1)
+            self._slider("steps", "steps_info", 1, self.limits.max_steps, SamplingParams.steps, 1)
+            self._slider("guidance_scale", "guidance_info", 0, 20, self.limits.guidance_scale, 0.1)
         with gr.Row():
-            self._slider("eta", "eta_info", 0, 1, 0.0, 0.01)
+            self._slider("eta", "eta_info", 0, 1, SamplingParams.eta, 0.01)
             self._named["sampler"] = self._make(
                 gr.Dropdown, {"label": "sampler", "info": "sampler_info"}, choices=list(self.limits.samplers),
                 value=self.limits.samplers[0], filterable=False, elem_id="sampler",
             )  # fmt: skip
         with gr.Row(elem_id="seed-row"):
             self._named["seed"] = self._make(
-                gr.Number, {"label": "seed", "info": "seed_info"}, value=DEFAULT_SEED, precision=0, minimum=-1,
+                gr.Number, {"label": "seed", "info": "seed_info"}, value=DEFAULT_SEED, precision=0, minimum=DRAWN,
                 maximum=MAX_SEED, elem_id="seed", scale=3,
             )  # fmt: skip
             self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
@@ -130,7 +137,7 @@ class Form:
                 )
             )
             self.use_shown = self._make(gr.Button, {"value": "use_shown"}, size="sm", elem_id="use-shown")
-            self._slider("strength", "strength_info", 0.02, 1, 0.75, 0.01)
+            self._slider("strength", "strength_info", 0.02, 1, SamplingParams.strength, 0.01)
 
     def _slider(self, name: str, info: str | None, low: float, high: float, value: float, step: float) -> None:
         words = {"label": name} | ({"info": info} if info else {})
@@ -153,7 +160,7 @@ class Form:
         opened.then(js=js, outputs=self.fields, **LOCAL)
 
     def limit_updates(self, limits: Limits) -> list[Any]:
-        """Updates of steps, width, height, batch, sampler (LIMITED) for a model that is not the one expected."""
+        """Updates of `limited` for a model that is not the one expected."""
         if limits == self.limits:
             return [gr.skip()] * len(self.limited)
         side: dict[str, Any] = {
@@ -161,7 +168,9 @@ class Form:
         }  # fmt: skip
         if limits.image_size != self.limits.image_size:  # else a resumed job's size, already filled in, stays
             side["value"] = limits.image_size
+        guided = limits.guidance_scale != self.limits.guidance_scale
         return [
+            gr.update(value=limits.guidance_scale) if guided else gr.skip(),
             gr.update(maximum=limits.max_steps), gr.update(**side), gr.update(**side),
             gr.update(maximum=limits.max_batch), gr.update(choices=list(limits.samplers)),
         ]  # fmt: skip
@@ -169,4 +178,4 @@ class Form:
     @property
     def limited(self) -> list[Any]:
         """The components that limit_updates is for."""
-        return [self._named[name] for name in ("steps", "width", "height", "batch", "sampler")]
+        return [self._named[name] for name in ("guidance_scale", "steps", "width", "height", "batch", "sampler")]

@@ -13,7 +13,7 @@ import gradio as gr
 from app.engine import Done, Job
 from app.i18n import say
 from app.metadata import read_png
-from app.schemas import GenerateResult, RequestError, validate
+from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, for_canvas, picture_and_mask
 from app.ui.form import Form, request_from, values_from
@@ -96,7 +96,7 @@ class GenerateTab:
         try:
             wanted = request_from(values)
             settings, limits = self.service.settings, self.service.limits
-            validate(wanted, limits)  # its size is the picture's, which is made next
+            check_params(wanted, limits)  # its size is the picture's, which is made next
             # in a thread: a large picture takes a second to decode, and others' previews must not wait for it
             size = (wanted.width, wanted.height)
             init, mask = await asyncio.to_thread(picture_and_mask, canvas, settings, limits, size)
@@ -169,7 +169,7 @@ class GenerateTab:
             return {}
         try:
             made, _ = read_png(Path(file))
-            validate(made, self.service.limits)
+            check_params(made, self.service.limits)
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
         filled = dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))

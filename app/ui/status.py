@@ -15,9 +15,10 @@ from PIL import Image
 
 from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped
 from app.i18n import duration, say
-from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
+from app.schemas import GeneratedImage, GenerateResult
 from app.service import State
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.text.tokenizer import TokenCount
@@ -137,23 +138,23 @@ class View:
     running: bool = True
 
 
-def view(event: Event, request: GenerateRequest, lang: str) -> View:
+def view(event: Event, request: SamplingParams, lang: str) -> View:
     """An event as the page shows it."""
     return _VIEWS[type(event)](event, request, lang)
 
 
-def _queued(event: Queued, request: GenerateRequest, lang: str) -> View:
+def _queued(event: Queued, request: SamplingParams, lang: str) -> View:
     if event.wait_seconds is None:
         return View(line_html(say(lang, "queued", position=event.position), fraction=0))
     wait = duration(lang, event.wait_seconds)
     return View(line_html(say(lang, "queued_wait", position=event.position, wait=wait), fraction=0))
 
 
-def _started(event: Started, request: GenerateRequest, lang: str) -> View:
+def _started(event: Started, request: SamplingParams, lang: str) -> View:
     return View(line_html(say(lang, "started", n=event.n), fraction=0))
 
 
-def _stepped(event: Stepped, request: GenerateRequest, lang: str) -> View:
+def _stepped(event: Stepped, request: SamplingParams, lang: str) -> View:
     i, n = event.i, event.n
     left = duration(lang, event.seconds_left)
     text = say(lang, "stepped", i=i, n=n, left=left) if i < n else say(lang, "decoding", n=n)
@@ -164,21 +165,21 @@ def _stepped(event: Stepped, request: GenerateRequest, lang: str) -> View:
     return View(line_html(text, fraction=i / n), frame)
 
 
-def _done(event: Done, request: GenerateRequest, lang: str) -> View:
+def _done(event: Done, request: SamplingParams, lang: str) -> View:
     picture = Picture.of(event.result.images[0], event.result)
     frame = frame_html(file_uri(Path(picture.path)), say(lang, "picture_alt", prompt=picture.prompt))
     return View(line_html(say(lang, "done", seconds=duration(lang, event.result.seconds)), "done"), frame, False)
 
 
-def _failed(event: Failed, request: GenerateRequest, lang: str) -> View:
+def _failed(event: Failed, request: SamplingParams, lang: str) -> View:
     return View(line_html(say(lang, "failed", message=event.message), "failed"), running=False)
 
 
-def _cancelled(event: Cancelled, request: GenerateRequest, lang: str) -> View:
+def _cancelled(event: Cancelled, request: SamplingParams, lang: str) -> View:
     return View(line_html(say(lang, "stopped", i=event.i, n=event.n)), running=False)
 
 
-_VIEWS: dict[type[Any], Callable[[Any, GenerateRequest, str], View]] = {
+_VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {
     Queued: _queued,
     Started: _started,
     Stepped: _stepped,

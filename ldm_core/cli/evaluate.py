@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from ldm_core.evaluation.settings import EvaluationSettings
@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for field in fields(EvaluationSettings):
         if field.name == "compose":
             continue
-        kind = type(field.default)
-        text = f"{HELP[field.name]} (default: {field.default})".strip()
+        kind = float if field.default is None else type(field.default)
+        default = "the model's own" if field.default is None else field.default
+        text = f"{HELP[field.name]} (default: {default})".strip()
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=text)
 
 
@@ -71,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     eye = JudgeModel.load(args.judge or runs_dir() / run / "judge.safetensors") if settings.judged else None
     corpus = Corpus(args.corpus.expanduser())
     pipe = ldm_core.load(args.weights, args.device, "float32")
+    if settings.guidance_scale is None:
+        settings = replace(settings, guidance_scale=pipe.config.default_guidance)
     with tqdm(total=settings.pictures, unit="picture") as bar:
 
         def progress(what: str, more: int) -> None:

@@ -16,7 +16,13 @@ import ldm_core
 from ldm_core.config import TimestepSpacing
 from ldm_core.interpolation import interpolate
 from ldm_core.pipeline import Pipeline, Run, Step, finish
+from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
 from ldm_core.text.prompt_syntax import parse, plain
+
+SETTINGS = (
+    "negative_prompt", "steps", "eta", "guidance_scale", "timestep_spacing", "sampler", "seed", "batch", "height",
+    "width", "label",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to-seed", type=int, metavar="SEED", help="and from the seed to this one (slerp of noises)")
     parser.add_argument("--weights", default="weights/emoji-128.safetensors", help="weights file or diffusers folder")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for NNN-SEED.png (default: here)")
-    parser.add_argument("--negative-prompt", default="")
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--eta", type=float, default=0.0)
-    parser.add_argument("--guidance-scale", type=float, default=5.0)
-    parser.add_argument("--sampler", default="ddim")
+    parser.add_argument("--negative-prompt", default=SamplingParams.negative_prompt)
+    parser.add_argument("--steps", type=int, default=SamplingParams.steps)
+    parser.add_argument("--eta", type=float, default=SamplingParams.eta)
+    parser.add_argument("--guidance-scale", type=float, help="default: the model's own")
+    parser.add_argument("--sampler", default=SamplingParams.sampler, help=f"one of {', '.join(SAMPLER_NAMES)}")
     parser.add_argument(
-        "--grid", default="uniform", choices=get_args(TimestepSpacing), help="which timesteps are walked"
-    )
-    parser.add_argument("--seed", type=int, default=7)
+        "--timestep-spacing", "--grid", dest="timestep_spacing", default=SamplingParams.timestep_spacing,
+        choices=get_args(TimestepSpacing), help="which timesteps are walked",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--batch", type=int, default=1, help="images per prompt, from seeds SEED, SEED+1, …")
     parser.add_argument("--height", type=int)
     parser.add_argument("--width", type=int)
@@ -84,16 +91,11 @@ def _morphs(args: argparse.Namespace) -> bool:
 
 
 def _start(args: argparse.Namespace, pipe: Pipeline, prompt: str) -> Run:
+    params = SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS})
     if not _morphs(args):
-        return pipe.stream(
-            prompt, args.negative_prompt, args.steps, args.eta, args.guidance_scale, args.sampler, args.seed,
-            args.batch, args.height, args.width, grid=args.grid, label=args.label,
-        )  # fmt: skip
-    if args.batch < 2 or args.eta or args.label is not None or args.grid != "uniform":
+        return pipe.stream(params)
+    if args.batch < 2 or args.eta or args.label is not None or args.timestep_spacing != "uniform":
         raise ValueError("--to and --to-seed need --batch 2 or more, and take no --eta, --class or --grid")
-    ends = prompt, prompt if args.to is None else args.to
-    seeds = args.seed, args.seed if args.to_seed is None else args.to_seed
-    return interpolate(
-        pipe, ends, seeds, args.batch, args.negative_prompt, args.steps, args.guidance_scale, args.sampler,
-        args.height, args.width,
-    )  # fmt: skip
+    end_prompt = prompt if args.to is None else args.to
+    end_seed = args.seed if args.to_seed is None else args.to_seed
+    return interpolate(pipe, params, end_prompt, end_seed, args.batch)

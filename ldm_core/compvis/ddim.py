@@ -13,8 +13,7 @@ from torch import Tensor
 from ldm_core.compvis.conditions import Condition, batch_sizes, stacked
 from ldm_core.config import TimestepSpacing
 from ldm_core.diffusion import gaussian
-from ldm_core.diffusion.denoiser import Prediction, to_eps_x0
-from ldm_core.diffusion.gaussian import standard_normal
+from ldm_core.diffusion.gaussian import Prediction, standard_normal, to_eps_x0
 from ldm_core.diffusion.guidance import ScoreCorrector
 from ldm_core.diffusion.inpainting import MASK_STREAM
 from ldm_core.diffusion.samplers import ddim_update, scale_noise

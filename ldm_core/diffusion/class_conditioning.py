@@ -6,17 +6,17 @@ import torch
 
 from ldm_core.config import ModelConfig
 from ldm_core.diffusion.denoiser import Conditioning
+from ldm_core.sampling import SamplingParams
 
 
-def class_conditioning(
-    config: ModelConfig, prompt: str, negative_prompt: str, label: int | None, scale: float
-) -> Conditioning:
-    """Class ids (adm) or nothing (none) as a row's condition.
+def class_conditioning(config: ModelConfig, params: SamplingParams, scale: float) -> Conditioning:
+    """Class ids (adm) or nothing (none) as a row's condition, guided by `scale`.
 
     The last class is "none in particular", as in configs/diffusion-class.toml: guidance leads away from it. Raises
     ValueError where the model takes something else.
     """
-    if prompt or negative_prompt:
+    label = params.label
+    if params.prompt or params.negative_prompt:
         raise ValueError(f"{config.name} has no text encoder: it cannot follow a prompt")
     if config.conditioning_key is None:
         if label is not None:

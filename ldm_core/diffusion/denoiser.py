@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.config import Parameterization
+from ldm_core.diffusion.gaussian import Prediction, to_eps_x0
 from ldm_core.diffusion.schedule import NoiseSchedule
 
 ApplyModel = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -24,14 +25,6 @@ class ModelInput:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """Noise and clean latent, fp32 [C,h,w]; after guidance and correctors, before clipping or quantising."""
-
-    eps: Tensor
-    x0: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class Conditioning:
     """One row's condition: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough."""
 
@@ -42,25 +35,13 @@ class Conditioning:
     @property
     def terms(self) -> list[Tensor]:
         """Contexts the network must see for this row, the unconditional one first."""
-        guided = self.uncond is not None and self.guidance_scale != 1.0
-        return [self.uncond, self.context] if guided else [self.context]  # type: ignore[list-item]
-
-
-def to_eps_x0(kind: Parameterization, out: Tensor, x: Tensor, alpha_bar: Tensor) -> Prediction:
-    """The network's output in either of the two words samplers speak; ᾱ broadcasts over x.
-
-    v = √ᾱ·ε − √(1−ᾱ)·x0 (Salimans & Ho 2022, app. D); x = √ᾱ·x0 + √(1−ᾱ)·ε gives the rest.
-    """
-    a, s = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
-    if kind == "eps":
-        return Prediction(out, (x - s * out) / a)
-    if kind == "x0":
-        return Prediction((x - a * out) / s, out)
-    return Prediction(a * out + s * x, a * x - s * out)
+        if self.uncond is None or self.guidance_scale == 1.0:
+            return [self.context]
+        return [self.uncond, self.context]
 
 
 class Denoiser:
-    """Answers queries with the network; rows may differ in timestep, prompt and guidance."""
+    """Answers samplers' inputs with the network; rows may differ in timestep, prompt and guidance."""
 
     def __init__(
         self,
@@ -69,31 +50,31 @@ class Denoiser:
         parameterization: Parameterization,
         device: torch.device | str = "cpu",
     ) -> None:
-        """apply_model(x, t, context), fp32 but for class numbers, on `device`; how it computes is its own affair."""
+        """apply_model(x, t, context) takes and returns fp32 (class ids apart) on `device`; may cast internally."""
         self.apply_model = apply_model
         self.schedule = schedule
         self.parameterization = parameterization
         self.device = torch.device(device)
 
     @torch.no_grad()
-    def __call__(self, queries: Sequence[ModelInput], conditionings: Sequence[Conditioning]) -> list[Prediction]:
+    def __call__(self, inputs: Sequence[ModelInput], conditionings: Sequence[Conditioning]) -> list[Prediction]:
         """One forward pass for all rows; classifier-free guidance (Ho & Salimans 2022) mixed in fp32.
 
-        A row with guidance is two rows of the batch. Answers come back on the queries' device.
+        A row with guidance is two rows of the batch. Predictions come back on the inputs' device.
         """
         terms = [c.terms for c in conditionings]
-        x = torch.stack([q.x for q, ts in zip(queries, terms, strict=True) for _ in ts])
-        t = torch.stack([q.t for q, ts in zip(queries, terms, strict=True) for _ in ts])
+        x = torch.stack([q.x for q, ts in zip(inputs, terms, strict=True) for _ in ts])
+        t = torch.stack([q.t for q, ts in zip(inputs, terms, strict=True) for _ in ts])
         context = torch.stack([term for ts in terms for term in ts])
         where = self.device
         out = self.apply_model(x.to(where), t.to(where), context.to(where)).to(x.device, torch.float32)
 
-        answers, row = [], 0
-        for query, ts, c in zip(queries, terms, conditionings, strict=True):
+        predictions, row = list[Prediction](), 0
+        for query, ts, c in zip(inputs, terms, conditionings, strict=True):
             mixed = out[row + len(ts) - 1]
             if len(ts) == 2:
                 mixed = out[row] + c.guidance_scale * (mixed - out[row])
             row += len(ts)
             alpha_bar = self.schedule.alpha_bar_at(query.t)
-            answers.append(to_eps_x0(self.parameterization, mixed, query.x, alpha_bar))
-        return answers
+            predictions.append(to_eps_x0(self.parameterization, mixed, query.x, alpha_bar))
+        return predictions

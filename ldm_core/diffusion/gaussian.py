@@ -1,11 +1,13 @@
-"""The forward process and its posterior at whole timesteps, read from a schedule's tables (Ho et al. 2020, §2).
+"""The forward process q(x_t | x_0), its posterior, and what follows from any of eps, x0 and v (Ho et al. 2020, §2).
 
-`tables` is anything with the checkpoint's buffers as attributes: a model, a sampler, `Tables(schedule)`. Timesteps are
-int64 [B]; samples have any shape [B,…].
+Two ways to say the noise level. Samplers have ᾱ itself, at timesteps that may be fractional; training and CompVis'
+classes have whole timesteps int64 [B] and read a schedule's fp32 tables, as the checkpoints carry them: `tables` is
+anything with those buffers as attributes, a model, a loss, `tables_of(schedule)`. Samples have any shape [B,…].
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +18,39 @@ from ldm_core.config import Parameterization
 from ldm_core.diffusion.schedule import NoiseSchedule
 
 Moments = tuple[Tensor, Tensor, Tensor]  # mean, variance, log-variance
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Noise and clean latent, fp32 [C,h,w]; after guidance and correctors, before clipping or quantising."""
+
+    eps: Tensor
+    x0: Tensor
+
+
+def add_noise(x0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """√ᾱ·x_0 + √(1−ᾱ)·noise (eq. 4); ᾱ broadcasts over x_0."""
+    return alpha_bar.sqrt() * x0 + (1.0 - alpha_bar).sqrt() * noise
+
+
+def to_eps_x0(kind: Parameterization, out: Tensor, x: Tensor, alpha_bar: Tensor) -> Prediction:
+    """The network's output as the two things samplers speak of; ᾱ broadcasts over x.
+
+    v = √ᾱ·ε − √(1−ᾱ)·x0 (Salimans & Ho 2022, app. D); x = √ᾱ·x0 + √(1−ᾱ)·ε gives the rest.
+    """
+    a, s = alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt()
+    if kind == "eps":
+        return Prediction(out, (x - s * out) / a)
+    if kind == "x0":
+        return Prediction((x - a * out) / s, out)
+    return Prediction(a * out + s * x, a * x - s * out)
+
+
+def posterior(x0: Tensor, x: Tensor, alpha_bar: Tensor, alpha_bar_prev: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of q(x_prev | x, x_0) between any two noise levels (eqs. 6, 7)."""
+    alpha, rest = alpha_bar / alpha_bar_prev, 1.0 - alpha_bar  # ᾱ_t/ᾱ_prev is the step's own α
+    mean = alpha_bar_prev.sqrt() * (1.0 - alpha) / rest * x0 + alpha.sqrt() * (1.0 - alpha_bar_prev) / rest * x
+    return mean, (1.0 - alpha_bar_prev) / rest * (1.0 - alpha)
 
 
 def tables_of(schedule: NoiseSchedule) -> SimpleNamespace:
@@ -63,6 +98,12 @@ def predict_noise_from_start(tables: Any, x_t: Tensor, t: Tensor, x_start: Tenso
     """The noise in x_t if x_0 is x_start: q_sample solved for the noise."""
     recip = extract(tables.sqrt_recip_alphas_cumprod, t, x_t)
     return (recip * x_t - x_start) / extract(tables.sqrt_recipm1_alphas_cumprod, t, x_t)
+
+
+def get_v(tables: Any, x_start: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """v = √ᾱ·noise − √(1−ᾱ)·x_0 (Salimans & Ho 2022, app. D)."""
+    signal = extract(tables.sqrt_alphas_cumprod, t, x_start)
+    return signal * noise - extract(tables.sqrt_one_minus_alphas_cumprod, t, x_start) * x_start
 
 
 def predict_start_from_v(tables: Any, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:

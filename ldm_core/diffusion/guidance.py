@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import ModelInput, Prediction, to_eps_x0
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction, to_eps_x0
 from ldm_core.diffusion.schedule import NoiseSchedule
 
 NoisyClassifier = Callable[[Tensor, Tensor], Tensor]  # x_t [B,C,h,w], t [B] → logits [B,classes]

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction, add_noise, to_eps_x0
 from ldm_core.diffusion.schedule import NoiseSchedule
 
 MASK_STREAM = 0x6D61736B  # keeps the mask's noise apart from the image's: same seed, another stream
@@ -29,12 +30,11 @@ class Inpainting:
 
     def blend(self, x: Tensor, t: Tensor) -> Tensor:
         """Before the question, as in the reference: the kept part of x is q(x_t | z0), drawn anew at every step."""
-        a = self.schedule.alpha_bar_at(t)
-        kept = a.sqrt() * self.z0 + (1.0 - a).sqrt() * torch.randn(self.z0.shape, generator=self.generator)
+        noise = torch.randn(self.z0.shape, generator=self.generator)
+        kept = add_noise(self.z0, noise, self.schedule.alpha_bar_at(t))
         return self.keep * kept + (1.0 - self.keep) * x
 
     def correct(self, query: ModelInput, answer: Prediction) -> Prediction:
         """After the answer, for samplers with a memory: the kept part of x0 is z0, and eps follows from it."""
-        a = self.schedule.alpha_bar_at(query.t)
         x0 = self.keep * self.z0 + (1.0 - self.keep) * answer.x0
-        return Prediction((query.x - a.sqrt() * x0) / (1.0 - a).sqrt(), x0)
+        return to_eps_x0("x0", x0, query.x, self.schedule.alpha_bar_at(query.t))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.diffusion.samplers.base import SamplerCoroutine
 from ldm_core.diffusion.samplers.ddim import ddim_update
 from ldm_core.diffusion.schedule import TimestepGrid
@@ -32,7 +33,7 @@ def ddim_inversion(x: Tensor, grid: TimestepGrid, *, refine: int = 0) -> Sampler
 
 def ddim_inversion_step(x: Tensor, eps: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     """The x at ᾱ `upper` whose deterministic DDIM step with this eps leads to x at ᾱ `lower`."""
-    x0 = (x - (1.0 - lower).sqrt() * eps) / lower.sqrt()
+    x0 = to_eps_x0("eps", eps, x, lower).x0
     return ddim_update(eps, x0, upper, torch.zeros_like(upper), torch.zeros_like(x))
 
 

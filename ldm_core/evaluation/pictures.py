@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
-from ldm_core.diffusion.sample_loop import sample_latents
-from ldm_core.diffusion.samplers import SAMPLERS
+from ldm_core.diffusion.sample_loop import finish, sample_loop
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.images import Pixels, composite, picture_grid, to_tensor, to_uint8
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 
 Progress = Callable[[str, int], None]  # what is being done, how many pictures more are done
 
@@ -24,25 +24,25 @@ class Painter:
     """Prompts → pictures, many prompts in a batch; picture i is the picture of seed + i."""
 
     def __init__(self, pipe: Pipeline, settings: EvaluationSettings, progress: Progress) -> None:
-        if settings.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {settings.sampler!r}")
+        SamplingParams("x", sampler=settings.sampler, steps=settings.steps).check(pipe.limits)
         self.pipe, self.settings, self.progress = pipe, settings, progress
 
     @torch.no_grad()
     def __call__(self, what: str, prompts: Sequence[str], seed: int) -> Pixels:
         """N prompts → uint8 [N,H,W,3]; `what` names the part in progress."""
-        pipe, s = self.pipe, self.settings
-        empty, shape = pipe.encode_prompt("")[None], pipe.config.latent_shape()
-        model, made = pipe.model, []
+        pipe, s, made = self.pipe, self.settings, []
         for start in range(0, len(prompts), s.batch):
             self.progress(what, 0)
-            contexts = torch.stack([pipe.encode_prompt(p) for p in prompts[start : start + s.batch]])
-            z = sample_latents(
-                model.apply_model, model.schedule, pipe.config.parameterization, contexts, empty, shape,
-                s.steps, s.guidance_scale, seed + start, s.sampler,
-            )  # fmt: skip
-            made.append(pipe.decode(z))
-            self.progress(what, len(contexts))
+            part = prompts[start : start + s.batch]
+            rows = []
+            for i, prompt in enumerate(part, start):
+                rows += pipe.prepare(
+                    SamplingParams(
+                        prompt, steps=s.steps, guidance_scale=s.guidance_scale, sampler=s.sampler, seed=seed + i
+                    )
+                )
+            made.append(pipe.decode(finish(sample_loop(pipe.denoise, rows))))
+            self.progress(what, len(part))
         return np.concatenate(made) if made else np.empty((0, *pipe.config.latent_shape()[1:], 3), np.uint8)
 
 

@@ -16,7 +16,7 @@ class EvaluationSettings:
 
     sampler: str = "ddim"
     steps: int = 25
-    guidance_scale: float = 5.0
+    guidance_scale: float | None = None  # None: the model's own
     seed: int = 0
     batch: int = 16  # pictures at a time
     reconstructions: int = 96  # held-out drawings, once on white and once on a colour

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ldm_core.config import Parameterization
+from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.schedule import Floats, NoiseSchedule
 
 Log = dict[str, Tensor]
@@ -64,7 +65,7 @@ class DiffusionLoss(nn.Module):
 
     def q_sample(self, z: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t = √ᾱ·z + √(1−ᾱ)·noise (Ho et al. 2020, eq. 4); t int64 [B]."""
-        return _at(self.sqrt_alphas_cumprod, t, z) * z + _at(self.sqrt_one_minus_alphas_cumprod, t, z) * noise
+        return gaussian.q_sample(self, z, t, noise)
 
     def target(self, z: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """What the network should say: the noise, the latent, or v = √ᾱ·noise − √(1−ᾱ)·z (Salimans & Ho 2022)."""
@@ -72,7 +73,7 @@ class DiffusionLoss(nn.Module):
             return noise
         if self.parameterization == "x0":
             return z
-        return _at(self.sqrt_alphas_cumprod, t, z) * noise - _at(self.sqrt_one_minus_alphas_cumprod, t, z) * z
+        return gaussian.get_v(self, z, noise, t)
 
     def per_sample(self, out: Tensor, z: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Mean error of each sample, unweighted: [B] fp32."""
@@ -115,7 +116,3 @@ def bin_means(errors: Tensor, t: Tensor, timesteps: int, bins: int = BINS) -> di
     sums = torch.zeros(bins).index_add_(0, index.cpu(), errors.detach().float().cpu())
     counts = torch.bincount(index.cpu(), minlength=bins)
     return {f"bin_{i:02d}": float(sums[i] / counts[i]) for i in range(bins) if counts[i]}
-
-
-def _at(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
-    return table[t].view(-1, *[1] * (like.ndim - 1))

@@ -11,6 +11,7 @@ import pytest
 from app import i18n
 from app.i18n import LANGUAGES, Sentence, duration, say, words
 from app.ui.translation import Translation
+from ldm_core.sampling import MESSAGES, SamplingParams
 
 UI = Path("app/ui")
 
@@ -37,22 +38,14 @@ def test_every_word_is_used():
     files = [*Path("app").rglob("*.py"), *UI.glob("assets/*.js")]
     code = "".join(path.read_text() for path in files if "i18n" not in path.parts)
     built = {"state_starting", "state_loading", "state_ready", "state_failed"}  # f"state_{phase}"
-    fields = {
-        "steps",
-        "guidance_scale",
-        "eta",
-        "width",
-        "height",
-        "batch",
-        "strength",
-        "sampler",
-        "seed",
-    }
+    fields = set(SamplingParams.__dataclass_fields__)
+    refusals = set(MESSAGES)  # RequestError.of
     spoken_by_words = {"seconds", "minutes"}
     unused = (
         {key for key in (sections("en")["generate"] | sections("en")["errors"]) if f'"{key}"' not in code}
         - built
         - fields
+        - refusals
         - spoken_by_words
     )
     assert not unused

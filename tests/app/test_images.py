@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from app.images import fit, fit_mask, open_upload
-from app.schemas import Limits, RequestError
+from app.schemas import RequestError
 from app.settings import Settings
+from ldm_core.sampling import Limits
 
 
 def huge_png(path: Path, width: int, height: int) -> Path:

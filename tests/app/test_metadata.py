@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from app.metadata import KEY, read_png, write_png
-from app.schemas import MAX_SEED, GenerateRequest, RequestError
+from app.schemas import RequestError
+from ldm_core.config import MAX_SEED
+from ldm_core.sampling import SamplingParams
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 
 requests = st.builds(
-    GenerateRequest,
+    SamplingParams,
     prompt=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=200),
     negative_prompt=st.text(st.characters(exclude_categories=("Cs",)), max_size=50),
     steps=st.integers(1, 1000),
@@ -30,7 +32,7 @@ requests = st.builds(
 
 @given(request_=requests)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_round_trip(tmp_path: Path, request_: GenerateRequest) -> None:
+def test_round_trip(tmp_path: Path, request_: SamplingParams) -> None:
     path = tmp_path / "a.png"
     write_png(path, PIXELS, request_, "ab" * 32, "1.0")
     restored, info = read_png(path)

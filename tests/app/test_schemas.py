@@ -1,70 +1,60 @@
-"""A request is refused with one sentence, or served as it is."""
+"""What the library refuses is refused in the page's words, in each of its languages, beside its field."""
+
+from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from app.schemas import GenerateRequest, Limits, RequestError, validate
+from app.i18n import LANGUAGES, Sentence, words
+from app.schemas import RequestError, check_params, read_params
+from ldm_core.sampling import MESSAGES, Limits, SamplingParams
 
-GOOD = GenerateRequest("a red apple")
-
-
-def test_good_request_passes() -> None:
-    validate(GOOD, Limits())
+GOOD = {"prompt": "a red apple"}
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "field", "says"),
     [
-        ({"prompt": "   "}, "prompt"),
-        ({"prompt": "x" * 2001}, "2001"),
-        ({"steps": 0}, "between 1 and 1000, not 0"),
-        ({"steps": 1001}, "1001"),
-        ({"eta": 1.5}, "Eta"),
-        ({"eta": math.nan}, "NaN"),
-        ({"guidance_scale": math.nan}, "NaN"),
-        ({"guidance_scale": math.inf}, "NaN"),
-        ({"eta": 10**400}, "infinity"),
-        ({"width": 7}, "multiple of 32"),
-        ({"height": 0}, "multiple of 32"),
-        ({"width": 2048}, "1024"),
-        ({"batch": 9}, "8"),
-        ({"seed": 2**32}, "Seed"),
-        ({"seed": 2**32 - 1, "batch": 2}, "Seed"),
-        ({"sampler": "magic"}, "ddim"),
-        ({"strength": 0.0}, "Strength"),
-        ({"negative_prompt": "(apple:200)"}, "A prompt weight must lie between -100 and 100, not 200."),
+        ({"prompt": "   "}, "prompt", "Please type a prompt"),
+        ({"prompt": "x" * 2001}, "prompt", "Prompt is 2001 characters long"),
+        ({"steps": 0}, "steps", "Steps must be at least 1, not 0."),
+        ({"steps": 1001}, "steps", "between 1 and 1000, not 1001"),
+        ({"steps": "many"}, "steps", "Steps must be a number."),
+        ({"steps": 2.5}, "steps", "whole number"),
+        ({"eta": 1.5}, "eta", "Eta must lie between 0 and 1"),
+        ({"eta": math.nan}, "eta", "not NaN or infinity"),
+        ({"guidance_scale": math.inf}, "guidance_scale", "not NaN or infinity"),
+        ({"width": 7}, "width", "multiple of 32"),
+        ({"width": 2048}, "width", "1024"),
+        ({"batch": 9}, "batch", "8"),
+        ({"seed": 2**32}, "seed", "Seed"),
+        ({"sampler": "magic"}, "sampler", "ddim"),
+        ({"strength": 0.0}, "strength", "Strength"),
+        ({"timestep_spacing": "magic"}, "timestep_spacing", "uniform, quad, trailing"),
+        ({"variation_strength": 0.5}, "variation_seed", "Variation seed must be a number."),
+        ({"negative_prompt": "(apple:200)"}, "negative_prompt", "A prompt weight must lie between -100 and 100"),
+        ({"model_file": "/etc/passwd"}, "", "Unknown setting: model_file."),
     ],
 )
-def test_each_fault_is_one_sentence(fault: dict[str, object], says: str) -> None:
+def test_each_fault_is_one_sentence(fault: dict[str, Any], field: str, says: str):
     with pytest.raises(RequestError) as caught:
-        validate(GenerateRequest.from_dict({**GOOD.to_dict(), **fault}), Limits())
+        check_params(read_params({**GOOD, **fault}), Limits())
     message = str(caught.value)
-    assert says in message
-    assert "\n" not in message
-    assert message.endswith(".")
+    assert says in message and "\n" not in message and message.endswith(".")
+    assert caught.value.setting == field
+    assert "{" not in caught.value.sentence.says("zh")
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"prompt": 3},
-        {"prompt": "a", "steps": "many"},
-        {"prompt": "a", "steps": 2.5},
-        {"prompt": "a", "steps": True},
-        {"prompt": "a", "model_file": "/etc/passwd"},
-        {"prompt": "a", "seed": math.nan},
-        {"prompt": "a", "steps": 10**400},
-        {"prompt": "a", "guidance_scale": -math.inf, "seed": 10**400},
-        {"prompt": "half a pair: \ud83d"},
-        {"prompt": "a", "negative_prompt": "\udfff"},
-    ],
-)
-def test_wrong_types_and_unknown_names_are_refused(values: dict[str, object]) -> None:
-    with pytest.raises(RequestError):
-        GenerateRequest.from_dict(values)
+def test_the_page_has_words_for_every_refusal_and_every_setting():
+    for lang in LANGUAGES:
+        assert not set(MESSAGES) - words(lang).keys()
+        assert not set(SamplingParams.__dataclass_fields__) - words(lang).keys()
+    assert Sentence("variation_seed").says("zh")
 
 
-def test_whole_numbers_may_arrive_as_floats() -> None:
-    assert GenerateRequest.from_dict({"prompt": "a", "steps": 25.0}).steps == 25
+def test_a_good_request_is_read():
+    made = read_params({**GOOD, "steps": 25.0, "seed": -1})
+    check_params(made, Limits())
+    assert made == SamplingParams("a red apple")

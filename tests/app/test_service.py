@@ -16,9 +16,10 @@ from PIL import Image
 
 from app.engine import Done, Failed, Job, Stepped, follow
 from app.metadata import read_png
-from app.schemas import GenerateRequest, GenerateResult, RequestError
+from app.schemas import GenerateResult, RequestError, read_params
 from app.service import NotReady, Service
 from app.settings import Settings
+from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_checkpoint
 
 
@@ -61,7 +62,7 @@ def result(job: Job) -> GenerateResult:
 
 
 def test_a_batch_is_the_pictures_of_seeds_in_a_row(service: Service) -> None:
-    request = GenerateRequest("a red apple", steps=2, eta=1.0, seed=7, batch=2)
+    request = SamplingParams("a red apple", steps=2, eta=1.0, seed=7, batch=2)
     job = service.submit(request)
     batch = result(job)
     assert [image.seed for image in batch.images] == [7, 8]
@@ -79,7 +80,7 @@ def test_a_batch_is_the_pictures_of_seeds_in_a_row(service: Service) -> None:
 
 
 def test_a_seed_drawn_at_submission_is_told(service: Service) -> None:
-    made = result(service.submit(GenerateRequest("x", steps=1, seed=-1)))
+    made = result(service.submit(SamplingParams("x", steps=1)))
     assert 0 <= made.request.seed < 2**32
     assert made.images[0].seed == made.request.seed
 
@@ -87,7 +88,7 @@ def test_a_seed_drawn_at_submission_is_told(service: Service) -> None:
 def test_progress_never_goes_backwards(service: Service) -> None:
     """Also where a sampler asks twice in a step."""
     for sampler in service.limits.samplers:
-        job = service.submit(GenerateRequest("x", steps=4, seed=1, sampler=sampler))
+        job = service.submit(SamplingParams("x", steps=4, seed=1, sampler=sampler))
         result(job)
         told = [event.i for event in job.events if isinstance(event, Stepped)]
         assert told == sorted(told) and set(told) == {1, 2, 3, 4}, sampler
@@ -100,10 +101,10 @@ def test_a_full_memory_fails_one_job(service: Service, monkeypatch: pytest.Monke
     assert pipe is not None
     with monkeypatch.context() as patch:
         patch.setattr(pipe, "denoise", Mock(side_effect=RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")))
-        end = wait(service.submit(GenerateRequest("x", steps=1)))[-1]
+        end = wait(service.submit(SamplingParams("x", steps=1)))[-1]
     assert isinstance(end, Failed)
     assert str(end.message) == "Out of memory; try a smaller size or fewer images at once."
-    assert result(service.submit(GenerateRequest("x", steps=1))).images
+    assert result(service.submit(SamplingParams("x", steps=1))).images
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def previews(service: Service, monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 
 def test_previews_come_at_most_four_times_a_second(service: Service, previews: Mock) -> None:
-    job = service.submit(GenerateRequest("x", steps=40))
+    job = service.submit(SamplingParams("x", steps=40))
     start = time.monotonic()
     result(job)
     took = time.monotonic() - start
@@ -130,7 +131,7 @@ def test_a_second_question_in_a_step_brings_no_preview_of_its_own(
     service: Service, previews: Mock, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.engine.progress.PREVIEW_SECONDS", 60.0)
-    result(service.submit(GenerateRequest("x", steps=3, sampler=sampler)))
+    result(service.submit(SamplingParams("x", steps=3, sampler=sampler)))
     assert previews.call_count == 1
 
 
@@ -143,13 +144,13 @@ def test_tokens_are_those_of_the_prompt_without_its_weights(service: Service) ->
 def test_a_weight_beyond_all_reason_is_refused_in_the_page_s_language(service: Service, prompts: tuple[str, str]):
     prompt, negative = prompts
     with pytest.raises(RequestError, match=r"^A prompt weight must lie between -100 and 100, not 200\.$") as caught:
-        service.submit(GenerateRequest(prompt, negative_prompt=negative))
+        service.submit(read_params({"prompt": prompt, "negative_prompt": negative}))
     assert caught.value.sentence.says("zh") == "提示词权重必须在 -100 到 100 之间，不能是 200。"
 
 
 def test_a_temporary_folder_is_bounded(service: Service) -> None:
     for seed in range(6):
-        last = result(service.submit(GenerateRequest("x", steps=1, seed=seed)))
+        last = result(service.submit(SamplingParams("x", steps=1, seed=seed)))
     left = sorted(service.outputs.iterdir())
     assert len(left) == 4
     assert last.images[0].path in left
@@ -160,7 +161,7 @@ def test_a_mask_keeps_what_it_leaves_white_out(service: Service) -> None:
     picture = np.full((side, side, 3), (200, 40, 90), np.uint8)
     mask = np.zeros((side, side), np.uint8)
     mask[:, : side // 2] = 255
-    made = result(service.submit(GenerateRequest("x", steps=2, seed=1), picture, mask))
+    made = result(service.submit(SamplingParams("x", steps=2, seed=1), picture, mask))
     with Image.open(made.images[0].path) as image:
         pixels = np.asarray(image)
     assert (pixels[:, side * 3 // 4 :] == picture[:, side * 3 // 4 :]).all()
@@ -168,17 +169,17 @@ def test_a_mask_keeps_what_it_leaves_white_out(service: Service) -> None:
 
 
 def test_what_the_pipeline_refuses_fails_alone(service: Service) -> None:
-    job = service.submit(GenerateRequest("x", steps=1), mask=np.zeros((8, 8), np.uint8))  # a mask without a picture
+    job = service.submit(SamplingParams("x", steps=1), mask=np.zeros((8, 8), np.uint8))  # a mask without a picture
     assert isinstance(wait(job)[-1], Failed)
-    assert result(service.submit(GenerateRequest("x", steps=1))).images
+    assert result(service.submit(SamplingParams("x", steps=1))).images
 
 
 def test_stop_frees_the_worker(service: Service) -> None:
-    job = service.submit(GenerateRequest("x", steps=1000))
+    job = service.submit(SamplingParams("x", steps=1000))
     while not any(isinstance(event, Stepped) for event in job.events):
         time.sleep(0.01)
     assert service.cancel(job.id)
-    assert result(service.submit(GenerateRequest("x", steps=1))).images
+    assert result(service.submit(SamplingParams("x", steps=1))).images
 
 
 @pytest.mark.parametrize("content", [b"this is no model", b"\x40" + b"\0" * 7 + b"{", pickle.dumps(Bomb()), None])
@@ -194,7 +195,7 @@ def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes |
         assert not Path("a-pickle-has-run").exists()
         assert "\n" not in message
         with pytest.raises(NotReady, match="could not be loaded"):
-            service.submit(GenerateRequest("x"))
+            service.submit(SamplingParams("x"))
     finally:
         service.close()
     assert not service.outputs.exists()
@@ -203,5 +204,5 @@ def test_weights_that_are_none_are_one_sentence(tmp_path: Path, content: bytes |
 def test_a_loading_model_refuses_politely() -> None:
     service = Service(Settings())
     with pytest.raises(RequestError, match="still loading"):
-        service.submit(GenerateRequest("x"))
+        service.submit(SamplingParams("x"))
     service.close()

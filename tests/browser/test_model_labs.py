@@ -11,23 +11,24 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.labs.attention.maps import ALL, MEAN, attention_maps, of_token, shares_over_steps
-from app.labs.denoising.ddim_inversion import inverted
-from app.labs.denoising.plots import anatomy, fork, seen
-from app.labs.denoising.trajectory import Filmed, Recipe, filmed
+from app.labs.denoising.ddim_inversion import invert
+from app.labs.denoising.plots import anatomy, compare_fork, seen
+from app.labs.denoising.trajectory import Film, film
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.browser.driving import caption, choose, note, number, open_lab, pixels, set_slider
 
 pytestmark = pytest.mark.browser
 STEPS = 3
-KEPT = Recipe("a red apple", STEPS)
+KEPT = SamplingParams("a red apple", steps=STEPS)
 CLOSE = 0.02  # relative: three digits on the page, another number of threads
 
 
 @pytest.fixture(scope="module")
-def made(pipe: Pipeline) -> Filmed:
+def made(pipe: Pipeline) -> Film:
     """What the page's button makes, made here."""
-    return answer(filmed(pipe, KEPT))[0]
+    return answer(film(pipe, KEPT))[0]
 
 
 @pytest.fixture(scope="module")
@@ -46,36 +47,38 @@ def run(page: Page, panel: str) -> None:
     expect(note(page, panel)).to_contain_text(f"Steps kept: {STEPS}, seed 7")
 
 
-def test_a_generation_is_kept_and_filmed(denoising: Page, made: Filmed):
+def test_a_generation_is_kept_and_filmed(denoising: Page, made: Film):
     film = denoising.locator("#walked-film img")
     expect(film).to_have_count(STEPS + 1)
     assert np.abs(pixels(film.last) - made.picture).max() <= 2
     assert np.abs(pixels(film.first) - made.frames[1]).max() <= 2
 
 
-def test_any_step_is_scrubbed(denoising: Page, made: Filmed, pipe: Pipeline):
+def test_any_step_is_scrubbed(denoising: Page, made: Film, pipe: Pipeline):
     for step in (2, 3):
         set_slider(denoising, "scrub-step", step)
         figures = denoising.locator("#scrub-shown")
-        change = answer(seen(pipe, made.walk, step))[0].change.max()
+        change = answer(seen(pipe, made.trajectory, step))[0].change.max()
         expect(figures).to_contain_text(f"lightest: {change:.2f}")
         expect(figures.locator("img")).to_have_count(8)
-        norm = answer(anatomy(pipe, made.walk, step))[0].norm.max()
+        norm = answer(anatomy(pipe, made.trajectory, step))[0].norm.max()
         expect(denoising.locator("#anatomy-shown")).to_contain_text(f"lightest: {norm:.2f}")
-    moved = [(b.answer.x0 - a.answer.x0).square().mean().sqrt() for a, b in pairwise(made.walk.moments)]
+    moved = [(b.answer.x0 - a.answer.x0).square().mean().sqrt() for a, b in pairwise(made.trajectory.steps)]
     said = caption(denoising, "scrub").inner_text()
     assert number(said, "in step ") == int(np.argmax(moved)) + 2
     assert number(said, ": ", " RMS") == pytest.approx(float(max(moved)), rel=CLOSE)
 
 
-def test_a_fork_goes_its_own_way(denoising: Page, made: Filmed, pipe: Pipeline):
+def test_a_fork_goes_its_own_way(denoising: Page, made: Film, pipe: Pipeline):
     for k, prompt in ((2, "a blue car"), (3, "")):
         set_slider(denoising, "fork-fork_step", k)
         denoising.fill("#fork-fork_prompt textarea", prompt)
         denoising.click("#fork-run")
         expect(caption(denoising, "fork")).to_contain_text(f"same up to step {k}")
-        branch = answer(fork(pipe, made.walk, k, Recipe(prompt or KEPT.prompt, STEPS)))[0].branch
-        apart = (branch.final - made.walk.final).square().mean().sqrt()
+        branch = answer(compare_fork(pipe, made.trajectory, k, SamplingParams(prompt or KEPT.prompt, steps=STEPS)))[
+            0
+        ].branch
+        apart = (branch.final - made.trajectory.final).square().mean().sqrt()
         shown = number(caption(denoising, "fork").inner_text(), "the latents end ")
         assert shown == pytest.approx(float(apart), rel=CLOSE)
         assert (shown == 0) is (not prompt)
@@ -96,7 +99,7 @@ def test_a_picture_is_inverted(denoising: Page, pipe: Pipeline, tmp_path: Path):
     set_slider(denoising, "inversion-inversion_steps", STEPS)
     denoising.click("#inversion-run")
     expect(denoising.locator("#inversion-shown img")).to_have_count(3)
-    back = answer(inverted(pipe, picture, "", STEPS, 0))[0]
+    back = answer(invert(pipe, picture, "", STEPS, 0))[0]
     said = caption(denoising, "inversion").inner_text()
     assert number(said, "with an error of ") == pytest.approx(back.error, rel=CLOSE)
     assert number(said, "PSNR ") == pytest.approx(back.psnr, abs=0.3)
@@ -109,12 +112,12 @@ def test_a_picture_is_inverted(denoising: Page, pipe: Pipeline, tmp_path: Path):
     expect(note(denoising, "inversion")).to_contain_text("not a picture that can be read")
 
 
-def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Filmed, pipe: Pipeline):
+def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Film, pipe: Pipeline):
     open_lab(labs, "attention")
     run(labs, "read")
     shown = labs.locator("#heat-shown")
     expect(shown).to_contain_text("“apple” over the picture")
-    looked = answer(attention_maps(pipe, made.walk, STEPS))[0]
+    looked = answer(attention_maps(pipe, made.trajectory, STEPS))[0]
     expect(shown.locator("img")).to_have_count(2 + len(looked.tokens))
     names = [token.says("en") for token in looked.tokens]
     layer = next(iter(looked.maps))
@@ -134,13 +137,13 @@ def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Filme
     expect(shown).to_contain_text(f"(lightest: {most('red', layer, 2):.0%})")
     assert (pixels(shown.locator("img").nth(1)) != before).any()
     set_slider(labs, "heat-step", 1)
-    looked = answer(attention_maps(pipe, made.walk, 1))[0]
+    looked = answer(attention_maps(pipe, made.trajectory, 1))[0]
     expect(shown).to_contain_text(f"(lightest: {most('red', layer, 2):.0%})")
 
     labs.click("#listening-run")
     said = caption(labs, "listening")
     expect(said).to_contain_text("gains most")
-    shares = answer(shares_over_steps(pipe, made.walk, layer, 2))[0]
+    shares = answer(shares_over_steps(pipe, made.trajectory, layer, 2))[0]
     pieces = [k for k, token in enumerate(looked.tokens) if token.kind == "piece"]
     rising = max(pieces, key=lambda k: shares[k, -1] - shares[k, 0])
     assert f"“{names[rising]}” gains most" in said.inner_text()

@@ -16,8 +16,8 @@ from app.i18n import say
 from app.labs.xy_plot.xy_plot import Axis, make_plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.metadata import KEY, read_png
-from app.schemas import GenerateRequest, Limits
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.serving import Served
 from tests.browser.driving import choose, note, open_lab, pixels, set_slider
 
@@ -52,7 +52,7 @@ def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: 
     download.value.save_as(tmp_path / "grid.png")
 
     base, _ = read_png(tmp_path / "grid.png")
-    assert base == GenerateRequest("a red apple", steps=12, seed=7, width=32, height=32)
+    assert base == SamplingParams("a red apple", steps=12, seed=7, width=32, height=32)
     with Image.open(tmp_path / "grid.png") as image:
         axes = json.loads(image.text[KEY])["grid"]  # type: ignore[attr-defined]
         sheet = np.asarray(image).astype(np.int64)
@@ -77,7 +77,7 @@ def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
     labs.click("#sheet-run")
     expect(labs.locator("#sheet-line")).to_contain_text("2 cells in")
     sheet = pixels(labs.locator("#sheet-shown img"))
-    made = GenerateRequest("a red pear", steps=3, seed=7, width=32, height=32)
+    made = SamplingParams("a red pear", steps=3, seed=7, width=32, height=32)
     base = replace(made, prompt="a red apple")
     plan = make_plan(base, Axis("words", ("apple", "pear")), None, None, Limits())
     left, top = Sheet(plan, 32, "en").place(plan.cells[1])

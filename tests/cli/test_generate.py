@@ -19,6 +19,7 @@ from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.interpolation import interpolate
 from ldm_core.pipeline import Pipeline, finish, load
+from ldm_core.sampling import SamplingParams
 from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
 
 CLASSY = replace(FREE, name="classy", conditioning_key="adm", unet=replace(FREE.unet, num_classes=4))
@@ -90,9 +91,9 @@ def test_the_published_loop_in_half_precision(tmp_path: Path, config: ModelConfi
         (TINY, [""], "tiny draws what a prompt says: give it one"),
         (TINY, [" \n"], "tiny draws what a prompt says: give it one"),
         (TINY, ["@/nothing/here.txt"], "No such file or directory: /nothing/here.txt"),
-        (TINY, ["a cat", "--seed", "-1"], "seeds must lie in 0…4294967295, not -1"),
-        (TINY, ["a cat", "--seed", "9" * 30], "seeds must lie in 0…4294967295"),
-        (TINY, ["a cat", "--to", "a dog", "--batch", "2", "--to-seed", "-4"], "seeds must lie in 0…4294967295, not -4"),
+        (TINY, ["a cat", "--seed", "-1"], "seed must lie in 0…4294967295, not -1"),
+        (TINY, ["a cat", "--seed", "9" * 30], "seed must lie in 0…4294967295"),
+        (TINY, ["a cat", "--to", "a dog", "--batch", "2", "--to-seed", "-4"], "seed must lie in 0…4294967295, not -4"),
         (TINY, ["a cat", "--class", "1"], "tiny follows a prompt: it takes no class"),
         (TINY, ["a cat", "--to", "a dog"], "--to and --to-seed need --batch 2 or more"),
     ],
@@ -131,7 +132,7 @@ def test_a_morph_on_the_command_line(tmp_path: Path, pipe: Pipeline):
 
 
 def test_the_middle_of_a_morph_is_half_way_in_noise_and_words(pipe: Pipeline):
-    steps = list(interpolate(pipe, ("a red cat", "two dogs"), (7, 9), 3, steps=2, guidance_scale=1.0))
+    steps = list(interpolate(pipe, SamplingParams("a red cat", steps=2, guidance_scale=1.0), "two dogs", 9, 3))
     middle = steps[0].x[1]
     torch.testing.assert_close(middle, slerp(x_t(7), x_t(9), 0.5))
     context = lerp(pipe.encode_prompt("a red cat"), pipe.encode_prompt("two dogs"), 0.5)
@@ -141,16 +142,16 @@ def test_the_middle_of_a_morph_is_half_way_in_noise_and_words(pipe: Pipeline):
 
 
 def test_frames_share_the_noise_on_the_way(pipe: Pipeline):
-    still = finish(interpolate(pipe, ("a", "a"), (7, 7), 2, steps=3, sampler="euler_a"))
+    still = finish(interpolate(pipe, SamplingParams("a", steps=3, sampler="euler_a"), "a", 7, 2))
     torch.testing.assert_close(still[0], still[1], rtol=1e-4, atol=1e-4)
     alone = finish(pipe.stream("a", steps=3, seed=7, sampler="euler_a"))[0]
     torch.testing.assert_close(still[0], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_another_grid(tmp_path: Path, pipe: Pipeline):
-    assert [s.t for s in pipe.stream("a", steps=4, grid="trailing")] == [999, 749, 499, 249]
+    assert [s.t for s in pipe.stream("a", steps=4, timestep_spacing="trailing")] == [999, 749, 499, 249]
     assert generate(tmp_path, TINY, "a", "--grid", "trailing") == 0
-    expected = pipe.generate("a", steps=2, grid="trailing")[0]
+    expected = pipe.generate("a", steps=2, timestep_spacing="trailing")[0]
     assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - expected).max() <= 1
 
 

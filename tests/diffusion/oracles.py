@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ldm_core.config import SD_V1
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.samplers import SamplerCoroutine
 from ldm_core.diffusion.schedule import NoiseSchedule
 

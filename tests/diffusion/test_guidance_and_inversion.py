@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.diffusion.inversion import ddim_inversion, lerp, slerp
 from ldm_core.diffusion.samplers import ddim

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.samplers import ddim
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.order import LAST, exact_moments, finish, flow_error, fractional_grid, gaussian, moments, order
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
-from ldm_core.diffusion.samplers import SAMPLERS, advance, ddim, euler_a, noise_levels, scale_noise
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
+from ldm_core.diffusion.samplers import SAMPLERS, ddim, euler_a, noise_levels, scale_noise
 from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, record, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # diffusers with numpy 2
@@ -240,23 +241,3 @@ def test_gaussian_oracle_is_bayes():
     covariance = np.array([[0.16, a**0.5 * 0.16], [a**0.5 * 0.16, a * 0.16 + 1 - a]])
     expected = 0.7 + covariance[0, 1] / covariance[1, 1] * (x.numpy() - a**0.5 * 0.7)
     np.testing.assert_allclose(answer.x0.numpy(), expected, rtol=1e-10)
-
-
-def test_trajectories_advance_together_to_their_latents():
-    grid, starts = SCHEDULE.grid("uniform", 3), draws(0, 2)
-    runs = [ddim(x, grid, noise=lambda: torch.zeros(SHAPE)) for x in starts]
-    found, asked = [next(run) for run in runs], 0
-    while not isinstance(found, torch.Tensor):
-        found, asked = advance(runs, [network_oracle(query) for query in found]), asked + 1
-    assert asked == 3
-    alone = [drive(ddim(x, grid, noise=lambda: torch.zeros(SHAPE)), network_oracle) for x in starts]
-    torch.testing.assert_close(found, torch.stack(alone), rtol=0, atol=0)
-
-
-def test_trajectories_of_different_length_do_not_advance_together():
-    x, runs = draws(0, 1)[0], []
-    for steps in (1, 2):
-        runs.append(ddim(x, SCHEDULE.grid("uniform", steps), noise=lambda: torch.zeros(SHAPE)))
-    queries = [next(run) for run in runs]
-    with pytest.raises(ValueError, match="1 of 2 samplers have ended"):
-        advance(runs, [network_oracle(query) for query in queries])

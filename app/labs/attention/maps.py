@@ -19,7 +19,7 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.maps import heat
 from app.labs.common.plot import Axis, Heat, Mark, Plot, Series
-from app.labs.denoising.trajectory import StepRecord, Walk
+from app.labs.denoising.trajectory import StepRecord, Trajectory
 from app.schemas import RequestError
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.images import Pixels
@@ -74,33 +74,35 @@ def tokens_of(pipe: Pipeline, prompt: str) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
-def attention_maps(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, AttentionMaps]:
-    """Ask step i (from 1) of a kept walk again, with the prompt alone, and keep every cross-attention map."""
-    tokens = tokens_of(pipe, walk.recipe.prompt)
-    maps = _maps(pipe, walk.moments[i - 1], walk.recipe.prompt)
-    yield Stepped(1, 1, walk.moments[i - 1].t, 0.0, None)
-    return AttentionMaps(maps, tokens, pipe.decode(walk.final[None])[0])
+def attention_maps(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, None, AttentionMaps]:
+    """Ask step i (from 1) of a kept trajectory again, with the prompt alone, and keep every cross-attention map."""
+    tokens = tokens_of(pipe, trajectory.params.prompt)
+    maps = _maps(pipe, trajectory.steps[i - 1], trajectory.params.prompt)
+    yield Stepped(1, 1, trajectory.steps[i - 1].t, 0.0, None)
+    return AttentionMaps(maps, tokens, pipe.decode(trajectory.final[None])[0])
 
 
-def shares_over_steps(pipe: Pipeline, walk: Walk, layer: str, head: int) -> Generator[Stepped, None, Floats]:
-    """Each token's share at every step of the walk: [tokens,n], columns sum to 1."""
-    tokens, columns = tokens_of(pipe, walk.recipe.prompt), []
-    for i, moment in enumerate(walk.moments):
-        columns.append(shares(_maps(pipe, moment, walk.recipe.prompt), tokens, layer, head))
-        yield Stepped(i + 1, len(walk.moments), moment.t, 0.0, None)
+def shares_over_steps(
+    pipe: Pipeline, trajectory: Trajectory, layer: str, head: int
+) -> Generator[Stepped, None, Floats]:
+    """Each token's share at every step of the trajectory: [tokens,n], columns sum to 1."""
+    tokens, columns = tokens_of(pipe, trajectory.params.prompt), []
+    for i, step in enumerate(trajectory.steps):
+        columns.append(shares(_maps(pipe, step, trajectory.params.prompt), tokens, layer, head))
+        yield Stepped(i + 1, len(trajectory.steps), step.t, 0.0, None)
     return np.stack(columns, axis=1)
 
 
-def _maps(pipe: Pipeline, moment: StepRecord, prompt: str) -> Maps:
+def _maps(pipe: Pipeline, step: StepRecord, prompt: str) -> Maps:
     """Only cross-attention is recorded: the maps of self-attention are by far larger, and nobody looks at them here."""
     blocks = [
         (n, m) for n, m in pipe.model.model.diffusion_model.named_modules() if isinstance(m, BasicTransformerBlock)
     ]
-    query = ModelInput(moment.x, torch.tensor(moment.t), 0)
+    query = ModelInput(step.x, torch.tensor(step.t), 0)
     with ExitStack() as stack:
         recorded = {name: stack.enter_context(recorded_attention(block.attn2)) for name, block in blocks}
         pipe.denoise([query], [Conditioning(pipe.encode_prompt(prompt))])
-    return {name: _unflatten(kept[""][0].float().cpu(), moment.x) for name, kept in recorded.items()}
+    return {name: _unflatten(kept[""][0].float().cpu(), step.x) for name, kept in recorded.items()}
 
 
 def _unflatten(weights: Tensor, x: Tensor) -> Tensor:

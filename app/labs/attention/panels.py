@@ -44,11 +44,11 @@ class HeatMaps(StepPanel):
         super().lay_view()
         self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
 
-    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
+    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         from app.labs.attention.maps import attention_maps, lift, of_token, over_picture, shares_plot
         from app.labs.common.maps import signed
 
-        made = self.ask(walk, i, lambda pipe: attention_maps(pipe, walk, i))
+        made = self.ask(trajectory, i, lambda pipe: attention_maps(pipe, trajectory, i))
         choices = self._choices(lang, made)
         token, layer, head = (_chosen(choices[name], values[name]) for name in ("token", "layer", "head"))
         if values["token"] != token:
@@ -97,13 +97,13 @@ class Listening(TrajectoryJobPanel):
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
         from app.labs.attention.maps import shares_over_steps, tokens_of
 
-        walk, layer, head = self.walk(values["kept"]), values["layer"] or "", int(values["head"] or 0)
+        trajectory, layer, head = self.trajectory(values["kept"]), values["layer"] or "", int(values["head"] or 0)
 
         def work(pipe: Any) -> Any:
-            shares = yield from shares_over_steps(pipe, walk, layer, head)
-            return shares, tokens_of(pipe, walk.recipe.prompt)
+            shares = yield from shares_over_steps(pipe, trajectory, layer, head)
+            return shares, tokens_of(pipe, trajectory.params.prompt)
 
-        return work, len(walk.moments)
+        return work, len(trajectory.steps)
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.attention.maps import over_steps_plot

@@ -17,7 +17,7 @@ from app.i18n import say
 from app.labs.common.plot import Axis, Heat, Plot
 from ldm_core.evaluation.metrics import psnr, ssim
 from ldm_core.evaluation.reconstruction import Distance, lpips_distance
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.distribution import DiagonalGaussianDistribution
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _lpips() -> Distance:
 
 
 def _tensor(picture: Pixels) -> Tensor:
-    return torch.tensor(picture).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    return to_tensor(picture[None])
 
 
 @torch.no_grad()

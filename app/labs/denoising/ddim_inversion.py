@@ -14,12 +14,14 @@ from torch import Tensor
 from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.plot import Axis, Plot, Series
+from app.labs.common.runs import follow_run
 from app.labs.denoising.plots import rms
 from ldm_core.diffusion.denoiser import Conditioning
 from ldm_core.diffusion.inversion import ddim_inversion
-from ldm_core.diffusion.samplers import SamplerCoroutine, advance, ddim
+from ldm_core.diffusion.sample_loop import Row, sample_loop
+from ldm_core.diffusion.samplers import ddim
 from ldm_core.evaluation.metrics import psnr
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, to_tensor
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -47,39 +49,33 @@ class Inverted:
         return float(self.apart[-1])
 
 
-def inverted(
-    pipe: Pipeline, picture: Pixels, prompt: str, steps: int, refine: int
-) -> Generator[Stepped, None, Inverted]:
+def invert(pipe: Pipeline, picture: Pixels, prompt: str, steps: int, refine: int) -> Generator[Stepped, None, Inverted]:
     """uint8 [H,W,3] → noise → picture, conditioned on a prompt (may be empty) without guidance, over `steps` steps."""
     z = pipe.encode_image(picture)
     grid = pipe.model.schedule.grid("uniform", steps, 0.0)
     cond = Conditioning(pipe.encode_prompt(prompt))
     total = steps * (2 + refine)
-    up = yield from _path(pipe, ddim_inversion(z, grid, refine=refine), cond, 0, total)
-    down = yield from _path(pipe, ddim(up[-1], grid, noise=lambda: torch.zeros_like(z)), cond, total - steps, total)
+    up = yield from _path(pipe, Row(ddim_inversion(z, grid, refine=refine), cond, None, steps), 0, total)
+    forward = ddim(up[-1], grid, noise=lambda: torch.zeros_like(z))
+    down = yield from _path(pipe, Row(forward, cond, None, steps), total - steps, total)
     original, noise, back = pipe.decode(torch.stack([z, up[-1], down[-1]]))
     apart = [rms(a - b) for a, b in zip(reversed(up), down, strict=True)]
-    closeness = psnr(*(torch.tensor(p).permute(2, 0, 1)[None].float() / 127.5 - 1.0 for p in (original, back)))
+    closeness = psnr(to_tensor(original[None]), to_tensor(back[None]))
     t = np.append(grid.t.double().numpy(), 0.0)
     return Inverted(original, noise, back, t, np.array(apart), float(up[-1].std()), float(closeness))
 
 
-def _path(
-    pipe: Pipeline, trajectory: SamplerCoroutine, cond: Conditioning, done: int, total: int
-) -> Generator[Stepped, None, list[Tensor]]:
-    """x [C,h,w] at the beginning of every step, and at the end."""
-    path: list[Tensor] = []
-    query = next(trajectory)
+def _path(pipe: Pipeline, row: Row, done: int, total: int) -> Generator[Stepped, None, list[Tensor]]:
+    """x [C,h,w] at the beginning of every step, and at the end; `done` of `total` network calls came before."""
+    path: dict[int, Tensor] = {}
+    run = follow_run(sample_loop(pipe.denoise, [row]), lambda step: path.setdefault(step.i, step.x[0]))
     while True:
-        if query.step == len(path):  # further questions of the same step refine it
-            path.append(query.x)
-        answers = pipe.denoise([query], [cond])
+        try:
+            event = next(run)
+        except StopIteration as end:
+            return [*path.values(), end.value[0]]
         done += 1
-        yield Stepped(done, total, float(query.t), 0.0, None)
-        found = advance([trajectory], answers)
-        if isinstance(found, Tensor):
-            return [*path, found[0]]
-        query = found[0]
+        yield Stepped(done, total, event.t, 0.0, None)
 
 
 def inversion_plot(made: Inverted, lang: str) -> Plot:

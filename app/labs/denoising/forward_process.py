@@ -10,7 +10,7 @@ import torch
 
 from app.engine import Stepped
 from ldm_core.diffusion.gaussian import q_sample, tables_of
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, to_tensor, to_uint8
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -31,11 +31,10 @@ def noised(pipe: Pipeline, picture: Pixels, t: int, seed: int) -> Generator[Step
     """A picture uint8 [H,W,3] at timestep t, with the noise of `seed` the same at every t."""
     schedule, at = pipe.model.schedule, torch.tensor([t])
     tables, generator = tables_of(schedule), torch.Generator().manual_seed(seed)
-    x0 = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    x0 = to_tensor(picture[None])
     z0 = pipe.encode_image(picture)[None]
     x = q_sample(tables, x0, at, torch.randn(x0.shape, generator=generator))
     z = q_sample(tables, z0, at, torch.randn(z0.shape, generator=generator))
     yield Stepped(1, 1, float(t), 0.0, None)
-    pixels = ((x[0].clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
     a = schedule.alphas_cumprod[t]
-    return Noised(pixels, pipe.decode(z)[0], float(a**0.5), float((1 - a) ** 0.5), float(schedule.snr[t]))
+    return Noised(to_uint8(x)[0], pipe.decode(z)[0], float(a**0.5), float((1 - a) ** 0.5), float(schedule.snr[t]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from app.i18n import say
@@ -12,7 +11,7 @@ from app.labs.common.panels.job_panel import (
     GenerationPanel,
     StepPanel,
     TrajectoryJobPanel,
-    recipe,
+    read_settings,
 )
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import chosen, figures
@@ -24,17 +23,17 @@ class Scrub(StepPanel):
 
     key = "scrub"
 
-    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
+    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import change_plot, latents, seen, tiles
 
-        made = self.ask(walk, i, lambda pipe: seen(pipe, walk, i))
+        made = self.ask(trajectory, i, lambda pipe: seen(pipe, trajectory, i))
         change = say(lang, "scrub_change", most=f"{made.change.max():.2f}")
         decoded = [(say(lang, f"scrub_{name}"), getattr(made, name)) for name in ("x", "x0", "eps")]
-        channels = [(say(lang, f"channels_{name}"), tiles(value)) for name, value in latents(walk, i).items()]
+        channels = [(say(lang, f"channels_{name}"), tiles(value)) for name, value in latents(trajectory, i).items()]
         return {
             self.shown: figures([*decoded, (change, heat(made.change, 0.0))]) + figures(channels),
-            **self.card.show(change_plot(walk, i, lang), lang),
+            **self.card.show(change_plot(trajectory, i, lang), lang),
         }
 
 
@@ -43,16 +42,16 @@ class Guidance(StepPanel):
 
     key = "anatomy"
 
-    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
+    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
 
-        made = self.ask(walk, i, lambda pipe: anatomy(pipe, walk, i))
+        made = self.ask(trajectory, i, lambda pipe: anatomy(pipe, trajectory, i))
         norm = say(lang, "anatomy_norm", most=f"{made.norm.max():.2f}")
         decoded = [(say(lang, f"term_{name}"), getattr(made, name)) for name in ("uncond", "cond", "mixed")]
         return {
             self.shown: figures([*decoded, (norm, heat(made.norm, 0.0))]),
-            **self.card.show(anatomy_plot(walk, i, lang), lang),
+            **self.card.show(anatomy_plot(trajectory, i, lang), lang),
         }
 
 
@@ -65,17 +64,17 @@ class Etas(TrajectoryJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.denoising.trajectory import at_etas
+        from app.labs.denoising.trajectory import record_etas
 
-        made = self.walk(values["kept"]).recipe
-        return lambda pipe: at_etas(pipe, made), made.steps
+        params = self.trajectory(values["kept"]).params
+        return lambda pipe: record_etas(pipe, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.denoising.plots import apart_plot
 
-        walks, pictures = result
-        named = [(f"η = {walk.recipe.eta:g}", pixels) for walk, pixels in zip(walks, pictures, strict=True)]
-        return {self.shown: figures(named), **self.card.show(apart_plot(walks, lang), lang)}
+        trajectories, pictures = result
+        named = [(f"η = {t.params.eta:g}", pixels) for t, pixels in zip(trajectories, pictures, strict=True)]
+        return {self.shown: figures(named), **self.card.show(apart_plot(trajectories, lang), lang)}
 
 
 class Fork(TrajectoryJobPanel):
@@ -95,13 +94,15 @@ class Fork(TrajectoryJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.denoising.plots import fork
+        from app.labs.denoising.plots import compare_fork
 
-        trunk, k = self.walk(values["kept"]), int(values["fork_step"])
-        prompt = (values["fork_prompt"] or "").strip() or trunk.recipe.prompt
-        steps, seed = trunk.recipe.steps, trunk.recipe.seed
-        branch = recipe(self, prompt, steps, values["fork_guidance"], values["fork_eta"], seed)
-        return lambda pipe: fork(pipe, trunk, k, branch), steps
+        trunk, k = self.trajectory(values["kept"]), int(values["fork_step"])
+        prompt = (values["fork_prompt"] or "").strip() or trunk.params.prompt
+        params = read_settings(
+            self, prompt, steps=trunk.params.steps, seed=trunk.params.seed, guidance_scale=values["fork_guidance"],
+            eta=values["fork_eta"],
+        )  # fmt: skip
+        return lambda pipe: compare_fork(pipe, trunk, k, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.common.maps import heat
@@ -131,13 +132,13 @@ class Inversion(FiguresJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.denoising.ddim_inversion import inverted
+        from app.labs.denoising.ddim_inversion import invert
 
         picture = chosen(self.service, values["picture"])
         steps, refine = int(values["inversion_steps"]), int(values["refine"])
-        made = recipe(self, values["inversion_prompt"] or "-", steps, 1.0, 0.0, 0)
-        made = replace(made, prompt=values["inversion_prompt"] or "")  # here no prompt is a prompt too
-        return lambda pipe: inverted(pipe, picture, made.prompt, steps, refine), steps * (2 + refine)
+        prompt = values["inversion_prompt"] or ""
+        read_settings(self, prompt or "-", steps=steps)  # here no prompt is a prompt too
+        return lambda pipe: invert(pipe, picture, prompt, steps, refine), steps * (2 + refine)
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.denoising.ddim_inversion import inversion_plot

@@ -16,10 +16,11 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.maps import signed
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values
-from app.labs.denoising.trajectory import ETAS, Recipe, Walk, forked
+from app.labs.denoising.trajectory import ETAS, Trajectory, fork
 from app.schemas import RequestError
-from ldm_core.diffusion.denoiser import to_eps_x0
+from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -50,17 +51,17 @@ class Anatomy:
 
 @dataclass(frozen=True, eq=False)
 class Forked:
-    """Trunk and branch: their walks, their pictures uint8 [H,W,3]."""
+    """Trunk and branch, and their pictures uint8 [H,W,3]."""
 
-    trunk: Walk
-    branch: Walk
+    trunk: Trajectory
+    branch: Trajectory
     k: int
     pictures: tuple[Pixels, Pixels]
 
 
-def seen(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Seen]:
-    """Decode step i (from 1) of a kept walk; the UNet is not asked."""
-    here, before = walk.moments[i - 1], walk.moments[max(i - 2, 0)]
+def seen(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, None, Seen]:
+    """Decode step i (from 1) of a kept trajectory; the UNet is not asked."""
+    here, before = trajectory.steps[i - 1], trajectory.steps[max(i - 2, 0)]
     yield DONE
     x, x0, eps, earlier = pipe.decode(torch.stack([here.x, here.answer.x0, here.answer.eps, before.answer.x0]))
     return Seen(x, x0, eps, difference(x0, earlier))
@@ -71,10 +72,10 @@ def difference(a: Pixels, b: Pixels) -> Floats:
     return np.asarray(np.abs(a.astype(np.float64) - b).mean(axis=2) / 255)
 
 
-def latents(walk: Walk, i: int) -> dict[str, Floats]:
+def latents(trajectory: Trajectory, i: int) -> dict[str, Floats]:
     """x, x̂₀, ε of step i (from 1) and what x changed by since the step before, [C,h,w] each."""
-    here = walk.moments[i - 1]
-    before = walk.moments[max(i - 2, 0)]
+    here = trajectory.steps[i - 1]
+    before = trajectory.steps[max(i - 2, 0)]
     tensors = {"x": here.x, "x0": here.answer.x0, "eps": here.answer.eps, "change": here.x - before.x}
     return {name: value.numpy() for name, value in tensors.items()}
 
@@ -89,9 +90,9 @@ def tiles(channels: Floats) -> Pixels:
     return np.concatenate(rows)[:-1, :-1]
 
 
-def anatomy(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Anatomy]:
+def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, None, Anatomy]:
     """What guidance mixed in step i (from 1). RequestError at scale 1, where there was nothing to mix."""
-    here = walk.moments[i - 1]
+    here = trajectory.steps[i - 1]
     if here.uncond is None:
         raise RequestError("fault_no_guidance")
     a = pipe.model.schedule.alpha_bar_at(torch.tensor(here.t))
@@ -101,9 +102,9 @@ def anatomy(pipe: Pipeline, walk: Walk, i: int) -> Generator[Stepped, None, Anat
     return Anatomy(uncond, cond, mixed, (here.cond - here.uncond).norm(dim=0).numpy())
 
 
-def fork(pipe: Pipeline, trunk: Walk, k: int, recipe: Recipe) -> Generator[Stepped, None, Forked]:
-    """app.labs.denoising.trajectory.forked with both pictures."""
-    branch = yield from forked(pipe, trunk, k, recipe)
+def compare_fork(pipe: Pipeline, trunk: Trajectory, k: int, params: SamplingParams) -> Generator[Stepped, None, Forked]:
+    """app.labs.denoising.trajectory.fork with both pictures."""
+    branch = yield from fork(pipe, trunk, k, params)
     a, b = pipe.decode(torch.stack([trunk.final, branch.final]))
     return Forked(trunk, branch, k, (a, b))
 
@@ -117,13 +118,13 @@ def _steps(n: int) -> Values:
     return np.arange(1, n + 1, dtype=np.float64)
 
 
-def change_plot(walk: Walk, i: int, lang: str) -> Plot:
+def change_plot(trajectory: Trajectory, i: int, lang: str) -> Plot:
     """How far x and x̂₀ moved since the step before, over the steps; the cursor stands at step i."""
-    moments = walk.moments
-    pairs = list(zip(moments[1:], moments[:-1], strict=True))
+    steps = trajectory.steps
+    pairs = list(zip(steps[1:], steps[:-1], strict=True))
     x = np.array([rms(b.x - a.x) for b, a in pairs])
     x0 = np.array([rms(b.answer.x0 - a.answer.x0) for b, a in pairs])
-    places = _steps(len(moments))[1:]
+    places = _steps(len(steps))[1:]
     summary = ""
     if len(x0):
         summary = say(lang, "scrub_summary", i=int(places[x0.argmax()]), most=f"{x0.max():.3g}")
@@ -132,16 +133,16 @@ def change_plot(walk: Walk, i: int, lang: str) -> Plot:
         x=Axis(say(lang, "axis_step")),
         y=Axis("RMS"),
         series=(Series("x_t", places, x, 0), Series("x̂₀", places, x0, 1)),
-        marks=(Mark(float(i), f"t = {moments[i - 1].t:.0f}"),),
+        marks=(Mark(float(i), f"t = {steps[i - 1].t:.0f}"),),
         summary=summary,
         formula=r"x_{t-1} = \sqrt{\bar\alpha_{t-1}}\,\hat x_0 + \sqrt{1-\bar\alpha_{t-1}-\sigma^2}\,\epsilon+\sigma z",
         source="ldm_core.diffusion.samplers.ddim.ddim_update",
     )
 
 
-def anatomy_plot(walk: Walk, i: int, lang: str) -> Plot:
+def anatomy_plot(trajectory: Trajectory, i: int, lang: str) -> Plot:
     """RMS of both terms and of their difference over the steps."""
-    pairs = [(m.uncond, m.cond) for m in walk.moments if m.uncond is not None]
+    pairs = [(m.uncond, m.cond) for m in trajectory.steps if m.uncond is not None]
     values = {
         "term_uncond": [rms(u) for u, _ in pairs],
         "term_cond": [rms(c) for _, c in pairs],
@@ -155,25 +156,25 @@ def anatomy_plot(walk: Walk, i: int, lang: str) -> Plot:
         x=Axis(say(lang, "axis_step")),
         y=Axis("RMS", log=True),
         series=series,
-        marks=(Mark(float(i), f"t = {walk.moments[i - 1].t:.0f}"),),
+        marks=(Mark(float(i), f"t = {trajectory.steps[i - 1].t:.0f}"),),
         summary=say(lang, "anatomy_summary", i=int(np.argmax(apart)) + 1, most=f"{max(apart):.3g}", n=len(apart)),
         formula=r"\epsilon = \epsilon_u + s\,(\epsilon_c - \epsilon_u)",
         source="ldm_core.diffusion.denoiser.Denoiser",
     )
 
 
-def apart_plot(walks: Sequence[Walk], lang: str) -> Plot:
-    """How far x̂₀ of each later walk is from the first one's, over the steps; the walks are those of ETAS."""
-    first = walks[0].moments
+def apart_plot(trajectories: Sequence[Trajectory], lang: str) -> Plot:
+    """How far x̂₀ of each later trajectory is from the first one's, over the steps; they are those of ETAS."""
+    first = trajectories[0].steps
     places = _steps(len(first))
     series = tuple(
         Series(
             f"η = {ETAS[k]:g}",
             places,
-            np.array([rms(b.answer.x0 - a.answer.x0) for a, b in zip(first, walk.moments, strict=True)]),
+            np.array([rms(b.answer.x0 - a.answer.x0) for a, b in zip(first, trajectory.steps, strict=True)]),
             k,
         )
-        for k, walk in enumerate(walks)
+        for k, trajectory in enumerate(trajectories)
         if k
     )
     return Plot(
@@ -189,7 +190,7 @@ def apart_plot(walks: Sequence[Walk], lang: str) -> Plot:
 
 def fork_plot(made: Forked, lang: str) -> Plot:
     """How far the branch is from the trunk, in x and in x̂₀, over the steps; the mark is the fork."""
-    pairs = list(zip(made.trunk.moments, made.branch.moments, strict=True))
+    pairs = list(zip(made.trunk.steps, made.branch.steps, strict=True))
     places = _steps(len(pairs))
     x = np.array([rms(b.x - a.x) for a, b in pairs])
     x0 = np.array([rms(b.answer.x0 - a.answer.x0) for a, b in pairs])
@@ -201,5 +202,5 @@ def fork_plot(made: Forked, lang: str) -> Plot:
         series=(Series("x_t", places, x, 0), Series("x̂₀", places, x0, 1)),
         marks=(Mark(float(made.k), f"k = {made.k}"),),
         summary=say(lang, "fork_summary", k=made.k, end=f"{end:.3g}"),
-        source="app.labs.denoising.trajectory.forked",
+        source="app.labs.denoising.trajectory.fork",
     )

@@ -1,4 +1,4 @@
-"""A generation kept step by step: walked by DDIM, forked at any step, and walked at several eta over the same noise."""
+"""A generation kept step by step: recorded as DDIM makes it, forked at any step, and made at several eta."""
 
 from __future__ import annotations
 
@@ -11,29 +11,20 @@ import torch
 from torch import Tensor
 
 from app.engine import Stepped
+from app.labs.common.runs import follow_run
 from app.schemas import RequestError
-from ldm_core.devices import memory_guard
-from ldm_core.diffusion.denoiser import ApplyModel, Conditioning, Denoiser, ModelInput, Prediction, to_eps_x0
-from ldm_core.diffusion.samplers import SamplerCoroutine, advance, ddim
+from ldm_core.diffusion.denoiser import ApplyModel, Denoiser
+from ldm_core.diffusion.gaussian import Prediction, to_eps_x0
+from ldm_core.diffusion.sample_loop import Row, Step, replay, sample_loop, start_row
 from ldm_core.diffusion.schedule import TimestepGrid
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
 
 ETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FRAMES = 6  # of a film strip
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a generation is made from; the sampler is DDIM on the uniform grid."""
-
-    prompt: str
-    steps: int = 20
-    guidance_scale: float = 5.0
-    eta: float = 0.0
-    seed: int = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,65 +42,77 @@ class StepRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
-    """Every moment of a generation and the latent [C,h,w] it ends at."""
+class Trajectory:
+    """Every step of a generation and the latent [C,h,w] it ends at."""
 
-    recipe: Recipe
+    params: SamplingParams
     grid: TimestepGrid
-    moments: tuple[StepRecord, ...]
+    steps: tuple[StepRecord, ...]
     final: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Filmed:
-    """A walk, some of its estimates x̂₀ decoded (step counted from 1 → uint8 [H,W,3]), and the picture."""
+class Film:
+    """A trajectory, some of its estimates x̂₀ decoded (step counted from 1 → uint8 [H,W,3]), and the picture."""
 
-    walk: Walk
+    trajectory: Trajectory
     frames: dict[int, Pixels]
     picture: Pixels
 
 
-def walked(pipe: Pipeline, recipe: Recipe) -> Generator[Stepped, None, Walk]:
-    """Walk a recipe, keeping everything; the final latent is Pipeline.stream's."""
-    grid = pipe.model.schedule.grid("uniform", recipe.steps, recipe.eta)
-    walks = yield from _walk(pipe, [(recipe, grid, ())])
-    return walks[0]
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """What to record: a request of DDIM on a grid, after the steps it shares with another trajectory."""
+
+    params: SamplingParams
+    grid: TimestepGrid
+    replayed: tuple[StepRecord, ...] = ()
 
 
-def filmed(pipe: Pipeline, recipe: Recipe) -> Generator[Stepped, None, Filmed]:
+def record(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Trajectory]:
+    """Make a request's picture, keeping everything; the final latent is Pipeline.stream's."""
+    (trajectory,) = yield from _record(pipe, [Branch(params, _grid(pipe, params))])
+    return trajectory
+
+
+def film(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Film]:
     """The same, with a film strip of x̂₀."""
-    walk = yield from walked(pipe, recipe)
-    n = recipe.steps
+    trajectory = yield from record(pipe, params)
+    n = params.steps
     kept = sorted({round(i) for i in np.linspace(0, n - 1, min(n, FRAMES))})
-    *frames, picture = pipe.decode(torch.stack([*(walk.moments[i].answer.x0 for i in kept), walk.final]))
-    return Filmed(walk, {i + 1: frame for i, frame in zip(kept, frames, strict=True)}, picture)
+    latents = [*(trajectory.steps[i].answer.x0 for i in kept), trajectory.final]
+    *frames, picture = pipe.decode(torch.stack(latents))
+    return Film(trajectory, {i + 1: frame for i, frame in zip(kept, frames, strict=True)}, picture)
 
 
-def forked(pipe: Pipeline, trunk: Walk, k: int, recipe: Recipe) -> Generator[Stepped, None, Walk]:
-    """Leave the trunk before its step k in 1…n and go on by another recipe, over the same noise.
+def fork(pipe: Pipeline, trunk: Trajectory, k: int, params: SamplingParams) -> Generator[Stepped, None, Trajectory]:
+    """Leave the trunk before its step k in 1…n and go on by another request, over the same noise.
 
     Coroutines cannot be copied: a new one is sent the first k − 1 answers of the trunk, then asks for itself. Seed and
     number of steps are the trunk's. Raises RequestError for a k outside.
     """
-    n = trunk.recipe.steps
+    n = trunk.params.steps
     if not 1 <= k <= n:
         raise RequestError("fault_fork", k=k, n=n)
-    recipe = replace(recipe, seed=trunk.recipe.seed, steps=n)
-    new = pipe.model.schedule.grid("uniform", n, recipe.eta)
-    sigma = torch.cat([trunk.grid.sigma[: k - 1], new.sigma[k - 1 :]])  # what lies behind the fork stays as it was
-    walks = yield from _walk(pipe, [(recipe, replace(new, sigma=sigma), trunk.moments[: k - 1])])
-    return walks[0]
+    params = replace(params, seed=trunk.params.seed, steps=n)
+    grid = _grid(pipe, params)
+    sigma = torch.cat([trunk.grid.sigma[: k - 1], grid.sigma[k - 1 :]])  # what lies behind the fork stays as it was
+    (branch,) = yield from _record(pipe, [Branch(params, replace(grid, sigma=sigma), trunk.steps[: k - 1])])
+    return branch
 
 
-def at_etas(pipe: Pipeline, recipe: Recipe) -> Generator[Stepped, None, tuple[list[Walk], Pixels]]:
-    """The recipe at each of ETAS with the same seed, so the same noise is drawn; and the pictures uint8 [5,H,W,3]."""
-    schedule = pipe.model.schedule
-    branches = [(replace(recipe, eta=eta), schedule.grid("uniform", recipe.steps, eta), ()) for eta in ETAS]
-    walks = yield from _walk(pipe, branches)
-    return walks, pipe.decode(torch.stack([walk.final for walk in walks]))
+def record_etas(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, tuple[list[Trajectory], Pixels]]:
+    """The request at each of ETAS with the same seed, so the same noise is drawn; and the pictures uint8 [5,H,W,3]."""
+    varied = [replace(params, eta=eta) for eta in ETAS]
+    trajectories = yield from _record(pipe, [Branch(each, _grid(pipe, each)) for each in varied])
+    return trajectories, pipe.decode(torch.stack([trajectory.final for trajectory in trajectories]))
 
 
-class _Listening:
+def _grid(pipe: Pipeline, params: SamplingParams) -> TimestepGrid:
+    return pipe.model.schedule.grid(params.timestep_spacing, params.steps, params.eta)
+
+
+class _KeepOutput:
     """The network, with its last output within reach: Denoiser shows only what guidance made of it."""
 
     def __init__(self, apply_model: ApplyModel) -> None:
@@ -121,54 +124,34 @@ class _Listening:
         return self.out
 
 
-Branch = tuple[Recipe, TimestepGrid, Sequence[StepRecord]]
-
-
-def _walk(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None, list[Walk]]:
+def _record(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None, list[Trajectory]]:
     """All branches, as long as each other and replayed as far, in one batch a step."""
-    listening = _Listening(pipe.model.apply_model)
-    denoise = Denoiser(listening, pipe.model.schedule, pipe.config.parameterization, pipe.device)
-    conds = [
-        Conditioning(pipe.encode_prompt(r.prompt), pipe.encode_prompt(""), r.guidance_scale) for r, _, _ in branches
-    ]
-    begun = [_begin(pipe, branch) for branch in branches]
-    trajectories = [b[0] for b in begun]
-    found: list[ModelInput] | Tensor = [b[1] for b in begun]
-    moments = [list(replayed) for _, _, replayed in branches]
-    n = len(branches[0][1])
-    while not isinstance(found, Tensor):
-        with memory_guard("denoising"):
-            answers = denoise(found, conds)
-        out, row = listening.out.float().cpu(), 0
-        for k, (query, answer, cond) in enumerate(zip(found, answers, conds, strict=True)):
-            rows = len(cond.terms)
-            moments[k].append(_moment(pipe, query, answer, out[row : row + rows]))
-            row += rows
-        yield Stepped(len(moments[0]), n, moments[0][-1].t, 0.0, None)
-        found = advance(trajectories, answers)
+    network = _KeepOutput(pipe.model.apply_model)
+    denoise = Denoiser(network, pipe.model.schedule, pipe.config.parameterization, pipe.device)
+    rows = [_start(pipe, branch) for branch in branches]
+    kept = [list(branch.replayed) for branch in branches]
+
+    def keep(step: Step) -> None:
+        terms = iter(network.out.float().cpu())
+        for k, row in enumerate(rows):
+            out = [next(terms) for _ in row.conditioning.terms]
+            kept[k].append(_record_step(pipe, step, k, out))
+
+    finals = yield from follow_run(sample_loop(denoise, rows), keep)
     return [
-        Walk(recipe, grid, tuple(kept), final)
-        for (recipe, grid, _), kept, final in zip(branches, moments, found, strict=True)
+        Trajectory(branch.params, branch.grid, tuple(steps), final)
+        for branch, steps, final in zip(branches, kept, finals, strict=True)
     ]
 
 
-def _begin(pipe: Pipeline, branch: Branch) -> tuple[SamplerCoroutine, ModelInput]:
-    """A new coroutine after the replayed answers, and its first question of its own."""
-    recipe, grid, replayed = branch
-    shape, generator = pipe.config.latent_shape(), torch.Generator().manual_seed(recipe.seed)
-
-    def noise() -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    trajectory = ddim(noise(), grid, noise=noise)
-    query = next(trajectory)
-    for moment in replayed:
-        query = trajectory.send(moment.answer)
-    return trajectory, query
+def _start(pipe: Pipeline, branch: Branch) -> Row:
+    row = start_row(branch.params, branch.grid, pipe.condition(branch.params), pipe.config.latent_shape())
+    return replace(row, coroutine=replay(row.coroutine, [step.answer for step in branch.replayed]))
 
 
-def _moment(pipe: Pipeline, query: ModelInput, answer: Prediction, out: Tensor) -> StepRecord:
-    """out [1 or 2,C,h,w]: the network's rows for this question, the unconditional one first."""
-    a = pipe.model.schedule.alpha_bar_at(query.t)
-    eps = [to_eps_x0(pipe.config.parameterization, row, query.x, a).eps for row in out]
-    return StepRecord(float(query.t), query.x, answer, eps[0] if len(eps) == 2 else None, eps[-1])
+def _record_step(pipe: Pipeline, step: Step, k: int, out: Sequence[Tensor]) -> StepRecord:
+    """Row k of a tick; `out` holds the network's 1 or 2 outputs [C,h,w] for it, the unconditional one first."""
+    a = pipe.model.schedule.alpha_bar_at(torch.tensor(step.t))
+    eps = [to_eps_x0(pipe.config.parameterization, term, step.x[k], a).eps for term in out]
+    answer = Prediction(step.eps[k], step.x0[k])
+    return StepRecord(step.t, step.x[k], answer, eps[0] if len(eps) == 2 else None, eps[-1])

@@ -6,10 +6,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.labs.common.panels.job_panel import PROMPT, JobPanel, recipe
+from app.labs.common.panels.job_panel import PROMPT, JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.shared_results import Work
-from app.schemas import MAX_SEED
+from ldm_core.config import MAX_SEED
 
 STEPS = 20
 
@@ -35,8 +35,8 @@ class Pipeline(JobPanel):
         from app.labs.overview.story import tell
 
         steps, seed = values["overview_steps"], values["overview_seed"]
-        made = recipe(self, values["overview_of"], steps, 5.0, 0.0, seed)
-        return lambda pipe: tell(pipe, made), made.steps
+        params = read_settings(self, values["overview_of"], steps=steps, seed=seed)
+        return lambda pipe: tell(pipe, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.overview.diagram import diagram

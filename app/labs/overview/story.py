@@ -11,9 +11,10 @@ import torch
 from app.engine import Stepped
 from app.labs.common.maps import signed
 from app.labs.denoising.plots import tiles
-from app.labs.denoising.trajectory import Recipe, walked
+from app.labs.denoising.trajectory import record
 from app.schemas import RequestError
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -42,30 +43,30 @@ class Story:
     picture: Pixels
 
 
-def tell(pipe: Pipeline, recipe: Recipe) -> Generator[Stepped, None, Story]:
-    """Generate by a recipe and take every stage down. RequestError where the model reads no text."""
+def tell(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Story]:
+    """Generate a request and take every stage down. RequestError where the model reads no text."""
     if pipe.tokenizer is None:
         raise RequestError("fault_no_text")
-    walk = yield from walked(pipe, recipe)
-    x0 = [moment.answer.x0 for moment in walk.moments]
+    trajectory = yield from record(pipe, params)
+    x0 = [step.answer.x0 for step in trajectory.steps]
     estimates: list[Pixels] = []
     for first in range(0, len(x0), DECODED_AT_ONCE):
         estimates += list(pipe.decode(torch.stack(x0[first : first + DECODED_AT_ONCE])))
-        yield Stepped(recipe.steps, recipe.steps, 0.0, 0.0, None)
-    c, h, w = walk.final.shape
-    context = pipe.encode_prompt(recipe.prompt).float().cpu()
+        yield Stepped(params.steps, params.steps, 0.0, 0.0, None)
+    c, h, w = trajectory.final.shape
+    context = pipe.encode_prompt(params.prompt).float().cpu()
     context = context.reshape(-1, context.shape[-1])
     return Story(
-        prompt=recipe.prompt,
-        tokens=_tokens(pipe, recipe.prompt),
+        prompt=params.prompt,
+        tokens=_tokens(pipe, params.prompt),
         context=signed(context.numpy(), 3.0),
         context_shape=(context.shape[0], context.shape[1]),
         latent_shape=(c, h, w),
-        t=tuple(moment.t for moment in walk.moments),
-        latents=tuple(tiles(moment.x.numpy()) for moment in walk.moments),
+        t=tuple(step.t for step in trajectory.steps),
+        latents=tuple(tiles(step.x.numpy()) for step in trajectory.steps),
         estimates=tuple(estimates),
-        final=tiles(walk.final.numpy()),
-        picture=pipe.decode(walk.final[None])[0],
+        final=tiles(trajectory.final.numpy()),
+        picture=pipe.decode(trajectory.final[None])[0],
     )
 
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.plot import Axis, Plot, Series
+from app.labs.common.runs import follow_run
 from app.labs.schedules.curves import KINDS
-from ldm_core.diffusion.denoiser import Conditioning, ModelInput
-from ldm_core.diffusion.samplers import advance, ddim
+from ldm_core.diffusion.sample_loop import sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid, make_ddim_timesteps
 from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -45,27 +46,14 @@ def respaced_grid(trained: NoiseSchedule, walked: NoiseSchedule, steps: int) -> 
     return TimestepGrid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in values))
 
 
-def respaced(
-    pipe: Pipeline, prompt: str, steps: int, guidance_scale: float, seed: int, schedules: Mapping[str, NoiseSchedule]
+def sample_on_schedules(
+    pipe: Pipeline, params: SamplingParams, schedules: Mapping[str, NoiseSchedule]
 ) -> Generator[Stepped, None, Respaced]:
-    """The same prompt and seed by DDIM (η = 0) on each schedule, all of them in one batch a step."""
-    grids = {kind: respaced_grid(pipe.model.schedule, s, steps) for kind, s in schedules.items()}
-    shape = pipe.config.latent_shape()
-    cond = Conditioning(pipe.encode_prompt(prompt), pipe.encode_prompt(""), guidance_scale)
-    trajectories = []
-    for grid in grids.values():
-        generator = torch.Generator().manual_seed(seed)
-
-        def noise(generator: torch.Generator = generator) -> torch.Tensor:
-            return torch.randn(shape, generator=generator)
-
-        trajectories.append(ddim(noise(), grid, noise=noise))
-    found: list[ModelInput] | torch.Tensor = [next(t) for t in trajectories]
-    while not isinstance(found, torch.Tensor):
-        answers = pipe.denoise(found, [cond] * len(found))
-        yield Stepped(found[0].step + 1, steps, float(found[0].t), 0.0, None)
-        found = advance(trajectories, answers)
-    pictures = pipe.decode(found)
+    """The same request by DDIM (η = 0) on each schedule, all of them in one batch a step."""
+    grids = {kind: respaced_grid(pipe.model.schedule, s, params.steps) for kind, s in schedules.items()}
+    conditioning, shape = pipe.condition(params), pipe.config.latent_shape()
+    rows = [start_row(params, grid, conditioning, shape) for grid in grids.values()]
+    pictures = pipe.decode((yield from follow_run(sample_loop(pipe.denoise, rows))))
     return Respaced(dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()})
 
 

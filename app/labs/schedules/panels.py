@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.job_panel import JobPanel
+from app.labs.common.panels.job_panel import JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.panels.plot_card import PlotCard
 from app.labs.common.shared_results import Work
-from app.schemas import MAX_SEED, RequestError
+from app.schemas import RequestError
 from app.ui.status import line_html
+from ldm_core.config import MAX_SEED
 
 KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")  # app.labs.schedules.curves has them too, but brings torch with it
 SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
@@ -140,19 +141,17 @@ class RespacedRuns(JobPanel):
         self.outputs = [self.pictures, *self.card.outputs]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.schedules.cross_schedule import respaced
+        from app.labs.schedules.cross_schedule import sample_on_schedules
         from app.labs.schedules.curves import make_schedules
 
         if self.service.pipe is None:
             raise RequestError("still_loading")
         c = self.service.pipe.config.schedule
         schedules = make_schedules(KINDS, c.timesteps, c.linear_start, c.linear_end, c.cosine_s)
-        prompt, steps, seed = (
-            values["respaced_prompt"],
-            int(values["respaced_steps"]),
-            int(values["respaced_seed"] or 0),
+        params = read_settings(
+            self, values["respaced_prompt"], steps=values["respaced_steps"], seed=values["respaced_seed"] or 0
         )
-        return lambda pipe: respaced(pipe, prompt, steps, 5.0, seed, schedules), steps
+        return lambda pipe: sample_on_schedules(pipe, params, schedules), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         from app.labs.schedules.cross_schedule import timesteps_plot

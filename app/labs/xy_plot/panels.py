@@ -23,12 +23,13 @@ from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Cell, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.metadata import write_png
-from app.schemas import MAX_SEED, GenerateRequest, RequestError
+from app.schemas import RequestError, read_params
 from app.ui.status import line_html, safe
 from app.ui.translation import PRIVATE, language
 from ldm_core import __version__
+from ldm_core.config import MAX_SEED
+from ldm_core.sampling import SAMPLER_NAMES
 
-SAMPLERS = ("ddim", "ddpm", "plms", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "unipc")
 CHOICES = {name: f"axis_{name}" if name in ("schedule", "words") else name for name in AXES}
 OPENING = {"x": "steps", "y": "guidance_scale", "z": "none"}
 EXAMPLES = {  # what an axis begins with when it is chosen
@@ -75,7 +76,7 @@ class GridPanel(Panel):
         self._slider("grid_eta", "eta", 0, 1, 0, 0.05)
         make = self.translation.make
         self.controls["grid_sampler"] = make(
-            gr.Dropdown, {"label": "sampler"}, choices=list(SAMPLERS), value="ddim", filterable=False,
+            gr.Dropdown, {"label": "sampler"}, choices=list(SAMPLER_NAMES), value="ddim", filterable=False,
             elem_id="sheet-grid_sampler",
         )  # fmt: skip
         self.controls["grid_seed"] = make(
@@ -151,10 +152,12 @@ class GridPanel(Panel):
         if any(values[f"grid_{name}"] is None for name in ("steps", "guidance", "eta", "seed")):
             raise RequestError("fault_number")
         side = self.service.limits.image_size
-        base = GenerateRequest(
-            values["grid_prompt"] or "", values["grid_negative"] or "", int(values["grid_steps"]),
-            float(values["grid_eta"]), float(values["grid_guidance"]), values["grid_sampler"] or "",
-            int(values["grid_seed"]), side, side,
+        base = read_params(
+            {
+                "prompt": values["grid_prompt"] or "", "negative_prompt": values["grid_negative"] or "",
+                "steps": values["grid_steps"], "eta": values["grid_eta"], "guidance_scale": values["grid_guidance"],
+                "sampler": values["grid_sampler"] or "", "seed": values["grid_seed"], "width": side, "height": side,
+            }
         )  # fmt: skip
         x, y, z = (read_axis(p, values[f"{p}_axis"], values[f"{p}_values"] or "") for p in PLACES)
         return make_plan(base, x, y, z, self.service.limits)
@@ -223,11 +226,12 @@ def fill_all(plan: Plan) -> Work:
     """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
 
     def work(pipe: Any) -> Any:
-        from app.labs.xy_plot.cross_schedule import scheduled
+
+        from app.labs.xy_plot.cross_schedule import sample_on_schedule
 
         pictures = []
         for cell in plan.cells:
-            pictures.append((yield from scheduled(pipe, cell.request, cell.schedule)))
+            pictures.append((yield from sample_on_schedule(pipe, cell.request, cell.schedule)))
         return pictures
 
     return work
@@ -273,9 +277,9 @@ def submit(service: Any, cell: Cell) -> Job:
         return job
 
     def work(pipe: Any) -> Any:
-        from app.labs.xy_plot.cross_schedule import scheduled
+        from app.labs.xy_plot.cross_schedule import sample_on_schedule
 
-        return scheduled(pipe, cell.request, cell.schedule)
+        return sample_on_schedule(pipe, cell.request, cell.schedule)
 
     question: Job = service.study(work, cell.request.steps)
     return question

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from app.i18n import Sentence, say
-from app.schemas import MAX_SEED, GenerateRequest, Limits, RequestError, validate
+from app.schemas import RequestError, check_params, read_params
+from ldm_core.config import MAX_SEED, BetaSchedule, TimestepSpacing
+from ldm_core.sampling import Limits, SamplingParams
 
 MAX_CELLS = 64
 MAX_TEXT = 1000  # characters of an axis
 PLACES = ("x", "y", "z")
 AXES = ("steps", "eta", "guidance_scale", "sampler", "seed", "schedule", "words")
-GRIDS = ("uniform", "quad", "trailing")  # steps on the loaded model's own noise schedule
-NOISE = ("linear", "cosine", "sqrt_linear", "sqrt")  # its steps at another schedule's noise levels
+GRIDS: tuple[str, ...] = get_args(TimestepSpacing)  # steps on the loaded model's own noise schedule
+NOISE: tuple[str, ...] = get_args(BetaSchedule)  # its steps at another schedule's noise levels
 SCHEDULES = (*GRIDS, *NOISE)
 Value = int | float | str
 
@@ -43,7 +45,7 @@ class Cell:
     column: int
     row: int
     sheet: int
-    request: GenerateRequest
+    request: SamplingParams
     schedule: str
 
 
@@ -51,7 +53,7 @@ class Cell:
 class Plan:
     """A grid before it is filled. `cells` come in the order they are filled: by rows, sheet after sheet."""
 
-    base: GenerateRequest
+    base: SamplingParams
     axes: tuple[Axis | None, Axis | None, Axis | None]
     cells: tuple[Cell, ...]
 
@@ -122,7 +124,7 @@ def _value(where: Sentence, name: str, item: str) -> Value:
 
 
 def make_plan(
-    base: GenerateRequest, x: Axis | None, y: Axis | None, z: Axis | None, limits: Limits
+    base: SamplingParams, x: Axis | None, y: Axis | None, z: Axis | None, limits: Limits
 ) -> Plan:  # fmt: skip
     """Every cell's request, checked as the Generate tab's is; RequestError with one sentence about the first fault."""
     axes = (x, y, z)
@@ -137,13 +139,13 @@ def make_plan(
     columns, rows, sheets = (range(len(axis.values) if axis else 1) for axis in axes)
     cells = [_cell(base, axes, (i, j, k)) for k in sheets for j in rows for i in columns]
     for cell in cells:
-        validate(cell.request, limits)
+        check_params(cell.request, limits)
         if cell.schedule in NOISE and cell.request.sampler != "ddim":
             raise RequestError("grid_needs_ddim", name=cell.schedule, sampler=cell.request.sampler)
     return Plan(base, axes, tuple(cells))
 
 
-def _cell(base: GenerateRequest, axes: tuple[Axis | None, ...], at: tuple[int, int, int]) -> Cell:
+def _cell(base: SamplingParams, axes: tuple[Axis | None, ...], at: tuple[int, int, int]) -> Cell:
     request, schedule = base, "uniform"
     for place, axis, index in zip(PLACES, axes, at, strict=True):
         if axis is None:
@@ -154,7 +156,7 @@ def _cell(base: GenerateRequest, axes: tuple[Axis | None, ...], at: tuple[int, i
         elif axis.name == "schedule":
             schedule = str(value)
         else:
-            request = replace(request, **{axis.name: value})  # type: ignore[arg-type]
+            request = read_params({**request.to_dict(), axis.name: value})
     return Cell(*at, request, schedule)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.denoiser import ModelInput, Prediction
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.schedule import TimestepGrid
 
 SamplerCoroutine = Generator[ModelInput, Prediction, Tensor]
@@ -23,22 +24,6 @@ class Sampler(Protocol):
     def __call__(self, x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = ...) -> SamplerCoroutine:
         """x [C,h,w] at the grid's first noise level → coroutine returning the latent after its last step."""
         ...
-
-
-def advance(trajectories: Sequence[SamplerCoroutine], answers: Sequence[Prediction]) -> list[ModelInput] | Tensor:
-    """Send everyone's answer: their next questions, or after the last step the final latents [B,C,h,w].
-
-    All must have as many steps to go: questions and latents do not mix.
-    """
-    queries, finals = list[ModelInput](), list[Tensor]()
-    for trajectory, answer in zip(trajectories, answers, strict=True):
-        try:
-            queries.append(trajectory.send(answer))
-        except StopIteration as end:
-            finals.append(end.value)
-    if queries and finals:
-        raise ValueError(f"{len(finals)} of {len(trajectories)} samplers have ended before the others")
-    return queries or torch.stack(finals)
 
 
 def identity(x0: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import posterior, to_eps_x0
 from ldm_core.diffusion.samplers.base import Blend, Noise, Project, SamplerCoroutine, identity, unblended
 from ldm_core.diffusion.schedule import TimestepGrid
 
@@ -41,10 +42,8 @@ def ddpm(
         x0, draw = project(answer.x0), noise()
         if end_at_x0 and i == len(grid) - 1:
             return x0
-        a, prev = grid.alpha_bar[i], grid.alpha_bar_prev[i]
-        alpha, rest = a / prev, 1.0 - a  # ᾱ_t/ᾱ_prev is the grid's own α
-        mean = prev.sqrt() * (1.0 - alpha) / rest * x0 + alpha.sqrt() * (1.0 - prev) / rest * x
-        x = mean + ((1.0 - prev) / rest * (1.0 - alpha)).sqrt() * draw
+        mean, variance = posterior(x0, x, grid.alpha_bar[i], grid.alpha_bar_prev[i])
+        x = mean + variance.sqrt() * draw
     return x
 
 
@@ -63,7 +62,7 @@ def plms(x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = iden
         a, prev = grid.alpha_bar[i], grid.alpha_bar_prev[i]
 
         def step(eps: Tensor, x: Tensor = x, a: Tensor = a, prev: Tensor = prev) -> Tensor:
-            x0 = project((x - (1.0 - a).sqrt() * eps) / a.sqrt())
+            x0 = project(to_eps_x0("eps", eps, x, a).x0)
             return ddim_update(eps, x0, prev, 0.0 * a, 0.0 * eps)
 
         answer = yield ModelInput(x, grid.t[i], i)

@@ -14,12 +14,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 import ldm_core.config as presets
-from ldm_core.diffusion.sample_loop import sample_latents
+from ldm_core.diffusion.denoiser import Conditioning, Denoiser
+from ldm_core.diffusion.sample_loop import finish, sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.images import Pixels, picture_grid, to_uint8
 from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
+from ldm_core.sampling import SamplingParams
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.loop import optimize
@@ -71,7 +73,7 @@ class DiffusionTraining:
     workers: int | None = None  # processes that draw batches; None: none on a CPU, a core each beside a GPU
     validation: int = 128  # held-out latents
     sample_steps: int = 25
-    guidance_scale: float = 5.0
+    guidance_scale: float | None = None  # of the sample pictures; None: the preset's own
     prompts: tuple[str, ...] = EXAMPLES
 
     def __post_init__(self) -> None:
@@ -236,19 +238,22 @@ class DiffusionTask:
     def sample(self, step: int) -> Pixels | None:
         """The example prompts, with the averaged weights, always from the same noise."""
         del step
-        s, latent = self.settings, self.batches.latent_shape
+        s, config, shape = self.settings, self.settings.model, self.batches.latent_shape
         contexts, empty = (self.condition(self.condition.read(p)) for p in (s.prompts, [""]))
+        scale = config.default_guidance if s.guidance_scale is None else s.guidance_scale
+        grid, params = self.schedule.grid("uniform", s.sample_steps), SamplingParams("", batch=len(contexts))
+        rows = [
+            start_row(params.image(k), grid, Conditioning(context, empty[0], scale), shape)
+            for k, context in enumerate(contexts)
+        ]
         with averaged(self.averages["model"], self.unet):
-            z = sample_latents(
-                lambda x, t, c: self.unet(x, t, c_crossattn=[c]),
+            denoise = Denoiser(
+                lambda x, t, context: self.unet(x, t, c_crossattn=[context]),
                 self.schedule,
                 s.parameterization,
-                contexts,
-                empty,
-                latent,
-                steps=s.sample_steps,
-                guidance_scale=s.guidance_scale,
+                contexts.device,
             )
+            z = finish(sample_loop(denoise, rows))
         z = z.to(self.accelerator.device) / self.batches.scale_factor
         images = torch.cat([self.decoder.decode(part) for part in torch.split(z, 4)])
         return picture_grid(to_uint8(images), columns=4)

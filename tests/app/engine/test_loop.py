@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.engine import Cancelled, Done, Engine, Failed, Job, Queued, QueueFull, Quotas, Started, Stepped, follow
-from app.schemas import GenerateRequest
+from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeModel
 
 
@@ -36,7 +36,7 @@ def engine(model: FakeModel) -> Iterator[Engine]:
 
 
 def submit(engine: Engine, prompt: str, steps: int = 3, client: str = "", batch: int = 1, **more: Any) -> Job:
-    return engine.submit(Job(GenerateRequest(prompt, steps=steps, batch=batch), client=client, **more))
+    return engine.submit(Job(SamplingParams(prompt, steps=steps, batch=batch), client=client, **more))
 
 
 def events(job: Job) -> list[object]:
@@ -177,20 +177,20 @@ def work(steps: int, seconds: float = 0.0, fails: bool = False) -> Any:
 
 
 def test_a_lab_s_question_is_a_job_like_any_other(engine: Engine) -> None:
-    assert engine.submit(Job(GenerateRequest("", steps=4), work=work(4))).wait() == Done("answered")
-    assert isinstance(engine.submit(Job(GenerateRequest(""), work=work(4, fails=True))).wait(), Failed)
+    assert engine.submit(Job(SamplingParams("", steps=4), work=work(4))).wait() == Done("answered")
+    assert isinstance(engine.submit(Job(SamplingParams(""), work=work(4, fails=True))).wait(), Failed)
 
 
 def test_labs_of_two_clients_end_in_the_same_round(engine: Engine) -> None:
     """The one that ends first has left the queue when the other's turn is decided."""
     for _ in range(20):
-        jobs = [engine.submit(Job(GenerateRequest("", steps=2), work=work(2), client=name)) for name in "abcd"]
+        jobs = [engine.submit(Job(SamplingParams("", steps=2), work=work(2), client=name)) for name in "abcd"]
         assert [job.wait() for job in jobs] == [Done("answered")] * 4
 
 
 def test_a_slow_lab_does_not_hold_a_picture_up(engine: Engine) -> None:
     """Its steps take a hundred times the picture's; after each of them the picture catches up."""
-    lab = engine.submit(Job(GenerateRequest("", steps=100), work=work(100, 0.1), client="teacher"))
+    lab = engine.submit(Job(SamplingParams("", steps=100), work=work(100, 0.1), client="teacher"))
     while len(lab.events) < 4:
         time.sleep(0.01)
     start = time.monotonic()

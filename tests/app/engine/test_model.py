@@ -9,16 +9,16 @@ import pytest
 
 from app.engine import Done, Engine, Job
 from app.engine.model import PipelineModel
-from app.schemas import GenerateRequest
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_pipeline
 
 WANTED = [
-    GenerateRequest("a red apple", steps=6, eta=1.0, seed=7),
-    GenerateRequest("a (green:1.2) pear", negative_prompt="red", steps=9, sampler="heun", seed=3, guidance_scale=2.0),
-    GenerateRequest("a dog", steps=4, sampler="plms", seed=11, guidance_scale=1.0),
-    GenerateRequest("a cat", steps=12, sampler="dpmpp_2m_sde", seed=5, batch=3),
-    GenerateRequest("a house", steps=5, sampler="unipc", seed=2, width=64, height=32),
+    SamplingParams("a red apple", steps=6, eta=1.0, seed=7),
+    SamplingParams("a (green:1.2) pear", negative_prompt="red", steps=9, sampler="heun", seed=3, guidance_scale=2.0),
+    SamplingParams("a dog", steps=4, sampler="plms", seed=11, guidance_scale=1.0),
+    SamplingParams("a cat", steps=12, sampler="dpmpp_2m_sde", seed=5, batch=3),
+    SamplingParams("a house", steps=5, sampler="unipc", seed=2, width=64, height=32),
 ]
 
 
@@ -58,9 +58,7 @@ def test_a_seed_s_picture_is_the_same_in_a_crowd(pipe: Pipeline, strict: bool, m
 def test_the_engine_s_picture_is_the_library_s(pipe: Pipeline) -> None:
     engine_s = pictures(pipe, strict=True, together=True, previews=False)
     for r, made in zip(WANTED, engine_s, strict=True):
-        library_s = pipe.generate(
-            r.prompt, r.negative_prompt, r.steps, r.eta, r.guidance_scale, r.sampler, r.seed, r.batch, r.height, r.width
-        )
+        library_s = pipe.generate(r)
         assert np.abs(library_s.astype(int) - made).max() <= 1, r
 
 
@@ -71,7 +69,7 @@ def test_pictures_and_masks_go_the_same_way(pipe: Pipeline) -> None:
     engine = Engine(save, strict=True)
     engine.start(PipelineModel(pipe))
     for sampler in ("ddim", "euler"):
-        request = GenerateRequest("x", steps=6, sampler=sampler, seed=1, strength=0.5)
+        request = SamplingParams("x", steps=6, sampler=sampler, seed=1, strength=0.5)
         end = engine.submit(Job(request, init_image=init, mask=mask)).wait()
         assert isinstance(end, Done)
         library_s = pipe.generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy as np
 from app.engine import Engine, Job, Quotas, Stepped
 from app.i18n import Sentence
 from app.metadata import write_png
-from app.schemas import GeneratedImage, GenerateRequest, GenerateResult, Limits, validate
+from app.schemas import GeneratedImage, GenerateResult, check_params
 from app.service import State
 from app.settings import Settings
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.engine.fake import FakeModel
 
 
@@ -42,9 +43,9 @@ class FakeService:
         words = text.split()
         return Count(len(words), 5, " ".join(words[5:]))
 
-    def submit(self, request: GenerateRequest, init_image: object = None, mask: object = None) -> Job:
-        validate(request, self.limits)
-        job = Job(replace(request, seed=max(request.seed, 0)))
+    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None) -> Job:
+        check_params(request, self.limits)
+        job = Job(request.resolved(0, self.limits.guidance_scale))
         job.work = lambda _pipe: self._work(job)
         return self.engine.submit(job)
 
@@ -68,6 +69,6 @@ class FakeService:
         images = []
         for k in range(r.batch):
             path = self.outputs / f"{job.id}-{k}.png"
-            write_png(path, np.full((128, 128, 3), 200, np.uint8), replace(r, seed=r.seed + k), "0" * 64, "test")
+            write_png(path, np.full((128, 128, 3), 200, np.uint8), r.image(k), "0" * 64, "test")
             images.append(GeneratedImage(path, r.seed + k, 128, 128))
         return GenerateResult(r, tuple(images), 0.5, r.steps)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.schemas import Limits, RequestError
+from app.schemas import RequestError
 from app.settings import Settings
 from app.ui.canvas_input import for_canvas, keep_files, picture_and_mask
+from ldm_core.sampling import Limits
 
 LIMITS, SETTINGS, SIZE = Limits(), Settings(), (128, 128)
 

@@ -15,14 +15,14 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from app.metadata import KEY
-from app.schemas import GenerateRequest, Limits
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService
 
-GOOD = dict(zip(FIELDS, values_from(GenerateRequest("a", steps=2, seed=7), Limits()), strict=True))
+GOOD = dict(zip(FIELDS, values_from(SamplingParams("a", steps=2, seed=7), Limits()), strict=True))
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def line(tab: GenerateTab, updates: list[dict[Any, Any]]) -> str:
     [
         ({"prompt": ""}, "Please type a prompt", "请输入提示词"),
         ({"prompt": "x" * 200_000}, "Prompt is 200000 characters long; at most 2000", "提示词有 200000 个字符"),
-        ({"steps": 0}, "Steps must lie between 1 and 1000, not 0.", "步数必须在 1 到 1000 之间，不能是 0。"),
+        ({"steps": 0}, "Steps must be at least 1, not 0.", "步数至少为 1，不能是 0。"),
         ({"steps": None}, "Steps must be a number.", "步数必须是数字。"),
         ({"guidance_scale": float("nan")}, "not NaN or infinity", "不能是 NaN 或无穷大"),
         ({"width": 7}, "Width must be a multiple of 32", "宽必须是 32 的倍数"),

@@ -6,14 +6,14 @@ import asyncio
 from pathlib import Path
 
 from app.engine import Done, Job, Stepped
-from app.schemas import GenerateRequest
 from app.ui.job_watchers import Watchers
+from ldm_core.sampling import SamplingParams
 from tests.app.ui.fake import FakeService
 
 
 def start(folder: Path, steps: int, seconds: float) -> tuple[FakeService, Watchers, Job]:
     service = FakeService(folder, step_seconds=seconds)
-    return service, Watchers(service), service.submit(GenerateRequest("a", steps=steps))  # type: ignore[arg-type]
+    return service, Watchers(service), service.submit(SamplingParams("a", steps=steps))  # type: ignore[arg-type]
 
 
 def test_watching_to_the_end_detaches_nothing(tmp_path: Path):

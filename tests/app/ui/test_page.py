@@ -23,9 +23,9 @@ from gradio_client.exceptions import AppError
 
 from app.engine import Cancelled
 from app.metadata import read_png
-from app.schemas import GenerateRequest
 from app.security import protected
 from app.ui.mount import mount_page
+from ldm_core.sampling import SamplingParams
 from tests.app.ui.fake import FakeService
 
 
@@ -66,8 +66,8 @@ def test_one_public_endpoint(client: Client):
 def test_generate_returns_the_file_and_what_made_it(client: Client):
     path, info = client.predict("a cat", steps=3, seed=7, api_name="/generate")
     made, _ = read_png(Path(path))
-    assert made == GenerateRequest("a cat", steps=3, seed=7)
-    assert GenerateRequest.from_dict(info["request"]) == made
+    assert made == SamplingParams("a cat", steps=3, seed=7)
+    assert SamplingParams.from_dict(info["request"]) == made
     assert (info["width"], info["height"]) == (128, 128)
 
 

@@ -15,12 +15,13 @@ from PIL import Image
 from app.engine import Cancelled, Done, Failed, Queued, Started, Stepped
 from app.i18n import Sentence
 from app.metadata import read_png, write_png
-from app.schemas import GeneratedImage, GenerateRequest, GenerateResult
+from app.schemas import GeneratedImage, GenerateResult
 from app.service import State
 from app.ui.status import Picture, facts_html, file_uri, safe, state_html, tokens_html, view
+from ldm_core.sampling import SamplingParams
 from tests.app.ui.fake import Count
 
-REQUEST = GenerateRequest('<script>alert("x")</script> ${1} {{y}}', seed=7)
+REQUEST = SamplingParams('<script>alert("x")</script> ${1} {{y}}', seed=7)
 
 
 def text_of(html: str) -> str:
@@ -76,12 +77,12 @@ def test_done_shows_the_file_byte_for_byte(tmp_path: Path):
 
 
 def test_facts_carry_settings_that_make_this_picture_alone():
-    result = GenerateResult(GenerateRequest("a", seed=5, batch=3), (), 0.8, 25)
+    result = GenerateResult(SamplingParams("a", seed=5, batch=3), (), 0.8, 25)
     picture = Picture.of(GeneratedImage(Path("x.png"), 6, 128, 96), result)
     html = facts_html(picture, "en")
     assert "Seed 6 · 128×96 · 25 steps · 0.8 s" in html
     settings = json.loads(unescape(html.split('data-settings="')[1].split('"')[0]))
-    assert GenerateRequest.from_dict(settings) == GenerateRequest("a", seed=6, batch=1)
+    assert SamplingParams.from_dict(settings) == SamplingParams("a", seed=6, batch=1)
 
 
 def test_header():

@@ -15,13 +15,15 @@ from app.labs.common.panels.panel import Panel, Shared, Updates
 from app.labs.common.panels.pictures import figures
 from app.labs.common.panels.plot_card import PlotCard
 from app.labs.common.shared_results import SharedResults, Work
-from app.schemas import MAX_SEED, GenerateRequest, RequestError, validate
+from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.status import line_html
 from app.ui.translation import PRIVATE, Translation, language
+from ldm_core.config import MAX_SEED
+from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
-    from app.labs.denoising.trajectory import Recipe, Walk
+    from app.labs.denoising.trajectory import Trajectory
 
 PROMPT = "a red apple on a blue background"  # a thing and a ground: two words that look at different places
 STEPS = 20
@@ -146,11 +148,13 @@ class GenerationPanel(JobPanel):
         self.outputs = [self.film]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        from app.labs.denoising.trajectory import filmed
+        from app.labs.denoising.trajectory import film
 
-        r = recipe(self, values["walk_prompt"], values["walk_steps"], values["walk_guidance"], values["walk_eta"],
-                   values["walk_seed"])  # fmt: skip
-        return lambda pipe: filmed(pipe, r), r.steps
+        params = read_settings(
+            self, values["walk_prompt"], steps=values["walk_steps"], guidance_scale=values["walk_guidance"],
+            eta=values["walk_eta"], seed=values["walk_seed"],
+        )  # fmt: skip
+        return lambda pipe: film(pipe, params), params.steps
 
     def default_result(self) -> Any:
         """The same generation in every lab."""
@@ -174,12 +178,12 @@ class GenerationPanel(JobPanel):
         async for updates in super().pressed(request, *values):
             yield updates
             if (finished := updates.get(self.last)) is not None:
-                n = finished.result.walk.recipe.steps
+                n = finished.result.trajectory.params.steps
                 yield {self.shared["step"]: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
-                yield {self.kept: finished.result.walk}
+                yield {self.kept: finished.result.trajectory}
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
-        r = result.walk.recipe
+        r = result.trajectory.params
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
         return {
             self.note: line_html(say(lang, "walked_done", n=r.steps, seed=r.seed), "done"),
@@ -205,16 +209,16 @@ class StepPanel(Panel):
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        walk = values.pop("kept") or self.shared["generation"].default_result().walk
-        return self.draw_walk(lang, walk, min(int(values.pop("step")), len(walk.moments)), **values)
+        trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
+        return self.draw_walk(lang, trajectory, min(int(values.pop("step")), len(trajectory.steps)), **values)
 
-    def draw_walk(self, lang: str, walk: Any, i: int, **values: Any) -> Updates:
-        """Updates for step i (from 1) of a walk."""
+    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+        """Updates for step i (from 1) of a trajectory."""
         raise NotImplementedError
 
-    def ask(self, walk: Any, i: int, work: Work) -> Any:
-        """What `work` answers about step i of a walk; about the default's default step, everybody's answer."""
-        if i == DEFAULT_STEP and walk is self.shared["generation"].default_result().walk:
+    def ask(self, trajectory: Any, i: int, work: Work) -> Any:
+        """What `work` answers about step i of a trajectory; about the default's default step, everybody's answer."""
+        if i == DEFAULT_STEP and trajectory is self.shared["generation"].default_result().trajectory:
             return self.results.get(self.key, work)
         return self.service.ask(work)
 
@@ -238,19 +242,14 @@ class TrajectoryJobPanel(FiguresJobPanel):
     def default_values(self) -> dict[str, Any]:
         return {**super().default_values(), "kept": None}
 
-    def walk(self, kept: Walk | None) -> Walk:
+    def trajectory(self, kept: Trajectory | None) -> Trajectory:
         """The generation this page has kept, or everybody's."""
-        walk: Walk = kept or self.shared["generation"].default_result().walk
-        return walk
+        trajectory: Trajectory = kept or self.shared["generation"].default_result().trajectory
+        return trajectory
 
 
-def recipe(panel: Panel, prompt: str, steps: float, guidance_scale: float, eta: float, seed: float | None) -> Recipe:
-    """A checked recipe; RequestError in one sentence."""
-    from app.labs.denoising.trajectory import Recipe
-
-    if None in (steps, guidance_scale, eta, seed):
-        raise RequestError("fault_number")
-    made = Recipe(prompt or "", int(steps), float(guidance_scale), float(eta), int(seed or 0))
-    request = GenerateRequest(made.prompt, "", made.steps, made.eta, made.guidance_scale, "ddim", made.seed)
-    validate(request, panel.service.limits)
-    return made
+def read_settings(panel: Panel, prompt: str | None, **settings: Any) -> SamplingParams:
+    """The controls' values as a checked request of DDIM; RequestError in one sentence."""
+    params = read_params({"prompt": prompt or "", **settings})
+    check_params(params, panel.service.limits)
+    return params

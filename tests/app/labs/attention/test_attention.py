@@ -21,8 +21,9 @@ from app.labs.attention.maps import (
     tokens_of,
     whole,
 )
-from app.labs.denoising.trajectory import Recipe, Walk, walked
+from app.labs.denoising.trajectory import Trajectory, record
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
@@ -35,12 +36,12 @@ def pipe() -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def walk(pipe: Pipeline) -> Walk:
-    return answer(walked(pipe, Recipe(PROMPT, steps=2)))[0]
+def walk(pipe: Pipeline) -> Trajectory:
+    return answer(record(pipe, SamplingParams(PROMPT, steps=2)))[0]
 
 
 @pytest.fixture(scope="module")
-def looked(pipe: Pipeline, walk: Walk) -> AttentionMaps:
+def looked(pipe: Pipeline, walk: Trajectory) -> AttentionMaps:
     return answer(attention_maps(pipe, walk, 2))[0]
 
 
@@ -68,12 +69,12 @@ def test_maps_sum_to_one_over_tokens(looked: AttentionMaps, head: int):
         assert shares(looked.maps, looked.tokens, layer, head).sum() == pytest.approx(1.0)
 
 
-def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Walk, looked: AttentionMaps):
+def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Trajectory, looked: AttentionMaps):
     name = next(iter(looked.maps))
     attn = pipe.model.model.diffusion_model.get_submodule(name).attn2
     seen: list[torch.Tensor] = []
     handle = attn.register_forward_pre_hook(lambda _m, args: seen.extend(args))
-    moment, context = walk.moments[1], pipe.encode_prompt(PROMPT)
+    moment, context = walk.steps[1], pipe.encode_prompt(PROMPT)
     with torch.no_grad():
         pipe.model.apply_model(moment.x[None], torch.tensor([moment.t]), context[None])
     handle.remove()
@@ -87,7 +88,7 @@ def test_maps_are_an_explicit_softmax(pipe: Pipeline, walk: Walk, looked: Attent
     assert layer_name(name, looked.maps).startswith("input_blocks.1, ")
 
 
-def test_pictures_and_plots(pipe: Pipeline, walk: Walk, looked: AttentionMaps):
+def test_pictures_and_plots(pipe: Pipeline, walk: Trajectory, looked: AttentionMaps):
     flat = np.ones((4, 4))
     assert over_picture(flat, looked.picture).shape == looked.picture.shape
     assert (over_picture(flat, looked.picture) != over_picture(0 * flat, looked.picture)).any()

@@ -60,7 +60,7 @@ def test_denoising(service: Service):
 
     left = press(walked, walk_steps=3, walk_eta=0.5)
     kept = left[walked.kept]
-    assert len(kept.moments) == 3
+    assert len(kept.steps) == 3
     assert left[walked.shared["step"]]["maximum"] == 3
     assert left[walked.button]["interactive"]
 

@@ -7,16 +7,16 @@ import re
 import numpy as np
 import pytest
 
-from app.labs.denoising.trajectory import Recipe
 from app.labs.overview.diagram import BEFORE, diagram
 from app.labs.overview.story import Story, tell
 from app.ui.labs import LABS
 from ldm_core.pipeline import Pipeline
+from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
 STEPS = 3
-KEPT = Recipe("a red apple", STEPS)
+KEPT = SamplingParams("a red apple", steps=STEPS)
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ import torch
 
 from app.engine import Stepped
 from app.labs.denoising.forward_process import noised
-from app.labs.schedules.cross_schedule import respaced, respaced_grid
+from app.labs.schedules.cross_schedule import respaced_grid, sample_on_schedules
 from app.labs.schedules.curves import KINDS, QUANTITIES, compare, make_schedules, step_grids, step_noise
 from app.schemas import RequestError
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
@@ -88,7 +89,9 @@ def test_the_trained_schedule_respaced_is_itself():
 
 
 def test_the_trained_schedule_makes_the_pipelines_own_picture(pipe: Pipeline):
-    made, steps = answer(respaced(pipe, "a cat", 3, 5.0, 7, {"linear": pipe.model.schedule}))
+    made, steps = answer(
+        sample_on_schedules(pipe, SamplingParams("a cat", steps=3, seed=7), {"linear": pipe.model.schedule})
+    )
     expected = pipe.decode(finish(pipe.stream("a cat", steps=3, seed=7)))[0]
     assert [s.i for s in steps] == [1, 2, 3] and all(isinstance(s, Stepped) for s in steps)
     assert np.abs(made.pictures["linear"].astype(int) - expected.astype(int)).max() <= 2

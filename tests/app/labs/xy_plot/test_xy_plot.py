@@ -21,20 +21,22 @@ from app.labs.common.shared_results import SharedResults
 from app.labs.schedules.curves import GRIDS, KINDS
 from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
-from app.labs.xy_plot.cross_schedule import noise_grid, scheduled
+from app.labs.xy_plot.cross_schedule import noise_grid, sample_on_schedule
 from app.labs.xy_plot.xy_plot import Axis, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet, chinese_font, fitted, latin_font
 from app.metadata import KEY, read_png
-from app.schemas import MAX_SEED, GenerateRequest, Limits, RequestError
+from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
 from app.ui.translation import Translation
+from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
-BASE = GenerateRequest("a red apple on red", steps=3, seed=7, width=32, height=32)
+BASE = SamplingParams("a red apple on red", steps=3, seed=7, width=32, height=32)
 LIMITS = Limits(samplers=tuple(SAMPLERS))
 
 
@@ -155,14 +157,14 @@ def pipe() -> Pipeline:
 
 
 def test_scheduled_pictures_are_the_pipelines_own(pipe: Pipeline):
-    made, steps = answer(scheduled(pipe, BASE, "trailing"))
-    expected = pipe.decode(finish(pipe.stream(BASE.prompt, steps=3, seed=7, grid="trailing")))[0]
+    made, steps = answer(sample_on_schedule(pipe, BASE, "trailing"))
+    expected = pipe.decode(finish(pipe.stream(BASE.prompt, steps=3, seed=7, timestep_spacing="trailing")))[0]
     assert (made == expected).all()
     assert [step.i for step in steps] == [1, 2, 3]
-    made, _ = answer(scheduled(pipe, replace(BASE, eta=0.5), "linear"))  # what the model was trained on
+    made, _ = answer(sample_on_schedule(pipe, replace(BASE, eta=0.5), "linear"))  # what the model was trained on
     expected = pipe.decode(finish(pipe.stream(BASE.prompt, steps=3, seed=7, eta=0.5)))[0]
     assert np.abs(made.astype(int) - expected.astype(int)).max() <= 2
-    other, _ = answer(scheduled(pipe, BASE, "cosine"))
+    other, _ = answer(sample_on_schedule(pipe, BASE, "cosine"))
     assert np.abs(other.astype(int) - expected.astype(int)).max() > 2
 
 
