@@ -95,6 +95,12 @@ def shows(scene: Scene, seen: Sequence[Seen]) -> bool:
     return False
 
 
+def shows_layout(scene: Scene, seen: Sequence[Seen]) -> bool:
+    """The same whatever the things are: as many, in these colours, at these places."""
+    nameless = replace(scene, things=tuple(replace(thing, name="") for thing in scene.things))
+    return shows(nameless, [replace(s, name="") for s in seen])
+
+
 def stands(a: Seen, b: Seen) -> Relation:
     """Where a is, seen from b: along the axis on which they are further apart."""
     dx, dy = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
@@ -106,7 +112,7 @@ def stands(a: Seen, b: Seen) -> Relation:
 def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
     """A figure a type and their mean share, where a word looks in pairs, the first pictures of each type."""
     name_of, drawings = ThingReader(eye, corpus, settings.seed), Drawings(corpus)
-    part, pairs = Part(), list[Metric]()
+    part, more = Part(), list[Metric]()
     for name in TYPES:
         found = scenes(corpus, name, settings.compose, settings.seed)
         said, grounds = captions(found, settings.seed), [scene.ground for scene in found]
@@ -117,13 +123,16 @@ def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: Evaluat
         value, ceiling, drawn = (float(np.mean(r)) for r in right)
         note = f"real scenes without the autoencoder: {drawn:.3f}"
         part.figures.append(Metric(f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=note))
+        laid_out = [[shows_layout(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen[:2]]
+        value, ceiling = (float(np.mean(r)) for r in laid_out)
+        more.append(Metric(f"compose: {name}, any things", value, len(found), ceiling, note="number, colours, places"))
         part.details[name] = [
             {"prompt": c.text, "right": hit, "seen": [[s.name, s.colour] for s in x]}
             for c, hit, x in zip(said, right[0], seen[0], strict=True)
         ]
         part.sheets[f"compose-{name}"] = sheet([made[:SHEET]], 6, 128, SHEET)
         if name == "two":
-            pairs.append(pointing(paint.pipe, raw, owners, said, settings.seed))
+            more.append(pointing(paint.pipe, raw, owners, said, settings.seed))
     mean = float(np.mean([f.share or 0.0 for f in part.figures]))
-    part.figures.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *pairs])
+    part.figures.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *more])
     return part

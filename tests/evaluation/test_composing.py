@@ -10,7 +10,7 @@ import pytest
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.scenes.structure import Box, Scene, Thing
 from ldm_core.evaluation.blobs import colour_of, components, cut_out, ground_colour, separate
-from ldm_core.evaluation.composing import Seen, shows, stands
+from ldm_core.evaluation.composing import Seen, shows, shows_layout, stands
 
 SIDE = 64
 
@@ -89,6 +89,15 @@ def test_a_number_is_exact():
     cat = Seen("cat", "orange", (0, 0))
     assert shows(scene, [cat] * 3) and not shows(scene, [cat] * 2) and not shows(scene, [cat] * 4)
     assert not shows(scene, [cat, cat, Seen("dog", "", (0, 0))])
+
+
+def test_layout_is_right_whatever_the_things_are():
+    scene = Scene("attribution", (CAR, STAR), "noto style")
+    blobs_seen = [Seen("dog", "blue", (50, 30)), Seen("hat", "red", (10, 30))]
+    assert shows_layout(scene, blobs_seen) and not shows(scene, blobs_seen)
+    assert not shows_layout(scene, [replace(s, colour="red") for s in blobs_seen])
+    three = Scene("count", (Thing("cat", 0, (Box(0, 0, 9, 9),) * 3),), "noto style")
+    assert shows_layout(three, [Seen("dog", "", (0, 0))] * 3) and not shows_layout(three, blobs_seen)
 
 
 def test_places_go_by_the_longer_way():
