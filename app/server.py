@@ -156,3 +156,5 @@ def run(settings: Settings) -> None:
 def main() -> None:
     """The command `latent-lab`: options from the command line and the environment."""
     run(Settings.from_args(None, os.environ))
+    logging.shutdown()
+    os._exit(0)  # as after SIGTERM: the engine may be inside a step, and Python's own end would abort on its thread

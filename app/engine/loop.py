@@ -98,8 +98,10 @@ class Engine:
                 self._ended(job, Cancelled(0, job.request.steps))
             self._changed.notify()
         if self._thread.is_alive():
-            self._thread.join(timeout=1)  # not for a long step: containers kill after ten seconds
+            self._thread.join(timeout=1)
         self._savers.shutdown(wait=True)
+        for running in list(self._running.values()):  # a long step goes on; whoever waits for it is told
+            running.job.end(Cancelled(running.i, running.n))
 
     # -- the engine's own thread -----------------------------------------------------------------------------------
 

@@ -251,3 +251,10 @@ def test_chaos(engine: Engine) -> None:
     assert {type(end) for end in ends} == {Done, Failed, Cancelled}
     assert isinstance(submit(engine, "draw").wait(), Done)
     assert not engine._running and not len(engine._queue)
+
+
+def test_whoever_waits_for_a_long_call_is_told_when_the_engine_closes(engine: Engine, model: FakeModel) -> None:
+    (held,) = hold(engine, model)
+    start = time.monotonic()
+    engine.close()
+    assert isinstance(held.events[-1], Cancelled) and time.monotonic() - start < 3  # the call itself takes ten
