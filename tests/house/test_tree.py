@@ -21,7 +21,7 @@ def pins(path: Path) -> dict[str, str]:
     lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
     found = [line.partition("==") for line in lines if line and not line.startswith("-")]
     assert all(separator for _, separator, _ in found), f"{path.name} holds a requirement that is not pinned"
-    return {normal(name): version for name, _, version in found}
+    return {normal(name): version.partition(";")[0] for name, _, version in found}
 
 
 @pytest.fixture(scope="module")
