@@ -21,11 +21,14 @@ COPY demo ./demo
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
+    LATENT_LAB_CACHE=/var/cache/latent-lab \
     GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_OFFLINE=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+# OpenVINO's graphs; a volume here keeps them. A new volume takes this folder's owner and mode.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/latent-lab
 # The root file system may be read-only, so bytecode is written now.
 RUN python -m compileall -q ldm_core app demo
 USER 10001

@@ -28,6 +28,7 @@ from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
+    from app.graphs import GraphMaker
     from ldm_core.pipeline import Pipeline
     from ldm_core.text.tokenizer import TokenCount
 
@@ -46,6 +47,7 @@ class State:
     device: str = ""
     dtype: str = ""
     progress: float = 0.0
+    runtime: str = ""
 
 
 class NotReady(RequestError):
@@ -70,6 +72,7 @@ class Service:
         self.clients = Clients(settings)
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
         self.owners: dict[str, str] = {}  # name of a picture's file → its client
+        self._graphs: GraphMaker | None = None
         self._files: deque[Path] = deque()  # oldest first
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self._save, quotas, settings.strict)
@@ -87,9 +90,8 @@ class Service:
             self.state = State(
                 "loading", Sentence("at_reading", {"file": self.settings.weights.name}), name, progress=0.6
             )
-            pipe = ldm_core.pipeline.load(self.settings.weights, self.settings.device, self.settings.dtype)
-            self.state = State("loading", Sentence("at_first_run"), name, progress=0.9)
-            ldm_core.pipeline.finish(pipe.stream("warm-up", steps=1))
+            s = self.settings
+            pipe = ldm_core.pipeline.load(s.weights, s.device, s.dtype, s.runtime, s.threads)
             config = pipe.config
             if (most := self.settings.max_side) < config.image_size:
                 raise ValueError(f"max_side is {most}, but {name} makes pictures of {config.image_size} pixels")
@@ -100,15 +102,31 @@ class Service:
                 image_size=config.image_size,
                 guidance_scale=config.default_guidance,
             )
-            from app.engine.model import PipelineModel
-
-            self.engine.start(PipelineModel(pipe))
-            self.pipe = pipe
-            dtype = str(pipe.dtype).removeprefix("torch.")
-            self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0)
+            self._serve(pipe)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
             self.state = State("failed", _fault(error), name)
+
+    def _serve(self, pipe: Pipeline) -> None:
+        """Hand the pipeline to the engine, and have a faster runtime made for it where there is one."""
+        from app.engine.model import PipelineModel
+        from app.graphs import GraphMaker
+        from ldm_core.runtime.choose import Candidate
+
+        model = PipelineModel(pipe, self._tell_runtime)
+        self.pipe = pipe
+        self.engine.start(model)
+        name, dtype = self.settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
+        self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
+        if self.settings.runtime == "auto" and pipe.runtime == "torch":
+            candidate = Candidate(pipe.model, self.settings.weights, pipe.weights_sha256, self.settings.threads)
+            self._graphs = GraphMaker(pipe, candidate, model.use)
+            self._graphs.start()
+
+    def _tell_runtime(self, pipe: Pipeline) -> None:
+        """The next pictures are made by this pipeline."""
+        self.pipe = pipe
+        self.state = replace(self.state, runtime=pipe.runtime)
 
     def count_tokens(self, text: str) -> TokenCount | None:
         """What the model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
@@ -183,6 +201,8 @@ class Service:
 
     def close(self) -> None:
         """End the engine; a temporary folder of pictures goes with it."""
+        if self._graphs is not None:
+            self._graphs.close()
         self.engine.close()
         if self.settings.output_dir is None:
             shutil.rmtree(self.outputs, ignore_errors=True)
@@ -197,7 +217,7 @@ class Service:
             path = self.outputs / f"{job.id[:12]}-{seed if alone.variation_seed is None else alone.variation_seed}.png"
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__)
+                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__, {"runtime": job.runtime})
             except OSError as error:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client

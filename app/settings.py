@@ -28,6 +28,8 @@ class Settings:
     weights: Path = EMOJI_128
     device: str = "auto"
     dtype: str = "auto"
+    runtime: str = "auto"  # auto, torch or openvino: what executes the networks
+    threads: int | None = None  # of the processor; None is the runtime's own rule
     root_path: str = ""  # path under which a reverse proxy serves this, whether it strips it or not
     allowed_hosts: tuple[str, ...] = ()  # host names this server answers to, beside localhost and IP addresses
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
@@ -60,6 +62,10 @@ class Settings:
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
         object.__setattr__(self, "root_path", _prefix(self.root_path))
+        if self.runtime not in ("auto", "torch", "openvino"):
+            raise ValueError(f"runtime must be auto, torch or openvino, not {self.runtime!r}")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
         for f in fields(self):
             if f.name != "port" and type(f.default) is int and getattr(self, f.name) < 1:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
@@ -75,7 +81,7 @@ class Settings:
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
         kinds: dict[str, Callable[[str], Any]] = {
-            "weights": Path, "output_dir": Path, "detach_seconds": float,
+            "weights": Path, "output_dir": Path, "detach_seconds": float, "threads": int,
             "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         for f in fields(cls):

@@ -11,8 +11,14 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 
-def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+def load(
+    path: str | Path,
+    device: str = "auto",
+    dtype: str = "auto",
+    runtime: str = "auto",
+    threads: int | None = None,
+) -> Pipeline:
     """A Pipeline from a weights file or folder; see ldm_core.pipeline.load. torch is imported only now."""
     from ldm_core.pipeline import load as load_pipeline
 
-    return load_pipeline(path, device, dtype)
+    return load_pipeline(path, device, dtype, runtime, threads)

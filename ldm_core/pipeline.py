@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ldm_core.checkpoint import load_model
 from ldm_core.config import ModelConfig
@@ -23,34 +23,60 @@ from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.sample_loop import Row, Run, Step, finish, sample_loop, start_row
 from ldm_core.images import Pixels, check_mask, check_picture, to_tensor, to_uint8
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.runtime.base import Runtime, RuntimeFailed
+from ldm_core.runtime.choose import Candidate, choose
+from ldm_core.runtime.preview import LinearPreview
+from ldm_core.runtime.tiling import WHOLE_PIXELS, decode_tiled
+from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import DEFAULT_SEED, Limits, SamplingParams
 from ldm_core.text.prompt_syntax import parse, plain
 from ldm_core.text.prompt_weighting import token_weights, weigh
 from ldm_core.text.tokenizer import Tokenizer
 
-PREVIEW_CELLS = 16  # a preview decodes at most 16×16 latent cells, whatever the picture's size
-
+log = logging.getLogger(__name__)
 __all__ = ["Pipeline", "Row", "Run", "Step", "finish", "load", "paste_kept"]
 
 
-def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Pipeline:
+def load(
+    path: str | Path,
+    device: str = "auto",
+    dtype: str = "auto",
+    runtime: str = "auto",
+    threads: int | None = None,
+) -> Pipeline:
     """A pipeline from our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder.
 
-    Raises CheckpointError for a file that is none of these, ValueError for an unknown device or dtype.
+    runtime is torch, openvino (whose graphs are made now where they are not cached: a minute and more), or auto:
+    OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is the runtime's
+    own rule (docs/performance.md); a number also becomes torch's for the whole process. Raises CheckpointError for a
+    file that is no model, ValueError for an unknown device, dtype or runtime and for a runtime that cannot be had.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     loaded = load_model(path, dtype=precision, device=where)
     tokenizer = Tokenizer.load(loaded.tokenizer_dir, loaded.config.text.text_len) if loaded.config.text else None
-    return Pipeline(loaded.model, tokenizer, name=Path(path).stem, sha256=loaded.sha256)
+    model = loaded.model.requires_grad_(False)
+    chosen = choose(runtime, Candidate(model, loaded.path, loaded.sha256, threads))
+    return Pipeline(model, tokenizer, Path(path).stem, loaded.sha256, chosen)
 
 
 class Pipeline:
-    """A loaded model that makes pictures. Not thread-safe: one caller at a time."""
+    """A loaded model that makes pictures. Not thread-safe: one caller at a time.
+
+    A pipeline keeps its runtime for life, so that a picture is made by one runtime from its first step to its decode.
+    """
 
     def __init__(
-        self, model: LatentDiffusion, tokenizer: Tokenizer | None, name: str = "model", sha256: str = ""
+        self,
+        model: LatentDiffusion,
+        tokenizer: Tokenizer | None,
+        name: str = "model",
+        sha256: str = "",
+        runtime: Runtime | None = None,
     ) -> None:
+        """runtime None is eager torch."""
         self.model = model.eval().requires_grad_(False)
         self.config: ModelConfig = model.config
         self.tokenizer = tokenizer
@@ -58,9 +84,20 @@ class Pipeline:
         self.weights_sha256 = sha256
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
-        self.denoise = Denoiser(model.apply_model, model.schedule, model.config.parameterization, self.device)
+        self._runtime = runtime or TorchRuntime(model)
+        self.denoise = Denoiser(self._runtime.unet, model.schedule, model.config.parameterization, self.device)
         self.limits = Limits.of_model(model.config)
         self._context = lru_cache(maxsize=256)(self._encode_one)
+        self._linear_preview: LinearPreview | None = None
+
+    @property
+    def runtime(self) -> str:
+        """What executes the networks: torch or openvino."""
+        return self._runtime.name
+
+    def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
+        """The same model on another runtime; None is eager torch."""
+        return Pipeline(self.model, self.tokenizer, self.weights_name, self.weights_sha256, runtime)
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
@@ -74,8 +111,7 @@ class Pipeline:
             raise ValueError(f"{self.weights_name} has no text encoder: it cannot follow a prompt")
         pieces = parse(prompt)
         text = plain(pieces)
-        ids = self.tokenizer.encode([text]).to(self.device)
-        context: Tensor = self.model.cond_stage_model(ids)[0]
+        context = self._runtime.encode_text(self.tokenizer.encode([text]))[0].to(self.device)
         if all(piece.weight == 1.0 for piece in pieces):
             return context
         return weigh(context, token_weights(pieces, self.tokenizer.spans(text), len(context)))
@@ -97,10 +133,8 @@ class Pipeline:
     def encode_image(self, image: Pixels) -> Tensor:
         """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w]."""
         check_picture(image)
-        pixels = to_tensor(image[None]).to(self.device, self.dtype)
         with memory_guard("encoding the picture"):
-            mode = self.model.encode_first_stage(pixels).mode()
-        return (self.config.scale_factor * mode[0]).to("cpu", torch.float32)
+            return self._runtime.encode(to_tensor(image[None]))[0].to("cpu", torch.float32)
 
     def prepare(
         self, params: SamplingParams, init_image: Pixels | None = None, mask: Pixels | None = None
@@ -148,27 +182,30 @@ class Pipeline:
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Pixels:
-        """Latents [B,C,h,w] → uint8 [B,H,W,3]. NaN from half precision is decoded again in fp32, with a warning."""
+        """Latents [B,C,h,w] → uint8 [B,H,W,3]; above 768 pixels in tiles.
+
+        NaN from half precision is decoded again in fp32 by torch, with a warning.
+        """
         with memory_guard("decoding"):
-            image = self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
+            image = self._decode(self._runtime.decode, z)
             if not torch.isfinite(image).all() and self.dtype != torch.float32:
                 warnings.warn(
                     f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
                 )
-                stage = self.model.first_stage_model.float()
-                try:
-                    image = self.model.decode_first_stage(z.to(self.device, torch.float32))
-                finally:  # also where memory runs out: the next picture is decoded in half precision again
-                    stage.to(self.dtype)
+                image = self._decode(TorchRuntime(self.model).decode_in_float32, z)
         return to_uint8(image)
 
+    def _decode(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        f = self.config.first_stage.downsampling
+        return decode_tiled(decode, z, f) if f * max(z.shape[-2:]) > WHOLE_PIXELS else decode(z)
+
+    @torch.no_grad()
     def preview(self, x0: Tensor) -> Pixels:
-        """A cheap look at latents [B,C,h,w]: averaged down to at most 16×16 cells, then decoded; uint8 [B,h',w',3]."""
-        factor = math.ceil(max(x0.shape[-2:]) / PREVIEW_CELLS)
-        cells = [
-            min(factor, side) for side in x0.shape[-2:]
-        ]  # a narrow picture has fewer across than one cell averages
-        return self.decode(F.avg_pool2d(x0, cells) if factor > 1 else x0)
+        """A look at latents [B,C,h,w] by a linear map, fitted on the decoder once; uint8 [B,h',w',3], small."""
+        if self._linear_preview is None:
+            stage = self.config.first_stage
+            self._linear_preview = LinearPreview(self._runtime.decode, stage.embed_dim, stage.downsampling)
+        return to_uint8(self._linear_preview(x0.cpu().float()))
 
     def generate(
         self,
@@ -179,8 +216,12 @@ class Pipeline:
         **settings: Any,
     ) -> Pixels:
         """Arguments as in stream → uint8 [B,H,W,3]. Where a mask keeps a pixel, it is the original's."""
-        latents = finish(self.stream(request, init_image=init_image, mask=mask, **settings))
-        return paste_kept(self.decode(latents), init_image, mask)
+        try:
+            latents = finish(self.stream(request, init_image=init_image, mask=mask, **settings))
+            return paste_kept(self.decode(latents), init_image, mask)
+        except RuntimeFailed as fault:
+            log.warning("%s; the picture starts again on torch", fault)
+            return self.with_runtime().generate(request, init_image=init_image, mask=mask, **settings)
 
 
 def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:

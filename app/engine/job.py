@@ -83,6 +83,7 @@ class Job:
     client: str = ""  # whose it is
     user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
     previews: bool = True  # whether anybody wants to see it form
+    runtime: str = ""  # what executes the network for it, once it has started
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)

@@ -18,7 +18,7 @@ from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, for_pe
 from app.engine.metrics import Metrics
 from app.engine.progress import Reporter, Running
 from app.engine.queue import FairQueue, Quotas
-from app.engine.rows import Kind, Model, Row, pick, units
+from app.engine.rows import Kind, Model, Row, StartedAgain, pick, units
 from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
@@ -202,6 +202,8 @@ class Engine:
         start = time.monotonic()
         try:
             question(rows)
+        except StartedAgain:
+            return
         except Exception as error:
             if isinstance(error, MemoryError):
                 self._costs.full(key, size)

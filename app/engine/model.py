@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import logging
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from app.engine.job import Job
+from app.engine.rows import StartedAgain
 from ldm_core.devices import memory_guard
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.sample_loop import Row, advance
 from ldm_core.images import Pixels
 from ldm_core.pipeline import Pipeline, paste_kept
+from ldm_core.runtime.base import RuntimeFailed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -25,6 +31,7 @@ class PipelineRow:
     index: int
     row: Row
     pixels: int
+    pipe: Pipeline  # whose runtime makes this picture, from its first step to its decode
     i: int = 0
     t: float = 0.0
     error: Exception | None = None
@@ -34,7 +41,14 @@ class PipelineRow:
     def __post_init__(self) -> None:
         self.input: ModelInput = next(self.row.coroutine)
         self.n, self.terms = self.row.n, len(self.row.conditioning.terms)
-        self.key: Hashable = (tuple(self.input.x.shape), tuple(self.row.conditioning.context.shape))
+        shapes = tuple(self.input.x.shape), tuple(self.row.conditioning.context.shape)
+        self.key: Hashable = (*shapes, self.pipe.runtime)
+
+    def start_again(self, other: PipelineRow) -> None:
+        """Be at the beginning of the same picture again, as `other` is."""
+        self.row, self.pipe = other.row, other.pipe
+        self.input, self.key = other.input, other.key
+        self.i, self.t, self.latent, self.finished = 0, 0.0, None, False
 
     def advance(self, prediction: Prediction) -> None:
         """Send the answer in: the next question, or the end. What goes wrong in a sampler is this row's error."""
@@ -53,35 +67,66 @@ class PipelineRow:
 
 
 class PipelineModel:
-    """app.engine.rows.Model on a pipeline."""
+    """app.engine.rows.Model on a pipeline, which may be changed for the same model on another runtime."""
 
-    def __init__(self, pipe: Pipeline) -> None:
+    def __init__(self, pipe: Pipeline, changed: Callable[[Pipeline], None] = lambda pipe: None) -> None:
+        """`changed` is told of a new pipeline, in whatever thread it came."""
         self.pipe = pipe
+        self._changed = changed
+
+    def use(self, pipe: Pipeline) -> None:
+        """Make the next pictures with this pipeline; those under way are finished by theirs."""
+        self.pipe = pipe
+        self._changed(pipe)
 
     def prepare(self, job: Job) -> list[PipelineRow]:
         """A row for each picture of the job."""
-        rows = self.pipe.prepare(job.request, job.init_image, job.mask)
-        side = self.pipe.config.image_size
+        pipe = self.pipe
+        try:
+            rows = pipe.prepare(job.request, job.init_image, job.mask)
+        except RuntimeFailed as fault:
+            self._fall_back(pipe, fault)
+            return self.prepare(job)
+        side = pipe.config.image_size
         height, width = job.request.height or side, job.request.width or side
         if job.init_image is not None:
             height, width = job.init_image.shape[:2]
-        return [PipelineRow(job, k, row, height * width) for k, row in enumerate(rows)]
+        job.runtime = pipe.runtime
+        return [PipelineRow(job, k, row, height * width, pipe) for k, row in enumerate(rows)]
 
     def answer(self, rows: Sequence[PipelineRow]) -> None:
         """One network call, then each row alone."""
-        with memory_guard("denoising"):
-            predictions = self.pipe.denoise([row.input for row in rows], [row.row.conditioning for row in rows])
+        with self._restarting(rows) as pipe, memory_guard("denoising"):
+            predictions = pipe.denoise([row.input for row in rows], [row.row.conditioning for row in rows])
         for row, prediction in zip(rows, predictions, strict=True):
             row.advance(prediction)
 
     def decode(self, rows: Sequence[PipelineRow]) -> list[Pixels]:
         """Final latents as pictures; where a mask keeps a pixel, it is the original's."""
-        made = self.pipe.decode(_latents(rows))
+        with self._restarting(rows) as pipe:
+            made = pipe.decode(_latents(rows))
         return [paste_kept(made[k : k + 1], row.job.init_image, row.job.mask)[0] for k, row in enumerate(rows)]
 
     def preview(self, rows: Sequence[PipelineRow]) -> list[Pixels]:
         """Estimates as small pictures."""
-        return list(self.pipe.preview(_latents(rows)))
+        return list(rows[0].pipe.preview(_latents(rows)))
+
+    @contextmanager
+    def _restarting(self, rows: Sequence[PipelineRow]) -> Iterator[Pipeline]:
+        """The rows' pipeline; where its runtime breaks they start again on torch, and StartedAgain is raised."""
+        pipe = rows[0].pipe  # rows of one key share it
+        try:
+            yield pipe
+        except RuntimeFailed as fault:
+            self._fall_back(pipe, fault)
+            for row in rows:
+                row.start_again(self.prepare(row.job)[row.index])
+            raise StartedAgain from fault
+
+    def _fall_back(self, broken: Pipeline, fault: RuntimeFailed) -> None:
+        if self.pipe is broken:
+            log.warning("%s; torch makes the pictures from now on", fault)
+            self.use(broken.with_runtime())
 
 
 def _latents(rows: Sequence[PipelineRow]) -> Tensor:

@@ -16,7 +16,7 @@ from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25  # between two previews of a job
-PREVIEW_SHARE = 0.2  # of the engine's time that previews may take
+PREVIEW_SHARE = 0.05  # of the engine's time that previews may take
 
 
 @dataclass(eq=False)

@@ -33,11 +33,15 @@ class Row(Protocol):
     error: Exception | None  # why it cannot go on
 
 
+class StartedAgain(Exception):
+    """What executed the network broke: the rows asked about are at their beginning again, on something else."""
+
+
 R = TypeVar("R")
 
 
 class Model(Protocol[R]):
-    """What the engine asks of a loaded model, always from its own thread."""
+    """What the engine asks of a loaded model, always from its own thread. `answer` and `decode` raise StartedAgain."""
 
     @property
     def pipe(self) -> Pipeline:

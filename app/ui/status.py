@@ -35,11 +35,11 @@ def safe(text: object) -> str:
 
 
 def state_html(state: State, lang: str) -> str:
-    """The header's line: "emoji-128 · CPU fp32 · ready"."""
+    """The header's line: "emoji-128 · CPU bf16 · openvino · ready"."""
     percent = f"{100 * state.progress:.0f}"
     word = say(lang, f"state_{state.phase}", percent=percent, message=state.message)
     place = f"{state.device.upper()} {DTYPES.get(state.dtype, state.dtype)}".strip()
-    parts = [safe(part) for part in (state.model, place, word) if part]
+    parts = [safe(part) for part in (state.model, place, state.runtime, word) if part]
     dot = '<i class="dot"></i>'
     return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{dot}{" · ".join(parts)}</span>'
 

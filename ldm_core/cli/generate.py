@@ -48,11 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--runtime", default="auto", help="auto, torch or openvino; see docs/performance.md")
+    parser.add_argument("--threads", type=int, help="processor threads; default: the runtime's own rule")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write one PNG per image; the file's name says the prompt's number and the image's seed, or a morph's frame."""
-    pipe = ldm_core.load(args.weights, args.device, args.dtype)
+    pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads)
     prompts = _prompts(args, pipe)
     first = 0 if _morphs(args) else args.seed
     args.out.mkdir(parents=True, exist_ok=True)

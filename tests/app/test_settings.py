@@ -17,7 +17,16 @@ def test_command_line_wins_over_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--port", "99999"], ["--port", "x"], ["--lang", "fr"], ["--nonsense", "1"], ["--max-batch", "0"]]
+    "argv",
+    [
+        ["--port", "99999"],
+        ["--port", "x"],
+        ["--lang", "fr"],
+        ["--nonsense", "1"],
+        ["--max-batch", "0"],
+        ["--runtime", "onnx"],
+        ["--threads", "0"],
+    ],
 )
 def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import ldm_core
+from ldm_core.pipeline import finish
 from ldm_core.runtime.preview import MOST_PIXELS, LinearPreview
 
 EMBEDDED = Path(__file__).parents[2] / "weights" / "emoji-128.safetensors"
@@ -37,9 +39,6 @@ def test_size_is_bounded(shape: tuple[int, int], size: tuple[int, int]):
 
 def test_embedded_models_preview_is_its_picture_blurred():
     """Within 24 dB of the picture at one value a cell, and at most a hundredth of the decoder's time."""
-    import ldm_core
-    from ldm_core.pipeline import finish
-
     pipe = ldm_core.load(EMBEDDED, dtype="float32", runtime="torch")
     z = finish(pipe.stream("a red apple", steps=8, batch=2))
     with torch.no_grad():

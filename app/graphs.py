@@ -1,0 +1,54 @@
+"""Makes OpenVINO's graphs of the loaded model while torch makes the pictures."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+
+from ldm_core.pipeline import Pipeline
+from ldm_core.runtime import cache, convert
+from ldm_core.runtime.base import RuntimeUnavailable
+from ldm_core.runtime.choose import Candidate, openvino
+from ldm_core.runtime.torch import TorchRuntime
+
+log = logging.getLogger(__name__)
+
+
+class GraphMaker:
+    """One attempt, in a process of its own at low priority; `ready` is given the same pipeline on OpenVINO."""
+
+    def __init__(self, pipe: Pipeline, candidate: Candidate, ready: Callable[[Pipeline], None]) -> None:
+        self._pipe, self._candidate, self._ready = pipe, candidate, ready
+        self._process: subprocess.Popen[str] | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="graphs", daemon=True)
+
+    def start(self) -> None:
+        """Begin, unless OpenVINO is out of the question for this model or on this machine."""
+        root = cache.cache_root()
+        if root is not None and self._candidate.why_not_openvino() is None:
+            self._process = convert.start(self._candidate.weights, root)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Give up."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
+            self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        assert self._process is not None
+        start = time.monotonic()
+        try:
+            convert.finish(self._process)
+            runtime = openvino(self._candidate, TorchRuntime(self._pipe.model), may_convert=False)
+        except RuntimeUnavailable as reason:
+            if not self._closed:
+                log.warning("torch goes on making the pictures: %s", reason)
+            return
+        log.info("OpenVINO makes the next pictures; its graphs took %.0f s", time.monotonic() - start)
+        self._ready(self._pipe.with_runtime(runtime))
