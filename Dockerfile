@@ -27,10 +27,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# OpenVINO's graphs; a volume here keeps them. A new volume takes this folder's owner and mode.
-RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/latent-lab
-# The root file system may be read-only, so bytecode is written now.
-RUN python -m compileall -q ldm_core app demo
+# A volume on this folder keeps OpenVINO's graphs; a new one takes its owner and mode. The root file system may be
+# read-only, so bytecode is written now.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/latent-lab && python -m compileall -q ldm_core app demo
 USER 10001
 EXPOSE 7860
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \
