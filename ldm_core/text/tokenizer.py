@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,18 @@ class Tokenizer:
     """CLIP's tokenizer at a fixed length: bos, tokens, eos, then eos again as padding (as SD v1 does)."""
 
     def __init__(self, backend: Any, length: int) -> None:
-        """backend: a transformers CLIPTokenizer; length: ids per text, bos and eos included, at least 3."""
+        """backend: what `clip_bpe` makes; length: ids per text, bos and eos included, at least 3."""
         if length < 3:
             raise ValueError(f"tokenizer length {length} leaves no room between bos and eos (at least 3)")
-        self._backend = backend.backend_tokenizer  # neither truncates nor pads: that happens here, where it is seen
+        self._backend = backend  # neither truncates nor pads: that happens here, where it is seen
         self.length = length
-        self.bos: int = backend.bos_token_id
-        self.eos: int = backend.eos_token_id
-        self.vocab: dict[str, int] = self._backend.get_vocab()
+        self.vocab: dict[str, int] = backend.get_vocab()
+        self.bos, self.eos = self.vocab[BOS], self.vocab[EOS]
 
     @classmethod
     def load(cls, directory: str | Path, length: int) -> Tokenizer:
         """From a folder with vocab.json and merges.txt. Raises FileNotFoundError, or ValueError for a damaged file."""
-        from transformers import CLIPTokenizer
-
-        vocab, merges = read_vocab(Path(directory))
-        return cls(CLIPTokenizer(vocab=vocab, merges=merges), length)
+        return cls(clip_bpe(*read_vocab(Path(directory))), length)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """B texts → ids int64 [B,L]; what is past L - 2 tokens is dropped (`count` tells what)."""
@@ -73,7 +70,30 @@ class Tokenizer:
         return [self.bos, *kept, *[self.eos] * (self.length - 1 - len(kept))]
 
 
-def read_vocab(directory: Path) -> tuple[dict[str, int], list[Any]]:
+def clip_bpe(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Any:
+    """CLIP's byte-level BPE as a tokenizers.Tokenizer, piece by piece as transformers' CLIPTokenizer puts it together.
+
+    That class is not used because importing it takes seconds; tests hold the two to the same ids.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import BPE
+
+    bpe = BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix="</w>", unk_token=EOS)
+    backend = Tokenizer(bpe)
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    backend.add_special_tokens([AddedToken(sign, normalized=False, special=True) for sign in (EOS, BOS)])
+    return backend
+
+
+def read_vocab(directory: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """vocab.json and merges.txt, as pairs; raises FileNotFoundError, or ValueError for a damaged file."""
     try:
         vocab: dict[str, int] = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))

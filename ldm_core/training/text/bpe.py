@@ -13,7 +13,7 @@ from zipfile import ZipFile
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, trainers
 
-from ldm_core.text.tokenizer import BOS, EOS
+from ldm_core.text.tokenizer import BOS, EOS, clip_bpe
 
 SD_V1_VOCAB = 49408
 OPEN_CLIP_MERGES = "open_clip/bpe_simple_vocab_16e6.txt.gz"  # inside the wheel open-clip-torch
@@ -89,9 +89,7 @@ def train_bpe(words: Mapping[str, int], vocab: int) -> list[tuple[str, str]]:
 
 def pieces_of(texts: Iterable[str]) -> Counter[str]:
     """Words of the texts, cleaned, lower-cased and cut exactly as CLIP's tokenizer does, in the byte alphabet."""
-    from transformers import CLIPTokenizer
-
-    backend = CLIPTokenizer(vocab=assemble_vocab([]), merges=[]).backend_tokenizer
+    backend = clip_bpe(assemble_vocab([]), [])
     counts: Counter[str] = Counter()
     for text in texts:
         cleaned = backend.normalizer.normalize_str(text)
