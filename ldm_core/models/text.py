@@ -35,7 +35,7 @@ def _embedding(n: int, width: int) -> nn.Embedding:
     table = torch.empty(n, width)
     if not table.is_meta:  # there normal_ has no values to draw, and would import torch's compiler: a second at start
         nn.init.normal_(table, std=INIT_STD)
-    return nn.Embedding.from_pretrained(table, freeze=False)
+    return nn.Embedding(n, width, _weight=table)
 
 
 class CLIPEmbeddings(nn.Module):
