@@ -30,7 +30,7 @@ screenshots: chromium  ## photograph the real page and the example prompts into 
 	@$(ACTIVATE) && python -m tools.screenshots $(ARGS) && exec python -m tools.contact_sheet
 
 benchmark:  ## measure samplers' orders, and speed against diffusers, into docs/ (minutes; wants a quiet machine)
-	@$(ACTIVATE) && python benchmarks/order.py --write && python benchmarks/speed.py --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
+	@$(ACTIVATE) && python benchmarks/order.py --write && python benchmarks/speed.py --write $(ARGS) && python benchmarks/speed.py --dtype float32 --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
 
 env:  ## build the environment if it is missing and print its path
 	@$(PYTHON) -m scripts.environment
