@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,16 @@ def load(
     threads: int | None = None,
 ) -> Pipeline:
     """A Pipeline from a weights file or folder; see ldm_core.pipeline.load. torch is imported only now."""
+    wait_passively(os.environ)
     from ldm_core.pipeline import load as load_pipeline
 
     return load_pipeline(path, device, dtype, runtime, threads)
+
+
+def wait_passively(environ: MutableMapping[str, str]) -> None:
+    """Let torch's threads sleep, not spin, where they wait for each other; works before torch is first imported.
+
+    Spinning threads take the core that the one they wait for would need: beside other busy programs a picture on two
+    threads took twenty times as long (docs/performance.md). A setting of OMP_WAIT_POLICY that is there stays.
+    """
+    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
