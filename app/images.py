@@ -10,29 +10,16 @@ from PIL import Image, ImageOps
 
 from app.schemas import RequestError
 from app.settings import Settings
-from ldm_core.images import Pixels
+from ldm_core.images import PictureError, Pixels, open_picture
 from ldm_core.sampling import Limits
 
 
 def open_upload(source: Path | BytesIO, settings: Settings) -> Image.Image:
     """An uploaded file as an upright picture, RGB or RGBA. Raises RequestError in one sentence for anything else."""
-    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
-    if size > settings.max_upload_bytes:
-        raise RequestError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{settings.max_upload_bytes / 1e6:.0f}")
-    most = f"{settings.max_upload_pixels / 1e6:.0f}"
     try:
-        with Image.open(source, formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
-            width, height = image.size  # from the header: nothing is decoded yet
-            if width * height > settings.max_upload_pixels:
-                raise RequestError("picture_too_big", size=f"{width * height / 1e6:.0f}", most=most)
-            upright = ImageOps.exif_transpose(image)
-            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except RequestError:
-        raise
-    except Image.DecompressionBombError:
-        raise RequestError("picture_far_too_big", most=most) from None
-    except Exception:
-        raise RequestError("no_picture_format") from None
+        return open_picture(source, settings.max_upload_bytes, settings.max_upload_pixels)
+    except PictureError as error:
+        raise RequestError(error.key, **error.values) from None
 
 
 def on_white(image: Image.Image) -> Image.Image:

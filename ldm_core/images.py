@@ -1,16 +1,24 @@
-"""Pictures as arrays and as tensors: uint8 ↔ float, transparency onto a ground, many on one sheet."""
+"""Pictures: uint8 ↔ float, transparency onto a ground, many on one sheet, and the one opener of foreign files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
     from torch import Tensor  # the page needs pictures before it needs torch
 
 Pixels = NDArray[np.uint8]
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # by content; a file's name says nothing
+PNG_SIGN = b"\x89PNG\r\n\x1a\n"
+SIGNS = (PNG_SIGN, b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")  # what those formats' files begin with
+PNG_PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")  # the chunks that say what is to be seen
 
 
 def composite(rgba: Pixels, background: Pixels) -> Pixels:
@@ -64,3 +72,72 @@ def check_mask(mask: Pixels, image: Pixels | None) -> None:
 def described(value: object) -> str:
     """An array's type and shape, or what else it is, for a refusal."""
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+class PictureError(ValueError):
+    """A file that is not opened as a picture. `key` names the sentence, `values` fill its blanks."""
+
+    MESSAGES: ClassVar = {
+        "file_too_big": "the file has {size} MB; at most {most} MB are allowed",
+        "picture_too_big": "the picture has {size} megapixels; at most {most} are allowed",
+        "picture_far_too_big": "the picture has too many pixels; at most {most} megapixels are allowed",
+        "no_picture_format": "the file is not a picture that can be read: PNG, JPEG, WebP, GIF or BMP",
+        "picture_cut": "the picture's file is incomplete or damaged",
+    }
+
+    def __init__(self, key: str, **values: Any) -> None:
+        self.key, self.values = key, values
+        super().__init__(self.MESSAGES[key].format(**values))
+
+
+def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Image.Image:
+    """An untrusted file as an upright picture, RGB or RGBA; of an animation the first frame. Raises PictureError.
+
+    Size is judged by the header, before anything is decoded. What does not change the picture (text, colour profile,
+    damaged EXIF) is not read; 16-bit grey keeps its shades.
+    """
+    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+    if size > max_bytes:
+        raise PictureError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{max_bytes / 1e6:.0f}")
+    data, most = source.read_bytes() if isinstance(source, Path) else source.getvalue(), f"{max_pixels / 1e6:.0f}"
+    if data.startswith(PNG_SIGN):
+        data = _png_picture(data)
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise PictureError("picture_far_too_big", most=most) from None
+    except Exception:
+        raise PictureError("picture_cut" if data.startswith(SIGNS) else "no_picture_format") from None
+    with image:
+        if image.width * image.height > max_pixels:
+            pixels = f"{image.width * image.height / 1e6:.0f}"
+            raise PictureError("picture_too_big", size=pixels, most=most)
+        try:
+            image.load()
+            upright = _upright(image)
+            if upright.mode.startswith("I"):
+                upright = Image.fromarray((np.asarray(upright).clip(0, 65535) / 257).round().astype(np.uint8))
+            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        except Exception:
+            raise PictureError("picture_cut") from None
+
+
+def _png_picture(data: bytes) -> bytes:
+    """A PNG with the chunks of PNG_PICTURE alone: others may be damaged, or huge once they are unpacked."""
+    kept, at = [PNG_SIGN], len(PNG_SIGN)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        chunk, at = data[at : at + 12 + length], at + 12 + length
+        if chunk[4:8] in PNG_PICTURE:
+            kept.append(chunk)
+        if chunk[4:8] == b"IEND":
+            break
+    return b"".join(kept)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; as it is where that cannot be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image.copy()

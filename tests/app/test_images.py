@@ -43,7 +43,7 @@ def test_text_and_truncated_files(tmp_path: Path) -> None:
         open_upload(tmp_path / "a.png", Settings())
     Image.effect_noise((64, 64), 50).save(tmp_path / "b.png")
     (tmp_path / "b.png").write_bytes((tmp_path / "b.png").read_bytes()[:1000])
-    with pytest.raises(RequestError, match="not a picture"):
+    with pytest.raises(RequestError, match="incomplete or damaged"):
         open_upload(tmp_path / "b.png", Settings())
 
 

@@ -80,7 +80,7 @@ def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
     huge = huge_png(tmp_path / "huge.png", 20_000, 10_000)
     for path, english, chinese in (
         (text, "not a picture that can be read", "不是可以读取的图片"),
-        (broken, "not a picture that can be read", "不是可以读取的图片"),
+        (broken, "incomplete or damaged", "不完整或已损坏"),
         (huge, "too many pixels; at most 50 megapixels", "最多 50 百万"),
     ):
         for lang, words in (("en", english), ("zh", chinese)):
