@@ -17,9 +17,9 @@ from fastapi.testclient import TestClient
 from gradio_client import Client
 
 from app.metadata import write_png
-from app.schemas import GenerateRequest
 from app.server import Page, build
 from app.settings import Settings
+from ldm_core.sampling import SamplingParams
 from tests.app.serving import ROOT, serve
 from tests.tiny import tiny_checkpoint
 
@@ -49,9 +49,9 @@ def full_disk(limit: int) -> Iterator[None]:
 def test_a_full_disk_leaves_no_picture_behind(tmp_path: Path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     with pytest.raises(OSError), full_disk(2000):
-        write_png(tmp_path / "a.png", pixels, GenerateRequest("a"), "0" * 64, "test")
+        write_png(tmp_path / "a.png", pixels, SamplingParams("a"), "0" * 64, "test")
     assert list(tmp_path.iterdir()) == []
-    write_png(tmp_path / "a.png", pixels, GenerateRequest("a"), "0" * 64, "test")
+    write_png(tmp_path / "a.png", pixels, SamplingParams("a"), "0" * 64, "test")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
