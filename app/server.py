@@ -129,7 +129,7 @@ def build(settings: Settings) -> FastAPI:
             service.close()
 
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.owners.get)
+    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.owner)
     app.add_middleware(ClientCookie)
     app.add_middleware(protected, settings=settings, pictures=routes.PICTURES)  # outermost: judges first
     app.state.service, app.state.page = service, page
@@ -147,6 +147,8 @@ def run(settings: Settings) -> None:
         app = build(settings)
     except OSError as error:
         raise SystemExit(f"The output folder cannot be used: {error.strerror}: {error.filename}.") from None
+    except ValueError as error:  # the data folder's
+        raise SystemExit(f"{error}.") from None
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning",
         timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from app.clients import Clients
-from app.engine import Done, Engine, Failed, Job, Quotas, Stepped, sentence
+from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped, sentence
+from app.history import History
 from app.i18n import Sentence
 from app.metadata import write_png
 from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
@@ -76,6 +77,9 @@ class Service:
         self._files: deque[Path] = deque()  # oldest first
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self._save, quotas, settings.strict)
+        self.engine.on_end = self._journal_end
+        self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
+        self._closing = False
 
     def start(self) -> None:
         """Load the model in the background; `state` tells how far it is."""
@@ -102,6 +106,7 @@ class Service:
                 image_size=config.image_size,
                 guidance_scale=config.default_guidance,
             )
+            self._run_again()  # before any new job is accepted
             self._serve(pipe)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
@@ -140,13 +145,23 @@ class Service:
     ) -> Job:
         """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
 
-        `about` are further fields of the Job: client (else whoever the page is serving), user, previews.
+        `about` are further fields of the Job: client (else whoever the page is serving), user, previews, durable (the
+        page's pictures are).
         """
         self._ready()
         check_params(params, self.limits)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, self.limits.guidance_scale)
-        return self.engine.submit(Job(params, init_image, mask, **{"client": self.here() or "", **about}))
+        client = self.here()
+        job = Job(params, init_image, mask, **{"client": client or "", "durable": client is not None, **about})
+        if self.history is None or not job.durable:
+            return self.engine.submit(job)
+        self.history.accept(job)  # before anybody is told
+        try:
+            return self.engine.submit(job)
+        except RequestError as error:
+            self.history.end(job.id, "failed", str(error))
+            raise
 
     def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
         """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
@@ -166,6 +181,23 @@ class Service:
             raise NotReady("not_loaded", message=self.state.message)
         if self.pipe is None:
             raise NotReady("still_loading")
+
+    def owner(self, name: str) -> str | None:
+        """Whose picture a file of the output folder is."""
+        return self.owners.get(name) or (self.history.owner(name) if self.history is not None else None)
+
+    def _run_again(self) -> None:
+        """Jobs that an earlier process left behind."""
+        for job in self.history.unfinished(str(Sentence("interrupted"))) if self.history is not None else ():
+            with contextlib.suppress(QueueFull):
+                self.engine.submit(job)
+
+    def _journal_end(self, job: Job, event: Done | Failed | Cancelled) -> None:
+        """Write down how a job ended; what an orderly end of the process cancels runs again."""
+        if self.history is None or not job.durable or self._closing or isinstance(event, Done):
+            return
+        message = str(event.message) if isinstance(event, Failed) else None
+        self.history.end(job.id, type(event).__name__.lower(), message)
 
     def job(self, job_id: str, client: str | None = None) -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
@@ -203,8 +235,11 @@ class Service:
         """End the engine; a temporary folder of pictures goes with it."""
         if self._graphs is not None:
             self._graphs.close()
+        self._closing = True
         self.engine.close()
-        if self.settings.output_dir is None:
+        if self.history is not None:
+            self.history.close()
+        if self.settings.temporary:
             shutil.rmtree(self.outputs, ignore_errors=True)
 
     def _save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
@@ -222,13 +257,15 @@ class Service:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
+        if self.history is not None and job.durable:
+            self.history.finish(job, images, self.state.model)
         self._forget_old([image.path for image in images])
         return GenerateResult(job.request, tuple(images), seconds, steps)
 
     def _forget_old(self, made: list[Path]) -> None:
         """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""
         self._files.extend(made)
-        while self.settings.output_dir is None and len(self._files) > self.settings.keep_pictures:
+        while self.settings.temporary and len(self._files) > self.settings.keep_pictures:
             with contextlib.suppress(IndexError):  # another thread that saves was faster
                 oldest = self._files.popleft()
                 oldest.unlink(missing_ok=True)

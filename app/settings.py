@@ -33,6 +33,9 @@ class Settings:
     root_path: str = ""  # path under which a reverse proxy serves this, whether it strips it or not
     allowed_hosts: tuple[str, ...] = ()  # host names this server answers to, beside localhost and IP addresses
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
+    data_dir: Path | None = None  # pictures, their history and the journal of jobs; None: nothing outlives the process
+    history_bytes: int = 2_000_000_000  # of pictures in the data folder; the oldest that are no favourites go first
+    history_days: int = 365  # how long a picture that is no favourite stays there
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
     lang: str = "en"
@@ -71,6 +74,8 @@ class Settings:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
         if self.max_side < MIN_SIDE:
             raise ValueError(f"max_side must be at least {MIN_SIDE} pixels, not {self.max_side}")
+        if self.data_dir is not None and self.output_dir is not None:
+            raise ValueError("data_dir holds the pictures too: give it or output_dir, not both")
         for address in self.trusted_proxies:
             ip_network(address, strict=False)  # ValueError says what is wrong with it
 
@@ -81,7 +86,7 @@ class Settings:
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
         kinds: dict[str, Callable[[str], Any]] = {
-            "weights": Path, "output_dir": Path, "detach_seconds": float, "threads": int,
+            "weights": Path, "output_dir": Path, "data_dir": Path, "detach_seconds": float, "threads": int,
             "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         for f in fields(cls):
@@ -99,9 +104,15 @@ class Settings:
         except ValueError as error:
             parser.error(str(error))
 
+    @property
+    def temporary(self) -> bool:
+        """Whether the pictures go with the process."""
+        return self.output_dir is None and self.data_dir is None
+
     def outputs(self) -> Path:
         """The folder pictures go to, created."""
-        folder = self.output_dir or Path(tempfile.mkdtemp(prefix="latent-lab-"))
+        kept = self.data_dir / "pictures" if self.data_dir is not None else self.output_dir
+        folder = kept or Path(tempfile.mkdtemp(prefix="latent-lab-"))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

@@ -14,18 +14,17 @@ from starlette.responses import FileResponse
 from app.api.calls import Caller
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
-from app.schemas import GeneratedImage
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["files"])
 URL_SECONDS = 3600
 _SECRET = secrets.token_bytes(32)  # of this process: an address is good until it ends
 
 
-def signed_url(who: Caller, image: GeneratedImage) -> str:
+def signed_url(who: Caller, name: str) -> str:
     """An address from which anybody who has it may fetch this picture for an hour."""
     expires = int(time.time()) + URL_SECONDS
-    query = urlencode({"expires": expires, "signature": _signature(image.path.name, expires)})
-    return f"{who.request.url_for('picture', name=image.path.name)}?{query}"
+    query = urlencode({"expires": expires, "signature": _signature(name, expires)})
+    return f"{who.request.url_for('picture', name=name)}?{query}"
 
 
 @router.get("/files/{name}", response_class=FileResponse)

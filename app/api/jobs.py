@@ -18,6 +18,7 @@ from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest
 from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped, follow_numbered
+from app.history import JobRecord
 from app.schemas import check_params, read_params
 
 router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
@@ -72,7 +73,7 @@ def _create(wanted: JobRequest, who: Caller, keys: Keys, key: str | None) -> Job
         image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
         mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
         check_params(request, who.service.limits)
-        [job] = calls.submit(who, request, request.batch, Starting(image, mask), user=wanted.user or "")
+        [job] = calls.submit(who, request, request.batch, Starting(image, mask), user=wanted.user or "", durable=True)
         if key is not None:
             keys.keep(who.client, key, body, job.id)
     return job
@@ -86,8 +87,10 @@ def running(who: Called) -> list[JobAnswer]:
 
 @router.get("/{job_id}")
 def state(job_id: str, who: Called) -> JobAnswer:
-    """Where a job stands, and its pictures when it is done."""
-    return describe(who, who.job(job_id))
+    """Where a job stands, and its pictures when it is done; also one of an earlier process, where a history is kept."""
+    history, running = who.service.history, who.service.job(job_id, who.client)
+    past = history.job(job_id, who.client) if history is not None and running is None else None
+    return describe(who, who.job(job_id)) if past is None else _past(who, past)
 
 
 @router.get("/{job_id}/events", response_class=EventSourceResponse)
@@ -127,13 +130,24 @@ def _body(who: Caller, event: Event) -> dict[str, Any]:
     return {"n": event.n} if isinstance(event, Started) else {"i": event.i, "n": event.n}
 
 
+def _past(who: Caller, job: JobRecord) -> JobAnswer:
+    assert who.service.history is not None
+    images = [
+        JobImage(url=signed_url(who, i.name), seed=i.seed, width=i.width, height=i.height)
+        for i in who.service.history.images_of(job.id, who.client)
+    ]
+    status = "queued" if job.state == "accepted" else job.state
+    values = {"id": job.id, "request": job.request, "status": status, "message": job.message, "images": images}
+    return JobAnswer.model_validate(values)
+
+
 def _small(preview: Any) -> str:
     return calls.as_base64(calls.encoded_preview(preview, (preview.shape[1], preview.shape[0])))
 
 
 def _images(who: Caller, end: Done) -> list[JobImage]:
     made = end.result.images
-    return [JobImage(url=signed_url(who, i), seed=i.seed, width=i.width, height=i.height) for i in made]
+    return [JobImage(url=signed_url(who, i.path.name), seed=i.seed, width=i.width, height=i.height) for i in made]
 
 
 def describe(who: Caller, job: Job) -> JobAnswer:

@@ -148,7 +148,7 @@ def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> Sampl
 def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:
     made_at = _wxh(image.width, image.height)
     if wanted.response_format == "url":
-        return ImageData(url=signed_url(who, image), seed=image.seed, made_at=made_at)
+        return ImageData(url=signed_url(who, image.path.name), seed=image.seed, made_at=made_at)
     content = calls.encoded(image, size, wanted.output_format, wanted.output_compression)
     return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from app.api import a1111, errors, files, health, jobs, metrics, openai
+from app.api import a1111, errors, files, health, history, jobs, metrics, openai
 
 PICTURES = {  # routes whose bodies carry pictures, and how many
     "/v1/images/edits": openai.MOST_PICTURES + 1,
@@ -19,5 +19,5 @@ def include(app: FastAPI) -> None:
     app.state.idempotency = jobs.Keys()
     app.state.a1111_options = {}
     errors.install(app)
-    for module in (health, openai, files, jobs, a1111, metrics):
+    for module in (health, openai, files, jobs, history, a1111, metrics):
         app.include_router(module.router)

@@ -82,6 +82,7 @@ class Job:
     work: Work | None = None  # a lab's own question to the model; None: make the pictures
     client: str = ""  # whose it is
     user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
+    durable: bool = False  # written down when accepted, and run again after a crash
     previews: bool = True  # whether anybody wants to see it form
     runtime: str = ""  # what executes the network for it, once it has started
     id: str = field(default_factory=lambda: uuid.uuid4().hex)

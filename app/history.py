@@ -1,0 +1,233 @@
+"""The journal of accepted jobs and the index of finished pictures: one SQLite file beside the pictures.
+
+Accepted means journaled: the row is on disk (WAL, synchronous=FULL) before the answer leaves. A job that was under way
+when the process died runs again once, with the same seed and the same names of files, so that nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.engine import Job
+from app.schemas import GeneratedImage, RequestError
+from app.settings import Settings
+from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
+
+VERSION = 1  # of the schema, kept as user_version
+TRIES = 2  # runs a job gets in all
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, client TEXT NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
+    state TEXT NOT NULL, tries INTEGER NOT NULL, message TEXT, created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS images (
+    name TEXT PRIMARY KEY, job TEXT NOT NULL, client TEXT NOT NULL, prompt TEXT NOT NULL, model TEXT NOT NULL,
+    seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    favourite INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS images_of ON images (client, created);
+"""
+SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished picture as the history lists it; `created` is seconds since 1970."""
+
+    name: str
+    job: str
+    prompt: str
+    model: str
+    seed: int
+    width: int
+    height: int
+    favourite: bool
+    created: float
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the journal knows it; `state` is accepted, done, failed, cancelled or interrupted."""
+
+    id: str
+    request: dict[str, Any]
+    state: str
+    message: str | None
+
+
+class History:
+    """One process's hold on a data folder; methods may be called from any thread."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        """Open or make it. ValueError in one sentence where another process has it or it is a later version's."""
+        self.pictures, self._inputs = folder / "pictures", folder / "inputs"
+        for made in (self.pictures, self._inputs):
+            made.mkdir(parents=True, exist_ok=True)
+        self._settings = settings
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(folder / "history.sqlite", check_same_thread=False, timeout=1.0)
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            [known] = self._db.execute("PRAGMA user_version").fetchone()
+            if known > VERSION:
+                raise ValueError(f"{folder} was written by a later version of this program")
+            self._db.executescript(f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
+        except sqlite3.OperationalError as error:
+            raise ValueError(f"{folder} cannot be used: {error} (does another process use it?)") from None
+
+    def close(self) -> None:
+        """Let the folder go."""
+        with self._lock:
+            self._db.close()
+
+    # -- the journal -----------------------------------------------------------------------------------------------
+
+    def accept(self, job: Job) -> None:
+        """Write a job and its inputs down; RequestError where favourites alone fill the history."""
+        if self._bytes(favourites=True) >= self._settings.history_bytes:
+            raise RequestError("history_full")
+        for name, pixels in (("init", job.init_image), ("mask", job.mask)):
+            if pixels is not None:
+                Image.fromarray(pixels).save(self._input(job.id, name))
+        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time())
+        with self._write() as db:
+            db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?)", row)
+
+    def finish(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
+        """A job's pictures are on disk."""
+        now = time.time()
+        with self._write() as db:
+            for image in images:
+                db.execute(
+                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                    (image.path.name, job.id, job.client, job.request.prompt, model, image.seed, image.width,
+                     image.height, image.path.stat().st_size, now),
+                )  # fmt: skip
+            db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
+        self._forget_inputs(job.id)
+        self.trim()
+
+    def end(self, job_id: str, state: str, message: str | None = None) -> None:
+        """A job has ended without pictures."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, message = ? WHERE id = ? AND state = 'accepted'", (state, message, job_id)
+            )
+        self._forget_inputs(job_id)
+
+    def unfinished(self, said: str) -> list[Job]:
+        """Jobs that were under way when the last process ended, to run again once; after that they end as `said`."""
+        jobs = []
+        with self._write() as db:
+            rows = db.execute(
+                "SELECT id, client, user, request, tries FROM jobs WHERE state = 'accepted' ORDER BY created"
+            ).fetchall()
+            for job_id, client, user, request, tries in rows:
+                if tries >= TRIES:
+                    db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
+                    continue
+                db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
+                pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
+                wanted = SamplingParams.from_dict(json.loads(request))
+                jobs.append(Job(wanted, *pictures, client=client, user=user, id=job_id, durable=True))
+        return jobs
+
+    def job(self, job_id: str, client: str) -> JobRecord | None:
+        """A client's own job, also one of an earlier process."""
+        found = self._read("SELECT id, request, state, message FROM jobs WHERE id = ? AND client = ?", job_id, client)
+        return JobRecord(found[0][0], json.loads(found[0][1]), *found[0][2:]) if found else None
+
+    # -- pictures --------------------------------------------------------------------------------------------------
+
+    def owner(self, name: str) -> str | None:
+        """Whose picture a file is."""
+        found = self._read("SELECT client FROM images WHERE name = ?", name)
+        return found[0][0] if found else None
+
+    def images(self, client: str, search: str = "", before: float | None = None, most: int = 100) -> list[Record]:
+        """A client's pictures whose prompt holds `search`, newest first; `before` goes on from the last one's time."""
+        until = time.time() + 1 if before is None else before
+        which = (
+            "WHERE client = ? AND instr(lower(prompt), lower(?)) AND created < ? ORDER BY created DESC, name LIMIT ?"
+        )
+        rows = self._read(SELECT + which, client, search, until, most)
+        return [_record(row) for row in rows]
+
+    def images_of(self, job_id: str, client: str) -> list[Record]:
+        """A client's own job's pictures in the order of their seeds."""
+        rows = self._read(SELECT + "WHERE job = ? AND client = ? ORDER BY seed", job_id, client)
+        return [_record(row) for row in rows]
+
+    def favour(self, name: str, client: str, favourite: bool) -> bool:
+        """Mark a client's own picture, which is then never deleted for room; False where there is none."""
+        with self._write() as db:
+            sql = "UPDATE images SET favourite = ? WHERE name = ? AND client = ?"
+            return db.execute(sql, (favourite, name, client)).rowcount > 0
+
+    def delete(self, name: str, client: str) -> bool:
+        """Delete a client's own picture with its file; False where there is none."""
+        with self._write() as db:
+            gone = db.execute("DELETE FROM images WHERE name = ? AND client = ?", (name, client)).rowcount > 0
+        if gone:
+            (self.pictures / name).unlink(missing_ok=True)
+        return gone
+
+    def trim(self) -> None:
+        """Delete what is too old, then the oldest that are no favourites until everything fits again."""
+        oldest = time.time() - self._settings.history_days * 86400
+        for name, client in self._read("SELECT name, client FROM images WHERE favourite = 0 AND created < ?", oldest):
+            self.delete(name, client)
+        over = self._bytes() - self._settings.history_bytes
+        rows = self._read("SELECT name, client, bytes FROM images WHERE favourite = 0 ORDER BY created")
+        for name, client, size in rows:
+            if over <= 0:
+                return
+            self.delete(name, client)
+            over -= size
+
+    # -- below -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._db:
+            yield self._db
+
+    def _read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _bytes(self, favourites: bool = False) -> int:
+        """Bytes of all pictures, or of favourites alone."""
+        [[size]] = self._read("SELECT COALESCE(SUM(bytes), 0) FROM images WHERE favourite >= ?", int(favourites))
+        return int(size)
+
+    def _input(self, job_id: str, name: str) -> Path:
+        return self._inputs / f"{job_id}-{name}.png"
+
+    def _read_input(self, job_id: str, name: str) -> Pixels | None:
+        path = self._input(job_id, name)
+        if not path.exists():
+            return None
+        with Image.open(path) as image:
+            return np.asarray(image)
+
+    def _forget_inputs(self, job_id: str) -> None:
+        for name in ("init", "mask"):
+            self._input(job_id, name).unlink(missing_ok=True)
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    named = dict(zip((f.name for f in fields(Record)), row, strict=True))
+    return Record(**{**named, "favourite": bool(named["favourite"])})

@@ -1,0 +1,102 @@
+"""The journal and the index of pictures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.engine import Job
+from app.history import History
+from app.schemas import GeneratedImage, RequestError
+from app.settings import Settings
+from ldm_core.sampling import SamplingParams
+
+SETTINGS = Settings(history_bytes=1000)
+
+
+def job(prompt: str = "a red apple", client: str = "me", seed: int = 7, **more: object) -> Job:
+    return Job(SamplingParams(prompt, seed=seed), client=client, durable=True, **more)  # type: ignore[arg-type]
+
+
+def done(history: History, made: Job, size: int = 100) -> str:
+    path = history.pictures / f"{made.id[:12]}-{made.request.seed}.png"
+    path.write_bytes(b"x" * size)
+    history.accept(made)
+    history.finish(made, [GeneratedImage(path, made.request.seed, 8, 8)], "tiny")
+    return path.name
+
+
+def test_accepted_jobs_run_again_once_with_their_inputs(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    mask = np.full((8, 8), 255, np.uint8)
+    history = History(tmp_path, SETTINGS)
+    accepted = job(init_image=picture, mask=mask)
+    history.accept(accepted)
+    cancelled = job()
+    history.accept(cancelled)
+    history.end(cancelled.id, "cancelled")
+    done(history, job())
+    history.close()
+
+    history = History(tmp_path, SETTINGS)
+    [again] = history.unfinished("interrupted")
+    assert (again.id, again.request, again.client) == (accepted.id, accepted.request, "me")
+    assert again.init_image is not None and again.mask is not None
+    assert (again.init_image == picture).all() and (again.mask == mask).all()
+    history.close()
+
+    history = History(tmp_path, SETTINGS)
+    assert history.unfinished("The server was restarted twice.") == []
+    ended = history.job(accepted.id, "me")
+    assert ended is not None and (ended.state, ended.message) == ("interrupted", "The server was restarted twice.")
+    history.close()
+
+
+def test_pictures_are_their_client_s(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    mine, other = done(history, job()), done(history, job("a dog", client="other"))
+    assert [record.name for record in history.images("me")] == [mine]
+    assert history.images("me", "RED") and not history.images("me", "dog")
+    assert history.owner(other) == "other" and history.owner("nobody.png") is None
+    assert not history.delete(other, "me") and not history.favour(other, "me", True)
+    assert history.delete(mine, "me") and not (history.pictures / mine).exists()
+    history.close()
+
+
+def test_the_oldest_that_are_no_favourites_make_room(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    kept = done(history, job(), 400)
+    assert history.favour(kept, "me", True)
+    names = [done(history, job(seed=k), 250) for k in range(3)]
+    assert {record.name for record in history.images("me")} == {kept, *names[1:]}
+    assert sorted(path.name for path in history.pictures.iterdir()) == sorted([kept, *names[1:]])
+    for name in names[1:]:
+        history.favour(name, "me", True)
+    done(history, job(), 200)
+    for record in history.images("me"):
+        history.favour(record.name, "me", True)
+    history._settings = replace(SETTINGS, history_bytes=800)
+    with pytest.raises(RequestError, match="full of favourites"):
+        history.accept(job())
+    history.close()
+
+
+def test_one_process_a_folder(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match="another process"):
+        History(tmp_path, SETTINGS)
+    history.close()
+    History(tmp_path, SETTINGS).close()
+    assert os.listdir(tmp_path / "pictures") == []
+
+
+def test_a_later_version_s_folder_is_left_alone(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    history._db.execute("PRAGMA user_version=99")
+    history.close()
+    with pytest.raises(ValueError, match="later version"):
+        History(tmp_path, SETTINGS)

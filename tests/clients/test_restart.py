@@ -1,0 +1,51 @@
+"""kill -9 in the middle: what was finished is there, what was not runs again with its seed, nothing is there twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.app.serving import serve
+from tests.tiny import tiny_checkpoint
+
+ENV = {"OMP_NUM_THREADS": "1"}
+
+
+def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
+    weights = tiny_checkpoint(tmp_path)
+    options = ("--weights", str(weights), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
+    with serve(tmp_path, *options, env=ENV) as served:
+        served.wait("/readyz")
+        client = httpx.Client(base_url=served.url, timeout=60)
+        finished = client.post("/v1/jobs", json={"prompt": "first", "steps": 1, "seed": 3}).json()["id"]
+        while client.get(f"/v1/jobs/{finished}").json()["status"] != "done":
+            time.sleep(0.05)
+        running = [
+            client.post("/v1/jobs", json={"prompt": f"slow {k}", "steps": 60, "seed": 10 * k, "batch": 2}).json()["id"]
+            for k in range(3)
+        ]
+        served.process.send_signal(signal.SIGKILL)
+        served.process.wait()
+    with serve(tmp_path, *options, env=ENV) as served:
+        served.wait("/readyz")
+        client = httpx.Client(base_url=served.url, timeout=60)
+        end = time.monotonic() + 120
+        while any(client.get(f"/v1/jobs/{job}").json()["status"] in ("queued", "running") for job in running):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        states = [client.get(f"/v1/jobs/{job}").json() for job in (finished, *running)]
+        assert [state["status"] for state in states] == ["done"] * 4
+        seeds = [[image["seed"] for image in state["images"]] for state in states]
+        assert seeds == [[3], [0, 1], [10, 11], [20, 21]]
+        history = client.get("/v1/history").json()
+        assert len(history) == len({entry["name"] for entry in history}) == 7
+        assert httpx.get(history[-1]["url"]).status_code == 200
+        second = served.process
+        name = history[0]["name"]
+        assert client.patch(f"/v1/history/{name}", json={"favourite": True}).json() == {"favourite": True}
+        assert client.get("/v1/history", params={"q": "first"}).json()[0]["seed"] == 3
+        assert client.delete(f"/v1/history/{name}").status_code == 204
+        assert second.poll() is None
