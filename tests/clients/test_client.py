@@ -1,0 +1,62 @@
+"""Our own client, as a command and as a class."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.client import Client, ServerError, main
+from app.metadata import read_png
+from tests.app.serving import ROOT, Served
+from tests.clients.conftest import KEY
+
+
+def test_the_command_writes_pictures(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["a red apple", "--server", served.url, "--key", KEY, "--out", str(tmp_path), "--steps", "2"]
+    assert main([*options, "--batch", "2", "--seed", "5", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)["images"]
+    assert [image["seed"] for image in made] == [5, 6]
+    assert read_png(Path(made[1]["path"]))[0].seed == 6
+    assert main([*options, "--sampler", "none"]) == 1
+    assert "ampler" in capsys.readouterr().err
+    assert main(["a", "--server", "http://127.0.0.1:9", "--key", "x"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_ctrl_c_cancels_on_the_server(served: Served) -> None:
+    command = [sys.executable, "-m", "app.client", "slow", "--server", served.url, "--steps", "1000"]
+    env = {**os.environ, "LATENT_LAB_KEY": f"{KEY}-2"}
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)
+    client = Client(served.url, f"{KEY}-2")
+
+    def running() -> list[object]:
+        return client._json("GET", "/v1/jobs")  # type: ignore[return-value]
+
+    end = time.monotonic() + 60
+    while not running():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    while running():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_the_class_in_a_notebook(served: Served, tmp_path: Path) -> None:
+    [picture] = Client(served.url, KEY).generate("a", steps=2, seed=1)
+    (tmp_path / "a.png").write_bytes(picture)
+    assert Image.open(tmp_path / "a.png").size == (32, 32) and picture._repr_png_() == picture
+    with pytest.raises(ServerError, match="needs a key"):
+        Client(served.url, "wrong").generate("a")
+    with pytest.raises(ServerError, match="no http address"):
+        Client("file:///etc").generate("a")
