@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ldm_core.compvis.conditions import Condition
 from ldm_core.compvis.ddim import DDIMSampler, Intermediates
-from ldm_core.diffusion.denoiser import to_eps_x0
+from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.diffusion.samplers import ddim_update
 
 # weights of eps, newest first, by how many earlier ones there are (Liu et al. 2022, eq. 9 and its lower orders)
