@@ -6,7 +6,7 @@ from app.labs.architecture.panels import LAB as ARCHITECTURE
 from app.labs.attention.panels import LAB as ATTENTION
 from app.labs.autoencoder.panels import LAB as AUTOENCODER
 from app.labs.denoising.panels import LAB as DENOISING
-from app.labs.losses.panels.curves import LAB as LOSSES
+from app.labs.losses.panels import LAB as LOSSES
 from app.labs.lower_bound.panels import LAB as LOWER_BOUND
 from app.labs.overview.panels import LAB as OVERVIEW
 from app.labs.schedules.panels import LAB as SCHEDULES

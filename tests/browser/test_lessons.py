@@ -1,12 +1,12 @@
-"""The Lessons tab in a real browser: what is folded, what is computed, where its links lead."""
+"""Lessons in a real browser: folded in their lab, what is computed, what their links do, and the large view."""
 
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from app.i18n import say
-from app.labs.lessons.lessons import LESSONS, REFERENCE
+from app.labs.lessons.lessons import REFERENCE
 from app.labs.lessons.numbers import numbers
 from ldm_core.config import TINY
 from tests.browser.driving import caption, open_lab
@@ -14,33 +14,54 @@ from tests.browser.driving import caption, open_lab
 pytestmark = pytest.mark.browser
 
 
-def lesson(page: Page, name: str) -> None:
-    page.locator("#guided-lesson").get_by_label(name, exact=True).check()
+def lesson(page: Page, key: str, title: str = "lesson_title") -> Locator:
+    """The lesson of the lab that is open, unfolded."""
+    shown = page.locator(f"[data-lesson={key}]")
+    if not shown.is_visible():
+        page.locator(".lesson-card:visible").get_by_role("button", name=say("en", title)).click()
+    expect(shown).to_be_visible()
+    return shown
 
 
 def test_a_lesson_is_folded_until_one_has_guessed(labs: Page):
-    open_lab(labs, "lessons")
-    shown = labs.locator("#guided-shown")
+    open_lab(labs, "schedules")
+    shown = lesson(labs, "schedules")
     answer = say("en", "lesson_schedules_see", **numbers("schedules", TINY))
     expect(shown.get_by_text(answer)).to_be_hidden()
     shown.get_by_text("See", exact=True).focus()
     labs.keyboard.press("Enter")
     expect(shown.get_by_text(answer)).to_be_visible()
-    for key in LESSONS:
-        lesson(labs, say("en", "lesson_reference" if key == "reference" else f"{key}_tab"))
-        expect(shown.locator(f"[data-lesson={key}]")).to_be_visible()
+
+
+def test_a_link_sets_the_labs_own_controls(labs: Page):
+    open_lab(labs, "schedules")
+    lesson(labs, "schedules").get_by_role("link", name=say("en", "lesson_schedules_move2")).click()
+    expect(caption(labs, "curves")).to_contain_text("t = 500")
+    expect(labs.locator("#curves-linear_end input")).to_have_value("0.024")
+
+
+def test_presents_step_by_step(labs: Page):
+    open_lab(labs, "schedules")
+    lesson(labs, "schedules")
+    labs.locator(".lesson-card:visible").get_by_role("button", name=say("en", "lesson_present")).click()
+    slides = labs.locator("dialog.presenter section:visible")
+    expect(slides).to_contain_text(say("en", "beat_predict"))
+    labs.keyboard.press("ArrowRight")
+    labs.keyboard.press("ArrowRight")
+    expect(slides).to_contain_text(say("en", "lesson_schedules_see", **numbers("schedules", TINY)))
+    labs.keyboard.press("ArrowLeft")
+    expect(slides).to_contain_text(say("en", "lesson_schedules_move"))
+    labs.keyboard.press("Escape")
+    expect(labs.locator("dialog.presenter")).to_have_count(0)
 
 
 def test_the_reference_lesson_leads_to_what_it_names(labs: Page):
-    open_lab(labs, "lessons")
-    lesson(labs, say("en", "lesson_reference"))
-    shown = labs.locator("#guided-shown")
+    open_lab(labs, "overview")
+    shown = lesson(labs, "reference", "lesson_reference")
     shown.get_by_text("See", exact=True).click()
     expect(shown.locator("tbody tr")).to_have_count(len(REFERENCE))
     said = numbers("reference", TINY)
     expect(shown.locator("tbody tr").nth(3)).to_contain_text(say("en", "reference_weights_says", **said))
-    with labs.context.expect_page() as opened:
-        shown.locator("tbody tr").nth(3).get_by_role("link").click()
-    expect(caption(opened.value, "weights")).to_contain_text("t = 1:")
-    expect(caption(opened.value, "weights")).to_contain_text(said["w1"])
-    opened.value.close()
+    shown.locator("tbody tr").nth(3).get_by_role("link").click()
+    expect(caption(labs, "weights")).to_contain_text("t = 1:")
+    expect(caption(labs, "weights")).to_contain_text(said["w1"])

@@ -149,7 +149,7 @@ def cost_plot(rows: list[Block], lang: str) -> Plot:
     totals = {"flops": f"{gflops.sum():.2f}", "parameters": f"{sum(r.parameters for r in rows) / 1e6:.2f}"}
     return Plot(
         title=say(lang, "cost_plot"),
-        x=Axis(say(lang, "axis_block")),
+        x=Axis(say(lang, "axis_block"), ticks=tuple(row.name for row in rows)),
         y=Axis("GFLOP"),
         series=(Series("GFLOP", x, gflops, 0, "bars"),),
         summary=say(lang, "cost_summary", name=most.name, **totals),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.labs.common.plot import Axis, Heat, Plot, Series
 
 INK = "#78716c"  # reads on white and on the dark page alike
 GRID = "rgba(120,113,108,0.22)"
+TITLE = 44  # letters of a line: what fits a phone
 POINTS = 512  # more than a screen shows; files and tables keep every value
 
 
@@ -19,8 +21,15 @@ def plotly_json(plot: Plot, height: int = 320) -> str:
     """The figure as JSON text; `height` in CSS pixels, fixed so that nothing jumps when values change."""
     data = [_heat(plot.heat)] if plot.heat is not None else [_trace(s) for s in plot.series]
     many = plot.heat is None and len(plot.series) > 1
+    title = "<br>".join(textwrap.wrap(plot.title, TITLE))
     layout: dict[str, Any] = {
-        "title": {"text": plot.title, "font": {"size": 14}, "x": 0, "xanchor": "left", "xref": "paper"},
+        "title": {
+            "text": title,
+            "font": {"size": 14},
+            "x": 0,
+            "xanchor": "left",
+            "xref": "paper",
+        },
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "height": height,
         "autosize": True,

@@ -1,4 +1,4 @@
-"""Losses: curves of real runs, live while one is going; loss by timestep; discriminator and adaptive weight."""
+"""Curves of real runs, live while one is going, and the diffusion loss by timestep."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import say
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Panel, Updates
 from app.labs.common.panels.plot_card import QUIET, PlotCard
-from app.labs.losses.panels.training import TrainHere
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
-from app.ui.status import line_html
 from app.ui.translation import language
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
@@ -24,7 +21,6 @@ METRICS = (  # what the runs of this project log; a run may have others, which a
     "train/d_weight", "train/disc_factor", "train/logits_real", "train/logits_fake", "val/rec_loss", "val/psnr",
     "val/ssim", "aeloss", "discloss", "grad_norm", "lr_factor", "samples_per_second",
 )  # fmt: skip
-PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
 OVER = {over: f"over_{over}" for over in ("step", "minutes")}
 VISIBLE = "(seen, ...rest) => [document.getElementById('panel-history')?.offsetParent != null, ...rest]"
 
@@ -140,67 +136,3 @@ class Bins(OfRuns):
             raise RequestError("fault_no_curve")
         plots = bins_plots(load_run(name, self.runs()), name, values["bins_log"], lang)
         return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
-
-
-class Players(Panel):
-    """What a logit costs the discriminator."""
-
-    key = "players"
-
-    def lay_controls(self) -> None:
-        self.controls["players"] = self.translation.make(
-            gr.CheckboxGroup, {"label": "players_label", "choices": PLAYERS}, value=list(PLAYERS),
-            elem_id="players-players",
-        )  # fmt: skip
-        self.slider("logit", -3, 3, 0.5, 0.05)
-
-    def lay_view(self) -> None:
-        self.card = PlotCard(self.service, self.translation)
-        self.outputs = self.card.outputs
-
-    def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.losses.curves import players_plot
-
-        return self.card.show(players_plot(values["players"], float(values["logit"]), lang), lang)
-
-
-class Balance(OfRuns):
-    """When the discriminator is let in, how strongly, and what a run logged of it."""
-
-    key = "balance"
-
-    def lay_controls(self) -> None:
-        for name, number in {"disc_start": 50001, "disc_factor": 1.0}.items():
-            self.controls[name] = self.translation.make(
-                gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
-            )
-        self.run_choice("balance_run", "autoencoder", filterable=False)
-
-    def lay_view(self) -> None:
-        self.cards = [PlotCard(self.service, self.translation, height=280, drawn=k < 2) for k in range(3)]
-        outputs = [output for card in self.cards for output in card.outputs]
-        self.outputs = [*outputs, self.controls["balance_run"]]
-
-    def draw(self, lang: str, **values: Any) -> Updates:
-        from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
-
-        start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]
-        if start is None or factor is None or name is None:
-            raise RequestError("fault_number")
-        plots = [adopt_plot(int(start), float(factor), lang), adaptive_plot(lang)]
-        note = ""
-        try:
-            run = {name: load_run(name, self.runs())}
-            logged = curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang)
-            if any(series.y.any() for series in logged.series):
-                plots.append(logged)
-            else:
-                note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
-        except RequestError as error:
-            note = line_html(error.sentence.says(lang), "failed")
-        shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}
-        hidden = {} if len(plots) == len(self.cards) else {self.cards[-1].column: gr.update(visible=False)}
-        return {**shown, **hidden, self.note: note}
-
-
-LAB = Lab("losses", (History, Bins, Players, Balance, TrainHere))
