@@ -1,4 +1,4 @@
-"""The loaded model walked on schedules it was not trained on: every noise level at the trained t that has it."""
+"""The loaded model on schedules it was not trained on: every noise level at the trained t that has it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.plot import Axis, Plot, Series
 from app.labs.common.runs import follow_run
-from app.labs.schedules.curves import KINDS
-from ldm_core.diffusion.sample_loop import sample_loop, start_row
+from app.labs.schedules.curves import GRIDS, KINDS, make_schedules
+from ldm_core.diffusion.sample_loop import Run, sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid, make_ddim_timesteps
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams
@@ -32,17 +32,19 @@ class Respaced:
     timesteps: Mapping[str, NDArray[np.float64]]
 
 
-def respaced_grid(trained: NoiseSchedule, walked: NoiseSchedule, steps: int) -> TimestepGrid:
+def cross_schedule_grid(trained: NoiseSchedule, walked: NoiseSchedule, steps: int, eta: float = 0.0) -> TimestepGrid:
     """`steps` uniform timesteps of `walked`, each asked for at the fractional trained t of the same noise level.
 
-    Noise levels outside the trained range are clipped to its ends: the network knows nothing beyond them.
+    Noise levels outside the trained range are clipped to its ends: the network knows nothing beyond them. σ is DDIM's
+    for this eta (Song et al. 2021, eq. 16).
     """
     a = walked.alphas_cumprod[make_ddim_timesteps("uniform", steps, walked.num_timesteps)]
     low, high = trained.alphas_cumprod[-1], trained.alphas_cumprod[0]
     a = np.clip(a, low, high)
     t = trained.t_at_sigma(np.sqrt((1.0 - a) / a))
     prev = np.append(high, a[:-1])
-    values = (t, a, prev, np.zeros_like(a))
+    sigma = eta * np.sqrt(np.maximum((1.0 - prev) / (1.0 - a) * (1.0 - a / prev), 0.0))
+    values = (t, a, prev, sigma)
     return TimestepGrid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in values))
 
 
@@ -50,11 +52,29 @@ def sample_on_schedules(
     pipe: Pipeline, params: SamplingParams, schedules: Mapping[str, NoiseSchedule]
 ) -> Generator[Stepped, None, Respaced]:
     """The same request by DDIM (η = 0) on each schedule, all of them in one batch a step."""
-    grids = {kind: respaced_grid(pipe.model.schedule, s, params.steps) for kind, s in schedules.items()}
+    grids = {kind: cross_schedule_grid(pipe.model.schedule, s, params.steps) for kind, s in schedules.items()}
     conditioning, shape = pipe.condition(params), pipe.config.latent_shape()
     rows = [start_row(params, grid, conditioning, shape) for grid in grids.values()]
     pictures = pipe.decode((yield from follow_run(sample_loop(pipe.denoise, rows))))
     return Respaced(dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()})
+
+
+def sample_on_schedule(pipe: Pipeline, params: SamplingParams, schedule: str) -> Generator[Stepped, None, Pixels]:
+    """The request's picture, uint8 [H,W,3], on a step grid (one of GRIDS) or another noise schedule (one of KINDS).
+
+    A step grid is taken by the request's sampler, another noise schedule by DDIM.
+    """
+    return pipe.decode((yield from follow_run(_run(pipe, params, schedule))))[0]
+
+
+def _run(pipe: Pipeline, params: SamplingParams, schedule: str) -> Run:
+    if schedule in GRIDS:
+        return pipe.stream(params, timestep_spacing=schedule)
+    c = pipe.config.schedule
+    walked = make_schedules([schedule], c.timesteps, c.linear_start, c.linear_end, c.cosine_s)[schedule]
+    grid = cross_schedule_grid(pipe.model.schedule, walked, params.steps, params.eta)
+    shape = pipe.config.latent_shape(params.height, params.width)
+    return sample_loop(pipe.denoise, [start_row(params, grid, pipe.condition(params), shape)])
 
 
 def timesteps_plot(result: Respaced, lang: str) -> Plot:

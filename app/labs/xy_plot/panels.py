@@ -227,7 +227,7 @@ def fill_all(plan: Plan) -> Work:
 
     def work(pipe: Any) -> Any:
 
-        from app.labs.xy_plot.cross_schedule import sample_on_schedule
+        from app.labs.schedules.cross_schedule import sample_on_schedule
 
         pictures = []
         for cell in plan.cells:
@@ -277,7 +277,7 @@ def submit(service: Any, cell: Cell) -> Job:
         return job
 
     def work(pipe: Any) -> Any:
-        from app.labs.xy_plot.cross_schedule import sample_on_schedule
+        from app.labs.schedules.cross_schedule import sample_on_schedule
 
         return sample_on_schedule(pipe, cell.request, cell.schedule)
 

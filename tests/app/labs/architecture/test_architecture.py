@@ -58,14 +58,14 @@ def test_a_condition_enters_by_the_weights_that_are_listed(config: ModelConfig):
 @pytest.mark.parametrize(("config", "part"), [(EMOJI_128, "unet"), (SD_V1, "unet"), (EMOJI_128, "text")])
 def test_the_drawing_has_every_block_once_and_every_skip(config: ModelConfig, part: str):
     rows = blocks(config, part, config.image_size, config.image_size)
-    svg = drawing(rows, "label", told=True)
+    svg = drawing(rows, "label", has_context=True)
     assert sorted(re.findall(r'class="name">([^<]+)<', svg)) == sorted(row.name for row in rows)
     boxes = [tuple(map(float, place)) for place in re.findall(r'<rect x="([^"]+)" y="([^"]+)"', svg)]
     apart = [abs(a - b) >= WIDTH or abs(y - z) >= HEIGHT for k, (a, y) in enumerate(boxes) for b, z in boxes[:k]]
     assert len(boxes) == len(rows) and all(apart)
     assert svg.count("<line") == sum(row.name.startswith("input_blocks.") for row in rows)
     readers = sum("SpatialTransformer" in row.kind for row in rows)
-    assert svg.count("context") == readers and "context" not in drawing(rows, "label", told=False)
+    assert svg.count("context") == readers and "context" not in drawing(rows, "label", has_context=False)
 
 
 def test_a_network_with_more_input_channels_is_measured_too():

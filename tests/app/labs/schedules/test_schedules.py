@@ -8,7 +8,7 @@ import torch
 
 from app.engine import Stepped
 from app.labs.denoising.forward_process import noised
-from app.labs.schedules.cross_schedule import respaced_grid, sample_on_schedules
+from app.labs.schedules.cross_schedule import cross_schedule_grid, sample_on_schedules
 from app.labs.schedules.curves import KINDS, QUANTITIES, compare, make_schedules, step_grids, step_noise
 from app.schemas import RequestError
 from ldm_core.diffusion.schedule import NoiseSchedule
@@ -83,7 +83,7 @@ def test_steps_and_their_noise():
 
 def test_the_trained_schedule_respaced_is_itself():
     schedule = make_schedules(["linear"], *SETTINGS)["linear"]
-    grid, own = respaced_grid(schedule, schedule, 10), schedule.grid("uniform", 10)
+    grid, own = cross_schedule_grid(schedule, schedule, 10), schedule.grid("uniform", 10)
     torch.testing.assert_close(grid.t, own.t, rtol=0, atol=1e-2)
     torch.testing.assert_close(grid.alpha_bar_prev, own.alpha_bar_prev, rtol=1e-4, atol=1e-5)
 

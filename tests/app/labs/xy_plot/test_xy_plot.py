@@ -18,10 +18,10 @@ from PIL import Image
 from app.engine.model import PipelineModel
 from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.shared_results import SharedResults
+from app.labs.schedules.cross_schedule import cross_schedule_grid, sample_on_schedule
 from app.labs.schedules.curves import GRIDS, KINDS
 from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
-from app.labs.xy_plot.cross_schedule import noise_grid, sample_on_schedule
 from app.labs.xy_plot.xy_plot import Axis, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet, chinese_font, fitted, latin_font
 from app.metadata import KEY, read_png
@@ -31,8 +31,9 @@ from app.settings import Settings
 from app.ui.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
+from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.pipeline import Pipeline, finish
-from ldm_core.sampling import Limits, SamplingParams
+from ldm_core.sampling import SAMPLER_NAMES, Limits, SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
@@ -41,7 +42,7 @@ LIMITS = Limits(samplers=tuple(SAMPLERS))
 
 
 def test_names_are_the_librarys():
-    assert tuple(SAMPLERS) == grid.SAMPLERS
+    assert tuple(SAMPLERS) == SAMPLER_NAMES
     assert (plans.GRIDS, plans.NOISE) == (GRIDS, KINDS)
     assert set(grid.EXAMPLES) == {"none", *plans.AXES}
 
@@ -89,7 +90,7 @@ def test_cells_by_rows_sheet_after_sheet():
         ([("steps", "5, ten")], "X axis: Steps must be a number, not “ten”.", "X 轴：步数必须是数字，不能是“ten”。"),
         ([("eta", "nan")], "X axis: Eta must be a number, not “nan”.", "不能是“nan”"),
         ([("steps", "2.5")], "Steps must be a whole number, not “2.5”.", "步数必须是整数"),
-        ([("steps", "0")], "Steps must lie between 1 and 1000, not 0.", "步数必须在 1 到 1000 之间"),
+        ([("steps", "0")], "Steps must be at least 1, not 0.", "步数至少为 1，不能是 0。"),
         ([("seed", "-1")], f"Seed must lie between 0 and {MAX_SEED}, not -1.", "种子必须在"),
         ([("steps", "1e999")], "X axis: Steps must be a number", "X 轴"),
         ([("seed", ",".join(map(str, range(65))))], "65 cells are too many; at most 64 are allowed", "65 格太多"),
@@ -169,9 +170,11 @@ def test_scheduled_pictures_are_the_pipelines_own(pipe: Pipeline):
 
 
 def test_noise_of_other_schedules_is_ddims(pipe: Pipeline):
-    own, made = pipe.model.schedule.grid("uniform", 10, 0.7), noise_grid(pipe, "linear", 10, 0.7)
+    trained = pipe.model.schedule
+    own, made = trained.grid("uniform", 10, 0.7), cross_schedule_grid(trained, trained, 10, 0.7)
     torch.testing.assert_close(made.sigma, own.sigma, rtol=1e-3, atol=1e-5)
-    assert noise_grid(pipe, "cosine", 50, 1.0).sigma.isfinite().all()  # noisier levels than the trained ones repeat
+    cosine = NoiseSchedule(make_beta_schedule("cosine", trained.num_timesteps))
+    assert cross_schedule_grid(trained, cosine, 50, 1.0).sigma.isfinite().all()  # noisier levels than the trained ones
 
 
 @pytest.fixture(scope="module")
