@@ -20,7 +20,7 @@ Place = tuple["Block", float, float]  # a block, the left and top of its box
 def drawing(rows: Sequence[Block], label: str, has_context: bool) -> str:
     """SVG: a box a block with its output shape, darker where more work is; skip connections are dashed.
 
-    `has_context`: the network is has_context something by cross-attention; the blocks that have it say so.
+    `has_context`: the network takes a context; the blocks with cross-attention say so.
     """
     placed, skips = _unet(rows) if any(_is(row, "input_blocks") for row in rows) else (_column(rows), [])
     most = max(row.flops for row in rows) or 1
