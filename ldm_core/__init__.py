@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ldm_core.config import Parameterization
     from ldm_core.pipeline import Pipeline
 
 __version__ = "0.2.0"
@@ -19,12 +20,13 @@ def load(
     dtype: str = "auto",
     runtime: str = "auto",
     threads: int | None = None,
+    parameterization: Parameterization | None = None,
 ) -> Pipeline:
     """A Pipeline from a weights file or folder; see ldm_core.pipeline.load. torch is imported only now."""
     wait_passively(os.environ)
     from ldm_core.pipeline import load as load_pipeline
 
-    return load_pipeline(path, device, dtype, runtime, threads)
+    return load_pipeline(path, device, dtype, runtime, threads, parameterization)
 
 
 def wait_passively(environ: MutableMapping[str, str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 
@@ -33,15 +35,20 @@ def main(argv: list[str] | None = None) -> int:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):  # an ASCII terminal gets ? for what it has no sign for
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return int(args.run(args))
     except (ValueError, MemoryError) as error:
         said = str(error)
     except OSError as error:
-        if error.filename is None:  # not about a file that was named: a fault of ours, or of the machine
+        if (
+            error.filename is None and error.errno != errno.ENOSPC
+        ):  # not about a file that was named: a fault of ours, or of the machine
             raise
-        said = f"{error.strerror}: {error.filename}"
-    print(f"error: {said}", file=sys.stderr)
+        said = str(error.strerror) if error.filename is None else f"{error.strerror}: {error.filename}"
+    print(f"error: {' '.join(said.split())}", file=sys.stderr)
     return 2
 
 

@@ -28,5 +28,5 @@ def run(args: argparse.Namespace) -> int:
     build(args.out, progress, args.limit)
     for bar in bars.values():
         bar.close()
-    print((args.out / "counts.json").read_text())
+    print((args.out / "counts.json").read_text(encoding="utf-8"))
     return 0

@@ -13,11 +13,14 @@ from PIL import Image
 from tqdm import tqdm
 
 import ldm_core
+from ldm_core.cli.weights import add_parameterization
 from ldm_core.config import TimestepSpacing
 from ldm_core.interpolation import interpolate
 from ldm_core.pipeline import Pipeline, Run, Step, finish
 from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
+from ldm_core.shipped import EMOJI_128
 from ldm_core.text.prompt_syntax import parse, plain
+from ldm_core.text_files import read_text
 
 SETTINGS = (
     "negative_prompt", "steps", "eta", "guidance_scale", "timestep_spacing", "sampler", "seed", "batch", "height",
@@ -27,11 +30,13 @@ SETTINGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Sampling options are those of Pipeline.generate."""
-    parser.add_argument("prompt", nargs="?", help="a prompt, or @FILE with one prompt a line (models with text)")
+    parser.add_argument(
+        "prompt", nargs="?", help="a prompt, or @FILE with one prompt a line (models with text); @@ begins one with @"
+    )
     parser.add_argument("--class", dest="label", type=int, metavar="N", help="what a class-conditional model draws")
     parser.add_argument("--to", metavar="PROMPT", help="the batch goes from the prompt to this one")
     parser.add_argument("--to-seed", type=int, metavar="SEED", help="and from the seed to this one (slerp of noises)")
-    parser.add_argument("--weights", default="weights/emoji-128.safetensors", help="weights file or diffusers folder")
+    parser.add_argument("--weights", default=EMOJI_128, help="weights file or diffusers folder (default: the embedded)")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for NNN-SEED.png (default: here)")
     parser.add_argument("--negative-prompt", default=SamplingParams.negative_prompt)
     parser.add_argument("--steps", type=int, default=SamplingParams.steps)
@@ -50,13 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--runtime", default="auto", help="auto, torch or openvino; see docs/performance.md")
     parser.add_argument("--threads", type=int, help="processor threads; default: the runtime's own rule")
+    add_parameterization(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write one PNG per image; the file's name says the prompt's number and the image's seed, or a morph's frame."""
-    pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads)
+    pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads, args.parameterization)
     prompts = _prompts(args, pipe)
     first = 0 if _morphs(args) else args.seed
+    args.out = args.out.expanduser()
     args.out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(prompts) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
         for number, prompt in enumerate(prompts):
@@ -76,7 +83,8 @@ def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
     if pipe.tokenizer is None:
         return [args.prompt or ""]
     given = args.prompt or ""
-    lines = Path(given[1:]).read_text(encoding="utf-8").splitlines() if given.startswith("@") else [given]
+    escaped = given.startswith("@@")
+    lines = read_text(given[1:]).splitlines() if given.startswith("@") and not escaped else [given[escaped:]]
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
         raise ValueError(f"{pipe.weights_name} draws what a prompt says: give it one")

@@ -63,6 +63,10 @@ def _device(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Each part's imports are its own. Devices are chosen before anything counts them."""
+    if getattr(args, "name", None) is not None:
+        from ldm_core.training.common.settings import check_run_name
+
+        check_run_name(args.name)
     if args.part not in ("export", "cache-scenes"):
         from ldm_core.devices import claim_devices
 
@@ -251,7 +255,7 @@ def _latents(args: argparse.Namespace) -> Path:
 def _settings(cls: Any, args: argparse.Namespace) -> Any:
     from ldm_core.training.common.settings import load_settings
 
-    minutes = [f"loop.minutes={args.minutes}"] if getattr(args, "minutes", None) else []
+    minutes = [f"loop.minutes={args.minutes}"] if getattr(args, "minutes", None) is not None else []
     return load_settings(cls, args.config, [*args.overrides, *minutes])
 
 

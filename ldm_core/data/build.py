@@ -59,7 +59,7 @@ def draw(out: Path, icons: dict[IconSet, list[Icon]], progress: Progress) -> Kep
     names = [f"{s.package.archive}-{len(icons[s])}.npz" for s in icons]
     target, manifest, parts = out / "drawings.npy", out / "drawings.json", out / "parts"
     if target.exists() and manifest.exists():
-        kept: Kept = json.loads(manifest.read_text())
+        kept: Kept = json.loads(manifest.read_text(encoding="utf-8"))
         if list(kept) == names:
             return kept
     parts.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ class Entry:
 
 def write_index(path: Path, entries: list[Entry]) -> None:
     """One row per drawing, in the drawings' order; tags joined by '|'."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, delimiter="\t")
         rows.writerow(["row", *(f.name for f in fields(Entry))])
         for number, e in enumerate(entries):
@@ -38,7 +38,7 @@ def write_index(path: Path, entries: list[Entry]) -> None:
 
 def read_index(path: Path) -> list[Entry]:
     """The inverse of write_index."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [_entry(row) for row in csv.DictReader(file, delimiter="\t")]
 
 
@@ -55,10 +55,18 @@ class Corpus:
         self.path = Path(path)
         if not (self.path / "index.tsv").exists():
             raise ValueError(f"no corpus in {self.path}: `python -m ldm_core data emoji --out DIR` builds it")
-        self.entries = read_index(self.path / "index.tsv")
-        self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
+        try:
+            self.entries = read_index(self.path / "index.tsv")
+            self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+            raise ValueError(f"the corpus in {self.path} is damaged: {str(error).splitlines()[0]}") from error
+        shape, rows = self.drawings.shape, len(self.entries)
+        if self.drawings.dtype != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (rows, 4):
+            raise ValueError(f"the corpus in {self.path} is damaged: {rows} entries, drawings of shape {shape}")
         split = np.array([e.split for e in self.entries])
         self.train = np.flatnonzero(split == "train")
+        if not len(self.train):
+            raise ValueError(f"the corpus in {self.path} has no drawings to train on")
         self.heldout = np.flatnonzero(split == "heldout")
         groups: dict[tuple[str, str], list[int]] = {}
         for row in self.train:

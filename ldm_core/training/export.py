@@ -87,7 +87,7 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
     frozen parts' hashes go into the config. Returns that config.
     Raises ValueError unless there is a text run exactly where the preset has a text encoder.
     """
-    settings = json.loads((diffusion[0] / "config.json").read_text())
+    settings = json.loads((diffusion[0] / "config.json").read_text(encoding="utf-8"))
     preset: ModelConfig = getattr(presets, settings["preset"])
     first = load_autoencoder(autoencoder, preset.first_stage)
     frozen = {"encoder": weights_hash(encoder_state(first))}

@@ -172,3 +172,25 @@ def test_a_full_memory_is_one_sentence(
     monkeypatch.setattr(Pipeline, "decode", Mock(side_effect=OutOfMemory("out of memory while decoding")))
     assert generate(tmp_path, TINY, "a cat") == 2
     assert capsys.readouterr().err.endswith("error: out of memory while decoding\n")
+
+
+def test_prompts_from_a_file_of_any_encoding(tmp_path: Path):
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "prompts.txt").write_bytes("a red apple\n\nein größerer Apfel\n".encode(encoding))
+        folder = tmp_path / encoding
+        folder.mkdir()
+        assert generate(folder, TINY, f"@{tmp_path / 'prompts.txt'}") == 0
+        assert list(pictures(folder)) == ["000-7.png", "001-7.png"]
+
+
+def test_a_prompt_may_begin_with_an_at(tmp_path: Path):
+    assert generate(tmp_path, TINY, "@@home") == 0
+    pipe = load(tmp_path / "tiny.safetensors", dtype="float32")
+    assert np.array_equal(pictures(tmp_path)["000-7.png"], pipe.generate("@home", steps=2, guidance_scale=5.0)[0])
+
+
+def test_the_command_line_says_what_the_network_predicts(tmp_path: Path):
+    for name in ("eps", "v"):
+        (tmp_path / name).mkdir()
+        assert generate(tmp_path / name, TINY, "a", "--parameterization", name) == 0
+    assert not np.array_equal(pictures(tmp_path / "eps")["000-7.png"], pictures(tmp_path / "v")["000-7.png"])

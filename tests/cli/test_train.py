@@ -37,3 +37,23 @@ def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str
     assert main(["train", "autoencoder", "--name", "x", "--corpus", str(home / "corpus"), "loop.lr=-1"]) == 2
     error = capsys.readouterr().err
     assert "nope" in error and "no corpus in" in error and "lr must be above 0" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--name", "../x"], "is no path"),
+        (["--name", "x", "--minutes", "-1"], "minutes must be above 0"),
+        (["--name", "x", "--minutes", "0"], "minutes must be above 0"),
+        (["--name", "x", "--minutes", "nan"], "minutes must be a finite number"),
+        (["--name", "x", "--config", "/dev/zero"], "not a regular file"),
+        (["--name", "x", "crop=15"], "crop must be a multiple of 8 pixels, not 15"),
+    ],
+)
+def test_names_and_times_that_cannot_be(
+    arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["train", "autoencoder", *arguments, "--corpus", str(home / "corpus")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1

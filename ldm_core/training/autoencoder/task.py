@@ -53,6 +53,8 @@ class AutoencoderTraining:
     def __post_init__(self) -> None:
         if self.decoder_only and self.model.kind != "kl":
             raise ValueError(f"decoder_only tunes a KL autoencoder; {self.preset} has one of kind {self.model.kind!r}")
+        if self.crop < 1 or self.crop % self.model.downsampling:
+            raise ValueError(f"crop must be a multiple of {self.model.downsampling} pixels, not {self.crop}")
         if self.latent_noise < 0 or (self.latent_noise > 0 and not self.decoder_only):
             raise ValueError(f"latent_noise is for decoder_only, and not negative; it is {self.latent_noise}")
 

@@ -272,5 +272,5 @@ def start(task: Task, settings: LoopSettings, whole: Any, name: str, runs: Path,
     directory = runs / name
     directory.mkdir(parents=True, exist_ok=True)
     if accelerator.is_main_process:
-        (directory / "config.json").write_text(dump_settings(whole) + "\n")
+        (directory / "config.json").write_text(dump_settings(whole) + "\n", encoding="utf-8")
     return Loop(task, settings, directory, accelerator)

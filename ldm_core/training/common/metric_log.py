@@ -17,9 +17,9 @@ class MetricLog:
     def __init__(self, directory: Path, step: int = 0, tensorboard: bool = True) -> None:
         self.path = directory / "metrics.csv"
         kept = [row for row in read_metrics(self.path) if row[0] <= step] if self.path.exists() else []
-        with self.path.open("w", newline="") as file:
+        with self.path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([HEADER, *(_row(*row) for row in kept)])
-        self._file: TextIO = self.path.open("a", newline="")
+        self._file: TextIO = self.path.open("a", newline="", encoding="utf-8")
         self._csv = csv.writer(self._file, lineterminator="\n")
         self._events = None
         if tensorboard and find_spec("tensorboard"):  # not among the runtime requirements
@@ -45,7 +45,7 @@ class MetricLog:
 def read_metrics(path: Path) -> list[tuple[int, str, float, float]]:
     """Rows (step, name, value, seconds) of a metrics.csv; a half-written last line is left out."""
     rows = []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.reader(file):
             if len(row) == len(HEADER) and row[0] != "step":
                 rows.append((int(row[0]), row[1], float(row[2]), float(row[3] or 0)))

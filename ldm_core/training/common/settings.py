@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ldm_core.config import build_config
+from ldm_core.text_files import read_text
 
 LearningRate = Literal["trapezoid", "cosine", "constant"]
 S = TypeVar("S")
@@ -39,8 +41,13 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         for name in ("batch", "lr", "log_every", "save_minutes", "validate_minutes", "sample_minutes"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("max_steps", "minutes"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, not {value}")
+        if self.warmup < 0 or not self.clip >= 0:
+            raise ValueError(f"warmup {self.warmup} and clip {self.clip} must be at least 0")
         if not 0 <= self.cooldown <= 1 or not 0 <= self.ema_decay < 1:
             raise ValueError(f"cooldown {self.cooldown} and ema_decay {self.ema_decay} must lie in [0, 1]")
         if self.schedule not in ("trapezoid", "cosine", "constant"):
@@ -73,7 +80,7 @@ def runs_dir() -> Path:
 
 def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()) -> S:
     """TOML file → settings; `section.key=value` overrides it. Unknown names and bad values raise ValueError."""
-    values: dict[str, Any] = tomllib.loads(path.read_text()) if path else {}
+    values = _read_toml(path) if path else {}
     for item in overrides:
         key, sign, text = item.partition("=")
         if not sign:
@@ -82,8 +89,49 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
         where = values
         for section in sections:
             where = where.setdefault(section, {})
+            if not isinstance(where, dict):
+                raise ValueError(f"{item!r}: {section} is a value and no section")
         where[name] = _literal(text)
+    check_types(cls, values)
     return build_config(cls, values)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no TOML: {error}") from error
+
+
+KINDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
+
+
+def check_types(cls: type[Any], values: Mapping[str, Any], section: str = "") -> None:
+    """ValueError names the first setting whose value is not of its field's type; unknown names are build_config's."""
+    hints = get_type_hints(cls)
+    for name, value in values.items():
+        options = [hint for hint in (get_args(hints.get(name)) or (hints.get(name),)) if hint is not type(None)]
+        hint = options[0] if len(options) == 1 else None
+        if is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{section}{name} is a section, not {value!r}")
+            check_types(hint, value, f"{section}{name}.")  # type: ignore[arg-type]
+        elif hint in KINDS and not _is_a(hint, value) and not (value is None and hint is not hints[name]):
+            raise ValueError(f"{section}{name} must be {KINDS[hint]}, not {value!r}")
+
+
+def _is_a(kind: Any, value: Any) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return kind is bool and isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def check_run_name(name: str) -> None:
+    """ValueError for a name that is no plain name of a directory."""
+    if not re.fullmatch(r"[\w.+-][\w.+ -]*", name) or name in (".", ".."):
+        raise ValueError(f"a run's name has letters, digits and . _ + - and is no path: {name!r}")
 
 
 def _literal(text: str) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+KEYS = {"step", "seconds", "networks", "optimizers", "averages", "rng"}
 
 if TYPE_CHECKING:
     from ldm_core.training.common.loop import Task
@@ -33,6 +36,14 @@ def load_state(path: Path, task: Task) -> tuple[int, float]:
     Learning rate, betas and the like stay the task's own, so that a changed setting holds for the rest of a run.
     """
     state = read_state(path)
+    try:
+        return _fill(task, state)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        said = str(error).splitlines()[0]
+        raise ValueError(f"{path} is of a run with other settings: {said}") from error
+
+
+def _fill(task: Task, state: dict[str, Any]) -> tuple[int, float]:
     for name, network in task.networks.items():
         network.load_state_dict(state["networks"][name])
     for name, optimizer in task.optimizers.items():
@@ -47,8 +58,13 @@ def load_state(path: Path, task: Task) -> tuple[int, float]:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The file as it is; no code in it is run."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """The file as it is; no code in it is run. ValueError for one that is damaged, or no run's."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged; without it the run begins anew") from error
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise ValueError(f"{path} is no state of a run")
     return state
 
 

@@ -57,7 +57,7 @@ def build_cache(
     meta_path = directory / "cache.json"
     meta: dict[str, Any] = {"encoder": fingerprint, "done": {}}
     if meta_path.exists():
-        meta = json.loads(meta_path.read_text())
+        meta = json.loads(meta_path.read_text(encoding="utf-8"))
     if meta["encoder"] != fingerprint:
         raise ValueError(f"{directory} holds latents of another encoder: remove it or choose another directory")
     meta.update(names=names, rows=len(drawings))
@@ -100,7 +100,7 @@ def open_cache(directory: Path) -> LatentCache:
     meta_path = directory / "cache.json"
     if not meta_path.exists():
         raise ValueError(f"no latents in {directory}: run `python -m ldm_core train cache-latents`")
-    meta = json.loads(meta_path.read_text())
+    meta = json.loads(meta_path.read_text(encoding="utf-8"))
     complete = [n for n in range(len(meta["done"])) if meta["done"].get(str(n)) == meta["rows"]]
     if not complete:
         raise ValueError(f"the latents in {directory} are not complete yet: {meta['done']} of {meta['rows']} rows")
@@ -149,5 +149,5 @@ def _checkpoint(out: NDArray[np.float16], meta: Mapping[str, object], path: Path
     if isinstance(out, np.memmap):
         out.flush()
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(meta))
+    partial.write_text(json.dumps(meta), encoding="utf-8")
     partial.replace(path)

@@ -274,7 +274,7 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
 
 def run(args: argparse.Namespace) -> int:
     """`python -m ldm_core train text`: start or go on with the run `args.name`."""
-    minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
+    minutes = [f"loop.minutes={args.minutes}"] if args.minutes is not None else []
     settings = load_settings(TextTraining, args.config, [*args.overrides, *minutes])
     corpus = Corpus(args.corpus.expanduser())
     task = TextTask(

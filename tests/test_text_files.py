@@ -1,0 +1,47 @@
+"""The one reader of text files that people name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ldm_core.text_files import printable, read_text
+
+TEXT = "ein Apfel, größer\n林檎 🍎\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_every_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_bytes(TEXT.encode(encoding))
+    assert read_text(tmp_path / "file.txt") == TEXT
+
+
+def test_a_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "file.txt").write_text(TEXT, encoding="utf-8")
+    assert read_text("~/file.txt") == TEXT
+
+
+def test_what_is_no_text_file_is_one_sentence(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "latin").write_bytes("größer".encode("latin-1"))
+    (tmp_path / "long").write_bytes(b"a" * 1001)
+    for name, said in (
+        ("fifo", "not a regular file"),
+        ("zero", "not a regular file"),
+        ("latin", "not text in UTF-8"),
+        ("long", "longer than 1,000 bytes"),
+        ("missing", "cannot be read: No such file"),
+        (".", "cannot be read|not a regular file"),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            read_text(tmp_path / name, 1000)
+        assert "\n" not in str(error.value)
+
+
+def test_what_steers_a_terminal_is_shown() -> None:
+    assert printable("a\x1b[2J\n\u202eb") == r"a\x1b[2J\n\u202eb"
+    assert printable("größer 林檎 🍎 × …") == "größer 林檎 🍎 × …"
