@@ -58,7 +58,7 @@ class Corpus:
         try:
             self.entries = read_index(self.path / "index.tsv")
             self.drawings: NDArray[np.uint8] = np.load(self.path / "drawings.npy", mmap_mode="r")
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
             raise ValueError(f"the corpus in {self.path} is damaged: {str(error).splitlines()[0]}") from error
         shape, rows = self.drawings.shape, len(self.entries)
         if self.drawings.dtype != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (rows, 4):
