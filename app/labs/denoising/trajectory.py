@@ -126,7 +126,7 @@ class _KeepOutput:
 
 def _record(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None, list[Trajectory]]:
     """All branches, as long as each other and replayed as far, in one batch a step."""
-    network = _KeepOutput(pipe.model.apply_model)
+    network = _KeepOutput(pipe.denoise.apply_model)
     denoise = Denoiser(network, pipe.model.schedule, pipe.config.parameterization, pipe.device)
     rows = [_start(pipe, branch) for branch in branches]
     kept = [list(branch.replayed) for branch in branches]
