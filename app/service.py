@@ -19,12 +19,12 @@ from app.clients import Clients
 from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped, sentence
 from app.history import History
 from app.i18n import Sentence
-from app.metadata import write_png
 from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
 from app.settings import Settings
 from ldm_core import __version__
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
+from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.prompt_syntax import parse, plain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -125,14 +126,22 @@ def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Ima
 def _png_picture(data: bytes) -> bytes:
     """A PNG with the chunks of PNG_PICTURE alone: others may be damaged, or huge once they are unpacked."""
     kept, at = [PNG_SIGN], len(PNG_SIGN)
+    for kind, body in png_chunks(data):
+        if kind in PNG_PICTURE:
+            kept.append(data[at : at + 12 + len(body)])
+        at += 12 + len(body)
+    return b"".join(kept)
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of every chunk of a PNG up to its end; the last is shorter than it says where the file is cut."""
+    at = len(PNG_SIGN)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
-        chunk, at = data[at : at + 12 + length], at + 12 + length
-        if chunk[4:8] in PNG_PICTURE:
-            kept.append(chunk)
-        if chunk[4:8] == b"IEND":
-            break
-    return b"".join(kept)
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        if data[at + 4 : at + 8] == b"IEND":
+            return
+        at += 12 + length
 
 
 def _upright(image: Image.Image) -> Image.Image:

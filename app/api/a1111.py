@@ -14,8 +14,8 @@ from app.api import calls
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.engine import Job, Queued, Stepped
-from app.metadata import parameters_line
 from app.schemas import GeneratedImage, read_params
+from ldm_core.metadata import parameters_line
 from ldm_core.sampling import SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", tags=["a1111"])

@@ -18,11 +18,11 @@ from PIL import Image
 from app.api.errors import ApiError
 from app.engine import Cancelled, Done, Event, Failed, Job, follow
 from app.images import fit, fit_mask, open_upload
-from app.metadata import MAX_TEXT
 from app.schemas import GeneratedImage, read_params
 from app.service import Service
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
+from ldm_core.metadata import MAX_TEXT
 from ldm_core.sampling import SamplingParams
 
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there

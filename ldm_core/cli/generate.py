@@ -16,6 +16,7 @@ import ldm_core
 from ldm_core.cli.weights import add_parameterization
 from ldm_core.config import TimestepSpacing
 from ldm_core.interpolation import interpolate
+from ldm_core.metadata import write_png
 from ldm_core.pipeline import Pipeline, Run, Step, finish
 from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
 from ldm_core.shipped import EMOJI_128
@@ -67,9 +68,14 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(prompts) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
         for number, prompt in enumerate(prompts):
-            latents = finish(_start(args, pipe, prompt), each=partial(_advance, bar, number * args.steps))
+            params = SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS})
+            latents = finish(_start(args, pipe, params), each=partial(_advance, bar, number * args.steps))
             for k, image in enumerate(pipe.decode(latents)):
-                Image.fromarray(image).save(args.out / f"{number:03d}-{first + k}.png")
+                path = args.out / f"{number:03d}-{first + k}.png"
+                if _morphs(args):  # no settings make a frame of the way again
+                    Image.fromarray(image).save(path)
+                else:
+                    write_png(path, image, pipe.resolved(params).image(k), pipe.weights_sha256, ldm_core.__version__)
     return 0
 
 
@@ -100,12 +106,11 @@ def _morphs(args: argparse.Namespace) -> bool:
     return args.to is not None or args.to_seed is not None
 
 
-def _start(args: argparse.Namespace, pipe: Pipeline, prompt: str) -> Run:
-    params = SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS})
+def _start(args: argparse.Namespace, pipe: Pipeline, params: SamplingParams) -> Run:
     if not _morphs(args):
         return pipe.stream(params)
     if args.batch < 2 or args.eta or args.label is not None or args.timestep_spacing != "uniform":
         raise ValueError("--to and --to-seed need --batch 2 or more, and take no --eta, --class or --grid")
-    end_prompt = prompt if args.to is None else args.to
+    end_prompt = params.prompt if args.to is None else args.to
     end_seed = args.seed if args.to_seed is None else args.to_seed
     return interpolate(pipe, params, end_prompt, end_seed, args.batch)

@@ -12,6 +12,7 @@ from app import i18n
 from app.i18n import LANGUAGES, Sentence, duration, say, words
 from app.ui.translation import Translation
 from ldm_core.images import PictureError
+from ldm_core.metadata import MetadataError
 from ldm_core.sampling import MESSAGES, SamplingParams
 
 UI = Path("app/ui")
@@ -40,7 +41,7 @@ def test_every_word_is_used():
     code = "".join(path.read_text() for path in files if "i18n" not in path.parts)
     built = {"state_starting", "state_loading", "state_ready", "state_failed"}  # f"state_{phase}"
     fields = set(SamplingParams.__dataclass_fields__)
-    refusals = set(MESSAGES) | set(PictureError.MESSAGES)  # RequestError.of, app.images
+    refusals = set(MESSAGES) | set(PictureError.MESSAGES) | set(MetadataError.MESSAGES)
     spoken_by_words = {"seconds", "minutes"}
     unused = (
         {key for key in (sections("en")["generate"] | sections("en")["errors"]) if f'"{key}"' not in code}

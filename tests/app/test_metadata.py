@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from app.metadata import KEY, read_png, write_png
+from app.metadata import read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
+from ldm_core.metadata import KEY, write_png
 from ldm_core.sampling import SamplingParams
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
@@ -77,3 +78,21 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.jpg")
     with pytest.raises(RequestError, match="JPEG"):
         read_png(tmp_path / "a.jpg")
+
+
+def test_settings_of_a_newer_version_are_not_damaged(tmp_path: Path) -> None:
+    record = {"request": {"prompt": "a", "sparkle": 3}, "weights_sha256": "", "version": "9.1"}
+    with pytest.raises(RequestError, match=r"Latent Lab 9\.1, with settings unknown here: sparkle"):
+        read_png(_png(tmp_path, json.dumps(record)))
+
+
+def test_a_file_of_0_1_0_is_read_without_decoding_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = {
+        "prompt": "a", "negative_prompt": "", "steps": 25, "eta": 0.0, "guidance_scale": 5.0, "sampler": "ddim",
+        "seed": 3, "width": None, "height": None, "batch": 1, "strength": 0.75,
+    }  # fmt: skip
+    path = _png(tmp_path, json.dumps({"request": old, "weights_sha256": "ab", "version": "0.1.0"}))
+    path.write_bytes(path.read_bytes().replace(b"IDAT", b"IDXT"))  # nothing that could be decoded
+    made, info = read_png(path)
+    assert made == SamplingParams("a", seed=3, guidance_scale=5.0)
+    assert info == {"weights_sha256": "ab", "version": "0.1.0"}

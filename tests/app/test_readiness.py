@@ -16,9 +16,9 @@ import pytest
 from fastapi.testclient import TestClient
 from gradio_client import Client
 
-from app.metadata import write_png
 from app.server import Page, build
 from app.settings import Settings
+from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 from tests.app.serving import ROOT, serve
 from tests.tiny import tiny_checkpoint

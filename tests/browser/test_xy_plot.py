@@ -15,7 +15,8 @@ from playwright.sync_api import Page, expect
 from app.i18n import say
 from app.labs.xy_plot.xy_plot import Axis, make_plan
 from app.labs.xy_plot.xy_sheet import Sheet
-from app.metadata import KEY, read_png
+from app.metadata import read_png
+from ldm_core.metadata import KEY
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.serving import Served

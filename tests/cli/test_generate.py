@@ -18,6 +18,7 @@ from ldm_core.config import TINY, ModelConfig
 from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.interpolation import interpolate
+from ldm_core.metadata import read_png
 from ldm_core.pipeline import Pipeline, finish, load
 from ldm_core.sampling import SamplingParams
 from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
@@ -146,6 +147,15 @@ def test_frames_share_the_noise_on_the_way(pipe: Pipeline):
     torch.testing.assert_close(still[0], still[1], rtol=1e-4, atol=1e-4)
     alone = finish(pipe.stream("a", steps=3, seed=7, sampler="euler_a"))[0]
     torch.testing.assert_close(still[0], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_pictures_carry_their_settings(tmp_path: Path, pipe: Pipeline):
+    assert generate(tmp_path, TINY, "a red cat", "--batch", "2", "--negative-prompt", "blurry") == 0
+    params, info = read_png(next(tmp_path.rglob("000-8.png")))
+    assert params == SamplingParams("a red cat", negative_prompt="blurry", steps=2, seed=8, guidance_scale=5.0)
+    assert len(info["weights_sha256"]) == 64 and info["version"]
+    again = pipe.generate(params)[0]
+    assert np.abs(pictures(tmp_path)["000-8.png"].astype(int) - again).max() <= 1
 
 
 def test_another_grid(tmp_path: Path, pipe: Pipeline):

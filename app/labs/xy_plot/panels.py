@@ -22,12 +22,12 @@ from app.labs.common.panels.plot_card import QUIET
 from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Cell, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
-from app.metadata import write_png
 from app.schemas import RequestError, read_params
 from app.ui.status import line_html, safe
 from app.ui.translation import PRIVATE, language
 from ldm_core import __version__
 from ldm_core.config import MAX_SEED
+from ldm_core.metadata import write_png
 from ldm_core.sampling import SAMPLER_NAMES
 
 CHOICES = {name: f"axis_{name}" if name in ("schedule", "words") else name for name in AXES}

@@ -14,10 +14,10 @@ import gradio as gr
 import pytest
 from PIL import Image, PngImagePlugin
 
-from app.metadata import KEY
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
+from ldm_core.metadata import KEY
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService

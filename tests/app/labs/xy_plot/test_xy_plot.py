@@ -24,7 +24,7 @@ from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
 from app.labs.xy_plot.xy_plot import Axis, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet, chinese_font, fitted, latin_font
-from app.metadata import KEY, read_png
+from app.metadata import read_png
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
@@ -32,6 +32,7 @@ from app.ui.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
+from ldm_core.metadata import KEY
 from ldm_core.pipeline import Pipeline, finish
 from ldm_core.sampling import SAMPLER_NAMES, Limits, SamplingParams
 from tests.app.labs.studies import answer

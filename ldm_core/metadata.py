@@ -1,0 +1,115 @@
+"""PNG files that know how they were made: written by service, library and command line alike, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image, PngImagePlugin
+
+from ldm_core.images import PNG_SIGN, Pixels, png_chunks
+from ldm_core.sampling import ParameterError, SamplingParams
+
+KEY = "latent-lab"
+MAX_TEXT = 64_000  # characters of metadata that are read from a file
+
+
+class MetadataError(ValueError):
+    """A file whose settings are not read. `key` names the sentence, `values` fill its blanks."""
+
+    MESSAGES: ClassVar = {
+        "png_other": "the file is {kind}, not PNG",
+        "png_unreadable": "the file is not a picture that can be read",
+        "png_bare": "the file carries no Latent Lab settings",
+        "png_damaged": "the settings in the file are damaged",
+        "png_newer": "the file was made by Latent Lab {version}, with settings unknown here: {names}",
+    }
+
+    def __init__(self, key: str, **values: Any) -> None:
+        self.key, self.values = key, values
+        super().__init__(self.MESSAGES[key].format(**values))
+
+
+def write_png(
+    path: Path,
+    pixels: Pixels,
+    request: SamplingParams,
+    weights_sha256: str,
+    version: str,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write pixels uint8 [H,W,3] with the request of this one picture (batch 1, its own seed) in text chunks.
+
+    `more` are further JSON values for the record (a grid's axes). A second chunk, `parameters`, says the request in
+    the line other tools show. The file is written whole or not at all.
+    """
+    alone = replace(request, batch=1)
+    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version, **(more or {})}
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
+    height, width = alone.height or pixels.shape[0], alone.width or pixels.shape[1]  # of one picture, not of a grid
+    info.add_itxt("parameters", parameters_line(alone, width, height, weights_sha256))
+    unfinished = path.with_suffix(".part")  # a full disk, or an end in mid-write, leaves no half picture
+    try:
+        Image.fromarray(pixels).save(unfinished, format="PNG", pnginfo=info)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def parameters_line(params: SamplingParams, width: int, height: int, weights_sha256: str) -> str:
+    """The settings as other Stable Diffusion programs write them."""
+    negative = f"\nNegative prompt: {params.negative_prompt}" if params.negative_prompt else ""
+    return (
+        f"{params.prompt}{negative}\nSteps: {params.steps}, Sampler: {params.sampler}, "
+        f"CFG scale: {params.guidance_scale}, Seed: {params.seed}, Size: {width}x{height}, Eta: {params.eta}, "
+        f"Model hash: {weights_sha256[:10]}"
+    )
+
+
+def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:
+    """The request a PNG was made from, and {weights_sha256, version}.
+
+    The file is untrusted: its pixels are not decoded, and of its text only our own chunk is read, of bounded length,
+    against the request's schema. Raises MetadataError, or ParameterError for a setting that cannot be.
+    """
+    data = path.read_bytes()
+    if not data.startswith(PNG_SIGN):
+        raise _no_png(path)
+    text = next((text for kind, body in png_chunks(data) if kind == b"iTXt" and (text := _own_text(body))), None)
+    if text is None:
+        raise MetadataError("png_bare")
+    try:
+        record = json.loads(text)
+        request, version = dict(record["request"]), str(record["version"])
+        info = {"weights_sha256": str(record["weights_sha256"]), "version": version}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise MetadataError("png_damaged") from None
+    try:
+        return SamplingParams.from_dict(request), info
+    except ParameterError as error:
+        if error.key == "unknown_setting":
+            raise MetadataError("png_newer", version=version[:20], names=error.values["names"][:100]) from None
+        raise
+
+
+def _own_text(body: bytes) -> str | None:
+    """An iTXt chunk's text where its keyword is ours; what is too long or packed is no JSON of ours: "?"."""
+    keyword, _, rest = body.partition(b"\0")
+    if keyword != KEY.encode():
+        return None
+    packed, text = rest[:1] != b"\0", rest[2:].split(b"\0", 2)[-1]
+    decoded = text[: 4 * MAX_TEXT].decode("utf-8", errors="replace")
+    return "?" if packed or len(decoded) > MAX_TEXT or len(text) > 4 * MAX_TEXT else decoded
+
+
+def _no_png(path: Path) -> MetadataError:
+    try:
+        with Image.open(path) as image:
+            return MetadataError("png_other", kind=image.format)
+    except Exception:
+        return MetadataError("png_unreadable")
