@@ -34,7 +34,7 @@ def convert(
 ) -> Path:
     """Write the weights at `source` to `out`, which must not exist yet; dtype None keeps the stored one.
 
-    "compvis": one safetensors file with the published key names and our config in its header, and where the tokenizer
+    "compvis": one safetensors file with CompVis' key names and our config in its header, and where the tokenizer
     is not SD v1's, the folder 'tokenizer' beside it. "diffusers": a folder. `progress` hears of bytes written;
     `parameterization` overrides what the file says the network predicts.
     """

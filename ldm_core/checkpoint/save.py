@@ -27,7 +27,7 @@ def save_model(
     metadata: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write the weights under the published key names, atomically; equal weights give equal bytes.
+    """Write the weights under CompVis' key names, atomically; equal weights give equal bytes.
 
     A state dict may carry schedule buffers; they are left out, being computed on loading. `metadata` joins the
     header. Raises CheckpointError if the tensors are not exactly the config's, or too large for the dtype.

@@ -177,7 +177,7 @@ class AutoencoderAdapter(nn.Module):
         self.register_buffer("colorize", torch.randn(3, labels, 1, 1, generator=self.generator))
 
 
-class AutoencoderKL(AutoencoderAdapter, KLNetwork):
+class AutoencoderKLAdapter(AutoencoderAdapter, KLNetwork):
     """CompVis' class over our network: encode, decode and forward are the network's own."""
 
     def __init__(
@@ -217,7 +217,7 @@ class AutoencoderKL(AutoencoderAdapter, KLNetwork):
         return {"reconstructions": reconstructions, "samples": self.decode(noise)}
 
 
-class VQModel(AutoencoderAdapter, VQNetwork):
+class VQModelAdapter(AutoencoderAdapter, VQNetwork):
     """The VQ type with the same steps; its first optimizer trains the codebook too."""
 
     trained = (*AutoencoderAdapter.trained, "quantize")
@@ -268,3 +268,7 @@ class VQModel(AutoencoderAdapter, VQNetwork):
 
 def _network_config(ddconfig: AutoencoderConfig | Mapping[str, Any], kind: str, **own: Any) -> AutoencoderConfig:
     return ddconfig if isinstance(ddconfig, AutoencoderConfig) else network_from(kind, ddconfig, **own)
+
+
+# CompVis' names, by which its users and its configuration files ask for them
+AutoencoderKL, VQModel = AutoencoderKLAdapter, VQModelAdapter

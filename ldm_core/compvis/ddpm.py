@@ -54,7 +54,7 @@ class DDPM(AncestralSampling, Network):
         scale_factor: float,
     ) -> None:
         config = ModelConfig(
-            name=type(self).__name__,
+            name=type(self).__name__.removesuffix("Adapter"),
             first_stage=first_stage,
             unet=unet,
             text=text,

@@ -22,7 +22,7 @@ from ldm_core.models.latent_diffusion import Condition
 FIRST_STAGE, UNCONDITIONAL = "__is_first_stage__", "__is_unconditional__"
 
 
-class LatentDiffusion(LatentSampling, DDPM):
+class LatentDiffusionAdapter(LatentSampling, DDPM):
     """CompVis' class over our network.
 
     cond_stage_config is a text config, a module of one's own, CompVis' form of an encoder, one of CompVis' two words
@@ -254,3 +254,6 @@ def shortened_schedule(levels: int, timesteps: int) -> Tensor | None:
     ids = torch.full((timesteps,), timesteps - 1, dtype=torch.int64)
     ids[:levels] = torch.linspace(0, timesteps - 1, levels).round().long()
     return ids
+
+
+LatentDiffusion = LatentDiffusionAdapter  # CompVis' name, by which its users and its configuration files ask for it

@@ -19,13 +19,13 @@ Log = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class AutoencoderLossConfig:
-    """Published names and defaults; below the line, ours (all off by default)."""
+    """CompVis' names, with the values of its configuration files; below the line, ours (all off by default)."""
 
     disc_start: int = 50001
     logvar_init: float = 0.0
     kl_weight: float = 1e-6
     codebook_weight: float = 1.0  # instead of kl_weight where the autoencoder is of the VQ type
-    pixelloss_weight: float = 1.0  # published but never used there; here it multiplies the L1 term
+    pixelloss_weight: float = 1.0  # in CompVis' code but never used there; here it multiplies the L1 term
     disc_num_layers: int = 3
     disc_in_channels: int = 3
     disc_factor: float = 1.0
@@ -35,7 +35,7 @@ class AutoencoderLossConfig:
     disc_conditional: bool = False
     disc_loss: Literal["hinge", "vanilla"] = "hinge"
     # ours
-    learn_logvar: bool = False  # the published optimizer holds no logvar: a learned parameter that is never learned
+    learn_logvar: bool = False  # CompVis' optimizer holds no logvar: a learned parameter that is never learned
     perceptual_trunk: str = "random"  # or a path, see losses.perceptual; "" switches the term off
     perceptual_net: Trunk = "vgg"
     gradient_weight: float = 0.0  # L1 of image gradients at 1, 1/2 and 1/4 size: edges without a trained trunk
@@ -74,7 +74,7 @@ PUBLISHED_LOSS = AutoencoderLossConfig(disc_start=50001, kl_weight=1e-6, disc_we
 class AdversarialLoss(nn.Module):
     """What the KL and the VQ loss share: reconstruction error, the discriminator, its weight and its own loss.
 
-    Deviation: before `disc_start` the discriminator is not run at all (published: run, and multiplied by zero), so
+    Deviation: before `disc_start` the discriminator is not run at all (CompVis: run and multiplied by zero), so
     g_loss, d_weight and both logits are logged as 0 there. The autoencoder learns the same.
     """
 
@@ -141,7 +141,7 @@ class AdversarialLoss(nn.Module):
 
 
 class LPIPSWithDiscriminator(AdversarialLoss):
-    """Both players' losses for a KL autoencoder. The reconstruction term is a sum over a sample's pixels, as published.
+    """Both players' losses for a KL autoencoder. The reconstruction term is a sum over a sample's pixels (CompVis).
 
     `logvar` is a learned scale of the reconstruction error: error/exp(logvar) + logvar.
     """

@@ -1,4 +1,4 @@
-"""The diffusion model's training loss (Ho et al. 2020; Rombach et al. 2022), with the published options."""
+"""The diffusion model's training loss (Ho et al. 2020; Rombach et al. 2022), with the options of CompVis' code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DiffusionLossConfig:
     logvar_init: float = 0.0
     # ours
     min_snr_gamma: float = 0.0  # 0 is off; 5 in the paper
-    published_lvlb: bool = True  # the x0 branch of the published weights is not the bound's, see Schedule.lvlb_weights
+    published_lvlb: bool = True  # the x0 branch of CompVis' weights is not the bound's, see Schedule.lvlb_weights
 
     def __post_init__(self) -> None:
         if self.loss_type not in ("l1", "l2"):

@@ -82,7 +82,7 @@ class BasicTransformerBlock(nn.Module):
 
 class SpatialTransformer(nn.Module):
     """Picture [B,C,h,w] → tokens [B,h·w,C] → blocks → picture, added to the input. The norm is a group norm
-    (the reference's drawing says layer norm) with eps 1e-6, where the residual blocks have 1e-5.
+    (the walkthrough's drawing says layer norm) with eps 1e-6, where the residual blocks have 1e-5.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The first stage: image ↔ latent (Rombach et al. 2022, §3.1). Attribute names are the published key names."""
+"""The first stage: image ↔ latent (Rombach et al. 2022, §3.1). Attribute names are CompVis' key names."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class ActNorm(nn.Module):
 
 
 class NLayerDiscriminator(nn.Module):
-    """Strided 4×4 convolutions; every logit judges one patch. Key names are the published `main.N`."""
+    """Strided 4×4 convolutions; every logit judges one patch. Key names are CompVis' `main.N`."""
 
     def __init__(self, input_nc: int = 3, ndf: int = 64, n_layers: int = 3, use_actnorm: bool = False) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class NLayerDiscriminator(nn.Module):
 
 
 def weights_init(module: nn.Module) -> None:
-    """The published start, for `apply`: convolutions N(0, 0.02), batch norm N(1, 0.02) with bias 0."""
+    """CompVis' initial weights, for `apply`: convolutions N(0, 0.02), batch norm N(1, 0.02) with bias 0."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

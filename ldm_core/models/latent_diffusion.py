@@ -95,7 +95,7 @@ class LatentDiffusion(nn.Module):
     def quantize_denoised(self, x0: Tensor) -> Tensor:
         """Scaled latent [B,C,h,w] or [C,h,w] → the nearest codebook entries, scaled: a sampler's `project`.
 
-        The published sampler quantises without undoing the scale, which is right only at scale factor 1. Raises
+        CompVis' sampler quantises without undoing the scale, which is right only at scale factor 1. Raises
         ValueError for a first stage without a codebook.
         """
         if not isinstance(self.first_stage_model, VQModel):

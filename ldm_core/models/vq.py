@@ -1,4 +1,4 @@
-"""The vector-quantised first stage (van den Oord et al. 2017; Esser et al. 2021), with the published key names."""
+"""The vector-quantised first stage (van den Oord et al. 2017; Esser et al. 2021), with CompVis' key names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class VectorQuantizer(nn.Module):
     """Replaces every cell's vector by the nearest of n_embed learned ones.
 
     loss = ‖sg(z) − q‖² + β‖z − sg(q)‖², means over elements (van den Oord et al. 2017, eq. 3; sg stops the gradient).
-    legacy=True puts β on the first term instead, as the published code does by a mistake it keeps for old runs.
+    legacy=True puts β on the first term instead, as CompVis' code does by a mistake it keeps for old runs.
     """
 
     def __init__(self, n_embed: int, dim: int, beta: float = 0.25, legacy: bool = False) -> None:

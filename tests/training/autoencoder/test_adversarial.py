@@ -107,3 +107,16 @@ def test_a_segmentation_against_a_discriminator_that_sees_the_picture():
     door.cond_key = None
     with pytest.raises(ValueError, match="disc_conditional"):
         door.training_step(batch, 0, 1)
+
+
+def test_a_late_discriminator_begins_with_a_step_of_one_learning_rate():
+    """CompVis' Adam has counted zero gradients before: its first real step is 0.5/√0.1 times as long (docs/training.md)."""
+    lengths = []
+    for idle in (0, 500):
+        weight = torch.nn.Parameter(torch.zeros(1))
+        adam = torch.optim.Adam([weight], lr=0.01, betas=(0.5, 0.9))
+        for gradient in [0.0] * idle + [3.0]:
+            weight.grad = torch.tensor([gradient])
+            adam.step()
+        lengths.append(float(weight.detach().abs()) / 0.01)
+    assert lengths == pytest.approx([1.0, 0.5 / 0.1**0.5], rel=1e-4)
