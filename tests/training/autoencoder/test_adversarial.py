@@ -110,7 +110,7 @@ def test_a_segmentation_against_a_discriminator_that_sees_the_picture():
 
 
 def test_a_late_discriminator_begins_with_a_step_of_one_learning_rate():
-    """CompVis' Adam has counted zero gradients before: its first real step is 0.5/√0.1 times as long (docs/training.md)."""
+    """CompVis' Adam has counted zero gradients before: its first step is 0.5/√0.1 times as long (docs/training.md)."""
     lengths = []
     for idle in (0, 500):
         weight = torch.nn.Parameter(torch.zeros(1))
