@@ -142,4 +142,4 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
     outputs = [tabs, *controls, *numbers]
     blocks.load(opened, None, outputs, **QUIET)
     link = gr.Textbox(visible="hidden", elem_id="lab-link")  # the page's own script writes a link's query into it
-    link.input(clicked, link, outputs, **QUIET)
+    link.change(clicked, link, outputs, **QUIET)  # `input` comes a keystroke late (6.31)
