@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.checkpoint.files import judge as container
-from ldm_core.checkpoint.files import read_safetensors, sha256, write_safetensors
+from ldm_core.checkpoint.files import parse_json, read_safetensors, sha256, write_safetensors
 from ldm_core.models.judge import Judge, JudgeConfig
 
 KEY = "judge"
@@ -36,10 +36,11 @@ def load_judge(path: Path) -> tuple[Judge, str]:
     tensors, metadata = read_safetensors(path)
     if KEY not in metadata:
         raise CheckpointError(f"{path.name} is no judge: its header has no {KEY!r}")
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(metadata[KEY]).items()}
     try:
+        stored = parse_json(metadata[KEY])
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         judge = Judge(JudgeConfig(**values))
         judge.load_state_dict(tensors)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} is a judge of another shape: {one_line(error)}") from error
     return judge.float().eval().requires_grad_(False), sha256(path)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldm_core.text_files import read_text
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST = 20_000_000  # bytes of a vocabulary file; CLIP's has 1 MB
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's
 
@@ -95,11 +100,16 @@ def clip_bpe(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Any:
 
 def read_vocab(directory: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """vocab.json and merges.txt, as pairs; raises FileNotFoundError, or ValueError for a damaged file."""
+    for name in ("vocab.json", "merges.txt"):
+        if not (directory / name).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory / name))
     try:
-        vocab: dict[str, int] = json.loads((directory / "vocab.json").read_text(encoding="utf-8"))
-        lines = (directory / "merges.txt").read_text(encoding="utf-8").split("\n")
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        vocab: dict[str, int] = json.loads(read_text(directory / "vocab.json", MOST))
+        lines = read_text(directory / "merges.txt", MOST).split("\n")
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{directory} holds a damaged tokenizer file: {error}") from None
+    if not isinstance(vocab, dict):
+        raise ValueError(f"{directory} holds a damaged tokenizer file: vocab.json is no dictionary")
     # not splitlines(): some of the byte alphabet's signs count as line ends there
     merges = [(a, b) for a, _, b in (line.partition(" ") for line in lines if line and not line.startswith("#version"))]
     missing = [t for t in (BOS, EOS) if t not in vocab] or [a + b for a, b in merges if a + b not in vocab]

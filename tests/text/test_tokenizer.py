@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,23 @@ def test_damaged_files_are_refused(tmp_path: Path):
     (tmp_path / "vocab.json").write_text(json.dumps({BOS: 0, EOS: 1}))
     with pytest.raises(ValueError, match="lacks 'ab</w>'"):
         Tokenizer.load(tmp_path, 32)
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
+def test_a_vocabulary_that_is_no_file_is_refused(name: str, tmp_path: Path):
+    """A FIFO would be waited for without end, /dev/zero read without end, deep JSON overflow the stack."""
+    good = {"vocab.json": '{"a": 0}', "merges.txt": "#version: 0.2"}
+    for made in ("fifo", "zero", "deep"):
+        folder = tmp_path / made
+        folder.mkdir()
+        for other, content in good.items():
+            (folder / other).write_text(content)
+        (folder / name).unlink()
+        if made == "fifo":
+            os.mkfifo(folder / name)
+        elif made == "zero":
+            (folder / name).symlink_to("/dev/zero")
+        else:
+            (folder / name).write_text("[" * 100_000)
+        with pytest.raises(ValueError, match=r"damaged|does not belong|lacks"):
+            Tokenizer.load(folder, 8)
