@@ -62,9 +62,10 @@ class Costs:
         return rows * median(measured[max(below) if below else min(measured)].seconds)
 
     def _per_row(self, key: Hashable, rows: int) -> float | None:
+        """The least of the last seconds per row: what a busy machine adds says nothing about the rows."""
         measured = self._measured.get(key, {}).get(rows)
         enough = measured is not None and len(measured.seconds) >= SAMPLES
-        return median(measured.seconds) if measured is not None and enough else None
+        return min(measured.seconds) if measured is not None and enough else None
 
     def _stale(self, key: Hashable, rows: int, refused: bool) -> bool:
         """Whether a count that did not pay was measured so long ago that it is measured again."""
