@@ -41,7 +41,7 @@ class TorchRuntime:
     def encode(self, image: Tensor) -> Tensor:
         """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
         mode = self.model.encode_first_stage(image.to(self.device, self.dtype)).mode()
-        return self.model.config.scale_factor * mode.float()
+        return (self.model.config.scale_factor * mode).float()
 
     @torch.no_grad()
     def encode_text(self, ids: Tensor) -> Tensor:
