@@ -30,7 +30,7 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path | None:
         root = Path(named) if named else _user_cache(environ) / "latent-lab" / "graphs"
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = root.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != _user(found.st_uid):
             log.warning("the cache %s is not this user's own folder: it is not used", root)
             return None
         if stat.S_IMODE(found.st_mode) & 0o022:
@@ -43,6 +43,11 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 def _user_cache(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _user(otherwise: int) -> int:
+    """This process's user; `otherwise` on systems without such numbers."""
+    return os.getuid() if hasattr(os, "getuid") else otherwise
 
 
 def entry_name(**parts: object) -> str:

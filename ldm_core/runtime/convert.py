@@ -66,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     if root is None:
         sys.stderr.write("there is no folder for the cache: set LATENT_LAB_CACHE to one of your own\n")
         return 1
-    os.nice(NICENESS)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     torch.set_num_threads(1)
     try:
         convert(args.weights, root)

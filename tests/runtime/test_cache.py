@@ -39,6 +39,16 @@ def test_no_cache_where_none_can_be_written(tmp_path: Path):
     assert cache.cache_root({"LATENT_LAB_CACHE": os.devnull}) is None
 
 
+def test_user_without_a_home_has_no_cache_but_one_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cache.Path, "home", homeless)
+    assert cache.cache_root({}) is None
+    assert cache.cache_root({"LATENT_LAB_CACHE": str(tmp_path / "a")}) == tmp_path / "a"
+    assert cache.cache_root({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "latent-lab" / "graphs"
+
+
 @pytest.mark.parametrize("damage", ["short", "gone", "no manifest", "bad manifest"])
 def test_damaged_entry_is_removed(tmp_path: Path, damage: str):
     stored = cache.store(tmp_path, "a", fill("weights"))
