@@ -34,7 +34,7 @@ def set_text(page: Page, name: str, text: str) -> None:
 
 def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: Pipeline, tmp_path: Path):
     open_lab(labs, "xy_plot")
-    expect(labs.locator(FILLED.format(0))).to_be_visible()
+    expect(labs.locator(FILLED.format(8))).to_be_visible()  # it opens drawn
     set_text(labs, "grid_prompt", "a red apple")
     choose(labs, "sheet-y_axis", "Seed")
     expect(labs.locator("#sheet-y_values").locator("textarea, input").first).to_have_value("7, 8, 9")
