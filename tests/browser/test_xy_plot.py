@@ -53,7 +53,7 @@ def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: 
     download.value.save_as(tmp_path / "grid.png")
 
     base, _ = read_png(tmp_path / "grid.png")
-    assert base == SamplingParams("a red apple", steps=12, seed=7, width=32, height=32)
+    assert base == SamplingParams("a red apple", steps=12, guidance_scale=5.0, seed=7, width=32, height=32)
     with Image.open(tmp_path / "grid.png") as image:
         axes = json.loads(image.text[KEY])["grid"]  # type: ignore[attr-defined]
         sheet = np.asarray(image).astype(np.int64)
@@ -115,7 +115,7 @@ def test_bad_values_are_one_sentence_in_place(labs: Page):
     choose(labs, "sheet-x_axis", "Steps")
     for text, sentence in {
         "5, ten": "X axis: Steps must be a number, not “ten”.",
-        "0": "Steps must lie between 1 and",
+        "0": "Steps must be at least 1, not",
         " ": "X axis: type at least one value",
         ",".join(map(str, range(1, 60))): "177 cells are too many; at most 64 are allowed",
     }.items():
