@@ -94,7 +94,7 @@ def test_edit(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "param"),
     [
-        ({"prompt": ""}, 400, None),
+        ({"prompt": ""}, 400, "prompt"),
         ({"prompt": "a", "n": 11}, 400, "n"),
         ({"prompt": "a", "size": "wide"}, 400, "size"),
         ({"prompt": "a", "background": "transparent"}, 400, "background"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-KEYS = {"step", "seconds", "networks", "optimizers", "averages", "rng"}
+KEYS = {"step", "networks", "averages"}  # what exports read; the rest is needed to go on
 
 if TYPE_CHECKING:
     from ldm_core.training.common.loop import Task

@@ -75,7 +75,7 @@ def test_generate_returns_the_file_and_what_made_it(client: Client):
     ("arguments", "sentence"),
     [
         ({"prompt": " "}, "Please type a prompt"),
-        ({"prompt": "a", "steps": 0}, "Steps must lie between 1 and 1000, not 0."),
+        ({"prompt": "a", "steps": 0}, "Steps must be at least 1, not 0."),
         ({"prompt": "a", "width": 7}, "Width must be a multiple of 32"),
         ({"prompt": "a", "steps": "many"}, "Steps must be a number."),
         ({"prompt": "fail"}, "this prompt always fails"),
