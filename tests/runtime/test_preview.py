@@ -26,10 +26,12 @@ def linear_decoder(z: Tensor) -> Tensor:
 def test_linear_decoder_is_found():
     torch.manual_seed(0)
     preview = LinearPreview(linear_decoder, 4, 8)
-    z = 0.5 * torch.randn(2, 4, 32, 32)
-    assert preview(z).shape == (2, 3, 256, 256)
-    cells = F.avg_pool2d(preview(z.expand(2, 4, 32, 32)), 8)
-    assert (cells - F.avg_pool2d(linear_decoder(z), 8)).abs().mean() < 0.03
+    colours = 0.5 * torch.randn(8, 4, 1, 1, generator=torch.Generator().manual_seed(2))
+    z = colours.expand(-1, -1, 32, 32)  # areas of one colour, which no interpolation changes
+    assert preview(z).shape == (8, 3, 256, 256)
+    inside = slice(32, -32)  # beyond the border there is nothing, and the map has learned that
+    difference = (preview(z) - linear_decoder(z))[:, :, inside, inside]
+    assert difference.abs().max() < 0.05
 
 
 @pytest.mark.parametrize(("shape", "size"), [((16, 16), (128, 128)), ((96, 64), (192, 128)), ((400, 200), (400, 200))])
