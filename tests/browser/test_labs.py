@@ -55,7 +55,7 @@ def test_a_link_opens_a_lab_with_its_values_in_chinese(page: Page):
 
 def test_the_model_walks_other_schedules(page: Page):
     page.get_by_role("tab", name="Schedules").click()
-    set_slider(page, "respaced-steps", 2)
+    set_slider(page, "respaced-respaced_steps", 2)
     page.click("#respaced-run")
     expect(page.locator("#respaced img")).to_have_count(4, timeout=60_000)
     expect(page.locator("#panel-respaced .panel-note").first).to_contain_text("Steps of each: 2")
