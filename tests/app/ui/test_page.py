@@ -25,7 +25,7 @@ from app.engine import Cancelled
 from app.metadata import read_png
 from app.security import protected
 from app.ui.mount import mount_page
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService
 
 
@@ -66,7 +66,7 @@ def test_one_public_endpoint(client: Client):
 def test_generate_returns_the_file_and_what_made_it(client: Client):
     path, info = client.predict("a cat", steps=3, seed=7, api_name="/generate")
     made, _ = read_png(Path(path))
-    assert made == SamplingParams("a cat", steps=3, seed=7)
+    assert made == SamplingParams("a cat", steps=3, seed=7, guidance_scale=Limits().guidance_scale)
     assert SamplingParams.from_dict(info["request"]) == made
     assert (info["width"], info["height"]) == (128, 128)
 
