@@ -93,7 +93,7 @@ def test_loss_by_timestep(labs: Page):
     expect(caption(labs, "bins", 1)).to_contain_text(f"{bins[:, 1].max() / bins[:, 1].min():.2g} times")
     labs.locator("#bins-log input").check()
     expect(labs.locator("#panel-bins .plot").first).to_contain_text("log₁₀")
-    choose(labs, "bins-bins_run", "tiny/autoencoder")
+    choose(labs, "bins-bins_run", "tiny · autoencoder")
     expect(note(labs, "bins")).to_contain_text("did not log its loss by timestep")
 
 
@@ -136,7 +136,7 @@ def test_runs_of_others_and_damaged_ones(labs: Page, served: Served):
     choose(labs, "bins-bins_run", "events")
     expect(caption(labs, "bins")).to_contain_text("From step 1 to 2 the mean over all t fell by 50%")
     traffic.settle()
-    choose(labs, "bins-bins_run", "tiny/diffusion")
+    choose(labs, "bins-bins_run", "tiny · diffusion")
     expect(note(labs, "bins").locator(".failed")).to_have_count(0)
 
 
