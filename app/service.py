@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -26,6 +27,7 @@ from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
 from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams
+from ldm_core.text.knowledge import Knowledge, Reading
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
@@ -133,6 +135,15 @@ class Service:
         self.pipe = pipe
         self.state = replace(self.state, runtime=pipe.runtime)
 
+    @cached_property
+    def knowledge(self) -> Knowledge | None:
+        """What the model knows, from the file beside its weights; None for an open vocabulary."""
+        return Knowledge.beside(self.settings.weights)
+
+    def read_prompt(self, text: str) -> Reading | None:
+        """A prompt as the model reads it, emoji and Chinese as English; None for an open vocabulary."""
+        return None if self.knowledge is None else self.knowledge.read(text)
+
     def count_tokens(self, text: str) -> TokenCount | None:
         """What the model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
         pipe = self.pipe
@@ -150,6 +161,8 @@ class Service:
         """
         self._ready()
         check_params(params, self.limits)
+        if (reading := self.read_prompt(params.prompt)) is not None:
+            params = replace(params, prompt=reading.english)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, self.limits.guidance_scale)
         client = self.here()

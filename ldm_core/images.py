@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -73,6 +74,11 @@ def check_mask(mask: Pixels, image: Pixels | None) -> None:
 def described(value: object) -> str:
     """An array's type and shape, or what else it is, for a refusal."""
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def sheet_columns(n: int) -> int:
+    """Columns of a sheet of n pictures that is about as wide as high."""
+    return max(1, math.ceil(math.sqrt(n)))
 
 
 class PictureError(ValueError):

@@ -102,9 +102,11 @@ def photograph_lab(page: Page, url: str, key: str, out: Path) -> None:
 def start(page: Page, prompt: str, steps: int) -> None:
     """Press Generate."""
     page.fill("#prompt textarea", prompt)
+    page.click("#advanced > button")
     page.fill("#seed input", "7")
     page.fill("#steps input[type=number]", str(steps))
     page.press("#steps input[type=number]", "Tab")
+    page.click("#advanced > button")  # folded again, as a visitor sees it
     page.click("#generate")
 
 

@@ -9,10 +9,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from app.engine.job import Job, Stepped
 from app.engine.metrics import Metrics
 from app.engine.rows import Model, Row
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, picture_grid, sheet_columns
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25  # between two previews of a job
@@ -60,18 +62,19 @@ class Reporter:
             running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
 
     def _previews(self, due: Sequence[Running], model: Model[Any]) -> dict[str, Pixels]:
-        """Previews of the jobs' first pictures by job; never more than their share of the engine's time."""
+        """A sheet of each job's pictures as they are now; never more than their share of the engine's time."""
         start = time.monotonic()
         made: dict[str, Pixels] = {}
         for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
             group = list(same)
             try:
-                pixels = model.preview([running.rows[0] for running in group])
+                pixels = iter(model.preview([row for running in group for row in running.rows]))
             except Exception:
                 log.warning("no preview", exc_info=True)
                 continue
-            made |= {running.job.id: picture for running, picture in zip(group, pixels, strict=True)}
             for running in group:
+                pictures = np.stack([next(pixels) for _ in running.rows])
+                made[running.job.id] = picture_grid(pictures, sheet_columns(len(pictures)))
                 running.shown = start
         now = time.monotonic()
         self._previews_from = now + (now - start) * (1 / PREVIEW_SHARE - 1)

@@ -10,17 +10,19 @@ import gradio as gr
 
 from app.schemas import read_params
 from app.ui.canvas_input import keep_files
-from app.ui.examples import EXAMPLES
+from app.ui.prompt_line import chips_html
 from app.ui.translation import LOCAL, Translation
-from ldm_core.config import MAX_SEED
-from ldm_core.sampling import DEFAULT_SEED, Limits, SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
+from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
-DRAWN = -1  # what stands for a seed that is to be drawn
 FIELDS = (  # the order of every list of field values
     "prompt", "negative_prompt", "steps", "eta", "guidance_scale", "sampler", "seed", "width", "height", "batch",
-    "strength",
+    "strength", "variation_seed", "variation_strength",
 )  # fmt: skip
+OPTIONAL = ("seed", "variation_seed")  # an empty field is a seed that is drawn
+PICTURES = 4  # that the page makes at once, unless it is told otherwise
+SLIDER_STEPS = 150  # more can be typed
 
 
 def request_from(values: Sequence[Any]) -> SamplingParams:
@@ -36,17 +38,21 @@ def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
         values[name] = values[name] or limits.image_size
     if request.guidance_scale is None:
         values["guidance_scale"] = limits.guidance_scale
-    values["seed"] = DRAWN if request.seed is None else request.seed
     return [values[name] for name in FIELDS]
 
 
 class Form:
-    """Prompt, buttons and controls; `fields` maps the request's names to components in the order of FIELDS."""
+    """Prompt, buttons and controls; `fields` maps the request's names to components in the order of FIELDS.
 
-    def __init__(self, limits: Limits, translation: Translation) -> None:
-        self.limits = limits
-        self._make = translation.make
+    Bounds are judged by the request alone: a number field takes whatever is typed, and the slider beside it writes into
+    it. A component with bounds of its own would refuse an event before any function here could say why.
+    """
+
+    def __init__(self, limits: Limits, translation: Translation, knowledge: Knowledge | None) -> None:
+        self.limits, self.knowledge = limits, knowledge
+        self._make, self._lang = translation.make, translation.lang
         self._named: dict[str, Any] = {}
+        self._sliders: dict[str, gr.Slider] = {}
 
     @property
     def fields(self) -> list[Any]:
@@ -56,66 +62,77 @@ class Form:
     def __getitem__(self, name: str) -> Any:
         return self._named[name]
 
-    def ask(self) -> None:
-        """Prompt with its token counter, the two buttons, examples."""
+    def ask(self, examples: Sequence[str]) -> None:
+        """Prompt, what the model makes of it, chips, the buttons, examples."""
         words = {"label": "prompt", "placeholder": "prompt_placeholder"}
         self._named["prompt"] = self._make(
-            gr.Textbox,
-            words,
-            value="",
-            lines=2,
-            max_lines=8,
-            autofocus=True,
-            elem_id="prompt",
+            gr.Textbox, words, value="", lines=2, max_lines=8, autofocus=True, elem_id="prompt",
             max_length=self.limits.prompt_chars,
+        )  # fmt: skip
+        self.reading = gr.HTML(elem_id="reading")
+        self.chips = gr.HTML(
+            chips_html(self.knowledge, self._lang), elem_id="chips", visible=self.knowledge is not None
         )
-        self.tokens = gr.HTML(elem_id="tokens")
-        with gr.Row(elem_classes="buttons"):
+        with gr.Row(elem_classes="buttons", elem_id="go"):
             self.generate = self._make(
                 gr.Button, {"value": "generate"}, variant="primary", interactive=False, elem_id="generate", scale=3
             )
             self.stop = self._make(gr.Button, {"value": "stop"}, interactive=False, elem_id="stop", scale=1)
+            self.surprise = self._make(gr.Button, {"value": "surprise"}, elem_id="surprise", scale=1)
+            counts = [n for n in (1, 2, 4, 6, 8) if n <= self.limits.max_batch]
+            self._named["batch"] = self._make(
+                gr.Dropdown, {"label": "batch"}, choices=counts, value=min(PICTURES, counts[-1]), filterable=False,
+                allow_custom_value=True, elem_id="batch", scale=1, min_width=90,
+            )  # fmt: skip
+        self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
         with gr.Row(elem_id="examples"):
-            self.examples = [gr.Button(text, size="sm", elem_classes="chip", min_width=0) for text in EXAMPLES]
-        for button, text in zip(self.examples, EXAMPLES, strict=True):
-            button.click(js=f"() => {json.dumps(text)}", outputs=self._named["prompt"], **LOCAL)
+            for text in examples:
+                button = gr.Button(text, size="sm", elem_classes="chip", min_width=0)
+                button.click(js=f"() => window.latentLab.say({json.dumps(text)})", **LOCAL)
 
     def controls(self) -> None:
-        """Everything that has a good default."""
-        with self._make(gr.Accordion, {"label": "negative_prompt"}, open=False):
-            self._named["negative_prompt"] = self._make(
-                gr.Textbox, {"info": "negative_info"}, lines=1, max_lines=4, value="",
-                elem_id="negative", show_label=False,
-                max_length=self.limits.prompt_chars,
-            )  # fmt: skip
-        with gr.Row():
-            self._slider("steps", "steps_info", 1, self.limits.max_steps, SamplingParams.steps, 1)
-            self._slider("guidance_scale", "guidance_info", 0, 20, self.limits.guidance_scale, 0.1)
-        with gr.Row():
-            self._slider("eta", "eta_info", 0, 1, SamplingParams.eta, 0.01)
-            self._named["sampler"] = self._make(
-                gr.Dropdown, {"label": "sampler", "info": "sampler_info"}, choices=list(self.limits.samplers),
-                value=self.limits.samplers[0], filterable=False, elem_id="sampler",
-            )  # fmt: skip
-        with gr.Row(elem_id="seed-row"):
-            self._named["seed"] = self._make(
-                gr.Number, {"label": "seed", "info": "seed_info"}, value=DEFAULT_SEED, precision=0, minimum=DRAWN,
-                maximum=MAX_SEED, elem_id="seed", scale=3,
-            )  # fmt: skip
-            self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
-            self.reuse = self._make(gr.Button, {"value": "reuse"}, size="sm", elem_id="reuse", scale=1, min_width=96)
-        with gr.Row():
-            side, multiple = self.limits.image_size, self.limits.size_multiple
-            self._slider("width", None, multiple, self.limits.max_side, side, multiple)
-            self._slider("height", None, multiple, self.limits.max_side, side, multiple)
-            self._slider("batch", None, 1, self.limits.max_batch, 1, 1)
+        """What has a good default, folded away: a start picture, and everything else."""
         self._start_picture()
-        with self._make(gr.Accordion, {"label": "restore"}, open=False, elem_id="restore"):
-            self._make(gr.Markdown, {"value": "restore_info"}, elem_classes="note")
-            self.restore = self._make(
-                gr.File, {"label": "restore_file"}, file_types=[".png"], height=110, elem_id="png"
-            )
+        with self._make(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
+            self._named["negative_prompt"] = self._make(
+                gr.Textbox, {"label": "negative_prompt", "info": "negative_info"}, lines=1, max_lines=4, value="",
+                elem_id="negative", max_length=self.limits.prompt_chars,
+            )  # fmt: skip
+            with gr.Row():
+                self._number("steps", 1, SLIDER_STEPS, SamplingParams.steps, 1)
+                self._number("guidance_scale", 0, 20, self.limits.guidance_scale, 0.1)
+            with gr.Row():
+                self._named["sampler"] = self._make(
+                    gr.Dropdown, {"label": "sampler", "info": "sampler_info"}, choices=list(self.limits.samplers),
+                    value=self.limits.samplers[0], filterable=False, allow_custom_value=True, elem_id="sampler",
+                )  # fmt: skip
+                self._number("eta", 0, 1, SamplingParams.eta, 0.01)
+            self._seeds()
+            with gr.Row():
+                side, multiple = self.limits.image_size, self.limits.size_multiple
+                for name in ("width", "height"):
+                    self._number(name, multiple, self.limits.max_side, side, multiple, info=False)
+            with self._make(gr.Accordion, {"label": "restore"}, open=False, elem_id="restore"):
+                self._make(gr.Markdown, {"value": "restore_info"}, elem_classes="note")
+                self.restore = self._make(
+                    gr.File, {"label": "restore_file"}, file_types=[".png"], height=110, elem_id="png"
+                )
+            self.reset = self._make(gr.Button, {"value": "reset"}, size="sm", elem_id="reset")
         self._local_events()
+
+    def _seeds(self) -> None:
+        """Seed and variation: an empty seed is another one each time."""
+        with gr.Row(elem_id="seed-row"):
+            words = {"label": "seed", "info": "seed_info", "placeholder": "seed_random"}
+            self._named["seed"] = self._make(gr.Number, words, value=None, elem_id="seed", scale=3)
+            self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
+            self.keep = self._make(gr.Button, {"value": "keep_seed"}, size="sm", elem_id="keep", scale=1, min_width=96)
+        with gr.Row():
+            self._number("variation_strength", 0, 1, SamplingParams.variation_strength, 0.01)
+            self._named["variation_seed"] = self._make(
+                gr.Number, {"label": "variation_seed", "info": "variation_seed_info"}, value=None,
+                elem_id="variation-seed",
+            )  # fmt: skip
 
     def _start_picture(self) -> None:
         with self._make(gr.Accordion, {"label": "start_picture"}, open=False, elem_id="start"):
@@ -137,25 +154,39 @@ class Form:
                 )
             )
             self.use_shown = self._make(gr.Button, {"value": "use_shown"}, size="sm", elem_id="use-shown")
-            self._slider("strength", "strength_info", 0.02, 1, SamplingParams.strength, 0.01)
+            self._number("strength", 0.02, 1, SamplingParams.strength, 0.01)
 
-    def _slider(self, name: str, info: str | None, low: float, high: float, value: float, step: float) -> None:
-        words = {"label": name} | ({"info": info} if info else {})
-        self._named[name] = self._make(
-            gr.Slider, words, minimum=low, maximum=high, value=value, step=step, elem_id=name.replace("_", "-"),
-            min_width=200 if info else 130, buttons=[],
-        )  # fmt: skip
+    def _number(self, name: str, low: float, high: float, value: float, step: float, info: bool = True) -> None:
+        """A number field without bounds called `name`, and a slider that writes into it."""
+        key = name.replace("_", "-")
+        words = {"label": name} | ({"info": f"{name.removesuffix('_scale')}_info"} if info else {})
+        with gr.Column(elem_classes="number", min_width=200 if info else 130):
+            box = self._make(gr.Number, words, value=value, elem_id=key)
+            slider = gr.Slider(
+                low, high, value, step=step, show_label=False, label=name, container=False, buttons=[],
+                elem_id=f"{key}-slider",
+            )  # fmt: skip
+        slider.input(inputs=slider, outputs=box, js="(v) => v", **LOCAL)
+        clamp = f"(v) => v == null ? {low} : Math.min(Math.max(v, {low}), {high})"
+        box.change(inputs=box, outputs=slider, js=clamp, **LOCAL)
+        self._named[name], self._sliders[name] = box, slider
 
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
-        seed = self._named["seed"]
-        self.dice.click(js="() => window.latentLab.rollSeed()", outputs=seed, **LOCAL)
-        self.reuse.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **LOCAL)
-        keep = f"(...values) => window.latentLab.keepForm({json.dumps(FIELDS)}, values)"
-        gr.on([field.change for field in self.fields], inputs=self.fields, js=keep, **LOCAL)
+        seed, names = self._named["seed"], json.dumps(FIELDS)
+        self.dice.click(js="() => null", outputs=seed, **LOCAL)
+        self.keep.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **LOCAL)
+        gr.on(
+            [field.change for field in self.fields], inputs=self.fields,
+            js=f"(...values) => window.latentLab.keepForm({names}, values)", **LOCAL,
+        )  # fmt: skip
+        self.undo.click(js=f"() => window.latentLab.undo({names})", outputs=self.fields, **LOCAL)
+        defaults = [field.value for field in self.fields]
+        js = f"(prompt) => [prompt, ...{json.dumps(defaults[1:])}]"
+        self.reset.click(inputs=self._named["prompt"], outputs=self.fields, js=js, **LOCAL)
 
     def refill_on(self, opened: Any) -> None:
-        """After the event `opened`, give the fields what they held before the tab was reloaded."""
+        """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""
         js = f"() => window.latentLab.keptForm({json.dumps(FIELDS)})"
         opened.then(js=js, outputs=self.fields, **LOCAL)
 
@@ -163,19 +194,17 @@ class Form:
         """Updates of `limited` for a model that is not the one expected."""
         if limits == self.limits:
             return [gr.skip()] * len(self.limited)
-        side: dict[str, Any] = {
-            "minimum": limits.size_multiple, "maximum": limits.max_side, "step": limits.size_multiple,
-        }  # fmt: skip
-        if limits.image_size != self.limits.image_size:  # else a resumed job's size, already filled in, stays
-            side["value"] = limits.image_size
-        guided = limits.guidance_scale != self.limits.guidance_scale
-        return [
-            gr.update(value=limits.guidance_scale) if guided else gr.skip(),
-            gr.update(maximum=limits.max_steps), gr.update(**side), gr.update(**side),
-            gr.update(maximum=limits.max_batch), gr.update(choices=list(limits.samplers)),
-        ]  # fmt: skip
+        sides = [  # each an update of its own: Gradio takes them apart
+            gr.update(minimum=limits.size_multiple, maximum=limits.max_side, step=limits.size_multiple)
+            for _ in ("width", "height")
+        ]
+        trained, own = limits.image_size, limits.guidance_scale  # what is typed already stays where these are the same
+        sizes = [gr.skip() if trained == self.limits.image_size else gr.update(value=trained) for _ in sides]
+        guidance = gr.skip() if own == self.limits.guidance_scale else gr.update(value=own)
+        return [*sides, *sizes, gr.update(choices=list(limits.samplers)), guidance]
 
     @property
     def limited(self) -> list[Any]:
         """The components that limit_updates is for."""
-        return [self._named[name] for name in ("guidance_scale", "steps", "width", "height", "batch", "sampler")]
+        sliders = [self._sliders[name] for name in ("width", "height")]
+        return [*sliders, *(self._named[name] for name in ("width", "height", "sampler", "guidance_scale"))]

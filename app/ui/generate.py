@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,28 @@ import gradio as gr
 from app.engine import Done, Job
 from app.i18n import say
 from app.metadata import read_png
-from app.schemas import GenerateResult, RequestError, check_params
+from app.schemas import GenerateResult, RequestError, check_params, read_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, for_canvas, picture_and_mask
-from app.ui.form import Form, request_from, values_from
+from app.ui.examples import EXAMPLES
+from app.ui.form import PICTURES, Form, request_from, values_from
 from app.ui.job_watchers import Watchers
 from app.ui.picture import Stage, build_stage
-from app.ui.status import Picture, line_html, source_html, tokens_html, view
+from app.ui.prompt_line import reading_html, surprise
+from app.ui.status import Picture, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
+VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
+JOB_KEY = "latent-lab-job"  # of sessionStorage: a tab's own, and it outlives a reload
 
 # What the browser shows before the server has answered: both buttons asleep, one word.
-SENDING = """() => { const off = {__type__: "update", interactive: false};
+SENDING = """() => { window.latentLab.sent(); const off = {__type__: "update", interactive: false};
 return [off, off, window.latentLab.line("sending")]; }"""
 STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
-IDLE = """() => [{__type__: "update", interactive: true}, {__type__: "update", interactive: false}]"""
+IDLE = """() => { window.latentLab.ended();
+return [{__type__: "update", interactive: true}, {__type__: "update", interactive: false}]; }"""
 
 
 class GenerateTab:
@@ -40,31 +47,25 @@ class GenerateTab:
         self.lang = translation.lang
         self.watchers = Watchers(service)
         with gr.Column(elem_id="generate-tab"):
-            self.form = Form(service.limits, translation)
+            self.form = Form(service.limits, translation, service.knowledge)
             with gr.Column(elem_id="ask"):
-                self.form.ask()
+                self.form.ask(EXAMPLES)
             with gr.Column(elem_id="picture"):
                 self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
-        # Both fixed, so that a job is found again after the server restarts; the id in it is no secret.
-        self.job_id = gr.BrowserState(None, storage_key="latent-lab-job", secret="latent-lab")  # noqa: S106
-        self._wire(blocks)
+        self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
+        self._wire_run(blocks)
+        self._wire_prompt()
+        self._wire_pictures()
 
-    def _wire(self, blocks: gr.Blocks) -> None:
+    def _wire_run(self, blocks: gr.Blocks) -> None:
+        """Generate, Stop, and finding a job again after a reload or a lost connection."""
         form, stage = self.form, self.stage
         buttons = [form.generate, form.stop]
         outputs = [
-            *buttons,
-            self.job_id,
-            stage.line,
-            stage.source,
-            *stage.about_one,
-            stage.gallery,
-            stage.note,
-            stage.history,
-        ]
-
+            *buttons, self.job_id, stage.line, stage.source, stage.frame, *stage.about_one, stage.thumbs, stage.history,
+        ]  # fmt: skip
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
         running = form.generate.click(
             self.run, [stage.history, form.canvas, *form.fields], outputs, concurrency_limit=None, **PRIVATE
@@ -73,20 +74,40 @@ class GenerateTab:
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
         form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **PRIVATE)
 
+        self.job_id.change(inputs=self.job_id, js=f"(id) => window.latentLab.keepTab('{JOB_KEY}', id)", **LOCAL)
+        kept = f"(id, history) => [window.latentLab.keptTab('{JOB_KEY}') ?? id, history]"
+        found: dict[str, Any] = {"inputs": [self.job_id, stage.history], "outputs": [*outputs, *form.fields]}
+        blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
+        again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
+        back = again.click(self.reconnect, **found, js=kept, concurrency_limit=None, **PRIVATE)
+        back.then(js=IDLE, outputs=buttons, **LOCAL)
+
+    def _wire_prompt(self) -> None:
+        """What is said about the prompt while it is typed, and where prompts come from besides typing."""
+        form = self.form
         form["prompt"].change(
-            self.count_tokens, form["prompt"], form.tokens, trigger_mode="always_last", queue=False, **PRIVATE
+            self.read_prompt, form["prompt"], form.reading, trigger_mode="always_last", queue=False, **PRIVATE
         )
-        form.restore.upload(self.restore, form.restore, [stage.line, *form.fields], **PRIVATE)
+        drawn = gr.Textbox(visible="hidden")
+        asked = form.surprise.click(self.surprise, None, drawn, queue=False, **PRIVATE)
+        asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
+        remember = "(...values) => { window.latentLab.remember(); return values; }"
+        form.restore.upload(self.restore, form.restore, [self.stage.line, *form.fields], js=remember, **PRIVATE)
+
+    def _wire_pictures(self) -> None:
+        """From a picture onward: as a start picture, its settings, variations of it."""
+        form, stage = self.form, self.stage
         refit = "() => window.latentLab.refitCanvas()"
         taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **PRIVATE)
         taken.then(js=refit, **LOCAL)
         form.canvas.upload(js=refit, **LOCAL)
-        stage.gallery.select(self.select, stage.history, [stage.line, *stage.about_one], **PRIVATE)
-
-        found: dict[str, Any] = {"inputs": [self.job_id, stage.history], "outputs": [*outputs, *form.fields]}
-        blocks.load(self.resume, **found, concurrency_limit=None, **PRIVATE)
-        again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
-        again.click(self.resume, **found, concurrency_limit=None, **PRIVATE).then(js=IDLE, outputs=buttons, **LOCAL)
+        act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
+        asked = gr.JSON(visible="hidden")
+        acted = act.click(
+            self.act, [asked, stage.history], [stage.line, form.canvas, *form.fields],
+            js="(_, history) => [window.latentLab.takeAction(), history]", **PRIVATE,
+        )  # fmt: skip
+        acted.then(js="() => window.latentLab.acted()", **LOCAL)
 
     async def run(
         self, request: gr.Request, history: list[Picture], canvas: Canvas | None, *values: Any
@@ -102,7 +123,7 @@ class GenerateTab:
             init, mask = await asyncio.to_thread(picture_and_mask, canvas, settings, limits, size)
             job = self.service.submit(wanted, init, mask)
         except RequestError as error:
-            yield {self.stage.line: line_html(say(lang, "failed", message=error.sentence), "failed")}
+            yield {self.stage.line: refusal_html(error, lang)}
             return
         except Exception:
             log.exception("a request could not be submitted")
@@ -133,34 +154,51 @@ class GenerateTab:
 
     def finish(self, result: GenerateResult, history: list[Picture], lang: str) -> Updates:
         """Updates for a finished job; the frame is already the view's."""
-        pictures = [Picture.of(image, result) for image in result.images]
-        return self.stage.show(pictures[0], lang, with_frame=False) | self.stage.gather(pictures, history)
+        pictures = Picture.all_of(result)
+        return self.stage.show(pictures[0], lang) | self.stage.gather(pictures, history, lang)
 
     async def resume(self, job_id: str | None, history: list[Picture], request: gr.Request) -> AsyncIterator[Updates]:
-        """A page that opens or reconnects goes on with the job it was watching.
+        """A page that opens goes on with the job its tab was watching.
 
         Where there is none it leaves the buttons alone: this answer may come after the person has pressed Generate.
+        What is typed stays as it is: the browser keeps the form, and a job has only what was sent.
         """
-        job = self.service.attach(job_id) if isinstance(job_id, str) else None
+        job = self.service.attach(job_id) if job_id else None
         if job is None or not _pictures_left(job):
             yield {self.stage.history: history}
             return
         ran = not job.done
-        lang = language(request, self.lang)
-        yield dict(zip(self.form.fields, values_from(job.request, self.service.limits), strict=True))
-        async for updates in self.watch(job, history, lang):
+        async for updates in self.watch(job, history, language(request, self.lang)):
             yield updates
         if ran:
             yield self._buttons(running=False)
+
+    async def reconnect(
+        self, job_id: str | None, history: list[Picture], request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """`resume` after a lost connection. A server that was started again may not know the job, and says so."""
+        if job_id and self.service.attach(job_id) is None:
+            lost = say(language(request, self.lang), "job_lost")
+            yield {self.stage.line: line_html(lost, "failed"), self.job_id: "", **self._buttons(running=False)}
+            return
+        async for updates in self.resume(job_id, history, request):
+            yield updates
 
     def stop(self, job_id: str | None) -> None:
         """Cancel the job this page watches."""
         if isinstance(job_id, str):
             self.service.cancel(job_id)
 
-    def count_tokens(self, prompt: str, request: gr.Request) -> str:
-        """The counter under the prompt."""
-        return tokens_html(self.service.count_tokens(prompt or ""), language(request, self.lang))
+    def read_prompt(self, prompt: str, request: gr.Request) -> str:
+        """The line under the prompt."""
+        prompt = prompt or ""
+        reading = self.service.read_prompt(prompt)
+        drawn = prompt if reading is None else reading.english
+        return reading_html(prompt, reading, self.service.count_tokens(drawn), language(request, self.lang))
+
+    def surprise(self) -> str:
+        """A prompt the model can draw."""
+        return surprise(self.service.knowledge, EXAMPLES, random.Random())
 
     def restore(self, file: str | None, request: gr.Request) -> Updates:
         """Fill the form from a PNG's settings."""
@@ -172,22 +210,36 @@ class GenerateTab:
             check_params(made, self.service.limits)
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        filled = dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
-        return {self.stage.line: line_html(say(lang, "restored"), "done"), **filled}
+        return {self.stage.line: line_html(say(lang, "restored"), "done"), **self._filled(made)}
+
+    def act(self, asked: dict[str, Any] | None, history: list[Picture], request: gr.Request) -> Updates:
+        """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
+        lang, asked = language(request, self.lang), asked or {}
+        picture = next((p for p in history if Path(p.path).name == asked.get("file")), None)
+        if asked.get("do") == "start":
+            return self.use_shown(picture, request)
+        try:
+            made = read_params(asked.get("settings") or {})
+            check_params(made, self.service.limits)
+        except RequestError as error:
+            return {self.stage.line: refusal_html(error, lang)}
+        if asked.get("do") != "vary":
+            return {self.stage.line: line_html(say(lang, "settings_used"), "done"), **self._filled(made)}
+        drawn = random.randrange(2**31)
+        varied = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
+        return {self.stage.line: line_html(""), **self._filled(varied)}
+
+    def _filled(self, made: Any) -> Updates:
+        return dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
 
     def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
-        """Put the picture shown onto the canvas."""
+        """Put a finished picture onto the canvas."""
+        lang = language(request, self.lang)
         if shown is None or not Path(shown.path).exists():
-            text = say(language(request, self.lang), "nothing_to_use" if shown is None else "gone")
+            text = say(lang, "nothing_to_use" if shown is None else "gone")
             return {self.stage.line: line_html(text, "failed")}
-        return {self.form.canvas: for_canvas(Path(shown.path))}
-
-    def select(self, history: list[Picture], event: gr.SelectData, request: gr.Request) -> Updates:
-        """Show one of the session's pictures."""
-        picture, lang = history[int(event.index)], language(request, self.lang)
-        if not Path(picture.path).exists():
-            return {self.stage.line: line_html(say(lang, "gone"), "failed")}
-        return self.stage.show(picture, lang)
+        text = say(lang, "on_canvas")
+        return {self.stage.line: line_html(text, "done"), self.form.canvas: for_canvas(Path(shown.path))}
 
 
 def _pictures_left(job: Job) -> bool:

@@ -18,7 +18,8 @@ from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
-from app.ui.status import line_html, safe, state_html, tokens_html
+from app.ui.prompt_line import chips_html
+from app.ui.status import line_html, safe, state_html
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
@@ -41,6 +42,7 @@ def build_page(service: Service) -> gr.Blocks:
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
         _wire_labs(blocks, tabs, labs, switched)
+        translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         add_endpoint(service)
     _report_to(header, blocks)
     blocks.queue(default_concurrency_limit=16, max_size=None)
@@ -87,7 +89,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
         updates |= dict(zip(form.limited, form.limit_updates(service.limits), strict=True))
         updates |= {
             form.generate: gr.update(interactive=True),
-            form.tokens: tokens_html(service.count_tokens(prompt), lang),
+            form.reading: tab.read_prompt(prompt, request),
         }
         return updates | ({line: line_html("")} if ticking else {})
 
@@ -97,7 +99,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     def ticked(prompt: str, request: gr.Request) -> dict[Any, Any]:
         return refresh(prompt or "", request, ticking=True)
 
-    outputs = [header, timer, line, form.generate, form.tokens, *form.limited]
+    outputs = [header, timer, line, form.generate, form.reading, *form.limited]
     form.refill_on(blocks.load(opened, form["prompt"], outputs, **PRIVATE))
     timer.tick(ticked, form["prompt"], outputs, **PRIVATE)
 
@@ -105,12 +107,12 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
 def _wire_language(
     blocks: gr.Blocks, service: Service, translation: Translation, header: gr.HTML, switch: gr.Button, tab: GenerateTab
 ) -> Any:
-    outputs = [*translation.components, tab.stage.scaling, header]
+    outputs = [*translation.components, tab.stage.scaling, header, tab.form.chips]
 
     def translate(request: gr.Request) -> list[Any]:
         lang = language(request, service.settings.lang)
         updates: list[Any] = [{**gr.update(), **properties} for properties in translation.updates(lang)]
-        return [*updates, scaling_update(lang), state_html(service.state, lang)]
+        return [*updates, scaling_update(lang), state_html(service.state, lang), chips_html(service.knowledge, lang)]
 
     def opened(request: gr.Request) -> list[Any]:
         same = language(request, service.settings.lang) == translation.lang

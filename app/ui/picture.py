@@ -1,94 +1,87 @@
-"""The right half of the Generate tab: the picture, what is said about it, and the session's pictures."""
+"""The right half of the Generate tab: the pictures, what is said about them, and the session's pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.i18n import say
-from app.ui.status import Picture, empty_html, facts_html, file_uri, frame_html
-from app.ui.translation import Translation
+from app.ui.status import Picture, empty_html, facts_html, history_html
+from app.ui.translation import LOCAL, Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"
 
 
 @dataclass
 class Stage:
-    """Components that show pictures."""
+    """Components that show pictures. A picture opens large in the browser alone (viewer.js), also in mid-run."""
 
     frame: gr.HTML
     line: gr.HTML
     source: gr.HTML  # says so when a picture on the canvas is what it starts from
     facts: gr.HTML
     copy: gr.Button
+    share: gr.Button
     download: gr.DownloadButton
     scaling: gr.Radio
-    gallery: gr.Gallery
-    note: gr.Markdown  # stands where the gallery will be
+    thumbs: gr.HTML
     history: gr.State  # list[Picture], newest first
     shown: gr.State  # Picture | None
 
     @property
     def about_one(self) -> list[Any]:
         """What `show` fills."""
-        return [self.frame, self.facts, self.copy, self.download, self.shown]
+        return [self.facts, self.copy, self.share, self.download, self.shown]
 
-    def show(self, picture: Picture, lang: str, with_frame: bool = True) -> dict[Any, Any]:
-        """Updates that put a finished picture into the frame and its facts under it."""
-        alt = say(lang, "picture_alt", prompt=picture.prompt)
-        updates: dict[Any, Any] = {
+    def show(self, picture: Picture, lang: str) -> dict[Any, Any]:
+        """Updates that put the facts of a finished picture under the frame."""
+        return {
             self.facts: facts_html(picture, lang),
             self.copy: gr.update(interactive=True),
+            self.share: gr.update(interactive=True),
             self.download: gr.update(value=picture.path, interactive=True),
             self.shown: picture,
         }
-        return updates | ({self.frame: frame_html(file_uri(Path(picture.path)), alt)} if with_frame else {})
 
     def forget(self) -> dict[Any, Any]:
         """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
         off = gr.update(interactive=False)
-        return {self.facts: "", self.copy: off, self.download: off}
+        return {self.facts: "", self.copy: off, self.share: off, self.download: off}
 
-    def gather(self, pictures: list[Picture], history: list[Picture]) -> dict[Any, Any]:
-        """Updates that put new pictures before the session's others; the gallery is given files, never pixels."""
+    def gather(self, pictures: list[Picture], history: list[Picture], lang: str) -> dict[Any, Any]:
+        """Updates that put new pictures before the session's others."""
         known = {picture.path for picture in pictures}
         gathered = pictures + [picture for picture in history if picture.path not in known]
-        files = [picture.path for picture in gathered]
-        return {
-            self.history: gathered,
-            self.gallery: gr.update(value=files, selected_index=None, visible=True),
-            self.note: gr.update(visible=False),
-        }
+        return {self.history: gathered, self.thumbs: history_html(gathered, lang)}
 
 
 def build_stage(translation: Translation) -> Stage:
     """Lay the stage out."""
-    make = translation.make
-    frame = gr.HTML(empty_html(translation.lang), elem_id="stage")
+    make, lang = translation.make, translation.lang
+    frame = gr.HTML(empty_html(lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
+    gr.HTML('<div class="film" aria-hidden="true"></div>', elem_id="film")
     source = gr.HTML(elem_id="source")
     with gr.Row(elem_id="about"):
         facts = gr.HTML(elem_id="facts")
         scaling = gr.Radio(
-            choices=_choices(translation.lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
-            label=say(translation.lang, "scaling"),
+            choices=_choices(lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
+            label=say(lang, "scaling"),
         )  # fmt: skip
     with gr.Row(elem_id="under"):
-        copy = make(gr.Button, {"value": "copy_settings"}, size="sm", interactive=False, elem_id="copy", min_width=110)
-        download = make(
-            gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="download", min_width=110
-        )
-    note = make(gr.Markdown, {"value": "history_empty"}, elem_classes="note")
-    gallery = make(
-        gr.Gallery, {"label": "history"}, format="png", columns=5, fit_columns=False, height="auto",
-        object_fit="contain", buttons=[], allow_preview=False, interactive=False, visible=False, elem_id="history",
-    )  # fmt: skip
-    copy.click(fn=None, js="() => window.latentLab.copySettings()", api_visibility="private")
-    scaling.change(fn=None, inputs=scaling, js="(v) => window.latentLab.setScaling(v)", api_visibility="private")
-    return Stage(frame, line, source, facts, copy, download, scaling, gallery, note, gr.State([]), gr.State(None))
+        small: dict[str, Any] = {"size": "sm", "interactive": False, "min_width": 90}
+        download = make(gr.DownloadButton, {"label": "download"}, elem_id="download", **small)
+        copy = make(gr.Button, {"value": "copy_settings"}, elem_id="copy", **small)
+        share = make(gr.Button, {"value": "share"}, elem_id="share", **small)
+    make(gr.Markdown, {"value": "history"}, elem_classes="history-title")
+    thumbs = gr.HTML(history_html([], lang), elem_id="history")
+    copy.click(js="() => window.latentLab.copySettings()", **LOCAL)
+    share.click(js="() => window.latentLab.shareShown()", **LOCAL)
+    scaling.change(inputs=scaling, js="(v) => window.latentLab.setScaling(v)", **LOCAL)
+    state, shown = gr.State([]), gr.State(None)
+    return Stage(frame, line, source, facts, copy, share, download, scaling, thumbs, state, shown)
 
 
 def _choices(lang: str) -> list[tuple[str, str]]:

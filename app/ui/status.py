@@ -5,23 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote
 
 from PIL import Image
 
 from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped
 from app.i18n import duration, say
-from app.schemas import GeneratedImage, GenerateResult
+from app.schemas import GeneratedImage, GenerateResult, RequestError
 from app.service import State
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, sheet_columns
 from ldm_core.sampling import SamplingParams
-
-if TYPE_CHECKING:
-    from ldm_core.text.tokenizer import TokenCount
 
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
@@ -44,27 +42,23 @@ def state_html(state: State, lang: str) -> str:
     return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{dot}{" · ".join(parts)}</span>'
 
 
-def tokens_html(count: TokenCount | None, lang: str) -> str:
-    """The counter, 7/30 tokens, and a warning with the words that are dropped."""
-    if count is None:
-        return f'<span class="tokens">{safe(say(lang, "tokens_loading"))}</span>'
-    text = safe(say(lang, "tokens", tokens=count.tokens, limit=count.limit))
-    if not count.truncated:
-        return f'<span class="tokens">{text}</span>'
-    dropped = count.truncated if len(count.truncated) <= 120 else f"{count.truncated[:120]}…"
-    return (
-        f'<span class="tokens over" role="alert">{text} · {safe(say(lang, "tokens_dropped", dropped=dropped))}</span>'
-    )
+def line_html(text: str, kind: str = "", fraction: float | None = None, field: str = "") -> str:
+    """The status line, with a bar while something runs; kind is "", "failed" or "done".
 
-
-def line_html(text: str, kind: str = "", fraction: float | None = None) -> str:
-    """The status line, with a bar while something runs; kind is "", "failed" or "done"."""
+    `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it.
+    """
     bar = ""
     if fraction is not None:
         percent = round(100 * fraction)
         bar = f'<div class="bar" role="progressbar" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-    live = ' role="alert"' if kind == "failed" else ""
-    return f'<div class="line {kind}"><span{live}>{safe(text)}</span>{bar}</div>'
+    live = ' role="alert"' if kind == "failed" else ' role="status"' if kind == "done" else ""
+    about = f' data-field="{safe(field.replace("_", "-"))}"' if field else ""
+    return f'<div class="line {kind}"{about}><span{live}>{safe(text)}</span>{bar}</div>'
+
+
+def refusal_html(error: RequestError, lang: str) -> str:
+    """The status line for a request that is refused, beside its field where it has one."""
+    return line_html(say(lang, "failed", message=error.sentence), "failed", field=error.setting)
 
 
 def source_html(job: Job, lang: str) -> str:
@@ -82,10 +76,33 @@ def empty_html(lang: str) -> str:
     )
 
 
-def frame_html(source: str, alt: str, forming: bool = False) -> str:
-    """The frame around a picture; `source` is a data URI, so that nothing flashes while it is fetched."""
-    kind = "frame forming" if forming else "frame"
-    return f'<div class="{kind}"><img src="{source}" alt="{safe(alt)}" decoding="sync"></div>'
+def forming_html(source: str, alt: str) -> str:
+    """The frame while pictures form: one sheet of them."""
+    return f'<div class="frame forming"><img src="{source}" alt="{safe(alt)}" decoding="sync"></div>'
+
+
+def frame_html(pictures: Sequence[Picture], lang: str) -> str:
+    """The frame with finished pictures, each a button that opens it large; data URIs, so that nothing flashes."""
+    cells = "".join(cell_html(picture, file_uri(Path(picture.path)), lang) for picture in pictures)
+    return f'<div class="frame of-{sheet_columns(len(pictures))}">{cells}</div>'
+
+
+def cell_html(picture: Picture, source: str, lang: str) -> str:
+    """One picture to click on, with everything the large view says of it."""
+    alt = safe(say(lang, "picture_alt", prompt=picture.prompt))
+    return (
+        f'<button type="button" class="cell" data-settings="{safe(picture.settings)}" '
+        f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}">'
+        f'<img src="{safe(source)}" alt="{alt}" decoding="sync"></button>'
+    )
+
+
+def history_html(pictures: Sequence[Picture], lang: str) -> str:
+    """The session's pictures, newest first, fetched as files so that an update stays small."""
+    if not pictures:
+        return f'<p class="note" data-word="history_empty">{safe(say(lang, "history_empty"))}</p>'
+    cells = "".join(cell_html(picture, f"gradio_api/file={quote(picture.path)}", lang) for picture in pictures)
+    return f'<div class="thumbs">{cells}</div>'
 
 
 def pixels_uri(pixels: Pixels) -> str:
@@ -106,27 +123,37 @@ def _uri(png: bytes) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """One finished picture and what is said under it."""
+    """One finished picture and what is said of it."""
 
     path: str
-    seed: int
     prompt: str
     settings: str  # JSON of the request that makes this picture alone
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, image: GeneratedImage, result: GenerateResult) -> Picture:
-        """The picture with its own seed."""
-        settings = result.request.to_dict() | {"seed": image.seed, "batch": 1}
-        facts = {"width": image.width, "height": image.height, "steps": result.steps_done, "took": result.seconds}
-        return cls(str(image.path), image.seed, result.request.prompt, json.dumps(settings, ensure_ascii=False), facts)
+    def all_of(cls, result: GenerateResult) -> list[Picture]:
+        """A job's pictures, each with a request of its own."""
+        return [cls._of(image, result.request.image(k), result) for k, image in enumerate(result.images)]
+
+    @classmethod
+    def _of(cls, image: GeneratedImage, alone: SamplingParams, result: GenerateResult) -> Picture:
+        facts: dict[str, Any] = {
+            "seed": image.seed,
+            "width": image.width,
+            "height": image.height,
+            "steps": result.steps_done,
+        }
+        facts["took"] = result.seconds
+        return cls(str(image.path), alone.prompt, json.dumps(alone.to_dict(), ensure_ascii=False), facts)
+
+    def says(self, lang: str) -> str:
+        """Seed, size, steps and time in one line."""
+        return say(lang, "facts", **self.facts, seconds=duration(lang, self.facts["took"]))
 
 
 def facts_html(picture: Picture, lang: str) -> str:
     """Seed, size and time under a picture; the settings ride along for the copy button."""
-    took = duration(lang, picture.facts["took"])
-    text = say(lang, "facts", **{**picture.facts, "seed": picture.seed, "seconds": took})
-    return f'<span class="facts" data-settings="{safe(picture.settings)}">{safe(text)}</span>'
+    return f'<span class="facts" data-settings="{safe(picture.settings)}">{safe(picture.says(lang))}</span>'
 
 
 @dataclass(frozen=True)
@@ -161,13 +188,12 @@ def _stepped(event: Stepped, request: SamplingParams, lang: str) -> View:
     frame = None
     if event.preview is not None:
         alt = say(lang, "preview_alt", i=i, n=n, prompt=request.prompt)
-        frame = frame_html(pixels_uri(event.preview), alt, forming=True)
+        frame = forming_html(pixels_uri(event.preview), alt)
     return View(line_html(text, fraction=i / n), frame)
 
 
 def _done(event: Done, request: SamplingParams, lang: str) -> View:
-    picture = Picture.of(event.result.images[0], event.result)
-    frame = frame_html(file_uri(Path(picture.path)), say(lang, "picture_alt", prompt=picture.prompt))
+    frame = frame_html(Picture.all_of(event.result), lang)
     return View(line_html(say(lang, "done", seconds=duration(lang, event.result.seconds)), "done"), frame, False)
 
 

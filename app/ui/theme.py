@@ -10,6 +10,11 @@ import gradio as gr
 from app.i18n import LANGUAGES, words
 
 ASSETS = Path(__file__).parent / "assets"
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
+    "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
+    "fill='%23fff'/%3E%3C/svg%3E"
+)
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK SC", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -81,7 +86,12 @@ def theme() -> gr.themes.Base:
 
 def head() -> str:
     """The page's own script, with the few words it says by itself."""
-    keys = ("sending", "stopping", "copied", "lost", "found", "empty", "empty_hint")
+    keys = (
+        "sending", "stopping", "copied", "lost", "found", "empty", "empty_hint", "history_empty", "style_chips",
+        "ground_chips", "use_settings", "variations", "use_shown", "download", "copy_settings", "share", "compare",
+        "close", "previous", "next_picture", "pictures_done", "start_missing", "seed", "seed_random",
+    )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
-    script = "".join((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "labs.js"))
-    return f"<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"
+    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js", "labs.js"))
+    about = f'<meta name="description" content="{words("en")["description"]}"><link rel="icon" href="{ICON}">'
+    return f"{about}<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

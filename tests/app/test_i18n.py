@@ -39,7 +39,14 @@ def test_no_key_stands_in_two_sections():
 def test_every_word_is_used():
     files = [*Path("app").rglob("*.py"), *UI.glob("assets/*.js")]
     code = "".join(path.read_text() for path in files if "i18n" not in path.parts)
-    built = {"state_starting", "state_loading", "state_ready", "state_failed"}  # f"state_{phase}"
+    built = {
+        "strength_info",
+        "variation_strength_info",
+        "state_starting",
+        "state_loading",
+        "state_ready",
+        "state_failed",
+    }  # f"state_{phase}"
     fields = set(SamplingParams.__dataclass_fields__)
     refusals = set(MESSAGES) | set(PictureError.MESSAGES) | set(MetadataError.MESSAGES)
     spoken_by_words = {"seconds", "minutes"}

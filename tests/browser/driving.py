@@ -10,12 +10,19 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page, Request
+from playwright.sync_api import Locator, Page, Request, expect
 
 from app.i18n import say
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 QUIET_SECONDS = 1.5  # without a question to the server: the page has settled
+
+
+def unfold(page: Page) -> None:
+    """Open Advanced, where it is still folded."""
+    if not page.locator("#steps").is_visible():
+        page.click("#advanced > button")
+    expect(page.locator("#steps input[type=number]")).to_be_visible()
 
 
 def open_lab(page: Page, key: str, lang: str = "en") -> None:

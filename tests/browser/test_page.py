@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from app.metadata import read_png
 from tests.app.serving import Served
+from tests.browser.driving import choose, unfold
 
 pytestmark = pytest.mark.browser
 STEPS = 60
@@ -31,8 +32,10 @@ WATCH = """() => {
 }"""
 
 
-def ask(page: Page, prompt: str, steps: int) -> None:
+def ask(page: Page, prompt: str, steps: int, pictures: int = 1) -> None:
     page.fill("#prompt textarea", prompt)
+    unfold(page)
+    choose(page, "batch", str(pictures))
     page.fill("#steps input[type=number]", str(steps))
     page.press("#steps input[type=number]", "Tab")
 
@@ -51,9 +54,9 @@ def download(page: Page, path: Path) -> Path:
 
 
 def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path):
-    expect(page.locator("#seed input")).to_have_value("7")
     ask(page, "a (red:1.3) apple, noto style", STEPS)
-    expect(page.locator("#tokens")).to_have_text("7/75 tokens")  # "noto" is two; the weight is none
+    page.fill("#seed input", "7")
+    expect(page.locator("#reading .tokens")).to_have_text("7/75 tokens")  # "noto" is two; the weight is none
     frame = page.locator(".frame").bounding_box()
     page.evaluate(WATCH)
     page.press("#prompt textarea", "Enter")
@@ -73,7 +76,7 @@ def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path
 
     ask(page, "something else", 3)
     page.click("#dice")
-    expect(page.locator("#seed input")).not_to_have_value("7")
+    expect(page.locator("#seed input")).to_have_value("")
     page.click("#restore > button")
     page.set_input_files("#png input[type=file]", file)
     expect(page.locator("#line")).to_contain_text("Settings restored")
@@ -109,12 +112,20 @@ def test_stop_and_keys_and_reload(page: Page):
 
 
 def test_a_closed_tab_leaves_the_job_to_the_next(served: Served, page: Page):
-    """The first page starts a job and goes; a second page of the same browser finds it, and its Stop works."""
+    """The first page starts a job and goes; a page that opens with the tab's memory finds it, and its Stop works."""
     ask(page, "a tree", LONG)
     page.click("#generate")
     expect(page.locator("#stop")).to_be_enabled()
+    job = page.evaluate("sessionStorage.getItem('latent-lab-job')")
+    other = page.context.new_page()
+    other.goto(served.url)
+    other.wait_for_selector("#generate:enabled")
+    expect(other.locator("#line")).not_to_contain_text("Step")  # another tab has no job of its own
+    other.close()
     second = page.context.new_page()
     page.close()
+    second.goto(f"{served.url}/healthz")
+    second.evaluate(f"sessionStorage.setItem('latent-lab-job', '{job}')")
     second.goto(served.url)
     expect(second.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
     second.click("#stop")
@@ -160,7 +171,7 @@ def test_faults_are_one_sentence_in_the_page_s_language(page: Page, tmp_path: Pa
     )
     expect(page.locator("#generate")).to_be_enabled()
     ask(page, "word " * 90, 3)
-    expect(page.locator("#tokens")).to_contain_text("not read: “")
+    expect(page.locator("#reading")).to_contain_text("not read: “")
     page.click("#language")
     expect(page.locator("#generate")).to_have_text("生成")
     assert "lang=zh" in page.url
@@ -174,10 +185,11 @@ def test_faults_are_one_sentence_in_the_page_s_language(page: Page, tmp_path: Pa
     expect(page.locator(".line.failed")).to_have_text("这个文件不是可以读取的图片。")
     expect(page.locator("#steps input[type=number]")).to_have_value("3")
     page.fill("#prompt textarea", "half a thought")
-    expect(page.locator("#tokens")).to_contain_text("3/75")
+    expect(page.locator("#reading")).to_contain_text("3/75")
     page.reload()
     expect(page.locator("#generate")).to_have_text("生成")
     expect(page.locator("#prompt textarea")).to_have_value("half a thought")
+    unfold(page)
     expect(page.locator("#steps input[type=number]")).to_have_value("3")
     expect(page.locator(".frame.empty")).to_contain_text("图像将在这里成形")
 
@@ -200,7 +212,70 @@ def test_theme_scaling_and_a_lost_connection(page: Page):
 
 def test_fits_a_phone(page: Page):
     page.set_viewport_size({"width": 390, "height": 844})
+    unfold(page)
     page.click("#start > button")
     page.click("#restore > button")
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize(("field", "value"), [("seed", "99999999999"), ("seed", "-5"), ("guidance-scale", "99")])
+def test_a_value_out_of_range_is_refused_beside_its_field(page: Page, field: str, value: str):
+    ask(page, "a cat", 2)
+    page.fill(f"#{field} input[type=number]", value)
+    page.click("#generate")
+    expect(page.locator(f"#{field}.fault .fault-text")).to_contain_text(value)
+    expect(page.locator("#generate")).to_be_enabled()
+    page.fill(f"#{field} input[type=number]", "3")
+    expect(page.locator(".fault")).to_have_count(0)
+    page.click("#generate")
+    wait_for_picture(page)
+
+
+def test_a_refusal_opens_what_is_folded_over_its_field(page: Page):
+    ask(page, "a cat", 0)
+    page.click("#advanced > button")
+    expect(page.locator("#steps")).not_to_be_visible()
+    page.click("#generate")
+    expect(page.locator("#steps.fault .fault-text")).to_contain_text("Steps must be at least 1")
+
+
+def test_what_chips_and_examples_write_is_undone_by_ctrl_z(page: Page):
+    page.focus("#prompt textarea")
+    page.keyboard.type("my own words")
+    page.click("#examples button >> nth=1")
+    expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#prompt textarea")).to_have_value("my own words")
+
+
+def test_four_pictures_open_large_with_their_own_settings(page: Page):
+    ask(page, "a rocket", 2, pictures=4)
+    page.fill("#seed input", "40")
+    page.click("#generate")
+    wait_for_picture(page)
+    expect(page.locator(".frame .cell")).to_have_count(4)
+    page.click(".frame .cell >> nth=2")
+    viewer = page.locator("#viewer")
+    expect(viewer).to_contain_text("Seed 42")
+    page.keyboard.press("ArrowRight")
+    expect(viewer).to_contain_text("Seed 43")
+    viewer.locator("[data-way=use_settings]").click()
+    expect(page.locator("#seed input")).to_have_value("43")
+    page.click("#undo")
+    expect(page.locator("#seed input")).to_have_value("40")
+
+
+def test_a_shared_link_fills_the_form(page: Page, served: Served):
+    ask(page, "a tree", 3)
+    page.fill("#seed input", "11")
+    page.click("#generate")
+    wait_for_picture(page)
+    settings = page.locator("#facts [data-settings]").get_attribute("data-settings")
+    link = page.evaluate("(s) => '#' + new URLSearchParams({settings: s})", settings)
+    other = page.context.new_page()
+    other.goto(served.url + "/" + link)
+    other.wait_for_selector("#generate:enabled")
+    expect(other.locator("#prompt textarea")).to_have_value("a tree")
+    unfold(other)
+    expect(other.locator("#seed input")).to_have_value("11")

@@ -13,6 +13,7 @@ from app.metadata import read_png
 from tests.app.reverse_proxy import proxied
 from tests.app.serving import Served, serve
 from tests.browser.conftest import ALLOWED_CONSOLE, TIMEOUT
+from tests.browser.driving import unfold
 from tests.tiny import tiny_checkpoint
 
 pytestmark = pytest.mark.browser
@@ -52,6 +53,7 @@ def test_a_picture_is_made_kept_and_used(browser: Browser, served: Served, prefi
         page.goto(f"{url}?lang=en")
         page.wait_for_selector("#generate:enabled")
         page.fill("#prompt textarea", "a red apple")
+        unfold(page)
         page.fill("#steps input[type=number]", "2")
         page.press("#steps input[type=number]", "Tab")
         page.click("#generate")

@@ -33,9 +33,8 @@
     document.querySelectorAll("[data-word]").forEach((el) => { el.textContent = word(el.dataset.word); });
   };
 
-  const settings = () => find("#facts [data-settings]")?.dataset.settings;
+  const settings = () => find("#facts [data-settings]")?.dataset.settings; // of the picture whose facts are shown
   const shownSeed = () => { const text = settings(); return text ? JSON.parse(text).seed : undefined; };
-  const rollSeed = () => Math.floor(Math.random() * 2 ** 31); // leaves room for the seeds of a batch
   const copySettings = () => { const text = settings(); if (text) copy(text, button("copy")); };
   const copy = async (text, target) => {
     try {
@@ -65,23 +64,122 @@
   // The editor fits a picture to the size it had when it was made, sometimes before it was laid out; a change of
   // size makes it fit again.
   const refitCanvas = () => {
-    const canvas = document.getElementById("canvas");
     for (const wait of [400, 1600]) {
-      setTimeout(() => { canvas.style.marginRight = canvas.style.marginRight ? "" : "1px"; }, wait);
+      setTimeout(() => {
+        const canvas = document.getElementById("canvas");
+        if (canvas) canvas.style.marginRight = canvas.style.marginRight ? "" : "1px";
+      }, wait);
     }
   };
   // What is typed outlives a reload of its tab, Gradio's own among them: it reloads the page when its stream breaks.
+  const keepTab = (key, value) => { try { sessionStorage.setItem(key, value ?? ""); } catch { /* not kept */ } };
+  const keptTab = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
+  const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
   const keepForm = (names, values) => {
-    if (!filled) return;
-    const form = JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])));
-    try { sessionStorage.setItem("latent-lab-form", form); } catch { /* not kept */ }
+    summarise(Object.fromEntries(names.map((name, i) => [name, values[i]])));
+    if (filled) keepTab("latent-lab-form", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
   };
   const keptForm = (names) => { // undefined leaves a field as it is
     filled = true;
-    let form = {};
-    try { form = JSON.parse(sessionStorage.getItem("latent-lab-form")) ?? {}; } catch { /* nothing kept */ }
+    const shared = linked();
+    const form = shared ?? parsed(keptTab("latent-lab-form"));
+    if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) banner("start_missing"); }
     return names.map((name) => form[name]);
+  };
+  // What was in the form before something else filled it, for Undo.
+  let before = null;
+  const remember = () => { before = parsed(keptTab("latent-lab-form")); document.body.classList.add("can-undo"); };
+  const undo = (names) => {
+    const form = before ?? {};
+    document.body.classList.remove("can-undo");
+    return names.map((name) => form[name]);
+  };
+  const summarise = (form) => { // what Advanced says while it is folded
+    const seed = `${word("seed")} ${form.seed ?? word("seed_random")}`;
+    const said = [`${form.steps}`, `${form.guidance_scale}`, form.sampler, seed].join(" · ");
+    find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
+  };
+  // A link carries all settings in its fragment, which no server sees.
+  const linked = () => {
+    const text = new URLSearchParams(location.hash.slice(1)).get("settings");
+    return text ? parsed(text) : null;
+  };
+  const share = (settings, target) => {
+    const address = new URL(location.href);
+    address.hash = new URLSearchParams({ settings }).toString();
+    copy(address.href, target);
+  };
+  const shareShown = () => { const text = settings(); if (text) share(text, button("share")); };
+
+  // Words put into the prompt as if they were typed, so that Ctrl-Z takes them out again.
+  const prompt = () => find("#prompt textarea");
+  const say = (text) => {
+    const box = prompt();
+    if (!box || !text || box.value === text) return;
+    box.focus();
+    box.select();
+    document.execCommand("insertText", false, text);
+  };
+  const chips = { style: (name) => `, ${name}`, ground: (name) => ` on ${/^[aeiou]/.test(name) ? "an" : "a"} ${name} background` };
+  const toggleChip = (chip) => { // one style and one ground at most; a second click takes it out
+    const kind = chip.dataset.style ? "style" : "ground";
+    const names = [...document.querySelectorAll(`#chips [data-${kind}]`)].map((el) => el.dataset[kind]);
+    const any = kind === "style" ? `,?\\s*\\b(?:${names.join("|")})` : `\\s*,?\\s*\\bon an? (?:${names.join("|")}) background`;
+    const there = prompt().value.includes(chips[kind](chip.dataset[kind]).trim().replace(/^, /, ""));
+    const bare = prompt().value.replace(new RegExp(any, "gi"), "").trim();
+    const style = kind === "ground" ? bare.match(/,\s*[\w ]+ style$/i)?.[0] ?? "" : "";
+    const stem = style ? bare.slice(0, -style.length) : bare;
+    say(there ? bare : `${stem}${chips[kind](chip.dataset[kind])}${style}`);
+  };
+  const onClick = (event) => {
+    const chip = event.target.closest?.("#chips [data-style], #chips [data-ground]");
+    if (chip) toggleChip(chip);
+    const offer = event.target.closest?.("[data-replace]");
+    if (offer) say(prompt().value.replace(offer.dataset.replace, offer.dataset.by));
+  };
+
+  // A refusal stands beside the field it is about, which is marked until it changes.
+  const unfold = (id) => { // what is folded away is not on the page at all
+    const header = find(`#${id} > button`);
+    if (header && !header.classList.contains("open")) header.click();
+  };
+  const blame = (tries = 5) => {
+    document.querySelectorAll(".fault").forEach((el) => el.classList.remove("fault"));
+    document.querySelectorAll(".fault-text").forEach((el) => el.remove());
+    const said = find("#line [data-field]");
+    if (!said) return;
+    const name = said.dataset.field;
+    if (name !== "prompt" && name !== "batch") unfold(name === "strength" ? "start" : "advanced");
+    const field = document.getElementById(name);
+    if (!field) {
+      if (tries) setTimeout(blame, 200, tries - 1);
+      return;
+    }
+    field.classList.add("fault");
+    const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: said.textContent });
+    field.append(text);
+    const box = field.querySelector("input, textarea");
+    box?.focus();
+    box?.addEventListener("input", () => { field.classList.remove("fault"); text.remove(); }, { once: true });
+  };
+
+  // The steps as a filmstrip, and a word when a long run ends where nobody looks.
+  const FRAMES = 10;
+  let running = false, began = 0;
+  const sent = () => { running = true; began = Date.now(); find("#film .film")?.replaceChildren(); };
+  const ended = () => {
+    if (running && document.hidden && Date.now() - began > 5000 && window.Notification?.permission === "granted") {
+      new Notification("Latent Lab", { body: word("pictures_done") });
+    }
+    running = false;
+    setTimeout(blame, 50); // once the line has its text
+  };
+  const onStage = () => {
+    const forming = find("#stage .forming img"), film = find("#film .film");
+    if (!forming || !film || film.lastElementChild?.src === forming.src) return;
+    film.append(Object.assign(new Image(), { src: forming.src, alt: "" }));
+    while (film.childElementCount > FRAMES) film.children[1].remove();
   };
   const line = (key) => `<div class="line"><span>${escaped(word(key))}</span></div>`;
 
@@ -93,7 +191,7 @@
       if (event.shiftKey) return;
       event.preventDefault();
       click("generate");
-    } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog]")) {
+    } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog], dialog[open]")) {
       click("stop");
     }
   };
@@ -129,14 +227,23 @@
     if (key === "found") setTimeout(() => { if (el.className === "found") el.remove(); }, 2500);
   };
 
-  window.latentLab = { line, copyLink, copySettings, count, download, keepForm, keptForm, refitCanvas, rollSeed, setScaling, shownSeed, switchLanguage, switchTheme };
+  window.latentLab = {
+    line, word, blame, copy, click, copyLink, copySettings, count, download, ended, keepForm, keepTab, keptForm, keptTab, refitCanvas, remember,
+    say, sent, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, undo, unfold,
+  };
+  window.addEventListener("click", onClick);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();
   }, true);
   const start = () => {
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
-      if (find("#prompt")) { applyTheme(); translate(); observer.disconnect(); }
+      if (find("#prompt") && find("#stage") && find("#line")) {
+        applyTheme();
+        translate();
+        new MutationObserver(onStage).observe(find("#stage"), { childList: true, subtree: true });
+        observer.disconnect();
+      }
     }).observe(document.body, { childList: true, subtree: true });
     applyTheme();
     setTimeout(watchConnection, 5000);

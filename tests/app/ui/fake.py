@@ -39,6 +39,11 @@ class FakeService:
         self.engine = Engine(lambda *_: None, Quotas(jobs=4))
         self.engine.start(FakeModel())
 
+    knowledge = None
+
+    def read_prompt(self, text: str) -> None:
+        return None
+
     def count_tokens(self, text: str) -> Count:
         words = text.split()
         return Count(len(words), 5, " ".join(words[5:]))
@@ -70,5 +75,5 @@ class FakeService:
         for k in range(r.batch):
             path = self.outputs / f"{job.id}-{k}.png"
             write_png(path, np.full((128, 128, 3), 200, np.uint8), r.image(k), "0" * 64, "test")
-            images.append(GeneratedImage(path, r.seed + k, 128, 128))
+            images.append(GeneratedImage(path, r.image(k).seed or 0, 128, 128))
         return GenerateResult(r, tuple(images), 0.5, r.steps)

@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 
 from app.schemas import RequestError, check_params
 from app.ui.examples import EXAMPLES
-from app.ui.form import FIELDS, request_from, values_from
+from app.ui.form import FIELDS, OPTIONAL, request_from, values_from
 from ldm_core.sampling import Limits, SamplingParams
 
 sizes = st.sampled_from([None, 32, 128, 256])
 requests = st.builds(
     SamplingParams, prompt=st.text(min_size=1), negative_prompt=st.text(), steps=st.integers(1, 1000),
     eta=st.floats(0, 1), guidance_scale=st.floats(0, 20), seed=st.none() | st.integers(0, 2**32 - 8), width=sizes,
-    height=sizes,
-    batch=st.integers(1, 8), strength=st.floats(0.02, 1),
+    height=sizes, batch=st.integers(1, 8), strength=st.floats(0.02, 1),
 )  # fmt: skip
 
 
@@ -34,7 +33,7 @@ def test_browsers_send_whole_numbers_as_either_kind():
     assert request_from([*(values | {"steps": 25.0, "eta": 0}).values()]).steps == 25
 
 
-@pytest.mark.parametrize("name", ["batch", "steps", "eta"])
+@pytest.mark.parametrize("name", ["steps", "eta", "strength"])
 def test_an_emptied_number_is_one_sentence(name: str):
     values = dict(zip(FIELDS, values_from(SamplingParams("a"), Limits()), strict=True))
     with pytest.raises(RequestError, match=r"must be a number\.$"):
@@ -45,3 +44,8 @@ def test_examples_are_requests():
     assert len(EXAMPLES) == len(set(EXAMPLES)) == 8
     for prompt in EXAMPLES:
         check_params(SamplingParams(prompt), Limits())
+
+
+def test_an_emptied_seed_is_drawn():
+    values = dict(zip(FIELDS, values_from(SamplingParams("a", seed=3), Limits()), strict=True))
+    assert request_from([*(values | dict.fromkeys(OPTIONAL)).values()]).seed is None

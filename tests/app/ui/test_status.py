@@ -17,10 +17,9 @@ from app.i18n import Sentence
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult
 from app.service import State
-from app.ui.status import Picture, facts_html, file_uri, safe, state_html, tokens_html, view
+from app.ui.status import Picture, facts_html, file_uri, history_html, line_html, safe, state_html, view
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
-from tests.app.ui.fake import Count
 
 REQUEST = SamplingParams('<script>alert("x")</script> ${1} {{y}}', seed=7)
 
@@ -78,8 +77,8 @@ def test_done_shows_the_file_byte_for_byte(tmp_path: Path):
 
 
 def test_facts_carry_settings_that_make_this_picture_alone():
-    result = GenerateResult(SamplingParams("a", seed=5, batch=3), (), 0.8, 25)
-    picture = Picture.of(GeneratedImage(Path("x.png"), 6, 128, 96), result)
+    images = tuple(GeneratedImage(Path(f"{k}.png"), 5 + k, 128, 96) for k in range(3))
+    picture = Picture.all_of(GenerateResult(SamplingParams("a", seed=5, batch=3), images, 0.8, 25))[1]
     html = facts_html(picture, "en")
     assert "Seed 6 · 128×96 · 25 steps · 0.8 s" in html
     settings = json.loads(unescape(html.split('data-settings="')[1].split('"')[0]))
@@ -94,11 +93,17 @@ def test_header():
     assert "加载中 10 %：正在导入 torch" in state_html(loading, "zh")
 
 
-def test_tokens():
-    assert "7/30 tokens" in tokens_html(Count(7, 30, ""), "en")
-    over = tokens_html(Count(31, 30, "a <b>tail"), "en")
-    assert "31/30" in over and "“a <b>tail”" in unescape(over) and "<b>" not in over and 'role="alert"' in over
-    assert len(tokens_html(Count(31, 30, "x" * 5000), "en")) < 500
+def test_a_refusal_names_its_field():
+    assert 'data-field="guidance-scale"' in line_html("no", "failed", field="guidance_scale")
+    assert "data-field" not in line_html("no", "failed")
+
+
+def test_what_a_person_typed_is_only_text_in_the_history():
+    params = SamplingParams('"><script>x</script>', seed=1)
+    picture = Picture.all_of(GenerateResult(params, (GeneratedImage(Path('/out/a "b".png'), 1, 8, 8),), 0.1, 3))[0]
+    html = history_html([picture], "en")
+    assert "<script" not in html and 'a "b"' not in html
+    assert json.loads(unescape(html.split('data-settings="')[1].split('"')[0]))["prompt"] == params.prompt
 
 
 def test_safe_is_reversible():

@@ -1,0 +1,61 @@
+"""The line under the prompt, the chips and the surprise, on what the shipped model knows."""
+
+from __future__ import annotations
+
+import random
+from html import unescape
+
+import pytest
+
+from app.ui.prompt_line import chips_html, reading_html, surprise
+from ldm_core.shipped import EMOJI_128
+from ldm_core.text.knowledge import Knowledge
+from tests.app.ui.fake import Count
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    found = Knowledge.beside(EMOJI_128)
+    assert found is not None
+    return found
+
+
+def read(knowledge: Knowledge, prompt: str) -> str:
+    return unescape(reading_html(prompt, knowledge.read(prompt), Count(3, 30, ""), "en"))
+
+
+def test_known_words_are_listed_once(knowledge: Knowledge):
+    assert "knows: red · cat" in read(knowledge, "a red cat and a red cat")
+    assert "draws:" not in read(knowledge, "a red cat")
+
+
+@pytest.mark.parametrize(("prompt", "english"), [("一只猫", "a cat"), ("🍎🍎🍎", "three red apples")])
+def test_emoji_and_chinese_say_the_english_that_is_drawn(knowledge: Knowledge, prompt: str, english: str):
+    assert f"draws: {english}" in read(knowledge, prompt)
+
+
+def test_an_unknown_word_offers_the_nearest_known_one(knowledge: Knowledge):
+    html = read(knowledge, "a pengiun")
+    assert "new to the model: pengiun" in html and 'data-replace="pengiun" data-by="penguin"' in html
+
+
+def test_tokens():
+    assert "7/30 tokens" in reading_html("", None, Count(7, 30, ""), "en")
+    over = reading_html("", None, Count(31, 30, "a <b>tail"), "en")
+    assert "31/30" in over and "“a <b>tail”" in unescape(over) and "<b>" not in over and 'role="alert"' in over
+    assert len(reading_html("", None, Count(31, 30, "x" * 5000), "en")) < 600
+
+
+def test_chips_are_the_model_s_styles_and_grounds(knowledge: Knowledge):
+    html = chips_html(knowledge, "en")
+    assert html.count("data-style=") == len(knowledge.styles)
+    assert html.count("data-ground=") == len(knowledge.colours)
+    assert chips_html(None, "en") == ""
+
+
+def test_a_surprise_is_made_of_known_words(knowledge: Knowledge):
+    said = {surprise(knowledge, (), random.Random(seed)) for seed in range(50)}
+    assert len(said) > 40
+    for prompt in said:
+        assert not knowledge.read(prompt).unknown, prompt
+    assert surprise(None, ("a cat",), random.Random(0)) == "a cat"
