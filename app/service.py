@@ -262,7 +262,8 @@ class Service:
         for k, pixels in enumerate(pictures):
             alone = job.request.image(k)
             seed = alone.seed or 0
-            path = self.outputs / f"{job.id[:12]}-{seed if alone.variation_seed is None else alone.variation_seed}.png"
+            own = alone.variation_seed if alone.variation_strength else seed  # what tells the pictures of a job apart
+            path = self.outputs / f"{job.id[:12]}-{own}.png"
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
                 write_png(path, pixels, alone, self.pipe.weights_sha256, __version__, {"runtime": job.runtime})

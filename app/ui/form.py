@@ -20,7 +20,7 @@ FIELDS = (  # the order of every list of field values
     "prompt", "negative_prompt", "steps", "eta", "guidance_scale", "sampler", "seed", "width", "height", "batch",
     "strength", "variation_seed", "variation_strength",
 )  # fmt: skip
-OPTIONAL = ("seed", "variation_seed")  # an empty field is a seed that is drawn
+SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
 
@@ -28,7 +28,18 @@ SLIDER_STEPS = 150  # more can be typed
 def request_from(values: Sequence[Any]) -> SamplingParams:
     """Field values in the order of FIELDS → request; RequestError where one has the wrong type (an emptied number)."""
     named = dict(zip(FIELDS, values, strict=True))
-    return read_params(named | {name: named[name] or "" for name in ("prompt", "negative_prompt")})
+    texts = {name: named[name] or "" for name in ("prompt", "negative_prompt")}
+    return read_params(named | texts | {name: _seed(named[name]) for name in SEEDS})
+
+
+def _seed(typed: Any) -> Any:
+    """A seed's field as a number; None where it is empty, and what is no number as it stands."""
+    if not isinstance(typed, str):
+        return typed
+    try:
+        return float(typed) if "." in typed else int(typed)
+    except ValueError:
+        return typed.strip() or None
 
 
 def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
@@ -38,6 +49,7 @@ def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
         values[name] = values[name] or limits.image_size
     if request.guidance_scale is None:
         values["guidance_scale"] = limits.guidance_scale
+    values |= {name: "" if values[name] is None else str(values[name]) for name in SEEDS}
     return [values[name] for name in FIELDS]
 
 
@@ -124,13 +136,13 @@ class Form:
         """Seed and variation: an empty seed is another one each time."""
         with gr.Row(elem_id="seed-row"):
             words = {"label": "seed", "info": "seed_info", "placeholder": "seed_random"}
-            self._named["seed"] = self._make(gr.Number, words, value=None, elem_id="seed", scale=3)
+            self._named["seed"] = self._make(gr.Textbox, words, value="", max_lines=1, elem_id="seed", scale=3)
             self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
             self.keep = self._make(gr.Button, {"value": "keep_seed"}, size="sm", elem_id="keep", scale=1, min_width=96)
         with gr.Row():
             self._number("variation_strength", 0, 1, SamplingParams.variation_strength, 0.01)
             self._named["variation_seed"] = self._make(
-                gr.Number, {"label": "variation_seed", "info": "variation_seed_info"}, value=None,
+                gr.Textbox, {"label": "variation_seed", "info": "variation_seed_info"}, value="", max_lines=1,
                 elem_id="variation-seed",
             )  # fmt: skip
 
@@ -174,8 +186,8 @@ class Form:
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
         seed, names = self._named["seed"], json.dumps(FIELDS)
-        self.dice.click(js="() => null", outputs=seed, **LOCAL)
-        self.keep.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.shownSeed() ?? seed", **LOCAL)
+        self.dice.click(js="() => ''", outputs=seed, **LOCAL)
+        self.keep.click(inputs=seed, outputs=seed, js="(seed) => `${window.latentLab.shownSeed() ?? seed}`", **LOCAL)
         gr.on(
             [field.change for field in self.fields], inputs=self.fields,
             js=f"(...values) => window.latentLab.keepForm({names}, values)", **LOCAL,

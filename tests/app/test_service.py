@@ -206,3 +206,11 @@ def test_a_loading_model_refuses_politely() -> None:
     with pytest.raises(RequestError, match="still loading"):
         service.submit(SamplingParams("x"))
     service.close()
+
+
+def test_pictures_of_a_job_have_files_of_their_own(service: Service) -> None:
+    for strength in (0.0, 0.5):
+        made = result(
+            service.submit(SamplingParams("x", steps=1, batch=3, variation_seed=0, variation_strength=strength))
+        )
+        assert len({image.path for image in made.images}) == 3

@@ -222,11 +222,11 @@ def test_fits_a_phone(page: Page):
 @pytest.mark.parametrize(("field", "value"), [("seed", "99999999999"), ("seed", "-5"), ("guidance-scale", "99")])
 def test_a_value_out_of_range_is_refused_beside_its_field(page: Page, field: str, value: str):
     ask(page, "a cat", 2)
-    page.fill(f"#{field} input[type=number]", value)
+    page.fill(f"#{field} input", value)
     page.click("#generate")
     expect(page.locator(f"#{field}.fault .fault-text")).to_contain_text(value)
     expect(page.locator("#generate")).to_be_enabled()
-    page.fill(f"#{field} input[type=number]", "3")
+    page.fill(f"#{field} input", "3")
     expect(page.locator(".fault")).to_have_count(0)
     page.click("#generate")
     wait_for_picture(page)
@@ -247,6 +247,20 @@ def test_what_chips_and_examples_write_is_undone_by_ctrl_z(page: Page):
     expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
     page.keyboard.press("Control+z")
     expect(page.locator("#prompt textarea")).to_have_value("my own words")
+
+
+def test_an_empty_seed_stays_empty_when_advanced_is_opened(page: Page):
+    ask(page, "a rocket", 2, pictures=4)
+    seeds = set()
+    for _ in range(2):
+        page.click("#generate")
+        expect(page.locator("#generate")).to_be_disabled()
+        wait_for_picture(page)
+        seeds.add(page.locator("#facts [data-settings]").get_attribute("data-settings"))
+        sources = page.locator(".frame .cell img").evaluate_all("(all) => all.map((img) => img.src)")
+        assert len(set(sources)) == 4, "four seeds, one picture"
+    expect(page.locator("#seed input")).to_have_value("")
+    assert len(seeds) == 2, "the seed was not drawn again"
 
 
 def test_four_pictures_open_large_with_their_own_settings(page: Page):

@@ -85,7 +85,8 @@
     const shared = linked();
     const form = shared ?? parsed(keptTab("latent-lab-form"));
     if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) banner("start_missing"); }
-    return names.map((name) => form[name]);
+    const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
+    return names.map(shown);
   };
   // What was in the form before something else filled it, for Undo.
   let before = null;
@@ -96,7 +97,7 @@
     return names.map((name) => form[name]);
   };
   const summarise = (form) => { // what Advanced says while it is folded
-    const seed = `${word("seed")} ${form.seed ?? word("seed_random")}`;
+    const seed = `${word("seed")} ${form.seed || word("seed_random")}`;
     const said = [`${form.steps}`, `${form.guidance_scale}`, form.sampler, seed].join(" · ");
     find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
   };

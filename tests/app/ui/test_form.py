@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.schemas import RequestError, check_params
 from app.ui.examples import EXAMPLES
-from app.ui.form import FIELDS, OPTIONAL, request_from, values_from
+from app.ui.form import FIELDS, SEEDS, request_from, values_from
 from ldm_core.sampling import Limits, SamplingParams
 
 sizes = st.sampled_from([None, 32, 128, 256])
@@ -48,4 +48,14 @@ def test_examples_are_requests():
 
 def test_an_emptied_seed_is_drawn():
     values = dict(zip(FIELDS, values_from(SamplingParams("a", seed=3), Limits()), strict=True))
-    assert request_from([*(values | dict.fromkeys(OPTIONAL)).values()]).seed is None
+    assert values["seed"] == "3"
+    for emptied in (None, "", " "):
+        assert request_from([*(values | dict.fromkeys(SEEDS, emptied)).values()]).seed is None
+
+
+@pytest.mark.parametrize("typed", ["many", "1.5", "-5", "99999999999"])
+def test_a_seed_is_used_as_typed_or_refused(typed: str):
+    values = dict(zip(FIELDS, values_from(SamplingParams("a"), Limits()), strict=True))
+    with pytest.raises(RequestError) as refused:
+        request_from([*(values | {"seed": typed}).values()])
+    assert refused.value.setting == "seed"
