@@ -94,14 +94,17 @@ def shares_over_steps(
 
 
 def _maps(pipe: Pipeline, step: StepRecord, prompt: str) -> Maps:
-    """Only cross-attention is recorded: the maps of self-attention are by far larger, and nobody looks at them here."""
+    """Cross-attention alone, by eager torch whatever makes the pictures: another runtime has no insides to look at.
+
+    The maps of self-attention are by far larger, and nobody looks at them here.
+    """
     blocks = [
         (n, m) for n, m in pipe.model.model.diffusion_model.named_modules() if isinstance(m, BasicTransformerBlock)
     ]
     query = ModelInput(step.x, torch.tensor(step.t), 0)
     with ExitStack() as stack:
         recorded = {name: stack.enter_context(recorded_attention(block.attn2)) for name, block in blocks}
-        pipe.denoise([query], [Conditioning(pipe.encode_prompt(prompt))])
+        pipe.with_runtime().denoise([query], [Conditioning(pipe.encode_prompt(prompt))])
     return {name: _unflatten(kept[""][0].float().cpu(), step.x) for name, kept in recorded.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,9 @@ from app.labs.attention.maps import (
     whole,
 )
 from app.labs.denoising.trajectory import Trajectory, record
+from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
+from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
@@ -43,6 +47,24 @@ def walk(pipe: Pipeline) -> Trajectory:
 @pytest.fixture(scope="module")
 def looked(pipe: Pipeline, walk: Trajectory) -> AttentionMaps:
     return answer(attention_maps(pipe, walk, 2))[0]
+
+
+class Elsewhere(TorchRuntime):
+    """Answers like torch without running the model's own modules, as a compiled graph does."""
+
+    name = "elsewhere"
+
+    def __init__(self, model: LatentDiffusion) -> None:
+        super().__init__(deepcopy(model))
+
+
+def test_maps_are_torch_s_whatever_makes_the_pictures(pipe: Pipeline, walk: Trajectory, looked: AttentionMaps):
+    elsewhere = pipe.with_runtime(Elsewhere(pipe.model))
+    maps, _ = answer(attention_maps(elsewhere, walk, 2))
+    assert maps.maps.keys() == looked.maps.keys()
+    for name, kept in maps.maps.items():
+        torch.testing.assert_close(torch.as_tensor(kept), torch.as_tensor(looked.maps[name]))
+    answer(shares_over_steps(elsewhere, walk, ALL, MEAN))
 
 
 def test_every_token_has_its_place(pipe: Pipeline):
