@@ -24,7 +24,7 @@ LABS = {  # tab: what is there once it is drawn
     "overview": "#overview-shown .stage",
     "schedules": "#panel-respaced .main-svg",
     "denoising": "#panel-scrub .main-svg",
-    "attention": "#panel-heat .main-svg",
+    "attention": "#heat-shown img",
     "autoencoder": "#latent-channels img",
     "lower_bound": "#panel-weights .main-svg",
     "losses": "#panel-history .main-svg",
