@@ -22,14 +22,15 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     LATENT_LAB_CACHE=/var/cache/latent-lab \
+    LATENT_LAB_HISTORY_BYTES=500000000 \
     GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_OFFLINE=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# A volume on this folder keeps OpenVINO's graphs; a new one takes its owner and mode. The root file system may be
-# read-only, so bytecode is written now.
-RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/latent-lab && python -m compileall -q ldm_core app demo
+# Volumes on these folders keep OpenVINO's graphs and, with LATENT_LAB_DATA_DIR, the history, which is otherwise under
+# /tmp; new ones take their owner and mode. The root file system may be read-only, so bytecode is written now.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/cache/latent-lab /var/lib/latent-lab && python -m compileall -q ldm_core app demo
 USER 10001
 EXPOSE 7860
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=4 \

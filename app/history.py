@@ -85,7 +85,11 @@ class History:
                 raise ValueError(f"{folder} was written by a later version of this program")
             self._db.executescript(f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
         except sqlite3.OperationalError as error:
-            raise ValueError(f"{folder} cannot be used: {error} (does another process use it?)") from None
+            if "locked" in str(error):
+                hint = f"{folder} is used by another process; give this one a folder of its own with --data-dir"
+                raise ValueError(hint) from None
+            raise ValueError(f"{folder} cannot be used: {error}") from None
+        self.trim()
 
     def close(self) -> None:
         """Let the folder go."""
@@ -94,10 +98,14 @@ class History:
 
     # -- the journal -----------------------------------------------------------------------------------------------
 
+    def check_room(self, client: str) -> None:
+        """RequestError where favourites alone, this client's or everybody's, fill the history."""
+        for most, whose in ((self._settings.client_history_bytes, client), (self._settings.history_bytes, None)):
+            if self._bytes(whose, favourites=True) >= most:
+                raise RequestError("history_full" if whose is None else "client_history_full")
+
     def accept(self, job: Job) -> None:
-        """Write a job and its inputs down; RequestError where favourites alone fill the history."""
-        if self._bytes(favourites=True) >= self._settings.history_bytes:
-            raise RequestError("history_full")
+        """Write a job and its inputs down."""
         for name, pixels in (("init", job.init_image), ("mask", job.mask)):
             if pixels is not None:
                 Image.fromarray(pixels).save(self._input(job.id, name))
@@ -137,6 +145,7 @@ class History:
             for job_id, client, user, request, tries in rows:
                 if tries >= TRIES:
                     db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
+                    self._forget_inputs(job_id)
                     continue
                 db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
                 pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
@@ -185,17 +194,15 @@ class History:
         return gone
 
     def trim(self) -> None:
-        """Delete what is too old, then the oldest that are no favourites until everything fits again."""
+        """Delete what is too old, then the oldest that are no favourites until each client's and all pictures fit."""
         oldest = time.time() - self._settings.history_days * 86400
         for name, client in self._read("SELECT name, client FROM images WHERE favourite = 0 AND created < ?", oldest):
             self.delete(name, client)
-        over = self._bytes() - self._settings.history_bytes
-        rows = self._read("SELECT name, client, bytes FROM images WHERE favourite = 0 ORDER BY created")
-        for name, client, size in rows:
-            if over <= 0:
-                return
-            self.delete(name, client)
-            over -= size
+        with self._write() as db:
+            db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
+        for client, size in self._read("SELECT client, SUM(bytes) FROM images GROUP BY client"):
+            self._delete_oldest(size - self._settings.client_history_bytes, client)
+        self._delete_oldest(self._bytes() - self._settings.history_bytes)
 
     # -- below -----------------------------------------------------------------------------------------------------
 
@@ -208,10 +215,22 @@ class History:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def _bytes(self, favourites: bool = False) -> int:
-        """Bytes of all pictures, or of favourites alone."""
-        [[size]] = self._read("SELECT COALESCE(SUM(bytes), 0) FROM images WHERE favourite >= ?", int(favourites))
+    def _bytes(self, client: str | None = None, favourites: bool = False) -> int:
+        """Bytes of a client's or everybody's pictures, or of favourites alone."""
+        sql = "SELECT COALESCE(SUM(bytes), 0) FROM images WHERE favourite >= ? AND client = COALESCE(?, client)"
+        [[size]] = self._read(sql, int(favourites), client)
         return int(size)
+
+    def _delete_oldest(self, over: int, client: str | None = None) -> None:
+        """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone."""
+        if over <= 0:
+            return
+        sql = "SELECT name, client, bytes FROM images WHERE favourite = 0 AND client = COALESCE(?, client)"
+        for name, whose, size in self._read(f"{sql} ORDER BY created", client):
+            self.delete(name, whose)
+            over -= size
+            if over <= 0:
+                return
 
     def _input(self, job_id: str, name: str) -> Path:
         return self._inputs / f"{job_id}-{name}.png"

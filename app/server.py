@@ -37,6 +37,7 @@ LOADING = "The model is loading: {message}, {percent:.0f} %. The page opens by i
 READY = "The model is loaded. The page opens by itself."
 FAILED = "The model could not be loaded: {message}"
 BIND_SECONDS = 0.1  # the port first: long imports hold up everything else
+TRIM_SECONDS = 3600  # how often old pictures are looked for, also where none are made
 CLOSE_SECONDS = 3  # how long open pages may hold up an end that was asked for
 
 
@@ -98,6 +99,13 @@ def _mount_page(service: Service, uploads: Path) -> FastAPI:
     return mount_page(service)
 
 
+async def _trim(service: Service) -> None:
+    """Hold what the history may keep to its bounds, until cancelled."""
+    while True:
+        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.to_thread(service.trim)
+
+
 def build(settings: Settings) -> FastAPI:
     """Routes and page around one service; nothing is loaded before the app starts."""
     service = Service(settings)
@@ -122,6 +130,7 @@ def build(settings: Settings) -> FastAPI:
             tasks = [
                 asyncio.create_task(open_page(stack, uploads)),
                 asyncio.create_task(sweep(uploads, settings.upload_seconds)),
+                asyncio.create_task(_trim(service)),
             ]
             yield
             for task in tasks:

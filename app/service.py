@@ -167,6 +167,8 @@ class Service:
         params = params.resolved(drawn, self.limits.guidance_scale)
         client = self.here()
         job = Job(params, init_image, mask, **{"client": client or "", "durable": client is not None, **about})
+        if self.history is not None:
+            self.history.check_room(job.client)
         if self.history is None or not job.durable:
             return self.engine.submit(job)
         self.history.accept(job)  # before anybody is told
@@ -244,6 +246,11 @@ class Service:
             return Sentence("not_saved", {"reason": error.strerror or type(error).__name__})
         return None
 
+    def trim(self) -> None:
+        """Delete what the history need not keep any more."""
+        if self.history is not None:
+            self.history.trim()
+
     def close(self) -> None:
         """End the engine; a temporary folder of pictures goes with it."""
         if self._graphs is not None:
@@ -271,7 +278,7 @@ class Service:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
-        if self.history is not None and job.durable:
+        if self.history is not None:
             self.history.finish(job, images, self.state.model)
         self._forget_old([image.path for image in images])
         return GenerateResult(job.request, tuple(images), seconds, steps)

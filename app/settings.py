@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from ldm_core.sampling import Limits
 from ldm_core.shipped import EMOJI_128
 
 MIN_SIDE = 64  # pixels; a limit below would leave sizes nothing to choose from
+SAYS = {"data_dir": 'latent-lab in the user\'s data folder; "" keeps nothing'}  # defaults that are found, not written
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
 
 
@@ -35,6 +37,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
     data_dir: Path | None = None  # pictures, their history and the journal of jobs; None: nothing outlives the process
     history_bytes: int = 2_000_000_000  # of pictures in the data folder; the oldest that are no favourites go first
+    client_history_bytes: int = 500_000_000  # of one person's or program's pictures there
     history_days: int = 365  # how long a picture that is no favourite stays there
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
@@ -86,11 +89,11 @@ class Settings:
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
         kinds: dict[str, Callable[[str], Any]] = {
-            "weights": Path, "output_dir": Path, "data_dir": Path, "detach_seconds": float, "threads": int,
+            "weights": _path, "output_dir": _path, "data_dir": _folder, "detach_seconds": float, "threads": int,
             "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         for f in fields(cls):
-            option, says = f"--{f.name.replace('_', '-')}", f"default: {f.default}"
+            option, says = f"--{f.name.replace('_', '-')}", f"default: {SAYS.get(f.name, f.default)}"
             if isinstance(f.default, bool):
                 parser.add_argument(option, type=_switch, nargs="?", const=True, help=says)
                 continue
@@ -99,6 +102,8 @@ class Settings:
         named = {f.name: environ[PREFIX + f.name.upper()] for f in fields(cls) if PREFIX + f.name.upper() in environ}
         words = [w for name, value in named.items() for w in (f"--{name.replace('_', '-')}", value)]
         values = vars(parser.parse_args([*words, *(argv if argv is not None else sys.argv[1:])]))
+        if "output_dir" not in values:
+            values.setdefault("data_dir", user_data(environ))
         try:
             return cls(**values)
         except ValueError as error:
@@ -115,6 +120,25 @@ class Settings:
         folder = kept or Path(tempfile.mkdtemp(prefix="latent-lab-"))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def user_data(environ: Mapping[str, str]) -> Path | None:
+    """latent-lab in the user's data folder, made with mode 0700; None where there is none that can be written."""
+    try:
+        folder = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "latent-lab"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home, as containers run with --user
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _folder(text: str) -> Path | None:
+    """A folder; "" is none."""
+    return _path(text) if text else None
 
 
 def _listed(text: str) -> tuple[str, ...]:

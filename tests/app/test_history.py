@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +82,44 @@ def test_the_oldest_that_are_no_favourites_make_room(tmp_path: Path) -> None:
         history.favour(record.name, "me", True)
     history._settings = replace(SETTINGS, history_bytes=800)
     with pytest.raises(RequestError, match="full of favourites"):
-        history.accept(job())
+        history.check_room("other")
+    history.close()
+
+
+def test_nobody_fills_another_s_part(tmp_path: Path) -> None:
+    history = History(tmp_path, replace(SETTINGS, client_history_bytes=400))
+    theirs = [done(history, job(client="other", seed=k), 100) for k in range(2)]
+    mine = [done(history, job(seed=k), 150) for k in range(4)]
+    assert {record.name for record in history.images("me")} == set(mine[2:])
+    assert {record.name for record in history.images("other")} == set(theirs)
+    for name in mine[2:]:
+        history.favour(name, "me", True)
+    done(history, job(seed=9), 100)  # fits beside them
+    history.favour(history.images("me")[0].name, "me", True)
+    with pytest.raises(RequestError, match="Your favourites fill"):
+        history.check_room("me")
+    history.check_room("other")
+    history.close()
+
+
+def test_days_end_what_is_no_favourite_and_the_journal_s_ended_jobs(tmp_path: Path) -> None:
+    history = History(tmp_path, replace(SETTINGS, history_days=30))
+    ended = job(seed=3)
+    old, kept, new = (done(history, made) for made in (job(seed=1), job(seed=2), ended))
+    history.favour(kept, "me", True)
+    month_ago = time.time() - 31 * 86400
+    with history._write() as db:
+        db.execute("UPDATE images SET created = ? WHERE name != ?", (month_ago, new))
+        db.execute("UPDATE jobs SET created = ? WHERE id != ?", (month_ago, ended.id))
+    waiting = job(seed=4)
+    history.accept(waiting)
+    history.close()
+
+    history = History(tmp_path, replace(SETTINGS, history_days=30))  # an idle server's start is enough
+    assert {record.name for record in history.images("me")} == {kept, new}
+    assert not (history.pictures / old).exists()
+    assert history._read("SELECT COUNT(*) FROM jobs") == [(2,)]
+    assert history.job(ended.id, "me") and history.job(waiting.id, "me")
     history.close()
 
 

@@ -35,6 +35,19 @@ def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.Capture
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_the_data_folder_is_the_user_s_unless_said_otherwise(tmp_path: Path) -> None:
+    environ = {"XDG_DATA_HOME": str(tmp_path)}
+    assert Settings.from_args([], environ).data_dir == tmp_path / "latent-lab"
+    assert (tmp_path / "latent-lab").stat().st_mode & 0o777 == 0o700
+    assert Settings.from_args(["--output-dir", "out"], environ).data_dir is None
+    for nothing in (
+        Settings.from_args(["--data-dir", ""], environ),
+        Settings.from_args([], {"XDG_DATA_HOME": "/proc"}),
+    ):
+        assert nothing.data_dir is None and nothing.temporary
+    assert Settings.from_args(["--data-dir", "~/here"], environ).data_dir == Path.home() / "here"
+
+
 def test_every_limit_is_documented_with_its_default() -> None:
     rows = [
         line
@@ -42,7 +55,9 @@ def test_every_limit_is_documented_with_its_default() -> None:
         if line.startswith("|")
     ]
     for f in fields(Settings):
-        if f.name.startswith(("max_", "upload_", "queue_", "client_", "keep_", "detach_", "allowed_", "trusted_")):
+        if f.name.startswith(
+            ("max_", "upload_", "queue_", "client_", "keep_", "detach_", "history_", "allowed_", "trusted_")
+        ):
             (row,) = [row for row in rows if f"`--{f.name.replace('_', '-')}" in row]
             if isinstance(f.default, (int, float)):
                 assert f"{f.default:,.0f}" in row or said(f.default) in row, row

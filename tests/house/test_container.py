@@ -137,5 +137,9 @@ def test_compose_reserves_a_gpu_and_keeps_the_root_read_only() -> None:
     assert service["read_only"] is True
     assert any(mount.startswith("/tmp") for mount in service["tmpfs"])
     assert "TORCH_INDEX_URL" in service["build"]["args"]
+    volumes = dict(mount.split(":")[::-1] for mount in service["volumes"])
+    assert volumes[service["environment"]["LATENT_LAB_DATA_DIR"]] == "data"
+    (folders,) = [rest for rest in arguments("RUN") if "install -d" in rest]
+    assert set(volumes) <= set(folders.split()), "a new volume takes the owner of the image's own folder"
     inside = service["ports"][0].rpartition(":")[2]
     assert inside in entry_point()
