@@ -27,6 +27,7 @@ from ldm_core.sampling import SamplingParams
 
 VERSION = 1  # of the schema, kept as user_version
 TRIES = 2  # runs a job gets in all
+APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, client TEXT NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
@@ -56,6 +57,27 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """Which of a client's pictures are asked for; every field left alone asks for all."""
+
+    search: str = ""  # a part of the prompt
+    model: str = ""
+    since: float = 0.0  # made at or after this second since 1970
+    before: float | None = None  # and before this one: the last one's `created` goes on from there
+    favourites: bool = False  # those alone
+
+    def where(self, client: str) -> tuple[str, list[object]]:
+        """SQL's condition, and the values of its blanks."""
+        sql, values = "WHERE client = ? AND created >= ?", [client, self.since]
+        for condition, value in (("created < ?", self.before), ("model = ?", self.model or None)):
+            if value is not None:
+                sql, values = f"{sql} AND {condition}", [*values, value]
+        if self.search:
+            sql, values = f"{sql} AND instr(lower(prompt), lower(?))", [*values, self.search]
+        return f"{sql} AND favourite >= {int(self.favourites)}", values
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """A job as the journal knows it; `state` is accepted, done, failed, cancelled or interrupted."""
 
@@ -63,6 +85,9 @@ class JobRecord:
     request: dict[str, Any]
     state: str
     message: str | None
+
+
+ALL = Filter()
 
 
 class History:
@@ -117,11 +142,11 @@ class History:
         """A job's pictures are on disk."""
         now = time.time()
         with self._write() as db:
-            for image in images:
+            for k, image in enumerate(images):
                 db.execute(
                     "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
                     (image.path.name, job.id, job.client, job.request.prompt, model, image.seed, image.width,
-                     image.height, image.path.stat().st_size, now),
+                     image.height, image.path.stat().st_size, now - k * APART),
                 )  # fmt: skip
             db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
         self._forget_inputs(job.id)
@@ -165,14 +190,16 @@ class History:
         found = self._read("SELECT client FROM images WHERE name = ?", name)
         return found[0][0] if found else None
 
-    def images(self, client: str, search: str = "", before: float | None = None, most: int = 100) -> list[Record]:
-        """A client's pictures whose prompt holds `search`, newest first; `before` goes on from the last one's time."""
-        until = time.time() + 1 if before is None else before
-        which = (
-            "WHERE client = ? AND instr(lower(prompt), lower(?)) AND created < ? ORDER BY created DESC, name LIMIT ?"
-        )
-        rows = self._read(SELECT + which, client, search, until, most)
+    def images(self, client: str, wanted: Filter = ALL, most: int = 100) -> list[Record]:
+        """A client's pictures, newest first."""
+        where, values = wanted.where(client)
+        rows = self._read(f"{SELECT}{where} ORDER BY created DESC, name LIMIT ?", *values, most)
         return [_record(row) for row in rows]
+
+    def models(self, client: str) -> list[str]:
+        """The models that a client's pictures were made by, in alphabetical order."""
+        rows = self._read("SELECT DISTINCT model FROM images WHERE client = ? ORDER BY model", client)
+        return [name for (name,) in rows]
 
     def images_of(self, job_id: str, client: str) -> list[Record]:
         """A client's own job's pictures in the order of their seeds."""

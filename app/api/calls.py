@@ -50,9 +50,15 @@ class Caller:
 
 def caller(request: Request) -> Caller:
     """Let a client of the API in, or raise 401."""
-    service: Service = request.app.state.service
-    if (refusal := service.clients.refusal(request.headers)) is not None:
+    who = identified(request)
+    if (refusal := who.service.clients.refusal(request.headers)) is not None:
         raise ApiError(401, "unauthorized", refusal)
+    return who
+
+
+def identified(request: Request) -> Caller:
+    """Who calls, whether they may use the API or not."""
+    service: Service = request.app.state.service
     address = request.client.host if request.client else ""
     return Caller(service, service.clients.of(request.headers, address), request)
 

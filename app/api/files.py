@@ -1,4 +1,4 @@
-"""Finished pictures by address: signed, for an hour."""
+"""Finished pictures as files: one by an address that is signed for an hour, or one's own in one archive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.api.calls import Caller
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
 
-router = APIRouter(prefix="/v1", responses=ERRORS, tags=["files"])
+router = APIRouter(responses=ERRORS, tags=["files"])
 URL_SECONDS = 3600
 _SECRET = secrets.token_bytes(32)  # of this process: an address is good until it ends
 
@@ -27,7 +27,7 @@ def signed_url(who: Caller, name: str) -> str:
     return f"{who.request.url_for('picture', name=name)}?{query}"
 
 
-@router.get("/files/{name}", response_class=FileResponse)
+@router.get("/v1/files/{name}", response_class=FileResponse)
 def picture(request: Request, name: str, expires: int = 0, signature: str = "") -> FileResponse:
     """A picture whose address was signed."""
     genuine = hmac.compare_digest(signature.encode(), _signature(name, expires).encode())

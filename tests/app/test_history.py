@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.engine import Job
-from app.history import History
+from app.history import Filter, History
 from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
@@ -61,7 +61,8 @@ def test_pictures_are_their_client_s(tmp_path: Path) -> None:
     history = History(tmp_path, SETTINGS)
     mine, other = done(history, job()), done(history, job("a dog", client="other"))
     assert [record.name for record in history.images("me")] == [mine]
-    assert history.images("me", "RED") and not history.images("me", "dog")
+    assert history.images("me", Filter("RED")) and not history.images("me", Filter("dog"))
+    assert history.models("me") == ["tiny"] and history.models("nobody") == []
     assert history.owner(other) == "other" and history.owner("nobody.png") is None
     assert not history.delete(other, "me") and not history.favour(other, "me", True)
     assert history.delete(mine, "me") and not (history.pictures / mine).exists()
