@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -17,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.security.headers import FILES
-from app.security.messages import refuse
+from app.security.messages import credential, refuse
 from app.security.uploads import account
 from app.settings import Settings
 
@@ -37,10 +35,12 @@ class Clients:
     def __init__(self, settings: Settings) -> None:
         self._keys = read_keys(settings.api_keys)
         self._open = settings.open or _is_loopback(settings.host)
+        if settings.page_password in self._keys:
+            raise ValueError("page_password must not be an API key: all visitors would be that key's client")
 
     def of(self, headers: Mapping[str, str], address: str) -> str:
         """The client's name, from which neither key nor cookie can be had."""
-        token = credential(headers)
+        token = credential(headers.get("authorization", ""))
         if self._known(token):
             return _name("key", token)
         if cookie := cookie_of(headers):
@@ -48,9 +48,14 @@ class Clients:
         home = account(address)
         return _name("token", f"{token} {home}") if token else _name("address", home)
 
+    def account(self, headers: Mapping[str, str], address: str) -> str:
+        """Whose requests are counted together: a key's, else an address's, since cookies can be made up."""
+        token = credential(headers.get("authorization", ""))
+        return _name("key", token) if self._known(token) else _name("address", account(address))
+
     def refusal(self, headers: Mapping[str, str]) -> str | None:
         """Why this request may not use the API, None where it may."""
-        if self._known(credential(headers)):
+        if self._known(credential(headers.get("authorization", ""))):
             return None
         if self._keys:
             return "This API needs a key: send it as a bearer token, or as the password of Basic authentication."
@@ -60,19 +65,6 @@ class Clients:
 
     def _known(self, token: str) -> bool:
         return any(hmac.compare_digest(token.encode(), key.encode()) for key in self._keys)
-
-
-def credential(headers: Mapping[str, str]) -> str:
-    """The bearer token, or the password of Basic authentication; "" without either."""
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
 
 
 def cookie_of(headers: Mapping[str, str]) -> str:

@@ -140,7 +140,8 @@ def build(settings: Settings) -> FastAPI:
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.owner)
     app.add_middleware(ClientCookie)
-    app.add_middleware(protected, settings=settings, pictures=routes.PICTURES)  # outermost: judges first
+    clients = service.clients
+    app.add_middleware(protected, settings=settings, pictures=routes.PICTURES, account=clients.account)  # judges first
     app.state.service, app.state.page = service, page
     routes.include(app)
     app.mount("/", page)  # last: everything that is no route is the page's

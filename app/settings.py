@@ -50,11 +50,14 @@ class Settings:
     queue_size: int = 256  # jobs that wait, of everybody
     client_queue_size: int = 32  # of one person or program
     api_keys: str = ""  # file with one key a line, or the keys between commas (LATENT_LAB_API_KEYS)
+    page_password: str = ""  # the page asks for it (any user name); "" is none. The API has its keys
+    requests_per_minute: int = 6000  # of one API key, else of one address; files of the page apart
     open: bool = False  # the API needs no key even where others than this machine reach it
     strict: bool = False  # each picture in network calls of its own: bit-equal whatever else is asked, and slower
     max_upload_bytes: int = 20_000_000
     max_upload_pixels: int = 50_000_000
     max_json_bytes: int = 1_000_000  # of a request's body without pictures
+    body_seconds: int = 120  # within which a request has to arrive
     upload_seconds: int = 3600  # how long an upload is kept, and counts for its address
     upload_quota_files: int = 300  # of one address
     upload_quota_bytes: int = 400_000_000

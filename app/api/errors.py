@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.engine import QueueFull
 from app.schemas import RequestError
+from app.security.messages import CODES, refusal
 from app.service import NotReady
 
 RETRY_SECONDS = "5"
@@ -23,11 +25,7 @@ class ApiError(Exception):
 
 def answer(request: Request, error: ApiError) -> Response:
     """The error as JSON in the form of the API that was called."""
-    if request.url.path.startswith("/sdapi"):
-        body: dict[str, object] = {"error": error.code, "detail": error.message, "errors": error.message}
-    else:
-        kind = "invalid_request_error" if error.status < 500 else "server_error"
-        body = {"error": {"code": error.code, "message": error.message, "param": error.param, "type": kind}}
+    body = refusal(request.url.path, error.status, error.code, error.message, error.param)
     headers = {"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer" if request.url.path.startswith("/v1") else "Basic"
@@ -62,6 +60,11 @@ def install(app: FastAPI) -> None:
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         return answer(request, ApiError(400, "invalid", f"{field or 'The request'}: {first['msg']}.", field))
 
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(request, ApiError(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail)))
+
+    app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ApiError, api_error)
     app.add_exception_handler(RequestError, request_error)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
 from app.security.bodies import Bodies
@@ -14,18 +15,32 @@ from app.security.gradio_routes import GradioRoutes
 from app.security.headers import ResponseHeaders
 from app.security.leaving import Leaving
 from app.security.origins import Origins
+from app.security.page_password import PagePassword
 from app.security.prefix import Prefix
+from app.security.rates import Rates
+from app.security.uploads import account as address_account
 from app.settings import Settings
 
+Account = Callable[[Headers, str], str]
 
-def protected(app: ASGIApp, settings: Settings, pictures: Mapping[str, int] | None = None) -> ASGIApp:
-    """`app` behind every check; `pictures` are routes whose bodies carry that many pictures (base64 or multipart)."""
+
+def protected(
+    app: ASGIApp, settings: Settings, pictures: Mapping[str, int] | None = None, account: Account | None = None
+) -> ASGIApp:
+    """`app` behind every check.
+
+    `pictures` are routes whose bodies carry that many pictures (base64 or multipart); `account` tells by headers and
+    address whose requests are counted together, else they are the address's.
+    """
+    whose = account or (lambda headers, address: address_account(address))
     for layer in (
         Leaving,  # innermost: a call ends with its connection
         GradioRoutes,
         lambda inner: Bodies(inner, settings, pictures or {}),
-        lambda inner: Prefix(inner, settings.root_path),
+        lambda inner: PagePassword(inner, settings.page_password),
+        lambda inner: Rates(inner, settings.requests_per_minute, whose),
         lambda inner: Origins(inner, settings),
+        lambda inner: Prefix(inner, settings.root_path),
         ResponseHeaders,  # outermost: refusals carry the headers too
     ):
         app = layer(app)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.security.messages import header, is_multipart, read_body, refuse, replayed
+from app.security.messages import LATE, header, is_multipart, read_body, refuse, replayed, timed
 from app.security.uploads import Quotas, boundary_of, counted
 from app.settings import Settings
 
@@ -16,7 +17,7 @@ BASE64 = 4 / 3  # characters a byte
 
 
 class Bodies:
-    """ASGI middleware: 413 for a body too large for its route, 429 for an address that uploads too much."""
+    """ASGI middleware: 413 for a body too large for its route, 408 for one too slow, 429 where too much is uploaded."""
 
     def __init__(self, app: ASGIApp, settings: Settings, pictures: Mapping[str, int]) -> None:
         self.app = app
@@ -34,17 +35,11 @@ class Bodies:
         if length.isdigit() and int(length) > most:
             await self._too_large(most, scope, receive, send)
         elif not is_multipart(scope):
-            body = await read_body(receive, most)
-            if body is None:
-                await self._too_large(most, scope, receive, send)
-            else:
-                await self.app(scope, replayed(body, receive), send)
+            await self._read(most, scope, receive, send)
         elif not length.isdigit():  # every browser says it; without it nothing could be refused beforehand
             await refuse(411, "An upload must say its length.", scope, receive, send)
-        elif route == UPLOAD:
-            await self._upload(int(length), scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await self._multipart(route, int(length), scope, receive, send)
 
     def _most(self, route: str, multipart: bool) -> int:
         """Bytes a body of this route may have: room for its text, and for the pictures it may carry."""
@@ -54,25 +49,45 @@ class Bodies:
         each = self._settings.max_upload_bytes * (1 if multipart else BASE64)
         return self._settings.max_json_bytes + int(count * each)
 
-    async def _upload(self, length: int, scope: Scope, receive: Receive, send: Send) -> None:
-        address = (scope.get("client") or ("", 0))[0]
-        if (refusal := self._quotas.charge(address, length)) is not None:
-            await refuse(429, refusal, scope, receive, send)
+    async def _read(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                body = await read_body(receive, most)
+        except TimeoutError:
+            await refuse(408, LATE, scope, receive, send)
             return
-        full = False
+        if body is None:
+            await self._too_large(most, scope, receive, send)
+        else:
+            await self.app(scope, replayed(body, receive), send)
+
+    async def _multipart(self, route: str, length: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass files on as they come; where they are too slow or too many, the parser's 400 becomes our status."""
+        address = (scope.get("client") or ("", 0))[0]
+        status: int | None = None
+
+        def late() -> None:
+            nonlocal status
+            status = 408
 
         def another_file() -> str | None:
-            nonlocal full
+            nonlocal status
             refusal = self._quotas.count(address)
-            full = refusal is not None
+            status = status if refusal is None else 429
             return refusal
 
         async def answered(message: Message) -> None:
-            if full and message["type"] == "http.response.start":
-                message["status"] = 429
+            if status is not None and message["type"] == "http.response.start":
+                message["status"] = status
             await send(message)
 
-        await self.app(scope, counted(receive, boundary_of(scope), another_file), answered)
+        body = timed(receive, self._settings.body_seconds, late)
+        if route == UPLOAD:
+            if (refusal := self._quotas.charge(address, length)) is not None:
+                await refuse(429, refusal, scope, receive, send)
+                return
+            body = counted(body, boundary_of(scope), another_file)
+        await self.app(scope, body, answered)
 
     async def _too_large(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(413, f"The request is too large; at most {most} bytes are taken here.", scope, receive, send)

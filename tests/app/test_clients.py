@@ -12,7 +12,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.clients import COOKIE, ClientCookie, Clients, OwnFiles, credential, read_keys
+from app.clients import COOKIE, ClientCookie, Clients, OwnFiles, read_keys
+from app.security.messages import credential
 from app.settings import Settings
 
 
@@ -59,7 +60,7 @@ def test_who_may_use_the_api(settings: dict[str, Any], headers: dict[str, str], 
 
 @pytest.mark.parametrize("value", ["Basic !", "Basic " + base64.b64encode(b"\xff").decode(), "Digest x", ""])
 def test_rubbish_is_no_credential(value: str) -> None:
-    assert credential({"authorization": value}) == ""
+    assert credential(value) == ""
 
 
 def page(_request: object) -> PlainTextResponse:

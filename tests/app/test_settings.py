@@ -56,7 +56,19 @@ def test_every_limit_is_documented_with_its_default() -> None:
     ]
     for f in fields(Settings):
         if f.name.startswith(
-            ("max_", "upload_", "queue_", "client_", "keep_", "detach_", "history_", "allowed_", "trusted_")
+            (
+                "max_",
+                "upload_",
+                "queue_",
+                "client_",
+                "keep_",
+                "detach_",
+                "history_",
+                "body_",
+                "requests_",
+                "allowed_",
+                "trusted_",
+            )
         ):
             (row,) = [row for row in rows if f"`--{f.name.replace('_', '-')}" in row]
             if isinstance(f.default, (int, float)):
