@@ -45,7 +45,8 @@ class GraphMaker:
         start = time.monotonic()
         try:
             convert.finish(self._process)
-            runtime = openvino(self._candidate, TorchRuntime(self._pipe.model), may_convert=False)
+            reference = TorchRuntime(self._pipe.model, self._candidate.threads)
+            runtime = openvino(self._candidate, reference, may_convert=False)
         except RuntimeUnavailable as reason:
             if not self._closed:
                 log.warning("torch goes on making the pictures: %s", reason)

@@ -24,7 +24,6 @@ from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
 from app.service import Service
 from app.settings import Settings
-from ldm_core import wait_passively
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +149,6 @@ def build(settings: Settings) -> FastAPI:
 
 def run(settings: Settings) -> None:
     """Serve until interrupted."""
-    wait_passively(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +21,6 @@ def load(
     parameterization: Parameterization | None = None,
 ) -> Pipeline:
     """A Pipeline from a weights file or folder; see ldm_core.pipeline.load. torch is imported only now."""
-    wait_passively(os.environ)
     from ldm_core.pipeline import load as load_pipeline
 
     return load_pipeline(path, device, dtype, runtime, threads, parameterization)
-
-
-def wait_passively(environ: MutableMapping[str, str]) -> None:
-    """Let torch's threads sleep, not spin, where they wait for each other; works before torch is first imported.
-
-    Spinning threads take the core that the one they wait for would need: beside other busy programs a picture on two
-    threads took twenty times as long (docs/performance.md). A setting of OMP_WAIT_POLICY that is there stays.
-    """
-    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -6,10 +6,7 @@ import argparse
 import errno
 import importlib
 import io
-import os
 import sys
-
-from ldm_core import wait_passively
 
 VERBS = {
     "generate": "pictures from prompts, a class or nothing",
@@ -23,7 +20,6 @@ VERBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Only the module of the verb asked for is imported; it has add_arguments(parser) and run(args) → exit status."""
-    wait_passively(os.environ)
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m ldm_core", description="Latent Lab's command line")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")

@@ -49,12 +49,10 @@ def load(
 
     runtime is torch, openvino (whose graphs are made now where they are not cached: a minute and more), or auto:
     OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is the runtime's
-    own rule (docs/performance.md); a number also becomes torch's for the whole process. parameterization
-    says what the network predicts where the file does not say it or is wrong. Raises CheckpointError for a
-    file that is no model, ValueError for an unknown device, dtype or runtime and for a runtime that cannot be had.
+    own rule: one for a small model, every core for a large one. parameterization says what the network predicts
+    where the file does not say it or is wrong. Raises CheckpointError for a file that is no model, ValueError for an
+    unknown device, dtype or runtime and for a runtime that cannot be had.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization)
@@ -98,8 +96,9 @@ class Pipeline:
         return self._runtime.name
 
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
-        """The same model on another runtime; None is eager torch."""
-        return Pipeline(self.model, self.tokenizer, self.weights_name, self.weights_sha256, runtime)
+        """The same model on another runtime; None is eager torch, on as many threads as now."""
+        other = runtime or TorchRuntime(self.model, self._runtime.threads)
+        return Pipeline(self.model, self.tokenizer, self.weights_name, self.weights_sha256, other)
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
@@ -194,7 +193,7 @@ class Pipeline:
                 warnings.warn(
                     f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
                 )
-                image = self._decode(TorchRuntime(self.model).decode_in_float32, z)
+                image = self._decode(TorchRuntime(self.model, self._runtime.threads).decode_in_float32, z)
         return to_uint8(image)
 
     def _decode(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

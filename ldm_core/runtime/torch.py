@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.runtime.threads import default_threads, torch_threads
 
 
 class TorchRuntime:
@@ -13,38 +17,45 @@ class TorchRuntime:
 
     name = "torch"
 
-    def __init__(self, model: LatentDiffusion) -> None:
+    def __init__(self, model: LatentDiffusion, threads: int | None = None) -> None:
+        """threads None is the rule for a model of this size (ldm_core.runtime.threads)."""
         self.model = model
+        self.threads = threads or default_threads(model)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
 
-    @torch.no_grad()
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with torch.no_grad(), torch_threads(self.threads):
+            yield
+
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
-        return self.model.apply_model(x.to(self.device), t.to(self.device), context.to(self.device)).float()
+        with self._computing():
+            return self.model.apply_model(x.to(self.device), t.to(self.device), context.to(self.device)).float()
 
-    @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w], about [-1,1]."""
-        return self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
+        with self._computing():
+            return self.model.decode_first_stage(z.to(self.device, self.dtype)).float()
 
-    @torch.no_grad()
     def decode_in_float32(self, z: Tensor) -> Tensor:
         """The same in fp32, for latents whose decoding overflows in half precision."""
-        stage = self.model.first_stage_model.float()
-        try:
-            return self.model.decode_first_stage(z.to(self.device, torch.float32))
-        finally:  # also where memory runs out: the next picture is decoded in half precision again
-            stage.to(self.dtype)
+        with self._computing():
+            stage = self.model.first_stage_model.float()
+            try:
+                return self.model.decode_first_stage(z.to(self.device, torch.float32))
+            finally:  # also where memory runs out: the next picture is decoded in half precision again
+                stage.to(self.dtype)
 
-    @torch.no_grad()
     def encode(self, image: Tensor) -> Tensor:
         """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
-        mode = self.model.encode_first_stage(image.to(self.device, self.dtype)).mode()
-        return (self.model.config.scale_factor * mode).float()
+        with self._computing():
+            mode = self.model.encode_first_stage(image.to(self.device, self.dtype)).mode()
+            return (self.model.config.scale_factor * mode).float()
 
-    @torch.no_grad()
     def encode_text(self, ids: Tensor) -> Tensor:
         """Token ids int64 [B,L] → context [B,L,D] in the weights' precision."""
-        context: Tensor = self.model.cond_stage_model(ids.to(self.device))
-        return context
+        with self._computing():
+            context: Tensor = self.model.cond_stage_model(ids.to(self.device))
+            return context

@@ -104,12 +104,3 @@ def test_large_picture_is_decoded_in_tiles(tiny_weights: Path, monkeypatch: pyte
     sides.clear()
     pipe.decode(torch.zeros(1, 4, 768 // f, 32 // f))
     assert sides == [768]
-
-
-def test_a_number_of_threads_is_torchs_too(tiny_weights: Path):
-    before = torch.get_num_threads()
-    try:
-        ldm_core.load(tiny_weights, "cpu", "float32", "torch", threads=1)
-        assert torch.get_num_threads() == 1
-    finally:
-        torch.set_num_threads(before)
