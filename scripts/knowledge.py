@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ldm_core.cli.train import CORPUS
 from ldm_core.data.captions import read_synonyms
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Entry, read_index
@@ -21,6 +20,7 @@ from ldm_core.data.scenes.captions import RELATIONS
 from ldm_core.data.scenes.things import things
 from ldm_core.data.sources import EMOJIBASE, read_json
 from ldm_core.text.knowledge import SUFFIX
+from ldm_core.training.common.inputs import CORPUS
 
 CHINESE = Path(__file__).parents[1] / "ldm_core" / "data" / "chinese.tsv"
 OUT = Path(__file__).parents[1] / "weights" / f"emoji-128{SUFFIX}"

@@ -16,10 +16,11 @@ from ldm_core.pipeline import Pipeline, load
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.muon import orthogonal
 from ldm_core.training.common.settings import LoopSettings
-from ldm_core.training.diffusion.batches import CaptionedRows
+from ldm_core.training.diffusion.batches import CaptionedRows, drawing_batches
 from ldm_core.training.diffusion.conditions import NoCondition
 from ldm_core.training.diffusion.latents import build_cache, open_cache
-from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining, drawing_batches
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from ldm_core.training.diffusion.task import DiffusionTask
 from tests.tiny import FREE
 
 pytestmark = pytest.mark.gpu

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-CORPUS = Path("~/.cache/latent-lab/corpus")
-LATENTS = Path("~/.cache/latent-lab/latents")
-TOKENIZER = Path("weights/tokenizer")
+from ldm_core.training.common.inputs import CORPUS, LATENTS, Inputs
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from ldm_core.training.common.loop import Task
+    from ldm_core.training.common.settings import RunSettings
+
+S = TypeVar("S", bound="RunSettings")
+T = TypeVar("T", bound="Task")
+ALONE = ("text", "binding", "judge")  # train in one process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command a part, plus what turns runs into a weights file."""
     parts = parser.add_subparsers(dest="part", required=True)
-    for part in ("autoencoder", "text", "binding", "diffusion", "judge"):
+    for part in TASKS:
         sub = parts.add_parser(part, help=f"train the {part}; goes on where the run's state.pt ends")
         sub.add_argument("--config", type=Path, help="TOML file, see configs/")
         sub.add_argument("--name", required=True, help="the run's directory in $LATENT_LAB_RUNS")
@@ -63,216 +71,123 @@ def _device(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Each part's imports are its own. Devices are chosen before anything counts them."""
-    if getattr(args, "name", None) is not None:
+    if args.part in TASKS:
         from ldm_core.training.common.settings import check_run_name
 
         check_run_name(args.name)
-    if args.part not in ("export", "cache-scenes"):
+    if hasattr(args, "device"):
         from ldm_core.devices import claim_devices
 
         args.device = claim_devices(args.device, os.environ)
-        if args.part in ("text", "binding", "judge") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if args.part in ALONE and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError(f"the {args.part} trains in one process: each caption is held against the whole batch")
-    verbs = {
-        "autoencoder": train_autoencoder,
-        "text": train_text,
-        "binding": train_binding,
-        "diffusion": train_diffusion,
-        "judge": train_judge,
-        "cache-latents": cache_latents,
-        "cache-scenes": cache_scenes,
-        "export": export_weights,
-    }
-    return verbs[args.part](args)
+    verbs = {**TASKS, "cache-latents": cache_latents, "cache-scenes": cache_scenes, "export": export_weights}
+    verbs[args.part](args)
+    return 0
 
 
-def train_autoencoder(args: argparse.Namespace) -> int:
+def train_autoencoder(args: argparse.Namespace) -> None:
     """The first stage."""
-    from ldm_core.data.colours import BACKGROUNDS
-    from ldm_core.data.corpus import Corpus
-    from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
-    from ldm_core.training.common.loop import make_accelerator
+    from ldm_core.training.autoencoder.task import AutoencoderTraining, build
 
-    settings, corpus = _settings(AutoencoderTraining, args), Corpus(args.corpus.expanduser())
-    if settings.decoder_only and args.init is None:
-        raise ValueError("a decoder-only run needs --init WEIGHTS: it trains the decoder of an encoder that is there")
-    accelerator = make_accelerator(device=args.device)
-    task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.heldout, _palette(BACKGROUNDS), accelerator)
-    return _train(task, settings, args, accelerator)
+    _train(AutoencoderTraining, build, args)
 
 
-def train_text(args: argparse.Namespace) -> int:
+def train_text(args: argparse.Namespace) -> None:
     """The text encoder."""
-    from ldm_core.training.text.task import run as run_text
+    from ldm_core.training.text.task import TextTraining, build
 
-    return run_text(args)
+    _train(TextTraining, build, args)
 
 
-def train_binding(args: argparse.Namespace) -> int:
+def train_binding(args: argparse.Namespace) -> None:
     """The text encoder's states at the words."""
-    from ldm_core.data.corpus import Corpus
-    from ldm_core.training.common.loop import make_accelerator
-    from ldm_core.training.text.binding import BindingTask, BindingTraining
+    from ldm_core.training.text.binding import BindingTraining, build
 
-    if args.init is None:
-        raise ValueError("binding needs --init WEIGHTS: the encoder to begin with, whose captions of drawings are kept")
-    settings, accelerator = _settings(BindingTraining, args), make_accelerator(device=args.device)
-    task = BindingTask(settings, Corpus(args.corpus.expanduser()), args.init, accelerator)
-    args.init = None  # read by the task
-    return _train(task, settings, args, accelerator)
+    _train(BindingTraining, build, args)
 
 
-def train_diffusion(args: argparse.Namespace) -> int:
+def train_diffusion(args: argparse.Namespace) -> None:
     """The UNet, on cached latents or on a pool of composed scenes."""
-    from ldm_core.training.common.loop import make_accelerator
-    from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining
-    from ldm_core.training.export import find_run, load_autoencoder
+    from ldm_core.training.diffusion.settings import DiffusionTraining
+    from ldm_core.training.diffusion.task import build
 
-    settings = _settings(DiffusionTraining, args)
-    accelerator, model = make_accelerator(device=args.device), settings.model
-    decoder = load_autoencoder(find_run(args.autoencoder), model.first_stage).to(accelerator.device)
-    condition = _condition(args, model, accelerator.device)
-    if args.scenes:
-        from ldm_core.training.diffusion.scene_pool import EncodedText
-
-        condition = EncodedText(condition, accelerator.device)
-    batches = (_scene_batches if args.scenes else _drawing_batches)(args, settings, condition, accelerator)
-    return _train(DiffusionTask(settings, batches, condition, decoder, accelerator), settings, args, accelerator)
+    _train(DiffusionTraining, build, args)
 
 
-def _drawing_batches(args: argparse.Namespace, settings: Any, condition: Any, accelerator: Any) -> Any:
-    """Single drawings out of the latent cache, captioned anew each time."""
-    from ldm_core.data.captions import caption, read_synonyms
-    from ldm_core.data.corpus import Corpus
-    from ldm_core.training.diffusion.batches import CaptionedRows
-    from ldm_core.training.diffusion.latents import open_cache
-    from ldm_core.training.diffusion.task import drawing_batches
+def train_judge(args: argparse.Namespace) -> None:
+    """The image–text model that `evaluate` asks, and its file; no part of the model."""
+    from ldm_core.training.judge.task import JudgeTraining, build, export
 
-    corpus, synonyms = Corpus(args.corpus.expanduser()), read_synonyms()
-    rows = CaptionedRows(
-        partial(corpus.sample, tone_power=settings.tone_power),
-        lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
-        corpus.heldout,
-    )
-    return drawing_batches(settings, open_cache(_latents(args)), rows, condition, accelerator)
+    task, directory = _train(JudgeTraining, build, args)
+    export(directory, task.config)
 
 
-def _scene_batches(args: argparse.Namespace, settings: Any, condition: Any, accelerator: Any) -> Any:
-    """Composed scenes out of a pool's chunks, which `cache-scenes` writes beside the run."""
-    from ldm_core.training.common.distributed import own_share
-    from ldm_core.training.diffusion.scene_pool import PoolSettings, ScenePool
-    from ldm_core.training.export import find_run, find_scale_factor
-
-    return ScenePool(
-        args.scenes.expanduser(),
-        PoolSettings(),
-        scale_factor=find_scale_factor(find_run(args.autoencoder), _latents(args)),
-        timesteps=settings.model.schedule.timesteps,
-        size=settings.loop.batch,
-        seed=settings.loop.seed,
-        caption_dropout=settings.caption_dropout,
-        share=own_share(accelerator),
-    )
+TASKS = {
+    "autoencoder": train_autoencoder,
+    "text": train_text,
+    "binding": train_binding,
+    "diffusion": train_diffusion,
+    "judge": train_judge,
+}
 
 
-def cache_scenes(args: argparse.Namespace) -> int:
+def cache_scenes(args: argparse.Namespace) -> None:
     """Compose and encode chunks of scenes for diffusion runs; those that are there stay."""
-    from ldm_core.data.corpus import Corpus
-    from ldm_core.data.scenes.draw import Drawings
-    from ldm_core.data.scenes.sampling import SceneSampler
-    from ldm_core.training.diffusion.scene_pool import PoolSettings, Writer
-    from ldm_core.training.diffusion.task import DiffusionTraining
-    from ldm_core.training.export import find_run, load_autoencoder
+    from ldm_core.training.diffusion import caches
+    from ldm_core.training.diffusion.scene_pool import PoolSettings
 
-    settings, model = _settings(PoolSettings, args), DiffusionTraining().model
-    corpus = Corpus(args.corpus.expanduser())
-    autoencoder = load_autoencoder(find_run(args.autoencoder), model.first_stage)
-    sampler = SceneSampler(corpus, Drawings(corpus), settings.mix)
-    writer = Writer(args.scenes.expanduser(), settings, sampler, autoencoder, _condition(args, model, "cpu"))
-    writer.validation()
-    for number in range(args.first, args.last + 1, args.every):
-        print(writer.chunk(number), flush=True)
-    return 0
+    numbers = range(args.first, args.last + 1, args.every)
+    for path in caches.cache_scenes(_settings(PoolSettings, args), _inputs(args), numbers):
+        print(path, flush=True)
 
 
-def train_judge(args: argparse.Namespace) -> int:
-    """The image–text model that `evaluate` asks; no part of the model."""
-    from ldm_core.training.judge.task import run as run_judge
-
-    return run_judge(args)
-
-
-def _condition(args: argparse.Namespace, model: Any, device: Any) -> Any:
-    """Captions → what the preset's UNet is conditioned on."""
-    from ldm_core.text.tokenizer import Tokenizer
-    from ldm_core.training.diffusion.conditions import NoCondition, StyleClass
-    from ldm_core.training.export import FrozenText, find_run, load_text_encoder
-
-    if model.conditioning_key is None:
-        return NoCondition(device)
-    if model.conditioning_key == "adm":
-        return StyleClass(device)
-    if args.text is None:
-        raise ValueError(f"a run of {model.name} needs --text RUN")
-    encoder = load_text_encoder(find_run(args.text), model.text)
-    return FrozenText(Tokenizer.load(TOKENIZER, model.text.text_len), encoder, device)
-
-
-def cache_latents(args: argparse.Namespace) -> int:
+def cache_latents(args: argparse.Namespace) -> None:
     """Encode every drawing on white, then on random named backgrounds."""
-    from ldm_core.data.colours import BACKGROUNDS
-    from ldm_core.data.corpus import Corpus
     from ldm_core.training.common.loop import make_accelerator
-    from ldm_core.training.diffusion.latents import build_cache, open_cache
-    from ldm_core.training.diffusion.task import DiffusionTraining
-    from ldm_core.training.export import find_run, load_autoencoder
+    from ldm_core.training.diffusion import caches
+    from ldm_core.training.diffusion.settings import DiffusionTraining
 
-    first_stage = DiffusionTraining(preset=args.preset).model.first_stage
-    corpus, device = Corpus(args.corpus.expanduser()), make_accelerator(device=args.device).device
-    autoencoder = load_autoencoder(find_run(args.autoencoder), first_stage).to(device)
-    build_cache(_latents(args), autoencoder, corpus.drawings, BACKGROUNDS, args.passes, device)
-    cache = open_cache(_latents(args))
-    print(f"{_latents(args)}: {len(cache.moments)} passes of {len(corpus)}, scale factor {cache.scale_factor:.5f}")
-    return 0
+    settings, inputs = DiffusionTraining(preset=args.preset), _inputs(args)
+    cache = caches.cache_latents(settings, inputs, args.passes, make_accelerator(device=args.device).device)
+    passes, rows = cache.backgrounds.shape
+    print(f"{inputs.latents_dir}: {passes} passes of {rows}, scale factor {cache.scale_factor:.5f}")
 
 
-def export_weights(args: argparse.Namespace) -> int:
+def export_weights(args: argparse.Namespace) -> None:
     """Averaged weights of two or three runs in one file."""
     from ldm_core.training.export import export, find_run
 
     autoencoder, diffusion = find_run(args.autoencoder), [find_run(run) for run in args.diffusion]
     text = find_run(args.text) if args.text else None
-    config = export(autoencoder, text, diffusion, _latents(args), args.out)
+    config = export(autoencoder, text, diffusion, _inputs(args).latents_dir, args.out)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
-    return 0
 
 
-def _latents(args: argparse.Namespace) -> Path:
-    path: Path = args.latents or LATENTS / Path(args.autoencoder).stem
-    return path.expanduser()
+def _inputs(args: argparse.Namespace) -> Inputs:
+    """Those of the paths and runs that the part has options for."""
+    names = ("corpus", "init", "autoencoder", "text", "latents", "scenes")
+    given = {name: value for name in names if (value := getattr(args, name, None)) is not None}
+    paths: dict[str, Any] = {k: v.expanduser() if isinstance(v, Path) else v for k, v in given.items()}
+    return Inputs(**paths)
 
 
-def _settings(cls: Any, args: argparse.Namespace) -> Any:
+def _settings(cls: type[Any], args: argparse.Namespace) -> Any:
     from ldm_core.training.common.settings import load_settings
 
     minutes = [f"loop.minutes={args.minutes}"] if getattr(args, "minutes", None) is not None else []
     return load_settings(cls, args.config, [*args.overrides, *minutes])
 
 
-def _train(task: Any, settings: Any, args: argparse.Namespace, accelerator: Any) -> int:
-    from ldm_core.training.common.loop import start
+def _train(cls: type[S], build: Callable[[S, Inputs, Accelerator], T], args: argparse.Namespace) -> tuple[T, Path]:
+    """Start the run, or go on with it; its task, trained, and its directory."""
+    from ldm_core.training.common.loop import make_accelerator, start
     from ldm_core.training.common.settings import runs_dir
 
-    if args.init and not (runs_dir() / args.name / "state.pt").exists():
-        task.init_from(args.init)
-    loop = start(task, settings.loop, settings, args.name, runs_dir(), accelerator)
+    settings, accelerator = _settings(cls, args), make_accelerator(device=args.device)
+    task = build(settings, _inputs(args), accelerator)
+    loop = start(task, settings, runs_dir() / args.name, accelerator)
     step = loop.run()
     if loop.main:
         print(f"{loop.directory}: step {step}, {loop.seconds / 60:.1f} minutes")
-    return 0
-
-
-def _palette(backgrounds: Any) -> Any:
-    import numpy as np
-
-    return np.array(list(backgrounds.values()), np.uint8)
+    return task, loop.directory

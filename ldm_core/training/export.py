@@ -17,15 +17,16 @@ from ldm_core.checkpoint.source import CONFIG_KEY
 from ldm_core.config import ModelConfig, TextConfig
 from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
-from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.settings import runs_dir
 from ldm_core.training.common.state import averaged_weights, read_state
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.diffusion.latents import encoder_state, open_cache, weights_hash
 
 
-def find_run(name: str | Path) -> Path:
+def find_run(name: str | Path | None) -> Path:
     """A run by name, a run's directory, or a weights file; ValueError where there is none."""
+    if name is None:
+        raise ValueError("name the run or the weights file with the frozen part: --autoencoder RUN, --text RUN")
     for path in (runs_dir() / name, Path(name).expanduser()):
         if (path / "state.pt").exists() or path.is_file():
             return path
@@ -60,23 +61,6 @@ def find_scale_factor(autoencoder: Path, latents: Path) -> float:
         return open_cache(latents).scale_factor
     with safe_open(str(autoencoder), framework="pt") as file:
         return float(json.loads(file.metadata()[CONFIG_KEY])["scale_factor"])
-
-
-class FrozenText:
-    """Prompts → token ids → context, by a tokenizer and a frozen encoder."""
-
-    def __init__(self, tokenizer: Tokenizer, encoder: FrozenCLIPEmbedder, device: torch.device | str = "cpu") -> None:
-        self.tokenizer, self.encoder, self.device = tokenizer, encoder.to(device), device
-
-    def read(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts → token ids int64 [B,L]."""
-        return self.tokenizer.encode(prompts)
-
-    @torch.no_grad()
-    def __call__(self, numbers: Tensor) -> Tensor:
-        """Token ids → context [B,L,D] fp32, under autocast too."""
-        context: Tensor = self.encoder(numbers.to(self.device, non_blocking=True))
-        return context.float()
 
 
 def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 import ldm_core.config as presets
 from ldm_core.data.augment import random_backgrounds, random_crops
+from ldm_core.data.colours import BACKGROUNDS
+from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.metrics import psnr, ssim
 from ldm_core.images import Pixels, composite, picture_grid, to_tensor, to_uint8
 from ldm_core.losses.autoencoder import AdversarialLoss, AutoencoderLossConfig, Log, LPIPSWithDiscriminator
@@ -25,8 +27,10 @@ from ldm_core.models.vq import Quantized, VQModel
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
 from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.weights import load_part
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
 Autoencoder = AutoencoderKL | VQModel
@@ -117,7 +121,7 @@ class AutoencoderTask:
         self.parameters = [*(p for p in self.autoencoder.parameters() if p.requires_grad), *self.logvar]
         ae = torch.optim.Adam(self.parameters, lr=lr, betas=betas, fused=True)
         disc = torch.optim.Adam(self.loss.discriminator.parameters(), lr=lr, betas=betas)
-        self.networks = {"first_stage_model": self.autoencoder, "loss": self.loss}
+        self.networks: dict[str, nn.Module] = {"first_stage_model": self.autoencoder, "loss": self.loss}
         self.optimizers: dict[str, torch.optim.Optimizer] = {"ae": ae, "disc": disc}
         self.averages = {"first_stage_model": LitEma(self.autoencoder, settings.loop.ema_decay)}
         rows = np.random.default_rng(0).permutation(heldout)[: settings.validation]
@@ -227,7 +231,19 @@ class AutoencoderTask:
 
     def init_from(self, path: Path) -> None:
         """Start from a weights file's first stage, its average included."""
-        from ldm_core.training.common.weights import load_part
-
         load_part(path, "first_stage_model.", self.autoencoder)
         self.averages["first_stage_model"] = LitEma(self.autoencoder, self.settings.loop.ema_decay)
+
+
+def build(settings: AutoencoderTraining, inputs: Inputs, accelerator: Accelerator) -> AutoencoderTask:
+    """The first stage's task, on the corpus' drawings before every named colour.
+
+    ValueError without a corpus, or for a decoder-only run that has no encoder to begin with.
+    """
+    if settings.decoder_only and inputs.init is None:
+        raise ValueError("a decoder-only run needs --init WEIGHTS: it trains the decoder of an encoder that is there")
+    corpus, palette = Corpus(inputs.corpus), np.array(list(BACKGROUNDS.values()), np.uint8)
+    task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.heldout, palette, accelerator)
+    if inputs.init:
+        task.init_from(inputs.init)
+    return task

@@ -26,7 +26,7 @@ from ldm_core.devices import resolve_device
 from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
 from ldm_core.training.common.ema import LitEma
 from ldm_core.training.common.metric_log import MetricLog
-from ldm_core.training.common.settings import LoopSettings, dump_settings
+from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
 
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
@@ -267,10 +267,9 @@ def stop_on_signals(loop: Loop) -> Iterator[None]:
             signal.signal(s, handler)
 
 
-def start(task: Task, settings: LoopSettings, whole: Any, name: str, runs: Path, accelerator: Accelerator) -> Loop:
-    """A loop in `runs/name`, with the whole run's settings written beside it as config.json."""
-    directory = runs / name
+def start(task: Task, settings: RunSettings, directory: Path, accelerator: Accelerator) -> Loop:
+    """A loop in the run's directory, with the run's settings written there as config.json."""
     directory.mkdir(parents=True, exist_ok=True)
     if accelerator.is_main_process:
-        (directory / "config.json").write_text(dump_settings(whole) + "\n", encoding="utf-8")
-    return Loop(task, settings, directory, accelerator)
+        (directory / "config.json").write_text(dump_settings(settings) + "\n", encoding="utf-8")
+    return Loop(task, settings.loop, directory, accelerator)

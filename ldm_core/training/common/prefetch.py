@@ -15,20 +15,20 @@ AHEAD = 4  # items that each has ready
 
 
 class Source(Protocol[T]):
-    """Number → item, a function of the number alone."""
+    """Index → item, a function of the index alone."""
 
-    def __getitem__(self, number: int) -> T:
+    def __getitem__(self, index: int) -> T:
         """The item."""
 
 
-def ahead(source: Source[T], numbers: Iterable[int], workers: int) -> Iterator[T]:
-    """The items of these numbers, in order; numbers may be endless. Without workers each is made when asked for."""
+def ahead(source: Source[T], indices: Iterable[int], workers: int) -> Iterator[T]:
+    """Yield `source[i]` in order; `indices` may be infinite. Without workers each is made when asked for."""
     if not workers:
-        return map(source.__getitem__, numbers)
+        return map(source.__getitem__, indices)
     loader: DataLoader[Any] = DataLoader(
         source,  # type: ignore[arg-type]
         batch_size=None,
-        sampler=numbers,
+        sampler=indices,
         num_workers=workers,
         prefetch_factor=AHEAD,
         pin_memory=torch.cuda.is_available(),

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_type_hints
 
 from ldm_core.config import build_config
 from ldm_core.text_files import read_text
@@ -68,6 +68,14 @@ class LoopSettings:
         if self.schedule == "trapezoid" and self.cooldown > 0:
             return warm * min(1.0, (1 - progress) / self.cooldown)
         return warm
+
+
+class RunSettings(Protocol):
+    """Settings of a task's run: a frozen dataclass whose section `loop` is the training loop's."""
+
+    @property
+    def loop(self) -> LoopSettings:
+        """What every training loop shares."""
 
 
 def runs_dir() -> Path:

@@ -1,4 +1,4 @@
-"""What a diffusion step is made of, drawn on the CPU: latents, captions as numbers, noise levels and noise.
+"""What a diffusion step is made of, drawn on the CPU: latents, captions as read, noise levels and noise.
 
 A batch is a function of its step alone. So processes can draw it before it is asked for, and a GPU waits for nobody.
 """
@@ -6,17 +6,23 @@ A batch is a function of its step alone. So processes can draw it before it is a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldm_core.training.common.distributed import WHOLE, Share
+from ldm_core.data.captions import caption, read_synonyms
+from ldm_core.data.corpus import Corpus
+from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.loop import step_rng, torch_rng
+from ldm_core.training.diffusion.conditions import Condition
 from ldm_core.training.diffusion.latents import LatentCache
+from ldm_core.training.diffusion.settings import DiffusionTraining
 
 Rows = NDArray[np.integer]
 Captioner = Callable[[int, np.random.Generator, str], str]  # row, randomness, background → caption
@@ -26,7 +32,7 @@ class Batch(NamedTuple):
     """A share of a step's samples, on the CPU."""
 
     z: Tensor  # scaled latents, fp32 [B,4,h,w]
-    numbers: Tensor  # captions as their condition reads them, [B,…]
+    cond: Tensor  # captions as their condition reads them, [B,…]
     t: Tensor  # int64 [B]
     noise: Tensor  # fp32 [B,4,h,w]
     owner: Tensor | None = None  # composed scenes: uint8 [B,h,w], i + 1 where the i-th thing is
@@ -118,3 +124,31 @@ class Batches:
         """Pass 0, on white, for `white_share` of the samples; any coloured pass for the others."""
         white, coloured = rng.random(n) < self.white_share, len(self.cache.moments) - 1
         return np.where(white, 0, rng.integers(1, coloured + 1, n) if coloured else 0)
+
+
+def caption_rows(corpus: Corpus, tone_power: float) -> CaptionedRows:
+    """A corpus' rows, captioned anew each time; tone_power as in `Corpus.sample`."""
+    synonyms = read_synonyms()
+    return CaptionedRows(
+        partial(corpus.sample, tone_power=tone_power),
+        lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
+        corpus.heldout,
+    )
+
+
+def drawing_batches(
+    settings: DiffusionTraining, cache: LatentCache, rows: CaptionedRows, condition: Condition, accelerator: Accelerator
+) -> Batches:
+    """What a run on single drawings trains on."""
+    heldout = np.sort(np.random.default_rng(0).permutation(rows.heldout)[: settings.validation])
+    return Batches(
+        cache,
+        replace(rows, heldout=heldout),
+        condition.read,
+        timesteps=settings.model.schedule.timesteps,
+        size=settings.loop.batch,
+        seed=settings.loop.seed,
+        white_share=settings.white_share,
+        caption_dropout=settings.caption_dropout,
+        share=own_share(accelerator),
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -28,11 +29,13 @@ from ldm_core.data.scenes.structure import SceneKind
 from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.training.common.distributed import WHOLE, Share
+from ldm_core.training.common.distributed import WHOLE, Share, own_share
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import step_rng, torch_rng
 from ldm_core.training.diffusion.batches import Batch, noise_levels
-from ldm_core.training.diffusion.conditions import Carried
-from ldm_core.training.export import FrozenText
+from ldm_core.training.diffusion.conditions import FrozenText
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from ldm_core.training.export import find_run, find_scale_factor
 
 ENCODED = 16  # pictures at once: of more, a level's values leave the processor's cache
 TOGETHER = 4 * ENCODED  # scenes whose captions are encoded at once
@@ -222,13 +225,16 @@ def round_of(step: int, steps: int, views: int) -> tuple[int, int]:
     return views - 1 + later, at
 
 
-class EncodedText(Carried):
-    """The condition of a pool, whose batches hold states already: prompts to look at are encoded when read."""
-
-    def __init__(self, text: FrozenText, device: torch.device | str = "cpu") -> None:
-        super().__init__(device)
-        self.text = text
-
-    def read(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts → context [B,L,D] fp32."""
-        return self.text(self.text.read(prompts)).cpu()
+def scene_batches(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator) -> ScenePool:
+    """What a run on composed scenes trains on: the chunks that `cache-scenes` writes beside it."""
+    assert inputs.scenes is not None
+    return ScenePool(
+        inputs.scenes,
+        PoolSettings(),
+        scale_factor=find_scale_factor(find_run(inputs.autoencoder), inputs.latents_dir),
+        timesteps=settings.model.schedule.timesteps,
+        size=settings.loop.batch,
+        seed=settings.loop.seed,
+        caption_dropout=settings.caption_dropout,
+        share=own_share(accelerator),
+    )

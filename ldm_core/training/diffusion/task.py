@@ -1,94 +1,40 @@
-"""Training the UNet on cached latents (Rombach et al. 2022, eq. 3), text by a frozen encoder."""
+"""Training the UNet on latents of a frozen autoencoder (Rombach et al. 2022, eq. 3), text by a frozen encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Literal, Protocol
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-import ldm_core.config as presets
+from ldm_core.data.corpus import Corpus
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser
 from ldm_core.diffusion.sample_loop import finish, sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.images import Pixels, picture_grid, to_uint8
-from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means
+from ldm_core.losses.diffusion import DiffusionLoss, bin_means
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.sampling import SamplingParams
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
 from ldm_core.training.common.prefetch import ahead, default_workers
-from ldm_core.training.common.settings import LoopSettings
-from ldm_core.training.diffusion.batches import Batch, Batches, BatchSource, CaptionedRows
+from ldm_core.training.common.weights import load_part
+from ldm_core.training.diffusion.batches import Batch, BatchSource, caption_rows, drawing_batches
+from ldm_core.training.diffusion.conditions import Condition, EncodedText, make_condition
 from ldm_core.training.diffusion.grounding import cross_attention_maps, grounding_loss
-from ldm_core.training.diffusion.latents import LatentCache
+from ldm_core.training.diffusion.latents import open_cache
+from ldm_core.training.diffusion.scene_pool import scene_batches
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from ldm_core.training.export import find_run, load_autoencoder
 
 GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words are held to their things
-EXAMPLES = (
-    "red apple, noto style",
-    "cat with heart eyes, noto style",
-    "rocket, twemoji style, on a blue background",
-    "woman firefighter, medium-dark skin tone, noto style",
-    "grinning face, 3d style",
-    "pizza, flat style",
-    "thumbs up, light skin tone, twemoji style",
-    "blue car, emojione style, on a yellow background",
-)
-
-
-class Condition(Protocol):
-    """What captions tell the UNet, in two halves: a process that draws batches reads, the device does the rest."""
-
-    def read(self, prompts: Sequence[str]) -> Tensor:
-        """B prompts → numbers on the CPU, B rows."""
-
-    def __call__(self, numbers: Tensor) -> Tensor:
-        """Those numbers → context [B,L,D] fp32 (or what else the UNet is conditioned on), without gradients."""
-
-
-@dataclass(frozen=True)
-class DiffusionTraining:
-    """Settings of a diffusion run."""
-
-    preset: str = "EMOJI_128"
-    parameterization: presets.Parameterization = "v"
-    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=64, lr=4e-4, ema_decay=0.9995))
-    loss: DiffusionLossConfig = field(default_factory=lambda: DiffusionLossConfig(min_snr_gamma=5.0))
-    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: on the UNet's inner weights, AdamW on the rest
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    caption_dropout: float = 0.1  # rows that see the empty prompt, for guidance
-    white_share: float = 0.5  # rows on white; the others on the cache's coloured passes
-    grounding_weight: float = 0.0  # of ldm_core/training/grounding.py, composed scenes only
-    tone_power: float = 0.0  # above 0, drawings in several skin tones come more often: Corpus.sample
-    workers: int | None = None  # processes that draw batches; None: none on a CPU, a core each beside a GPU
-    validation: int = 128  # held-out latents
-    sample_steps: int = 25
-    guidance_scale: float | None = None  # of the sample pictures; None: the preset's own
-    prompts: tuple[str, ...] = EXAMPLES
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adamw", "muon"):
-            raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
-        for name in ("caption_dropout", "white_share", "tone_power"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
-
-    @property
-    def model(self) -> presets.ModelConfig:
-        """The preset, with this run's parameterization."""
-        if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
-            raise ValueError(f"no preset is called {self.preset!r}")
-        return replace(preset, parameterization=self.parameterization)
 
 
 @torch.no_grad()
@@ -108,24 +54,6 @@ def inner_matrices(unet: nn.Module) -> list[nn.Parameter]:
     """Weights of two axes or more between the first convolution and the last: what Muon is for."""
     ends = ("diffusion_model.input_blocks.0.", "diffusion_model.out.")
     return [p for name, p in unet.named_parameters() if p.ndim >= 2 and not name.startswith(ends)]
-
-
-def drawing_batches(
-    settings: DiffusionTraining, cache: LatentCache, rows: CaptionedRows, condition: Condition, accelerator: Accelerator
-) -> Batches:
-    """What a run on single drawings trains on."""
-    heldout = np.sort(np.random.default_rng(0).permutation(rows.heldout)[: settings.validation])
-    return Batches(
-        cache,
-        replace(rows, heldout=heldout),
-        condition.read,
-        timesteps=settings.model.schedule.timesteps,
-        size=settings.loop.batch,
-        seed=settings.loop.seed,
-        white_share=settings.white_share,
-        caption_dropout=settings.caption_dropout,
-        share=own_share(accelerator),
-    )
 
 
 class DiffusionTask:
@@ -182,7 +110,7 @@ class DiffusionTask:
         """A batch where the network is: latents z, context, timesteps, noise."""
         device = self.accelerator.device
         with self.accelerator.autocast():
-            context = self.condition(batch.numbers)
+            context = self.condition(batch.cond)
         z = batch.z.to(device, memory_format=torch.channels_last, non_blocking=True)
         return z, context, batch.t.to(device, non_blocking=True), batch.noise.to(device, non_blocking=True)
 
@@ -260,7 +188,25 @@ class DiffusionTask:
 
     def init_from(self, path: Path) -> None:
         """Start from a weights file's UNet, its average included."""
-        from ldm_core.training.common.weights import load_part
-
         load_part(path, "model.", self.unet)
         self.averages["model"] = LitEma(self.unet, self.settings.loop.ema_decay)
+
+
+def build(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator) -> DiffusionTask:
+    """The UNet's task, on composed scenes where the inputs have them, else on cached latents of single drawings.
+
+    ValueError where a frozen part, the corpus or the latents are missing.
+    """
+    device = accelerator.device
+    decoder = load_autoencoder(find_run(inputs.autoencoder), settings.model.first_stage).to(device)
+    condition = make_condition(settings.model, inputs.text, device)
+    if inputs.scenes:
+        condition = EncodedText(condition, device)
+        batches: BatchSource = scene_batches(settings, inputs, accelerator)
+    else:
+        rows = caption_rows(Corpus(inputs.corpus), settings.tone_power)
+        batches = drawing_batches(settings, open_cache(inputs.latents_dir), rows, condition, accelerator)
+    task = DiffusionTask(settings, batches, condition, decoder, accelerator)
+    if inputs.init:
+        task.init_from(inputs.init)
+    return task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,9 @@ from ldm_core.evaluation.metrics import top_share
 from ldm_core.images import Pixels
 from ldm_core.models.judge import Judge, JudgeConfig
 from ldm_core.training.common.ema import LitEma, averaged
-from ldm_core.training.common.loop import make_accelerator, optimize, start, step_rng, torch_rng
-from ldm_core.training.common.settings import LoopSettings, load_settings, runs_dir
+from ldm_core.training.common.inputs import Inputs
+from ldm_core.training.common.loop import optimize, step_rng, torch_rng
+from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import averaged_weights, read_state
 
 MAX_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
@@ -194,11 +194,6 @@ def export(run: Path, config: JudgeConfig) -> Path:
     return run / "judge.safetensors"
 
 
-def run(args: argparse.Namespace) -> int:
-    """`python -m ldm_core train judge`: start or go on with the run `args.name`, then write its file."""
-    minutes = [f"loop.minutes={args.minutes}"] if args.minutes else []
-    settings = load_settings(JudgeTraining, args.config, [*args.overrides, *minutes])
-    task = JudgeTask(settings, Corpus(args.corpus.expanduser()), accelerator := make_accelerator(device=args.device))
-    start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
-    export(runs_dir() / args.name, task.config)
-    return 0
+def build(settings: JudgeTraining, inputs: Inputs, accelerator: Accelerator) -> JudgeTask:
+    """The task of the image–text model that `evaluate` asks; it begins from nothing. ValueError without a corpus."""
+    return JudgeTask(settings, Corpus(inputs.corpus), accelerator)

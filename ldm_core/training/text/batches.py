@@ -86,6 +86,7 @@ class Looks:
         return len(self.styles), len(BACKGROUNDS), len(self.tones)
 
     def __call__(self, text: str) -> tuple[int, int, int]:
+        """A caption → numbers of its style, background and tone."""
         parts, ground = text.split(", "), GROUND.search(text)
         return (
             next((i for i, style in enumerate(self.styles) if style in parts), -1),

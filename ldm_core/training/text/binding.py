@@ -24,6 +24,7 @@ from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share
 from ldm_core.models.text import pooled
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.weights import load_part
@@ -168,3 +169,10 @@ class BindingTask:
     def sample(self, step: int) -> None:
         """Nothing to look at."""
         del step
+
+
+def build(settings: BindingTraining, inputs: Inputs, accelerator: Accelerator) -> BindingTask:
+    """The task that teaches an encoder's states at the words. ValueError without that encoder, or without a corpus."""
+    if inputs.init is None:
+        raise ValueError("binding needs --init WEIGHTS: the encoder to begin with, whose captions of drawings are kept")
+    return BindingTask(settings, Corpus(inputs.corpus), inputs.init, accelerator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -23,8 +22,9 @@ from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share
 from ldm_core.models.text import clip_text_config, pooled
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
-from ldm_core.training.common.loop import make_accelerator, optimize, start, step_rng
-from ldm_core.training.common.settings import LoopSettings, load_settings, runs_dir
+from ldm_core.training.common.inputs import Inputs
+from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.text.batches import (
     Words,
@@ -124,7 +124,7 @@ class TextTask:
         self.translations: list[tuple[str, str]] = []
 
     def start_from_teacher(self) -> None:
-        """Begin as a bag of tokens that already knows much of what the teacher says; see `text_start`."""
+        """Begin as a bag of tokens that already knows much of what the teacher says; see init.py."""
         start_as_bag(self.clip.text_model, self.head, self.words, self.tokenizer, self.settings.embedding_scale)
         self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
 
@@ -272,21 +272,18 @@ def gather_words(corpus: Corpus, settings: TextTraining) -> Words:
     return Words(texts, vectors, lengths, len(own), len(common), people)
 
 
-def run(args: argparse.Namespace) -> int:
-    """`python -m ldm_core train text`: start or go on with the run `args.name`."""
-    minutes = [f"loop.minutes={args.minutes}"] if args.minutes is not None else []
-    settings = load_settings(TextTraining, args.config, [*args.overrides, *minutes])
-    corpus = Corpus(args.corpus.expanduser())
-    task = TextTask(
-        settings, corpus, gather_words(corpus, settings), accelerator := make_accelerator(device=args.device)
-    )
-    if settings.keep and args.init is None:
+def build(settings: TextTraining, inputs: Inputs, accelerator: Accelerator) -> TextTask:
+    """The text encoder's task, begun as a bag of the teacher's meanings, or from a weights file.
+
+    ValueError without a corpus, or where captions are to be kept and no encoder is given that has them.
+    """
+    if settings.keep and inputs.init is None:
         raise ValueError("keep needs --init WEIGHTS: the encoder whose captions are to stay as they are")
-    if not (runs_dir() / args.name / "state.pt").exists():
-        task.start_from_teacher()
-        if args.init:
-            task.init_from(args.init)
-    if settings.keep:
-        task.keep_from(args.init)
-    start(task, settings.loop, settings, args.name, runs_dir(), accelerator).run()
-    return 0
+    corpus = Corpus(inputs.corpus)
+    task = TextTask(settings, corpus, gather_words(corpus, settings), accelerator)
+    task.start_from_teacher()
+    if inputs.init:
+        task.init_from(inputs.init)
+        if settings.keep:
+            task.keep_from(inputs.init)
+    return task

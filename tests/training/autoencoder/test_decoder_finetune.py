@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_core.cli import train as cli
 from ldm_core.config import TINY
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
-from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
+from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining, build
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import averaged_weights
@@ -75,12 +75,6 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path):
         AutoencoderTraining(preset="EMOJI_128_VQ", decoder_only=True)
 
 
-def test_the_command_needs_an_encoder_to_start_from(monkeypatch: pytest.MonkeyPatch):
-    import argparse
-
-    monkeypatch.setattr("ldm_core.data.corpus.Corpus", lambda path: None)
-    args = argparse.Namespace(
-        config=Path("configs/decoder.toml"), overrides=[], minutes=None, corpus=Path("nowhere"), init=None, device="cpu"
-    )
+def test_a_decoder_only_run_needs_an_encoder_to_begin_with(tmp_path: Path):
     with pytest.raises(ValueError, match="needs --init WEIGHTS"):
-        cli.train_autoencoder(args)
+        build(AutoencoderTraining(decoder_only=True), Inputs(corpus=tmp_path), make_accelerator("no"))

@@ -72,7 +72,7 @@ def test_resumed_run_equals_an_unbroken_one(drawings: Pixels, tmp_path: Path):
 
 def test_metrics_hold_every_published_name(drawings: Pixels, tmp_path: Path):
     task = make_task(drawings)
-    start(task, task.settings.loop, task.settings, "run", tmp_path, task.accelerator).run()
+    start(task, task.settings, tmp_path / "run", task.accelerator).run()
     names = {name for _, name, _, _ in read_metrics(tmp_path / "run" / "metrics.csv")}
     assert names >= PUBLISHED
     assert {"val/psnr", "val/ssim", "lr_factor", "samples_per_second"} <= names

@@ -9,7 +9,7 @@ import torch
 
 from ldm_core.training.common.settings import LoopSettings, check_run_name, load_settings
 from ldm_core.training.common.state import read_state
-from ldm_core.training.diffusion.task import DiffusionTraining
+from ldm_core.training.diffusion.settings import DiffusionTraining
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import ldm_core.config as presets
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings, load_settings
-from ldm_core.training.diffusion.batches import CaptionedRows
+from ldm_core.training.diffusion.batches import CaptionedRows, drawing_batches
 from ldm_core.training.diffusion.conditions import STYLES, NoCondition, StyleClass
 from ldm_core.training.diffusion.latents import build_cache, open_cache
-from ldm_core.training.diffusion.task import DiffusionTask, DiffusionTraining, drawing_batches
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from ldm_core.training.diffusion.task import DiffusionTask
 from tests.tiny import FREE
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -87,7 +87,7 @@ def test_a_batch_is_a_function_of_its_step_and_shares_make_it_up(directory: Path
 def test_dropped_captions_become_the_empty_prompt_and_name_nothing(directory: Path):
     scenes = pool(directory, dropout=0.5)
     batches = [scenes[step] for step in range(40)]
-    dropped = torch.cat([(b.numbers == 0).flatten(1).all(1) for b in batches])
+    dropped = torch.cat([(b.cond == 0).flatten(1).all(1) for b in batches])
     words = torch.cat([b.words for b in batches if b.words is not None])
     assert 0.35 < dropped.float().mean() < 0.65
     assert (words[dropped] == -1).all()
@@ -102,7 +102,7 @@ def test_validation_drops_no_caption_and_repeats_itself(directory: Path):
         assert sum(len(b.z) for b in batches) == 5
         for a, b in zip(batches, two[name], strict=True):
             assert torch.equal(a.noise, b.noise)
-            assert (a.numbers > 0).all()
+            assert (a.cond > 0).all()
 
 
 def test_a_batch_that_does_not_divide_a_chunk_is_refused(directory: Path):

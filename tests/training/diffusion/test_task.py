@@ -18,10 +18,11 @@ from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.metric_log import read_metrics
 from ldm_core.training.common.settings import LoopSettings, load_settings
-from ldm_core.training.diffusion.batches import CaptionedRows
-from ldm_core.training.diffusion.conditions import NoCondition
+from ldm_core.training.diffusion.batches import CaptionedRows, drawing_batches
+from ldm_core.training.diffusion.conditions import Condition, NoCondition
 from ldm_core.training.diffusion.latents import build_cache, encoder_state, open_cache, weights_hash
-from ldm_core.training.diffusion.task import Condition, DiffusionTask, DiffusionTraining, drawing_batches
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from ldm_core.training.diffusion.task import DiffusionTask
 from ldm_core.training.export import export, find_run, load_autoencoder
 from tests.tiny import FREE
 
@@ -62,8 +63,8 @@ class Words:
         self.asked += prompts
         return torch.tensor([float(len(p)) for p in prompts])
 
-    def __call__(self, numbers: torch.Tensor) -> torch.Tensor:
-        return numbers.view(-1, 1, 1).expand(-1, 5, 32)
+    def __call__(self, cond: torch.Tensor) -> torch.Tensor:
+        return cond.view(-1, 1, 1).expand(-1, 5, 32)
 
 
 def make_task(
@@ -167,7 +168,7 @@ def test_an_untrained_unet_says_zero(cache_dir: Path, autoencoder: AutoencoderKL
 
 def test_metrics_bins_and_samples(cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path):
     task = make_task(cache_dir, autoencoder, loss=DiffusionLossConfig(learn_logvar=True))
-    start(task, task.settings.loop, task.settings, "run", tmp_path, task.accelerator).run()
+    start(task, task.settings, tmp_path / "run", task.accelerator).run()
     names = {name for _, name, _, _ in read_metrics(tmp_path / "run" / "metrics.csv")}
     assert names >= {f"{split}/{n}" for split in ("train", "val") for n in ("loss_simple", "loss_vlb", "loss")}
     assert any(n.startswith("val/bin_") for n in names)
@@ -190,7 +191,7 @@ def test_dropped_captions_become_the_empty_prompt(cache_dir: Path, autoencoder: 
     words: Words = task.condition  # type: ignore[assignment]
     batch = task.batches.of(np.zeros(400, int), np.random.default_rng(0))
     assert 0.4 < words.asked.count("") / 400 < 0.6
-    assert torch.equal(batch.numbers == 0, torch.tensor([p == "" for p in words.asked]))
+    assert torch.equal(batch.cond == 0, torch.tensor([p == "" for p in words.asked]))
 
 
 def test_processes_draw_the_batches_that_the_training_would(cache_dir: Path, autoencoder: AutoencoderKL):
@@ -217,7 +218,7 @@ def test_three_runs_become_one_file(
         (tmp_path / name).mkdir()
         torch.save({**head, "networks": {part: state}}, tmp_path / name / "state.pt")
     task = make_task(cache_dir, autoencoder)
-    start(task, task.settings.loop, task.settings, "diff", tmp_path, task.accelerator).run(until=2)
+    start(task, task.settings, tmp_path / "diff", task.accelerator).run(until=2)
 
     runs = [find_run(n) for n in ("ae", "text", "diff")]
     config = export(*runs[:2], runs[2:], cache_dir, tmp_path / "out.safetensors")
@@ -247,7 +248,7 @@ def test_states_of_a_run_become_their_mean(
     task = make_task(cache_dir, autoencoder, preset="FREE", condition=NoCondition())
     name, shadows = "diffusion_model.out.2.bias", []
     for until, folder in ((2, "diff"), (4, "diff")):
-        start(task, task.settings.loop, task.settings, folder, tmp_path, task.accelerator).run(until=until)
+        start(task, task.settings, tmp_path / folder, task.accelerator).run(until=until)
         shadows.append(task.averages["model"].shadow[name].clone())
         shutil.copytree(tmp_path / folder, tmp_path / f"after-{until}")
     export(find_run("ae"), None, [find_run("after-2"), find_run("after-4")], cache_dir, tmp_path / "mean.safetensors")

@@ -1,0 +1,26 @@
+"""What a run is made from besides its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CORPUS = Path("~/.cache/latent-lab/corpus")
+LATENTS = Path("~/.cache/latent-lab/latents")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files and runs that a task begins with; None where its part needs none."""
+
+    corpus: Path = CORPUS
+    init: Path | None = None  # weights file whose part training goes on from
+    autoencoder: str | None = None  # of a diffusion run: name of a run, or a weights file; as is text
+    text: str | None = None
+    latents: Path | None = None
+    scenes: Path | None = None  # chunks of composed scenes, instead of single drawings
+
+    @property
+    def latents_dir(self) -> Path:
+        """Where the autoencoder's latents are cached."""
+        return (self.latents or LATENTS / Path(self.autoencoder or "").stem).expanduser()
