@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Stepped, follow
-from app.i18n import duration, say
+from app.i18n import say
 from app.labs.common.panels.job_panel import PROMPT
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import data_uri
 from app.labs.common.panels.plot_card import QUIET
-from app.labs.common.shared_results import Work
-from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Cell, Plan, make_plan, read_axis
+from app.labs.xy_plot.filling import Filling, fill, fill_all
+from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
 from app.ui.status import line_html, safe
@@ -45,28 +40,13 @@ EXAMPLES = {  # what an axis begins with when it is chosen
 SHOWN_PIXELS = 4_000_000  # of the picture while it is on the page; the file has them all
 
 
-@dataclass
-class Filling:
-    """A grid that is being filled; Stop finds it by its name."""
-
-    job_id: str = ""
-    stopped: bool = False
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Where a filling is, as a status line; `fresh`: another cell has been pasted."""
-
-    line: str
-    fresh: bool = False
-
-
 class GridPanel(Panel):
     """Settings, three axes, and the sheet."""
 
     key = "sheet"
 
     def lay_controls(self) -> None:
+        """Settings of all cells, then each axis with its values, Fill and Stop."""
         self.filling_by_name: dict[str, Filling] = {}
         most = self.service.limits.prompt_chars
         self._text("grid_prompt", "prompt", PROMPT, most)
@@ -113,6 +93,7 @@ class GridPanel(Panel):
         )  # fmt: skip
 
     def lay_view(self) -> None:
+        """Estimate, status line, sheet, and the button for its file."""
         self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
         self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
         self.shown = self.placeholder("shown")
@@ -125,6 +106,7 @@ class GridPanel(Panel):
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The controls, and whether this page has filled a sheet."""
         return {**self.controls, "made": self.made}
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -166,6 +148,7 @@ class GridPanel(Panel):
         return Sheet(plan, self.service.limits.image_size, lang)
 
     def wire(self) -> None:
+        """Events of Fill and of Stop."""
         outputs = [
             self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name,
         ]  # fmt: skip
@@ -220,88 +203,6 @@ class GridPanel(Panel):
         sha = self.service.pipe.weights_sha256 if self.service.pipe is not None else ""
         write_png(path, sheet.pixels(), plan.base, sha, __version__, {"grid": plan.record(sheet.filled)})
         return str(path)
-
-
-def fill_all(plan: Plan) -> Work:
-    """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
-
-    def work(pipe: Any) -> Any:
-
-        from app.labs.schedules.cross_schedule import sample_on_schedule
-
-        pictures = []
-        for cell in plan.cells:
-            pictures.append((yield from sample_on_schedule(pipe, cell.request, cell.schedule)))
-        return pictures
-
-    return work
-
-
-async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: str) -> AsyncIterator[Seen]:
-    """Put the cells into the queue one after the other, so that others get their turn between two of them.
-
-    A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
-    """
-    begun, walked = time.monotonic(), 0
-    for k, cell in enumerate(plan.cells):
-        if filling.stopped:
-            break
-        job = submit(service, cell)
-        filling.job_id = job.id
-        try:
-            async for event in follow(job):
-                if isinstance(event, Failed):
-                    raise RequestError("as_said", text=event.message)
-                if isinstance(event, Cancelled):
-                    filling.stopped = True
-                elif isinstance(event, Done):
-                    sheet.paste(cell, picture(event.result))
-                    walked += cell.request.steps
-                    yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
-                elif isinstance(event, (Queued, Stepped)):
-                    yield Seen(_line(event, k, plan, walked, begun, lang))
-        finally:
-            if not job.done:
-                service.cancel(job.id)
-    if filling.stopped:
-        yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
-        return
-    took = duration(lang, time.monotonic() - begun)
-    yield Seen(line_html(say(lang, "sheet_done", cells=len(plan.cells), seconds=took), "done"))
-
-
-def submit(service: Any, cell: Cell) -> Job:
-    """A cell into the queue: as the Generate tab's own request where that can say it, else as a lab's question."""
-    if cell.schedule == "uniform":
-        job: Job = service.submit(cell.request)
-        return job
-
-    def work(pipe: Any) -> Any:
-        from app.labs.schedules.cross_schedule import sample_on_schedule
-
-        return sample_on_schedule(pipe, cell.request, cell.schedule)
-
-    question: Job = service.study(work, cell.request.steps)
-    return question
-
-
-def picture(result: Any) -> Any:
-    """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
-    if isinstance(result, np.ndarray):
-        return result
-    with Image.open(result.images[0].path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _line(event: Event, k: int, plan: Plan, walked: int, begun: float, lang: str) -> str:
-    if isinstance(event, Queued):
-        text = say(lang, "sheet_queued", cell=k + 1, cells=len(plan.cells), position=event.position)
-        return line_html(text, fraction=walked / plan.steps)
-    done = walked + (event.i if isinstance(event, Stepped) else 0)
-    left = duration(lang, (time.monotonic() - begun) / max(done, 1) * (plan.steps - done))
-    return line_html(
-        say(lang, "sheet_at", cell=k + 1, cells=len(plan.cells), left=left), fraction=min(1.0, done / plan.steps)
-    )
 
 
 def sheet_html(sheet: Sheet, plan: Plan, lang: str) -> str:

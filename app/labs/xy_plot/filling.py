@@ -1,0 +1,117 @@
+"""A plan's cells made one after the other by the service's queue and pasted into its sheet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Stepped, follow
+from app.i18n import duration, say
+from app.labs.common.shared_results import Work
+from app.labs.xy_plot.xy_plot import Cell, Plan
+from app.labs.xy_plot.xy_sheet import Sheet
+from app.schemas import RequestError
+from app.ui.status import line_html
+
+
+@dataclass
+class Filling:
+    """A grid that is being filled; Stop finds it by its name."""
+
+    job_id: str = ""
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Where a filling is, as a status line; `fresh`: another cell has been pasted."""
+
+    line: str
+    fresh: bool = False
+
+
+def fill_all(plan: Plan) -> Work:
+    """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
+
+    def work(pipe: Any) -> Any:
+
+        from app.labs.schedules.cross_schedule import sample_on_schedule
+
+        pictures = []
+        for cell in plan.cells:
+            pictures.append((yield from sample_on_schedule(pipe, cell.request, cell.schedule)))
+        return pictures
+
+    return work
+
+
+async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: str) -> AsyncIterator[Seen]:
+    """Put the cells into the queue one after the other, so that others get their turn between two of them.
+
+    A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
+    """
+    begun, walked = time.monotonic(), 0
+    for k, cell in enumerate(plan.cells):
+        if filling.stopped:
+            break
+        job = submit(service, cell)
+        filling.job_id = job.id
+        try:
+            async for event in follow(job):
+                if isinstance(event, Failed):
+                    raise RequestError("as_said", text=event.message)
+                if isinstance(event, Cancelled):
+                    filling.stopped = True
+                elif isinstance(event, Done):
+                    sheet.paste(cell, picture(event.result))
+                    walked += cell.request.steps
+                    yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
+                elif isinstance(event, (Queued, Stepped)):
+                    yield Seen(_line(event, k, plan, walked, begun, lang))
+        finally:
+            if not job.done:
+                service.cancel(job.id)
+    if filling.stopped:
+        yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
+        return
+    took = duration(lang, time.monotonic() - begun)
+    yield Seen(line_html(say(lang, "sheet_done", cells=len(plan.cells), seconds=took), "done"))
+
+
+def submit(service: Any, cell: Cell) -> Job:
+    """A cell into the queue: as the Generate tab's own request where that can say it, else as a lab's question."""
+    if cell.schedule == "uniform":
+        job: Job = service.submit(cell.request)
+        return job
+
+    def work(pipe: Any) -> Any:
+        from app.labs.schedules.cross_schedule import sample_on_schedule
+
+        return sample_on_schedule(pipe, cell.request, cell.schedule)
+
+    question: Job = service.study(work, cell.request.steps)
+    return question
+
+
+def picture(result: Any) -> Any:
+    """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
+    if isinstance(result, np.ndarray):
+        return result
+    with Image.open(result.images[0].path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _line(event: Event, k: int, plan: Plan, walked: int, begun: float, lang: str) -> str:
+    if isinstance(event, Queued):
+        text = say(lang, "sheet_queued", cell=k + 1, cells=len(plan.cells), position=event.position)
+        return line_html(text, fraction=walked / plan.steps)
+    done = walked + (event.i if isinstance(event, Stepped) else 0)
+    left = duration(lang, (time.monotonic() - begun) / max(done, 1) * (plan.steps - done))
+    return line_html(
+        say(lang, "sheet_at", cell=k + 1, cells=len(plan.cells), left=left), fraction=min(1.0, done / plan.steps)
+    )
