@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ldm_core.config import Parameterization
-    from ldm_core.pipeline import Pipeline
+    from ldm_core.pipeline import load
 
+__all__ = ["__version__", "load"]
 __version__ = "0.2.0"
 
 
-def load(
-    path: str | Path,
-    device: str = "auto",
-    dtype: str = "auto",
-    runtime: str = "auto",
-    threads: int | None = None,
-    parameterization: Parameterization | None = None,
-) -> Pipeline:
-    """A Pipeline from a weights file or folder; see ldm_core.pipeline.load. torch is imported only now."""
-    from ldm_core.pipeline import load as load_pipeline
+def __getattr__(name: str) -> Any:
+    """`load` is ldm_core.pipeline's, and torch is imported when it is first asked for."""
+    if name != "load":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ldm_core.pipeline import load
 
-    return load_pipeline(path, device, dtype, runtime, threads, parameterization)
+    return load

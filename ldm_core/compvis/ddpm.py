@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ldm_core.compvis.ancestral import AncestralSampling
 from ldm_core.compvis.configs import unet_from
 from ldm_core.compvis.options import DDPMOptions, LambdaLinear
-from ldm_core.compvis.weights import LoadReport, init_from_ckpt
+from ldm_core.compvis.weights import LoadReport, init_from_ckpt, take_averages
 from ldm_core.config import AutoencoderConfig, BetaSchedule, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
 from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.gaussian import Moments, standard_normal
@@ -25,7 +25,6 @@ from ldm_core.models.latent_diffusion import LatentDiffusion as Network
 from ldm_core.training.common.ema import LitEma, averaged
 
 Batch = Mapping[str, Any]
-EMA = "model_ema."  # CompVis' averages: this + the name inside the UNet's wrapper, without dots
 
 
 class DDPM(AncestralSampling, Network):
@@ -135,17 +134,8 @@ class DDPM(AncestralSampling, Network):
         Where the state dict has no averages, those of this model begin anew from the weights it brings.
         """
         state[prefix + "loss.logvar"] = state.pop(prefix + "logvar", self.logvar.detach())
-        if self.model_ema is None:
-            return
-        averages = {name: EMA + name.replace(".", "") for name in self.model_ema.shadow}
-        found = set(averages.values()) <= state.keys()
-        for name, shadow in self.model_ema.shadow.items():
-            value = state.pop(averages[name]) if found else state.get(f"{prefix}model.{name}", shadow)
-            if value.shape == shadow.shape:  # otherwise loading the weights themselves says so
-                shadow.copy_(value)
-        if found:
-            state.pop(EMA + "decay", None)
-            self.model_ema.num_updates = int(state.pop(EMA + "num_updates", self.model_ema.num_updates))
+        if self.model_ema is not None:
+            take_averages(self.model_ema, state, prefix)
 
     def init_from_ckpt(self, path: Any, ignore_keys: Sequence[str] = (), only_model: bool = False) -> LoadReport:
         """Weights of a checkpoint file, of the UNet alone if only_model; says what was ignored, missing, unexpected."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,9 @@ from ldm_core.checkpoint import CheckpointError
 from ldm_core.checkpoint.files import judge, read_safetensors
 from ldm_core.checkpoint.normalise import unwrap
 from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.training.common.ema import LitEma
+
+EMA = "model_ema."  # CompVis' averages: this + the name inside the UNet's wrapper, without dots
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,19 @@ def init_from_ckpt(
     except RuntimeError as error:
         raise CheckpointError(f"{path.name} does not fit: {str(error).splitlines()[-1].strip()}") from error
     return LoadReport(tuple(ignored), tuple(missing), tuple(unexpected))
+
+
+def take_averages(ema: LitEma, state: dict[str, Any], prefix: str) -> None:
+    """Move CompVis' averages out of a state dict about to be loaded into the model's own.
+
+    Where the state dict has none, they begin anew from the weights it brings.
+    """
+    averages = {name: EMA + name.replace(".", "") for name in ema.shadow}
+    found = set(averages.values()) <= state.keys()
+    for name, shadow in ema.shadow.items():
+        value = state.pop(averages[name]) if found else state.get(f"{prefix}model.{name}", shadow)
+        if value.shape == shadow.shape:  # otherwise loading the weights themselves says so
+            shadow.copy_(value)
+    if found:
+        state.pop(EMA + "decay", None)
+        ema.num_updates = int(state.pop(EMA + "num_updates", ema.num_updates))
