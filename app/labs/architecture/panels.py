@@ -47,6 +47,7 @@ class Blocks(Ready):
     key = "blocks"
 
     def lay_controls(self) -> None:
+        """The part, and a picture's width and height in pixels."""
         self.controls["part"] = self.translation.make(
             gr.Radio, {"label": "part_label", "choices": PARTS}, value="unet", elem_id="blocks-part"
         )
@@ -59,12 +60,14 @@ class Blocks(Ready):
             )  # fmt: skip
 
     def lay_view(self) -> None:
+        """Cost by block as a plot, the part as a drawing, a table."""
         self.card = PlotCard(self.service, self.translation, height=260, drawn=False)
         self.drawing = gr.HTML(elem_id="blocks-drawing")
         self.table = gr.HTML(elem_id="blocks-table")
         self.outputs = [*self.card.outputs, self.drawing, self.table]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Shape, parameters and FLOPs of each block at that size. RequestError where the model lacks the part."""
         from app.labs.architecture.blocks import blocks, cost_plot
 
         config = self.pipe().config
@@ -89,13 +92,16 @@ class Doors(Ready):
     key = "doors"
 
     def lay_controls(self) -> None:
+        """None but a note: what there is to see depends on the model alone."""
         self.translation.make(gr.Markdown, {"value": "doors_note"}, elem_classes="small")
 
     def lay_view(self) -> None:
+        """A table, a row a conditioning key."""
         self.table = gr.HTML(elem_id="doors-table")
         self.outputs = [self.table]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """How many weights let each key's condition in, and which; the loaded model's key is marked."""
         del values
         from app.labs.architecture.blocks import doors
 
@@ -116,15 +122,18 @@ class Path(Ready):
     key = "path"
 
     def lay_controls(self) -> None:
+        """The prompt."""
         self.controls["path_prompt"] = self.translation.make(
             gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="path-prompt"
         )
 
     def lay_view(self) -> None:
+        """A table, a row a stage."""
         self.table = gr.HTML(elem_id="path-table")
         self.outputs = [self.table]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Where each stage stands in the code, what it makes of the prompt, and of what shape."""
         pipe = self.pipe()
         c, tokenizer = pipe.config, pipe.tokenizer
         if tokenizer is None or c.text is None:
@@ -139,7 +148,7 @@ class Path(Ready):
             ["ldm_core.diffusion.samplers", say(lang, "path_steps"), f"[{latent}]"],
             ["ldm_core.models.unet", say(lang, "path_unet", word=c.parameterization), f"[{latent}]"],
             ["ldm_core.models.autoencoder", say(lang, "path_decode"), f"[3×{size}]"],
-            ["app.metadata", say(lang, "path_png"), f"{size} PNG"],
+            ["ldm_core.metadata", say(lang, "path_png"), f"{size} PNG"],
         ]
         header = [say(lang, "column_where"), say(lang, "column_what"), say(lang, "column_shape")]
         return {self.table: table(header, steps)}

@@ -31,6 +31,7 @@ class HeatMaps(StepPanel):
     key = "heat"
 
     def lay_controls(self) -> None:
+        """Step, token, layer and head; the last three are filled by the first drawing."""
         super().lay_controls()
         for name, kind in (("token", gr.Radio), ("layer", gr.Dropdown), ("head", gr.Dropdown)):
             words = {"label": f"{name}_label", "info": f"{name}_info"}
@@ -41,10 +42,12 @@ class HeatMaps(StepPanel):
             self.shared[name] = self.controls[name]
 
     def lay_view(self) -> None:
+        """Maps and a plot; the choices are outputs too."""
         super().lay_view()
         self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
 
     def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+        """Maps as multiples of an even share; a token that is gone gives way to the likeliest thing."""
         from app.labs.attention.maps import attention_maps, lift, of_token, over_picture, shares_plot
         from app.labs.common.maps import signed
 
@@ -85,16 +88,20 @@ class Listening(TrajectoryJobPanel):
     key = "listening"
 
     def lay_controls(self) -> None:
+        """The button alone: layer and head are the maps' choice."""
         self.run_button()
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The kept generation, layer and head."""
         return {**super().inputs, "layer": self.shared["layer"], "head": self.shared["head"]}
 
     def default_values(self) -> dict[str, Any]:
+        """The default generation, all layers, all heads."""
         return {**super().default_values(), "layer": None, "head": None}
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """The whole generation again, its attention recorded: as many steps as it had."""
         from app.labs.attention.maps import shares_over_steps, tokens_of
 
         trajectory, layer, head = self.trajectory(values["kept"]), values["layer"] or "", int(values["head"] or 0)
@@ -106,6 +113,7 @@ class Listening(TrajectoryJobPanel):
         return work, len(trajectory.steps)
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """Each token's share of the attention over the steps, as a plot."""
         from app.labs.attention.maps import over_steps_plot
 
         shares, tokens = result

@@ -19,6 +19,7 @@ class Shown(Panel):
     """A panel whose view is a row of pictures and a sentence."""
 
     def lay_view(self) -> None:
+        """A row of pictures, a sentence under it."""
         self.shown = gr.HTML(elem_id=f"{self.key}-shown")
         self.caption = gr.Markdown(elem_classes="caption")
         self.outputs = [self.shown, self.caption]
@@ -30,17 +31,20 @@ class Reconstruction(Shown):
     key = "reconstruction"
 
     def lay_controls(self) -> None:
+        """A picture; noise in multiples of the posterior's deviation, and its seed."""
         self.upload("picture")
         self.slider("posterior_noise", 0, 10, 0, 0.1)
         self.slider("posterior_seed", 0, 20, 0, 1)
 
     def lay_view(self) -> None:
+        """Pictures and sentence, the latent's channels, KL as a plot."""
         super().lay_view()
         self.channels = gr.HTML(elem_id="latent-channels")
         self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [*self.outputs, self.channels, *self.card.outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Original, reconstruction and their distance; PSNR in dB, SSIM, LPIPS and KL in nats."""
         from app.labs.autoencoder.reconstruction import kl_plot, reconstruct
         from app.labs.common.maps import heat, signed
 
@@ -70,6 +74,7 @@ class Between(Shown):
     key = "between"
 
     def lay_controls(self) -> None:
+        """Two pictures, blended or swapped, and the second one's share, 0…1."""
         self.upload("first")
         self.upload("second")
         self.controls["how"] = self.translation.make(
@@ -79,6 +84,7 @@ class Between(Shown):
         self.slider("share", 0, 1, 0.5, 0.05)
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The decoded mix between its two pictures; without a second one, the first in a mirror."""
         from app.labs.autoencoder.reconstruction import mix_latents
 
         a = chosen(self.service, values["first"])
@@ -95,11 +101,13 @@ class Channels(Shown):
     key = "channels"
 
     def lay_controls(self) -> None:
+        """A picture, a channel from 1, and how far it is moved."""
         self.upload("edited")
         self.slider("channel", 1, CHANNELS, 1, 1)
         self.slider("amount", -3, 3, 1.5, 0.1)
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The picture before and after one channel of its latent has moved."""
         from app.labs.autoencoder.reconstruction import shift_channel
 
         picture = chosen(self.service, values["edited"])
@@ -118,9 +126,11 @@ class Prior(Shown):
     key = "prior"
 
     def lay_controls(self) -> None:
+        """The noise's seed."""
         self.slider("prior_seed", 0, 50, 0, 1)
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Standard normal latents, decoded: what the decoder makes of no picture at all."""
         from app.labs.autoencoder.reconstruction import sample_prior
 
         seed = int(values["prior_seed"])

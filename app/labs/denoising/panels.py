@@ -24,6 +24,7 @@ class Scrub(StepPanel):
     key = "scrub"
 
     def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+        """x, x̂₀ and ε decoded and as channels, what changed since the step before, and a plot of the change."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import change_plot, latents, seen, tiles
 
@@ -43,6 +44,7 @@ class Guidance(StepPanel):
     key = "anatomy"
 
     def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+        """The terms without and with the prompt, their mix, and the norm of their difference."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
 
@@ -61,15 +63,18 @@ class Etas(TrajectoryJobPanel):
     key = "etas"
 
     def lay_controls(self) -> None:
+        """The button alone."""
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """The kept generation at each eta, all in one batch: as many steps as it had."""
         from app.labs.denoising.trajectory import record_etas
 
         params = self.trajectory(values["kept"]).params
         return lambda pipe: record_etas(pipe, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """The pictures by eta, and how far apart the latents run."""
         from app.labs.denoising.plots import apart_plot
 
         trajectories, pictures = result
@@ -83,6 +88,7 @@ class Fork(TrajectoryJobPanel):
     key = "fork"
 
     def lay_controls(self) -> None:
+        """The step to fork at, and what holds from there on: prompt, guidance, eta."""
         self.slider("fork_step", 1, GenerationPanel.max_steps, 4, 1)
         self.textbox(
             "fork_prompt",
@@ -94,6 +100,7 @@ class Fork(TrajectoryJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """The kept answers replayed to step k, then on with the new settings; an empty prompt keeps the old one."""
         from app.labs.denoising.plots import compare_fork
 
         trunk, k = self.trajectory(values["kept"]), int(values["fork_step"])
@@ -105,6 +112,7 @@ class Fork(TrajectoryJobPanel):
         return lambda pipe: compare_fork(pipe, trunk, k, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """Both pictures, their difference, and how far the latents part."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import difference, fork_plot
 
@@ -124,6 +132,7 @@ class Inversion(FiguresJobPanel):
     key = "inversion"
 
     def lay_controls(self) -> None:
+        """A picture, the prompt, steps, and the rounds by which each step is refined."""
         self.upload("picture")
         self.textbox("inversion_prompt", {"label": "prompt", "info": "inversion_prompt_info"})
         words = {"label": "steps", "info": "inversion_steps_info"}
@@ -132,6 +141,7 @@ class Inversion(FiguresJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """There and back, refined: steps · (2 + rounds) calls of the network."""
         from app.labs.denoising.ddim_inversion import invert
 
         picture = chosen(self.service, values["picture"])
@@ -141,6 +151,7 @@ class Inversion(FiguresJobPanel):
         return lambda pipe: invert(pipe, picture, prompt, steps, refine), steps * (2 + refine)
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """The picture, its noise and what comes back; how far the ways apart are, over t."""
         from app.labs.denoising.ddim_inversion import inversion_plot
 
         pictures = [(say(lang, f"inversion_{name}"), getattr(result, name)) for name in ("original", "noise", "back")]

@@ -61,6 +61,7 @@ class Progress:
 
     @property
     def going(self) -> bool:
+        """Whether a run is starting or running."""
         return self.phase in ("starting", "running")
 
 

@@ -22,6 +22,7 @@ class Weights(Panel):
     key = "weights"
 
     def lay_controls(self) -> None:
+        """t, the forms of the bound, the schedule, and v of the posterior variance, 0…1."""
         make = self.translation.make
         self.shared["t"] = self.slider("t", 0, 999, 400, 1)
         self.controls["forms"] = make(
@@ -34,10 +35,12 @@ class Weights(Panel):
         self.shared["v"] = self.slider("v", 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
+        """A plot."""
         self.card = PlotCard(self.service, self.translation, height=380)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Weight by timestep of each form, read off at t."""
         from app.labs.lower_bound.weights import make_schedule, weights_plot
 
         schedule = make_schedule(values["kind"], float(values["v"]))
@@ -50,15 +53,18 @@ class First(Panel):
     key = "first"
 
     def lay_controls(self) -> None:
+        """The lab's schedule and v, with a note where they are set."""
         for name in ("v", "kind"):
             self.controls[name] = self.shared[name]
         self.translation.make(gr.Markdown, {"value": "shared_controls"}, elem_classes="small")
 
     def lay_view(self) -> None:
+        """A plot."""
         self.card = PlotCard(self.service, self.translation, height=280)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The first few weights: what the formula says, and what is used."""
         from app.labs.lower_bound.weights import first_plot, make_schedule
 
         return self.card.show(first_plot(make_schedule(values["kind"], float(values["v"])), lang), lang)
@@ -70,6 +76,7 @@ class Objectives(Panel):
     key = "objectives"
 
     def lay_controls(self) -> None:
+        """The losses, the error they are told in, min-SNR's γ, and the lab's t, v and schedule."""
         make = self.translation.make
         self.controls["losses"] = make(
             gr.CheckboxGroup, {"label": "losses_label", "choices": LOSSES}, value=list(LOSSES),
@@ -84,10 +91,12 @@ class Objectives(Panel):
             self.controls[name] = self.shared[name]
 
     def lay_view(self) -> None:
+        """Two plots."""
         self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """What each loss pays for one and the same error, and the share of it that lies up to t."""
         from app.labs.lower_bound.weights import losses_plot, make_schedule
 
         if values["gamma"] is None:

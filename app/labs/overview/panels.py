@@ -20,6 +20,7 @@ class Pipeline(JobPanel):
     key = "overview"
 
     def lay_controls(self) -> None:
+        """Prompt, steps and seed."""
         self.textbox("overview_of", {"label": "prompt"}, PROMPT)
         self.dial("overview_steps", {"label": "steps", "info": "steps_info"}, 2, 40, STEPS, 1)
         self.controls["overview_seed"] = self.translation.make(
@@ -28,10 +29,12 @@ class Pipeline(JobPanel):
         self.run_button()
 
     def lay_view(self) -> None:
+        """The diagram."""
         self.shown = self.placeholder("shown")
         self.outputs = [self.shown]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """A generation whose parts are recorded on the way. RequestError where a setting is out of bounds."""
         from app.labs.overview.story import tell
 
         steps, seed = values["overview_steps"], values["overview_seed"]
@@ -39,6 +42,7 @@ class Pipeline(JobPanel):
         return lambda pipe: tell(pipe, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """The diagram, playing that generation."""
         from app.labs.overview.diagram import diagram
 
         return {self.shown: diagram(result, lang)}

@@ -30,6 +30,7 @@ class Curves(Panel):
     key = "curves"
 
     def lay_controls(self) -> None:
+        """t, the schedules, two quantities, the schedules' constants, and v of the posterior variance."""
         make = self.translation.make
         self.shared["t"] = self.slider("t", 0, 999, 400, 1)
         self.controls["kinds"] = make(
@@ -48,10 +49,12 @@ class Curves(Panel):
         self.slider("v", 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
+        """Two plots."""
         self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Both quantities over t for each schedule, read off at t. RequestError where a number is missing."""
         from app.labs.schedules.curves import compare, make_schedules
 
         numbers = [values[name] for name in ("T", "linear_start", "linear_end", "cosine_s", "v")]
@@ -69,16 +72,19 @@ class Noising(Panel):
     key = "noising"
 
     def lay_controls(self) -> None:
+        """The lab's t, a picture, and the noise's seed."""
         self.controls["t"] = self.shared["t"]
         self.upload("picture")
         self.slider("noise_seed", 0, 20, 0, 1)
 
     def lay_view(self) -> None:
+        """A row of pictures, a sentence under it."""
         self.shown = gr.HTML(elem_id="noised")
         self.caption = gr.Markdown(elem_classes="caption")
         self.outputs = [self.shown, self.caption]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The picture, noised in pixels, and noised in its latent and decoded; signal, noise and SNR at t."""
         from app.labs.denoising.forward_process import noised
 
         picture, t, seed = chosen(self.service, values["picture"]), int(values["t"]), int(values["noise_seed"])
@@ -100,6 +106,7 @@ class Steps(Panel):
     key = "steps"
 
     def lay_controls(self) -> None:
+        """How many steps S, and eta, 0…1."""
         self.slider("S", 1, 100, 10, 1)
         self.controls["eta_lab"] = self.translation.make(
             gr.Slider, {"label": "eta_label", "info": "eta_lab_info"}, minimum=0, maximum=1, value=1, step=0.05,
@@ -107,10 +114,12 @@ class Steps(Panel):
         )  # fmt: skip
 
     def lay_view(self) -> None:
+        """Two plots."""
         self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The timesteps that each spacing chooses, and σ of the noise that each step adds."""
         from app.labs.schedules.curves import step_grids, step_noise
         from ldm_core.config import SD_SCHEDULE
         from ldm_core.diffusion.schedule import NoiseSchedule
@@ -128,6 +137,7 @@ class RespacedRuns(JobPanel):
     key = "respaced"
 
     def lay_controls(self) -> None:
+        """Prompt, steps and seed."""
         self.textbox("respaced_prompt", {"label": "prompt"}, "a red apple, noto style")
         self.dial("respaced_steps", {"label": "S_label", "info": "S_info"}, 2, 50, 8, 1)
         self.controls["respaced_seed"] = self.translation.make(
@@ -136,11 +146,13 @@ class RespacedRuns(JobPanel):
         self.run_button()
 
     def lay_view(self) -> None:
+        """A row of pictures, a plot under it."""
         self.pictures = gr.HTML(elem_id="respaced")
         self.card = PlotCard(self.service, self.translation, height=280, drawn=False)
         self.outputs = [self.pictures, *self.card.outputs]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """The prompt sampled on all four schedules in one batch. RequestError while no model is loaded."""
         from app.labs.schedules.cross_schedule import sample_on_schedules
         from app.labs.schedules.curves import make_schedules
 
@@ -154,6 +166,7 @@ class RespacedRuns(JobPanel):
         return lambda pipe: sample_on_schedules(pipe, params, schedules), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """A picture a schedule, and which trained timesteps stood for its steps."""
         from app.labs.schedules.cross_schedule import timesteps_plot
 
         steps, seed = int(values["respaced_steps"]), int(values["respaced_seed"] or 0)

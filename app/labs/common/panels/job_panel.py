@@ -67,6 +67,7 @@ class JobPanel(Panel):
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The controls, and what this page's last job returned."""
         return {**super().inputs, "last": self.last}
 
     def default_values(self) -> dict[str, Any]:
@@ -86,6 +87,7 @@ class JobPanel(Panel):
         return self.on_result(lang, self.default_result(), **self.default_values()) if self.opens_drawn else {}
 
     def wire(self) -> None:
+        """The button's event; the page's own events draw what it left."""
         outputs = list(dict.fromkeys([self.note, self.button, self.last, *self.outputs]))
         self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
 
@@ -132,6 +134,7 @@ class GenerationPanel(JobPanel):
     max_steps: ClassVar[int] = 50
 
     def lay_controls(self) -> None:
+        """Prompt, steps, guidance, eta and seed of the generation to keep."""
         self.shared["generation"] = self
         self.textbox("walk_prompt", {"label": "prompt"}, PROMPT)
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
@@ -143,11 +146,13 @@ class GenerationPanel(JobPanel):
         self.run_button()
 
     def lay_view(self) -> None:
+        """Its film; the generation itself stays in the session."""
         self.film = self.placeholder("film")
         self.kept = self.shared["kept"] = gr.State(None, time_to_live=KEPT_SECONDS)
         self.outputs = [self.film]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+        """A generation with every step recorded. RequestError where a setting is out of bounds."""
         from app.labs.denoising.trajectory import film
 
         params = read_settings(
@@ -163,12 +168,15 @@ class GenerationPanel(JobPanel):
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The controls, and the lab's step."""
         return {**super().inputs, "step": self.shared["step"]}
 
     def default_values(self) -> dict[str, Any]:
+        """The controls' defaults at the default step."""
         return {**super().default_values(), "step": DEFAULT_STEP}
 
     def wire(self) -> None:
+        """The button's event, which also sets the step's range and keeps the generation."""
         step = self.shared["step"]  # made by a later panel
         outputs = [self.note, self.button, self.last, *self.outputs, step, self.kept]
         self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
@@ -183,6 +191,7 @@ class GenerationPanel(JobPanel):
                 yield {self.kept: finished.result.trajectory}
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+        """The film: some steps' estimates, then the picture."""
         r = result.trajectory.params
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
         return {
@@ -195,20 +204,24 @@ class StepPanel(Panel):
     """A panel that shows the kept generation, or else the default one, at the step of the lab's slider."""
 
     def lay_controls(self) -> None:
+        """The lab's step, made by the first of its panels."""
         if "step" not in self.shared:
             self.shared["step"] = self.slider("step", 1, GenerationPanel.max_steps, DEFAULT_STEP, 1)
         self.controls["step"] = self.shared["step"]
 
     def lay_view(self) -> None:
+        """Pictures and a plot."""
         self.shown = self.placeholder("shown")
         self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The controls, and the kept generation."""
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """`draw_walk` at the step, or at the last one of a shorter generation."""
         trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
         return self.draw_walk(lang, trajectory, min(int(values.pop("step")), len(trajectory.steps)), **values)
 
@@ -227,6 +240,7 @@ class FiguresJobPanel(JobPanel):
     """A button's panel whose view is pictures and a plot."""
 
     def lay_view(self) -> None:
+        """Pictures and a plot, empty until there is a result."""
         self.shown = self.placeholder("shown")
         self.card = PlotCard(self.service, self.translation, drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
@@ -237,9 +251,11 @@ class TrajectoryJobPanel(FiguresJobPanel):
 
     @property
     def inputs(self) -> dict[str, Any]:
+        """The controls, and the kept generation."""
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def default_values(self) -> dict[str, Any]:
+        """The controls' defaults; None for the kept generation means the default one."""
         return {**super().default_values(), "kept": None}
 
     def trajectory(self, kept: Trajectory | None) -> Trajectory:

@@ -23,6 +23,7 @@ class Players(Panel):
     key = "players"
 
     def lay_controls(self) -> None:
+        """The losses to compare, and a logit."""
         self.controls["players"] = self.translation.make(
             gr.CheckboxGroup, {"label": "players_label", "choices": PLAYERS}, value=list(PLAYERS),
             elem_id="players-players",
@@ -30,10 +31,12 @@ class Players(Panel):
         self.slider("logit", -3, 3, 0.5, 0.05)
 
     def lay_view(self) -> None:
+        """A plot."""
         self.card = PlotCard(self.service, self.translation)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The discriminator's loss over its logit, for real and for made pictures."""
         from app.labs.losses.curves import players_plot
 
         return self.card.show(players_plot(values["players"], float(values["logit"]), lang), lang)
@@ -45,6 +48,7 @@ class Balance(OfRuns):
     key = "balance"
 
     def lay_controls(self) -> None:
+        """First step and factor of the discriminator, and a run that had one."""
         for name, number in {"disc_start": 50001, "disc_factor": 1.0}.items():
             self.controls[name] = self.translation.make(
                 gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
@@ -52,11 +56,13 @@ class Balance(OfRuns):
         self.run_choice("balance_run", "autoencoder", filterable=False)
 
     def lay_view(self) -> None:
+        """Three plots; the third is the run's and shows where it logged something."""
         self.cards = [PlotCard(self.service, self.translation, height=280, drawn=k < 2) for k in range(3)]
         outputs = [output for card in self.cards for output in card.outputs]
         self.outputs = [*outputs, self.controls["balance_run"]]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The factor over the steps, the adaptive weight over gradients, and what the run logged of both."""
         from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
 
         start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]

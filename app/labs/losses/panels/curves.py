@@ -66,6 +66,7 @@ class History(OfRuns):
     key = "history"
 
     def lay_controls(self) -> None:
+        """Runs, metrics, the axis (steps or minutes), smoothing 0…0.99, and a logarithmic scale."""
         self.run_choice("runs", "diffusion", multiselect=True)
         make = self.translation.make
         self.controls["metrics"] = make(
@@ -79,6 +80,7 @@ class History(OfRuns):
         self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=True, elem_id="history-log")
 
     def lay_view(self) -> None:
+        """A plot, and the timer that redraws it while a file grows."""
         self.card = PlotCard(self.service, self.translation, height=400)
         self.timer = gr.Timer(LIVE_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
@@ -87,6 +89,7 @@ class History(OfRuns):
         self.outputs = [*self.card.outputs, *lists, self.timer, self.stamp]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The runs' curves; the metrics that they have become the list's choices."""
         from app.labs.losses.curves import curves_plot
 
         names, metrics = values["runs"] or [], values["metrics"] or []
@@ -102,6 +105,7 @@ class History(OfRuns):
         }
 
     def wire(self) -> None:
+        """The timer's event, asked only while the tab is seen."""
         inputs = [self.seen, self.stamp, *self.inputs.values()]
         self.timer.tick(self.ticked, inputs, [self.note, *self.outputs], js=VISIBLE, **QUIET)
 
@@ -120,16 +124,19 @@ class Bins(OfRuns):
     key = "bins"
 
     def lay_controls(self) -> None:
+        """A run, and a logarithmic scale."""
         self.run_choice("bins_run", "diffusion", filterable=False)
         self.controls["bins_log"] = self.translation.make(
             gr.Checkbox, {"label": "log_label"}, value=False, elem_id="bins-log"
         )
 
     def lay_view(self) -> None:
+        """Two plots."""
         self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs, self.controls["bins_run"]]
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """The run's loss by timestep over training as a heat map, and some of its moments as curves."""
         from app.labs.losses.curves import bins_plots
 
         if (name := values["bins_run"]) is None:

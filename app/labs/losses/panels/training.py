@@ -28,6 +28,7 @@ class TrainHere(Panel):
     redraws = False
 
     def lay_controls(self) -> None:
+        """Steps, the step at which the discriminator sets in, Start and Stop."""
         low, high = STEPS
         self.steps = self.slider("train_steps", low, high, 600, 10)
         self.disc = self.slider("train_disc", 0, high, 400, 10)
@@ -37,6 +38,7 @@ class TrainHere(Panel):
             self.stop = make(gr.Button, {"value": "stop"}, interactive=False, elem_id="training-stop")
 
     def lay_view(self) -> None:
+        """Samples, curves of loss and PSNR, and the timer that follows the run."""
         self.samples = gr.HTML(elem_id="training-samples")
         self.cards = [PlotCard(self.service, self.translation, height=280, drawn=False) for _ in range(2)]
         self.timer = gr.Timer(TICK_SECONDS, active=False)
@@ -50,6 +52,7 @@ class TrainHere(Panel):
         return self.service.outputs / "runs"
 
     def draw(self, lang: str, **values: Any) -> Updates:
+        """Where the run is: its line, first and newest sample, curves; nothing logged yet is no fault."""
         del values
         from app.labs.losses.curves import curves_plot
 
@@ -72,6 +75,7 @@ class TrainHere(Panel):
         return shown
 
     def wire(self) -> None:
+        """Events of Start, of Stop and of the timer."""
         outputs = [self.note, *self.outputs]
         self.run.click(self.started, [self.steps, self.disc], outputs, **QUIET)
         self.stop.click(self.stopped, None, outputs, **QUIET)
