@@ -150,8 +150,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", help="API key; else $LATENT_LAB_KEY")
     parser.add_argument("--out", type=Path, default=Path("."), help="folder for the pictures; default: this one")
     parser.add_argument("--json", action="store_true", help="say what was made as JSON")
-    for name, kind in (("steps", int), ("seed", int), ("batch", int), ("width", int), ("height", int), ("eta", float),
-                       ("guidance-scale", float), ("sampler", str), ("negative-prompt", str)):  # fmt: skip
+    for name, kind in (
+        ("steps", int),
+        ("seed", int),
+        ("batch", int),
+        ("width", int),
+        ("height", int),
+        ("eta", float),
+        ("guidance-scale", float),
+        ("sampler", str),
+        ("negative-prompt", str),
+    ):
         parser.add_argument(f"--{name}", type=kind)
     options = parser.parse_args(argv)
     known = ("prompt", "server", "key", "out", "json")

@@ -18,10 +18,19 @@ from pathlib import Path
 import numpy as np
 
 PROMPTS = (
-    "a red apple, noto style", "grinning face", "rocket, twemoji style, on a blue background", "panda face",
-    "a (red:1.3) [apple]", "woman astronaut, dark skin tone", "birthday cake", "hamburger, flat style",
-    "blue heart on a yellow background", "thumbs up, light skin tone", "pizza", "a blue car, emojione style",
-)  # fmt: skip
+    "a red apple, noto style",
+    "grinning face",
+    "rocket, twemoji style, on a blue background",
+    "panda face",
+    "a (red:1.3) [apple]",
+    "woman astronaut, dark skin tone",
+    "birthday cake",
+    "hamburger, flat style",
+    "blue heart on a yellow background",
+    "thumbs up, light skin tone",
+    "pizza",
+    "a blue car, emojione style",
+)
 KINDS = ("text", "image", "paint")
 WORKER = """
 import inspect, json, sys
@@ -77,10 +86,14 @@ def main() -> int:
     args = parser.parse_args()
     before, after = args.before.resolve(), args.after.resolve()
     job: dict[str, object] = {
-        "weights": str(before / "weights" / "emoji-128.safetensors"), "prompts": PROMPTS[: args.prompts],
-        "samplers": args.samplers.split(","), "dtypes": args.dtypes.split(","), "kinds": args.kinds.split(","),
-        "steps": args.steps, "threads": args.threads,
-    }  # fmt: skip
+        "weights": str(before / "weights" / "emoji-128.safetensors"),
+        "prompts": PROMPTS[: args.prompts],
+        "samplers": args.samplers.split(","),
+        "dtypes": args.dtypes.split(","),
+        "kinds": args.kinds.split(","),
+        "steps": args.steps,
+        "threads": args.threads,
+    }
     with tempfile.TemporaryDirectory() as folder:
         old, new = (
             run(checkout, {**job, "out": f"{folder}/{name}.npz"}) for name, checkout in (("a", before), ("b", after))

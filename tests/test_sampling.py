@@ -99,9 +99,18 @@ def test_to_dict_and_from_dict_are_inverse():
 def test_settings_of_0_1_0_are_read():
     """As they stand in that version's files: every one of its names, the seed that was to be drawn, the step grid."""
     old = {
-        "prompt": "a", "negative_prompt": "", "steps": 25, "eta": 0.0, "guidance_scale": 5.0, "sampler": "ddim",
-        "seed": -1, "width": None, "height": 128, "batch": 1, "strength": 0.75,
-    }  # fmt: skip
+        "prompt": "a",
+        "negative_prompt": "",
+        "steps": 25,
+        "eta": 0.0,
+        "guidance_scale": 5.0,
+        "sampler": "ddim",
+        "seed": -1,
+        "width": None,
+        "height": 128,
+        "batch": 1,
+        "strength": 0.75,
+    }
     made = SamplingParams.from_dict({**old, "grid": "trailing"})
     assert made == SamplingParams("a", guidance_scale=5.0, seed=None, height=128, timestep_spacing="trailing")
 

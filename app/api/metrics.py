@@ -38,8 +38,11 @@ def capabilities(who: Called) -> dict[str, Any]:
         "image_size": limits.image_size,
         "size_multiple": limits.size_multiple,
         "limits": {
-            "steps": limits.max_steps, "batch": limits.max_batch, "side": limits.max_side,
-            "pixels": limits.max_pixels, "prompt_chars": limits.prompt_chars,
+            "steps": limits.max_steps,
+            "batch": limits.max_batch,
+            "side": limits.max_side,
+            "pixels": limits.max_pixels,
+            "prompt_chars": limits.prompt_chars,
         },
         "features": ["image_to_image", "inpainting", "prompt_weights", "previews"],
-    }  # fmt: skip
+    }

@@ -39,9 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", type=int, metavar="N", help="no count above N, for a trial")
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--compose", type=int, nargs="?", const=COMPOSED, default=0, metavar="N",
+        "--compose",
+        type=int,
+        nargs="?",
+        const=COMPOSED,
+        default=0,
+        metavar="N",
         help=f"only this: N prompts (default {COMPOSED}) of each of six types that put things together",
-    )  # fmt: skip
+    )
     for field in fields(EvaluationSettings):
         if field.name == "compose":
             continue
@@ -82,8 +87,10 @@ def run(args: argparse.Namespace) -> int:
 
         found = evaluate(pipe, eye, corpus, settings, progress)
     judge = f"judge {eye.sha256[:12]}" if eye else "no judge asked"
-    print(f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.sampler}, {settings.steps} steps, "
-          f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judge}\n")  # fmt: skip
+    print(
+        f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.sampler}, {settings.steps} steps, "
+        f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judge}\n"
+    )
     print(table(found.figures))
     if args.out is not None:
         written = found.write(args.out.expanduser())

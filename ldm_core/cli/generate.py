@@ -24,9 +24,18 @@ from ldm_core.text.prompt_syntax import parse, plain
 from ldm_core.text_files import read_text
 
 SETTINGS = (
-    "negative_prompt", "steps", "eta", "guidance_scale", "timestep_spacing", "sampler", "seed", "batch", "height",
-    "width", "label",
-)  # fmt: skip
+    "negative_prompt",
+    "steps",
+    "eta",
+    "guidance_scale",
+    "timestep_spacing",
+    "sampler",
+    "seed",
+    "batch",
+    "height",
+    "width",
+    "label",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance-scale", type=float, help="default: the model's own")
     parser.add_argument("--sampler", default=SamplingParams.sampler, help=f"one of {', '.join(SAMPLER_NAMES)}")
     parser.add_argument(
-        "--timestep-spacing", "--grid", dest="timestep_spacing", default=SamplingParams.timestep_spacing,
-        choices=get_args(TimestepSpacing), help="which timesteps are walked",
-    )  # fmt: skip
+        "--timestep-spacing",
+        "--grid",
+        dest="timestep_spacing",
+        default=SamplingParams.timestep_spacing,
+        choices=get_args(TimestepSpacing),
+        help="which timesteps are walked",
+    )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--batch", type=int, default=1, help="images per prompt, from seeds SEED, SEED+1, …")
     parser.add_argument("--height", type=int)

@@ -200,9 +200,12 @@ class LatentSampling(AncestralSampling):
         x = start = standard_normal(self.betas.new_empty(full), generator) if x_T is None else x_T
         n, every = self._length(None, start_T), log_every_t or self.log_every_t
         options = {
-            "quantize_denoised": quantize_denoised, "temperature": temperature, "noise_dropout": noise_dropout,
-            "score_corrector": score_corrector, "corrector_kwargs": corrector_kwargs,
-        }  # fmt: skip
+            "quantize_denoised": quantize_denoised,
+            "temperature": temperature,
+            "noise_dropout": noise_dropout,
+            "score_corrector": score_corrector,
+            "corrector_kwargs": corrector_kwargs,
+        }
         estimates = []
         for i, x, estimate in self._reverse(cond, start, n, mask, x0, generator, **options):
             if i % every == 0 or i == n - 1:

@@ -107,13 +107,24 @@ class DDIMSampler:
                     raise ValueError(f"{name} is for {rows} samples, but batch_size is {batch_size}")
         self.make_schedule(S, ddim_discretize, eta, verbose, end_at_data)
         return self.ddim_sampling(
-            conditioning, (batch_size, *shape), x_T, callback=callback, img_callback=img_callback, mask=mask, x0=x0,
-            log_every_t=log_every_t, normals_sequence=normals_sequence, generator=generator,
-            quantize_denoised=quantize_x0, temperature=temperature, noise_dropout=noise_dropout,
-            score_corrector=score_corrector, corrector_kwargs=corrector_kwargs,
+            conditioning,
+            (batch_size, *shape),
+            x_T,
+            callback=callback,
+            img_callback=img_callback,
+            mask=mask,
+            x0=x0,
+            log_every_t=log_every_t,
+            normals_sequence=normals_sequence,
+            generator=generator,
+            quantize_denoised=quantize_x0,
+            temperature=temperature,
+            noise_dropout=noise_dropout,
+            score_corrector=score_corrector,
+            corrector_kwargs=corrector_kwargs,
             unconditional_guidance_scale=unconditional_guidance_scale,
             unconditional_conditioning=unconditional_conditioning,
-        )  # fmt: skip
+        )
 
     @torch.no_grad()
     def ddim_sampling(
@@ -148,9 +159,16 @@ class DDIMSampler:
             x = self._blend(x, t, mask, x0, side)
             noise = None if normals_sequence is None else normals_sequence[i]
             x, pred_x0 = self.p_sample_ddim(
-                x, cond, t, index, use_original_steps=ddim_use_original_steps, noise=noise, generator=generator,
-                side_generator=side, **step_options,
-            )  # fmt: skip
+                x,
+                cond,
+                t,
+                index,
+                use_original_steps=ddim_use_original_steps,
+                noise=noise,
+                generator=generator,
+                side_generator=side,
+                **step_options,
+            )
             if callback:
                 callback(i)
             if img_callback:
@@ -224,10 +242,15 @@ class DDIMSampler:
         for index in reversed(range(t_start)):
             t = torch.full((len(x),), steps[index], device=x.device)
             x, _ = self.p_sample_ddim(
-                x, cond, t, index, use_original_steps=use_original_steps, generator=generator,
+                x,
+                cond,
+                t,
+                index,
+                use_original_steps=use_original_steps,
+                generator=generator,
                 unconditional_guidance_scale=unconditional_guidance_scale,
                 unconditional_conditioning=unconditional_conditioning,
-            )  # fmt: skip
+            )
         return x
 
     @torch.no_grad()

@@ -72,7 +72,17 @@ class DPMSolverSampler(DDIMSampler):
 
 
 UNUSED: dict[str, Any] = {
-    "callback": None, "normals_sequence": None, "img_callback": None, "quantize_x0": False, "eta": 0.0, "mask": None,
-    "x0": None, "temperature": 1.0, "noise_dropout": 0.0, "score_corrector": None, "corrector_kwargs": None,
-    "verbose": True, "log_every_t": 100,
-}  # fmt: skip
+    "callback": None,
+    "normals_sequence": None,
+    "img_callback": None,
+    "quantize_x0": False,
+    "eta": 0.0,
+    "mask": None,
+    "x0": None,
+    "temperature": 1.0,
+    "noise_dropout": 0.0,
+    "score_corrector": None,
+    "corrector_kwargs": None,
+    "verbose": True,
+    "log_every_t": 100,
+}

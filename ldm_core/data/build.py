@@ -167,8 +167,10 @@ def attribution(sets: dict[str, dict[str, Any]]) -> str:
     """Who made what, under which licence."""
     lines = ["# The drawings and who made them", ""]
     for name, c in sets.items():
-        lines.append(f"- **{name}** {c['version']} ({c['style']}): {c['author']}, {c['licence']}, {c['source']}; "
-                     f"{c['rendered']} drawings, rendered at {SIZE} px.")  # fmt: skip
+        lines.append(
+            f"- **{name}** {c['version']} ({c['style']}): {c['author']}, {c['licence']}, {c['source']}; "
+            f"{c['rendered']} drawings, rendered at {SIZE} px."
+        )
     lines.append(f"- **{EMOJIBASE.name}** {EMOJIBASE.version} (labels and tags): Miles Johnson, MIT.")
     return "\n".join(lines) + "\n"
 

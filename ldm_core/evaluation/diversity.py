@@ -35,8 +35,11 @@ def diversity(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: Evaluat
     theirs = [spread(eye.features(drawn(corpus, list(rows[concept].values())))) for concept in asked]
     between = spread(eye.features(made[:: settings.seeds])) if len(asked) > 1 else float("nan")
     figure = Metric(
-        "diversity over seeds", float(np.mean(ours)), len(made), float(np.mean(theirs)),
+        "diversity over seeds",
+        float(np.mean(ours)),
+        len(made),
+        float(np.mean(theirs)),
         note="mean 1 − cosine; real: the styles of the same concepts",
-    )  # fmt: skip
+    )
     details = {"prompts": asked, "by_prompt": ours, "real_styles": theirs, "between_prompts": between}
     return Part([figure], details, {"seeds": sheet([made], settings.seeds, 96, len(made))})

@@ -98,7 +98,13 @@ def copying(space: str, made: Tensor, real: Tensor, known: Tensor) -> list[Metri
     return [
         Metric(f"{name}: median", float(ours.median()), len(ours), float(theirs.median())),
         Metric(
-            f"{name}: near-copies", shares[0], len(ours), shares[1], target=1.0, of_real=True, at_most=True,
+            f"{name}: near-copies",
+            shares[0],
+            len(ours),
+            shares[1],
+            target=1.0,
+            of_real=True,
+            at_most=True,
             note=f"nearer than {float(limit):.3g}",
         ),
-    ]  # fmt: skip
+    ]

@@ -17,11 +17,14 @@ def retrieval(eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Ca
     scores = [eye.captions(features, captions) for features in (made, real)]
     return [
         Metric(
-            f"retrieval top-{k}", *_pair(scores, asked, k), target=target, of_real=True,
+            f"retrieval top-{k}",
+            *_pair(scores, asked, k),
+            target=target,
+            of_real=True,
             note=f"among {len(captions)} held-out captions",
         )
         for k, target in ((1, 0.7), (5, 0.8))
-    ]  # fmt: skip
+    ]
 
 
 def composition(

@@ -88,9 +88,18 @@ def test_settings_of_a_newer_version_are_not_damaged(tmp_path: Path) -> None:
 
 def test_a_file_of_0_1_0_is_read_without_decoding_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = {
-        "prompt": "a", "negative_prompt": "", "steps": 25, "eta": 0.0, "guidance_scale": 5.0, "sampler": "ddim",
-        "seed": 3, "width": None, "height": None, "batch": 1, "strength": 0.75,
-    }  # fmt: skip
+        "prompt": "a",
+        "negative_prompt": "",
+        "steps": 25,
+        "eta": 0.0,
+        "guidance_scale": 5.0,
+        "sampler": "ddim",
+        "seed": 3,
+        "width": None,
+        "height": None,
+        "batch": 1,
+        "strength": 0.75,
+    }
     path = _png(tmp_path, json.dumps({"request": old, "weights_sha256": "ab", "version": "0.1.0"}))
     path.write_bytes(path.read_bytes().replace(b"IDAT", b"IDXT"))  # nothing that could be decoded
     made, info = read_png(path)

@@ -64,13 +64,36 @@ def test_open_webui(basic: httpx.Client, served: Served) -> None:
 
 def test_silly_tavern(basic: httpx.Client) -> None:
     """Its lists, then a picture while it asks for progress, then an interrupt that stops it."""
-    for path in ("/options", "/samplers", "/schedulers", "/sd-models", "/sd-vae", "/sd-modules", "/upscalers",
-                 "/latent-upscale-modes", "/loras", "/embeddings"):  # fmt: skip
+    for path in (
+        "/options",
+        "/samplers",
+        "/schedulers",
+        "/sd-models",
+        "/sd-vae",
+        "/sd-modules",
+        "/upscalers",
+        "/latent-upscale-modes",
+        "/loras",
+        "/embeddings",
+    ):
         assert basic.get(path).status_code == 200, path
     answers: list[httpx.Response] = []
-    payload = {"prompt": "a", "steps": 1000, "width": 512, "height": 512, "cfg_scale": 7, "sampler_name": "DDIM",
-               "scheduler": "automatic", "restore_faces": False, "enable_hr": False, "save_images": True,
-               "send_images": True, "do_not_save_grid": False, "do_not_save_samples": False, "seed": None}  # fmt: skip
+    payload = {
+        "prompt": "a",
+        "steps": 1000,
+        "width": 512,
+        "height": 512,
+        "cfg_scale": 7,
+        "sampler_name": "DDIM",
+        "scheduler": "automatic",
+        "restore_faces": False,
+        "enable_hr": False,
+        "save_images": True,
+        "send_images": True,
+        "do_not_save_grid": False,
+        "do_not_save_samples": False,
+        "seed": None,
+    }
     call = threading.Thread(target=lambda: answers.append(basic.post("/txt2img", json=payload)))
     call.start()
     end = time.monotonic() + 30

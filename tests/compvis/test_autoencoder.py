@@ -12,9 +12,18 @@ from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscrimi
 from ldm_core.models.autoencoder import AutoencoderKL as KLNetwork
 
 DD = {
-    "double_z": True, "z_channels": 4, "resolution": 16, "in_channels": 3, "out_ch": 3, "ch": 32, "ch_mult": [1, 1],
-    "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0, "norm_groups": 8,
-}  # fmt: skip
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 16,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 1],
+    "num_res_blocks": 1,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+    "norm_groups": 8,
+}
 LOSS = {"perceptual_trunk": "", "disc_ndf": 8, "disc_num_layers": 1, "disc_start": 0, "kl_weight": 1e-3}
 KL_LOSS = {"target": "ldm.modules.losses.LPIPSWithDiscriminator", "params": LOSS}
 VQ_LOSS = {"target": "taming.modules.losses.vqperceptual.VQLPIPSWithDiscriminator", "params": LOSS}

@@ -72,10 +72,20 @@ def test_bad_options_are_refused(options: dict[str, Any], words: str):
 
 def test_the_published_form_of_a_unet():
     params = {
-        "image_size": 8, "in_channels": 3, "out_channels": 3, "model_channels": 32, "channel_mult": [1],
-        "num_res_blocks": 1, "attention_resolutions": [1], "num_heads": 2, "use_spatial_transformer": True,
-        "transformer_depth": 1, "context_dim": None, "use_checkpoint": True, "legacy": False,
-    }  # fmt: skip
+        "image_size": 8,
+        "in_channels": 3,
+        "out_channels": 3,
+        "model_channels": 32,
+        "channel_mult": [1],
+        "num_res_blocks": 1,
+        "attention_resolutions": [1],
+        "num_heads": 2,
+        "use_spatial_transformer": True,
+        "transformer_depth": 1,
+        "context_dim": None,
+        "use_checkpoint": True,
+        "legacy": False,
+    }
     target = "ldm.modules.diffusionmodules.openaimodel.UNetModel"
     assert DDPM({"target": target, "params": params}, **SMALL).config.unet == UNET
     with pytest.raises(ValueError, match=r"os\.system"):
@@ -289,9 +299,12 @@ def test_positional_encodings_are_two_more_channels():
 
 def test_learning_rate_cycles():
     config = {
-        "warm_up_steps": [10, 5], "cycle_lengths": [100, 50], "f_start": [0.0, 0.2], "f_max": [1.0, 0.5],
+        "warm_up_steps": [10, 5],
+        "cycle_lengths": [100, 50],
+        "f_start": [0.0, 0.2],
+        "f_max": [1.0, 0.5],
         "f_min": [0.1, 0.0],
-    }  # fmt: skip
+    }
     rate = LambdaLinear(**config)
     assert [rate(n) for n in (0, 5, 10, 100)] == pytest.approx([0.0, 0.5, 1.0 - 0.9 * 0.1, 0.1])
     assert [rate(100 + n) for n in (1, 5, 50, 500)] == pytest.approx([0.26, 0.45, 0.0, 0.0])

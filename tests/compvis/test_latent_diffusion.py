@@ -208,9 +208,17 @@ def test_concat_by_the_first_stage_and_by_a_mask():
 
 def test_words_to_pictures_from_published_configs():
     ddconfig = {
-        "double_z": True, "z_channels": 4, "resolution": 16, "in_channels": 3, "out_ch": 3, "ch": 32,
-        "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0,
-    }  # fmt: skip
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 16,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": 32,
+        "ch_mult": [1, 2],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
+    }
     stage = {
         "target": "ldm.models.autoencoder.AutoencoderKL",
         "params": {

@@ -22,8 +22,18 @@ def test_aliases_mean_targets():
 
 
 def test_published_autoencoder_config():
-    dd = {"double_z": True, "z_channels": 4, "resolution": 32, "in_channels": 3, "out_ch": 3, "ch": 32,
-          "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0}  # fmt: skip
+    dd = {
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 32,
+        "in_channels": 3,
+        "out_ch": 3,
+        "ch": 32,
+        "ch_mult": [1, 2],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
+    }
     loss = {
         "target": "ldm.modules.losses.LPIPSWithDiscriminator",
         "params": {"disc_start": 50001, "kl_weight": 1e-6, "disc_weight": 0.5, "perceptual_weight": 0.0},

@@ -51,9 +51,14 @@ def test_dpm_solver_is_the_peers(steps: int) -> None:
     x = noise()
     ours, none = DPMSolverSampler(Stub()).sample(steps, 2, SHAPE, x_T=x)
     peer = DPMSolverMultistepScheduler(
-        1000, trained_betas=BETAS, solver_order=2, algorithm_type="dpmsolver++", lower_order_final=True,
-        timestep_spacing="linspace", final_sigmas_type="sigma_min",
-    )  # fmt: skip
+        1000,
+        trained_betas=BETAS,
+        solver_order=2,
+        algorithm_type="dpmsolver++",
+        lower_order_final=True,
+        timestep_spacing="linspace",
+        final_sigmas_type="sigma_min",
+    )
     peer.set_timesteps(steps)
     assert peer.timesteps.tolist() == [999 - i * 999 // steps for i in range(steps)]
     for t in peer.timesteps:
@@ -188,9 +193,16 @@ def test_log_images_by_compvis_names() -> None:
     m = model(log_every_t=10).eval()
     found = m.log_images(batch(), ddim_steps=2, plot_denoise_rows=True, generator=seeded())
     assert found.keys() == {
-        "inputs", "reconstruction", "diffusion_row", "samples", "denoise_row", "mask", "samples_inpainting",
-        "samples_outpainting", "progressive_row",
-    }  # fmt: skip
+        "inputs",
+        "reconstruction",
+        "diffusion_row",
+        "samples",
+        "denoise_row",
+        "mask",
+        "samples_inpainting",
+        "samples_outpainting",
+        "progressive_row",
+    }
     assert found["samples"].shape == found["inputs"].shape == (2, 3, 16, 16)
     assert found["diffusion_row"].shape == (6, 3, 16, 16), "three levels of two pictures"
     assert m.log_images(batch(), sample=False, plot_progressive_rows=False, return_keys=["inputs"]).keys() == {"inputs"}

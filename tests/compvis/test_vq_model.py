@@ -14,9 +14,17 @@ from ldm_core.models.vq import VQModel, VQModelInterface
 from tests.tiny import tiny_model
 
 VQ = AutoencoderConfig(
-    kind="vq", ch=32, ch_mult=(1, 2), num_res_blocks=1, resolution=16, z_channels=4, embed_dim=4, double_z=False,
-    n_embed=32, norm_groups=8,
-)  # fmt: skip
+    kind="vq",
+    ch=32,
+    ch_mult=(1, 2),
+    num_res_blocks=1,
+    resolution=16,
+    z_channels=4,
+    embed_dim=4,
+    double_z=False,
+    n_embed=32,
+    norm_groups=8,
+)
 WITH_VQ = replace(TINY, name="tiny-vq", first_stage=VQ, text=None, scale_factor=0.5)
 
 

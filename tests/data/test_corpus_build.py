@@ -29,8 +29,14 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[IconSet]:
     """Two sets whose archives lie in the corpus folder tmp_path/corpus already."""
     cache = tmp_path / "corpus" / "packages"
     monkeypatch.setattr(building, "EMOJIBASE", pack_emojibase(cache))
-    one = {"red-apple": disc(COLOURS["red"]), "green-apple": disc(COLOURS["green"]), "wave": disc("#fc6"),
-           "wave-dark-skin-tone": disc("#643"), "broken": "<circle", "empty": ""}  # fmt: skip
+    one = {
+        "red-apple": disc(COLOURS["red"]),
+        "green-apple": disc(COLOURS["green"]),
+        "wave": disc("#fc6"),
+        "wave-dark-skin-tone": disc("#643"),
+        "broken": "<circle",
+        "empty": "",
+    }
     two = {"redapple": disc(COLOURS["red"], 30), "flag-chile": disc("#fff"), "sphere": disc(COLOURS["blue"], 20)}
     return [
         pack_set(cache, "one", one, aliases={"hello": "wave"}),

@@ -33,8 +33,10 @@ PAIRS = st.sets(st.tuples(st.integers(0, 60), st.integers(0, 3)), max_size=150)
 @settings(max_examples=60, deadline=None)
 def test_split_measures_composition(pairs: set[tuple[int, int]], random) -> None:  # noqa: ANN001
     entries = entries_of(pairs)
-    drawings = [random.choice([str(i), "shared"]).encode() if random.random() < 0.2 else str(i).encode()
-                for i in range(len(entries))]  # fmt: skip
+    drawings = [
+        random.choice([str(i), "shared"]).encode() if random.random() < 0.2 else str(i).encode()
+        for i in range(len(entries))
+    ]
     done = split(entries, drawings)
     train, heldout = ([e for e in done if e.split == kind] for kind in ("train", "heldout"))
     assert {(e.concept, e.style) for e in train} & {(e.concept, e.style) for e in heldout} == set()

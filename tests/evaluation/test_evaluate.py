@@ -49,11 +49,18 @@ def test_from_drawings_to_figures(home: Path, capsys: pytest.CaptureFixture[str]
     for name in ("PSNR, dB", "SSIM"):
         assert f"autoencoder {name}" in named
     for name in (
-        "retrieval top-5", "unseen pairs top-5", "KID × 1000", "background colour", "skin tone", "diversity over seeds",
-        "paraphrases nearest in text space", "paraphrases as pictures, top-1",
+        "retrieval top-5",
+        "unseen pairs top-5",
+        "KID × 1000",
+        "background colour",
+        "skin tone",
+        "diversity over seeds",
+        "paraphrases nearest in text space",
+        "paraphrases as pictures, top-1",
         "their concepts' names as pictures, top-1",
-        "nearest training drawing, features: near-copies", "nearest training drawing, pixels: near-copies",
-    ):  # fmt: skip
+        "nearest training drawing, features: near-copies",
+        "nearest training drawing, pixels: near-copies",
+    ):
         assert name in named
     assert named["background colour"]["real"] == 1.0 and named["background colour"]["n"] == 33
     assert named["skin tone"]["real"] == 1.0 and named["skin tone"]["n"] == 5

@@ -39,9 +39,14 @@ def test_residual_blocks_are_the_peers(scale_shift: bool, change: object) -> Non
     out = 64 if change is None else 32
     ours = ResBlock(32, out, replace(CONFIG, use_scale_shift_norm=scale_shift), change)  # type: ignore[arg-type]
     peer = ResnetBlock2D(
-        in_channels=32, out_channels=out, temb_channels=128, eps=1e-5, up=change is repeated, down=change is halved,
+        in_channels=32,
+        out_channels=out,
+        temb_channels=128,
+        eps=1e-5,
+        up=change is repeated,
+        down=change is halved,
         time_embedding_norm="scale_shift" if scale_shift else "default",
-    )  # fmt: skip
+    )
     named = {}
     for name, value in ours.state_dict().items():
         layer, _, kind = name.rpartition(".")
@@ -56,8 +61,16 @@ def test_attention_without_context_is_the_peers(heads: int) -> None:
     """CompVis keeps each head's query, key and value together; the peer has three layers."""
     torch.manual_seed(0)
     ours = AttentionBlock(32, heads)
-    peer = Attention(32, heads=heads, dim_head=32 // heads, bias=True, norm_num_groups=32, eps=1e-5,
-                     residual_connection=True, processor=AttnProcessor())  # fmt: skip
+    peer = Attention(
+        32,
+        heads=heads,
+        dim_head=32 // heads,
+        bias=True,
+        norm_num_groups=32,
+        eps=1e-5,
+        residual_connection=True,
+        processor=AttnProcessor(),
+    )
     weight, bias = ours.qkv.weight[..., 0].reshape(heads, 3, -1, 32), ours.qkv.bias.reshape(heads, 3, -1)
     named = {"group_norm.weight": ours.norm.weight, "group_norm.bias": ours.norm.bias}
     for i, part in enumerate(("to_q", "to_k", "to_v")):

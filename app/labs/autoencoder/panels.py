@@ -78,9 +78,11 @@ class Between(Shown):
         self.upload("first")
         self.upload("second")
         self.controls["how"] = self.translation.make(
-            gr.Radio, {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}}, value="blend",
+            gr.Radio,
+            {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}},
+            value="blend",
             elem_id="between-how",
-        )  # fmt: skip
+        )
         self.slider("share", 0, 1, 0.5, 0.05)
 
     def draw(self, lang: str, **values: Any) -> Updates:

@@ -106,9 +106,13 @@ class Fork(TrajectoryJobPanel):
         trunk, k = self.trajectory(values["kept"]), int(values["fork_step"])
         prompt = (values["fork_prompt"] or "").strip() or trunk.params.prompt
         params = read_settings(
-            self, prompt, steps=trunk.params.steps, seed=trunk.params.seed, guidance_scale=values["fork_guidance"],
+            self,
+            prompt,
+            steps=trunk.params.steps,
+            seed=trunk.params.seed,
+            guidance_scale=values["fork_guidance"],
             eta=values["fork_eta"],
-        )  # fmt: skip
+        )
         return lambda pipe: compare_fork(pipe, trunk, k, params), params.steps
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:

@@ -43,7 +43,7 @@ LESSONS: Mapping[str, Sequence[Move]] = {
         Move("move2", "xy_plot", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}),
     ),
     "reference": (),
-}  # fmt: skip
+}
 
 # Where the reference is wrong; an item's words are reference_{item}, reference_{item}_says, reference_{item}_right.
 REFERENCE: Mapping[str, Move | None] = {

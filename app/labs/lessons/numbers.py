@@ -68,9 +68,13 @@ def _denoising(config: ModelConfig) -> Numbers:
     grid = NoiseSchedule.from_config(config.schedule).grid("uniform", 20)
     signal = grid.alpha_bar.sqrt().tolist()
     return {
-        "t1": f"{grid.t[0]:.0f}", "s1": digits(signal[0], 3), "t10": f"{grid.t[9]:.0f}", "s10": digits(signal[9], 3),
-        "t20": f"{grid.t[19]:.0f}", "s20": digits(signal[19], 3),
-    }  # fmt: skip
+        "t1": f"{grid.t[0]:.0f}",
+        "s1": digits(signal[0], 3),
+        "t10": f"{grid.t[9]:.0f}",
+        "s10": digits(signal[9], 3),
+        "t20": f"{grid.t[19]:.0f}",
+        "s20": digits(signal[19], 3),
+    }
 
 
 def _attention(config: ModelConfig) -> Numbers:
@@ -104,12 +108,17 @@ def _reference_schedule(schedule: NoiseSchedule) -> Numbers:
     return {
         "root": digits(schedule.betas[500], 3),
         "line": digits(make_beta_schedule("sqrt_linear", T, START, END)[500], 3),
-        "over": digits(over[-1], 5), "last": digits(schedule.betas[-1], 5),
-        "literal": digits(literal[500], 3), "cosine": digits(make_beta_schedule("cosine", T)[500], 3),
-        "p1": digits(published[1], 3), "w1": digits(right[1], 4),
-        "p998": digits(published[998], 3), "w998": digits(right[998], 2),
-        "kl": digits(kl, 3), "text_kl": digits(0.5 * (1 + math.log(0.25) - 0.5**2 - 0.25), 3),
-    }  # fmt: skip
+        "over": digits(over[-1], 5),
+        "last": digits(schedule.betas[-1], 5),
+        "literal": digits(literal[500], 3),
+        "cosine": digits(make_beta_schedule("cosine", T)[500], 3),
+        "p1": digits(published[1], 3),
+        "w1": digits(right[1], 4),
+        "p998": digits(published[998], 3),
+        "w998": digits(right[998], 2),
+        "kl": digits(kl, 3),
+        "text_kl": digits(0.5 * (1 + math.log(0.25) - 0.5**2 - 0.25), 3),
+    }
 
 
 def _reference_sampler(schedule: NoiseSchedule) -> Numbers:
@@ -119,13 +128,19 @@ def _reference_sampler(schedule: NoiseSchedule) -> Numbers:
     uniform, trailing = (int(make_ddim_timesteps(kind, 25, T)[-1]) for kind in ("uniform", "trailing"))
     half = make_ddim_timesteps("uniform", 50, T)
     return {
-        "seven": str(len(grids[6])), "wrong": str(sum(len(g) != n for n, g in enumerate(grids, 1))),
-        "different": str(len(np.unique(quad))), "distinct": str(len(np.unique(make_ddim_timesteps("quad", 100, T)))),
-        "uniform": str(uniform), "trailing": str(trailing),
-        "a_uniform": digits(a[uniform] ** 0.5, 3), "a_trailing": digits(a[trailing] ** 0.5, 3),
-        "lost": str(half[23]), "kept": str(half[24]),
-        "mistaken": digits(((1 - a[900]) / a[900]) ** 0.5, 2), "left": digits(((1 - a[0]) / a[0]) ** 0.5, 3),
-    }  # fmt: skip
+        "seven": str(len(grids[6])),
+        "wrong": str(sum(len(g) != n for n, g in enumerate(grids, 1))),
+        "different": str(len(np.unique(quad))),
+        "distinct": str(len(np.unique(make_ddim_timesteps("quad", 100, T)))),
+        "uniform": str(uniform),
+        "trailing": str(trailing),
+        "a_uniform": digits(a[uniform] ** 0.5, 3),
+        "a_trailing": digits(a[trailing] ** 0.5, 3),
+        "lost": str(half[23]),
+        "kept": str(half[24]),
+        "mistaken": digits(((1 - a[900]) / a[900]) ** 0.5, 2),
+        "left": digits(((1 - a[0]) / a[0]) ** 0.5, 3),
+    }
 
 
 NUMBERS: Mapping[str, Callable[[ModelConfig], Numbers]] = {

@@ -86,9 +86,7 @@ def _reference(numbers: dict[str, str], lang: str) -> str:
     )
     rows = ""
     for item, move in REFERENCE.items():
-        name, says, right = (
-            safe(say(lang, f"reference_{item}{part}", **numbers)) for part in ("", "_says", "_right")
-        )  # fmt: skip
+        name, says, right = (safe(say(lang, f"reference_{item}{part}", **numbers)) for part in ("", "_says", "_right"))
         seen = "" if move is None else _link(move, safe(say(lang, f"{move.lab}_tab")), lang)
         rows += f'<tr><th scope="row">{name}</th><td>{says}</td><td>{right}</td><td>{seen}</td></tr>'
     return (

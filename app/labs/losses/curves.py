@@ -111,10 +111,15 @@ def _bins_summary(steps: Values, loss: Values, places: Values, lang: str) -> str
         return say(lang, "bins_once", step=both["last"])
     most, least = int(np.nanargmax(fall)), int(np.nanargmin(fall))
     return say(
-        lang, "bins_summary", **both, mean=f"{1.0 - np.nanmean(last) / np.nanmean(first):.0%}",
-        most=f"{fall[most]:.0%}", most_at=f"{places[most]:.3g}", least=f"{fall[least]:.0%}",
+        lang,
+        "bins_summary",
+        **both,
+        mean=f"{1.0 - np.nanmean(last) / np.nanmean(first):.0%}",
+        most=f"{fall[most]:.0%}",
+        most_at=f"{places[most]:.3g}",
+        least=f"{fall[least]:.0%}",
         least_at=f"{places[least]:.3g}",
-    )  # fmt: skip
+    )
 
 
 def player_terms(kind: str, logits: Values) -> tuple[Values, Values]:

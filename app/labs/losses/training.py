@@ -24,11 +24,27 @@ MINUTES = 3.0
 GRACE_SECONDS = 90.0  # beyond MINUTES, for start and end; then the process is ended
 KEPT = 3  # earlier runs that stay in the folder
 SETTINGS = (  # the shipped autoencoder's geometry, small crops
-    "preset=EMOJI_128", "crop=32", "initialise=true", "validation=8", "loop.batch=8", "loop.lr=1.5e-3",
-    "loop.warmup=20", "loop.ema_decay=0.97", "loop.log_every=5", "loop.validate_minutes=0.2", "loop.sample_minutes=0.2",
-    "loss.gradient_weight=1", "loss.mse_weight=4", "loss.coarse_weight=2", "loss.chroma_boost=2", "betas=[0.9, 0.99]",
-    "loop.save_minutes=10", "loss.perceptual_trunk=", "loss.disc_ndf=16", "loss.kl_weight=1e-3",
-)  # fmt: skip
+    "preset=EMOJI_128",
+    "crop=32",
+    "initialise=true",
+    "validation=8",
+    "loop.batch=8",
+    "loop.lr=1.5e-3",
+    "loop.warmup=20",
+    "loop.ema_decay=0.97",
+    "loop.log_every=5",
+    "loop.validate_minutes=0.2",
+    "loop.sample_minutes=0.2",
+    "loss.gradient_weight=1",
+    "loss.mse_weight=4",
+    "loss.coarse_weight=2",
+    "loss.chroma_boost=2",
+    "betas=[0.9, 0.99]",
+    "loop.save_minutes=10",
+    "loss.perceptual_trunk=",
+    "loss.disc_ndf=16",
+    "loss.kl_weight=1e-3",
+)
 Phase = Literal["idle", "starting", "running", "done", "stopped", "failed"]
 
 

@@ -29,9 +29,12 @@ class Weights(Panel):
             gr.CheckboxGroup, {"label": "forms_label", "choices": FORMS}, value=list(FORMS), elem_id="weights-forms"
         )
         self.shared["kind"] = self.controls["kind"] = make(
-            gr.Dropdown, {"label": "kind_label", "choices": SCHEDULES}, value="linear", filterable=False,
+            gr.Dropdown,
+            {"label": "kind_label", "choices": SCHEDULES},
+            value="linear",
+            filterable=False,
             elem_id="weights-kind",
-        )  # fmt: skip
+        )
         self.shared["v"] = self.slider("v", 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
@@ -79,13 +82,17 @@ class Objectives(Panel):
         """The losses, the error they are told in, min-SNR's γ, and the lab's t, v and schedule."""
         make = self.translation.make
         self.controls["losses"] = make(
-            gr.CheckboxGroup, {"label": "losses_label", "choices": LOSSES}, value=list(LOSSES),
+            gr.CheckboxGroup,
+            {"label": "losses_label", "choices": LOSSES},
+            value=list(LOSSES),
             elem_id="objectives-losses",
-        )  # fmt: skip
+        )
         self.controls["measured"] = make(
-            gr.Radio, {"label": "measured_label", "info": "measured_info", "choices": MEASURED}, value="x0",
+            gr.Radio,
+            {"label": "measured_label", "info": "measured_info", "choices": MEASURED},
+            value="x0",
             elem_id="objectives-measured",
-        )  # fmt: skip
+        )
         self.slider("gamma", 0.5, 20, 5, 0.5)
         for name in ("t", "v", "kind"):
             self.controls[name] = self.shared[name]

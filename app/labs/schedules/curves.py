@@ -56,8 +56,12 @@ QUANTITIES: Mapping[str, Quantity] = {
         lambda s: np.sqrt(1.0 - s.alphas_cumprod),
     ),
     "snr": Quantity(
-        "SNR", r"\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)", "NoiseSchedule.snr", lambda s: s.snr,
-        log=True, range=(1e-5, 1e5),
+        "SNR",
+        r"\mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)",
+        "NoiseSchedule.snr",
+        lambda s: s.snr,
+        log=True,
+        range=(1e-5, 1e5),
     ),
     "posterior_variance": Quantity(
         "σ²",
@@ -68,15 +72,18 @@ QUANTITIES: Mapping[str, Quantity] = {
         range=(1e-6, 1.0),
     ),
     "coef1": Quantity(
-        "c₁", r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_1 = \tfrac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}",
-        'NoiseSchedule.buffers()["posterior_mean_coef1"]', _mean_of_x0,
+        "c₁",
+        r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_1 = \tfrac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}",
+        'NoiseSchedule.buffers()["posterior_mean_coef1"]',
+        _mean_of_x0,
     ),
     "coef2": Quantity(
         "c₂",
         r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_2 = \tfrac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}",
-        'NoiseSchedule.buffers()["posterior_mean_coef2"]', _mean_of_xt,
+        'NoiseSchedule.buffers()["posterior_mean_coef2"]',
+        _mean_of_xt,
     ),
-}  # fmt: skip
+}
 
 
 def make_schedules(
@@ -129,12 +136,17 @@ def _summary(schedules: Mapping[str, NoiseSchedule], quantity: str, t: int, lang
     if quantity != "snr":
         return text
     crossed = {kind: crossing(np.arange(len(s.snr), dtype=float), s.snr, 1.0) for kind, s in schedules.items()}
-    return text + " " + say(lang, "joint").join(
-        say(lang, "snr_crosses", name=say(lang, f"schedule_{kind}"), t=f"{place:.0f}")
-        if place is not None
-        else say(lang, "snr_never", name=say(lang, f"schedule_{kind}"))
-        for kind, place in crossed.items()
-    ) + say(lang, "stop_mark")  # fmt: skip
+    return (
+        text
+        + " "
+        + say(lang, "joint").join(
+            say(lang, "snr_crosses", name=say(lang, f"schedule_{kind}"), t=f"{place:.0f}")
+            if place is not None
+            else say(lang, "snr_never", name=say(lang, f"schedule_{kind}"))
+            for kind, place in crossed.items()
+        )
+        + say(lang, "stop_mark")
+    )
 
 
 def step_grids(schedule: NoiseSchedule, steps: int, lang: str) -> Plot:

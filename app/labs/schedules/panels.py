@@ -38,9 +38,12 @@ class Curves(Panel):
         )
         for name, value in (("quantity", "alpha_bar"), ("second", "snr")):
             self.controls[name] = make(
-                gr.Dropdown, {"label": f"{name}_label", "info": f"{name}_info", "choices": QUANTITIES}, value=value,
-                filterable=False, elem_id=f"curves-{name}",
-            )  # fmt: skip
+                gr.Dropdown,
+                {"label": f"{name}_label", "info": f"{name}_info", "choices": QUANTITIES},
+                value=value,
+                filterable=False,
+                elem_id=f"curves-{name}",
+            )
         numbers = {"T": 1000, "linear_start": 0.00085, "linear_end": 0.012, "cosine_s": 0.008}
         for name, number in numbers.items():
             self.controls[name] = make(
@@ -109,9 +112,15 @@ class Steps(Panel):
         """How many steps S, and eta, 0…1."""
         self.slider("S", 1, 100, 10, 1)
         self.controls["eta_lab"] = self.translation.make(
-            gr.Slider, {"label": "eta_label", "info": "eta_lab_info"}, minimum=0, maximum=1, value=1, step=0.05,
-            buttons=[], elem_id="steps-eta",
-        )  # fmt: skip
+            gr.Slider,
+            {"label": "eta_label", "info": "eta_lab_info"},
+            minimum=0,
+            maximum=1,
+            value=1,
+            step=0.05,
+            buttons=[],
+            elem_id="steps-eta",
+        )
 
     def lay_view(self) -> None:
         """Two plots."""

@@ -56,9 +56,13 @@ class GridPanel(Panel):
         self._slider("grid_eta", "eta", 0, 1, 0, 0.05)
         make = self.translation.make
         self.controls["grid_sampler"] = make(
-            gr.Dropdown, {"label": "sampler"}, choices=list(SAMPLER_NAMES), value="ddim", filterable=False,
+            gr.Dropdown,
+            {"label": "sampler"},
+            choices=list(SAMPLER_NAMES),
+            value="ddim",
+            filterable=False,
             elem_id="sheet-grid_sampler",
-        )  # fmt: skip
+        )
         self.controls["grid_seed"] = make(
             gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="sheet-grid_seed"
         )
@@ -71,13 +75,19 @@ class GridPanel(Panel):
     def _axis(self, place: str) -> None:
         none = {} if place == "x" else {"none": "axis_none"}
         axis = self.controls[f"{place}_axis"] = self.translation.make(
-            gr.Dropdown, {"label": f"axis_{place}", "choices": none | CHOICES}, value=OPENING[place], filterable=False,
+            gr.Dropdown,
+            {"label": f"axis_{place}", "choices": none | CHOICES},
+            value=OPENING[place],
+            filterable=False,
             elem_id=f"sheet-{place}_axis",
-        )  # fmt: skip
+        )
         values = self.controls[f"{place}_values"] = self.translation.make(
-            gr.Textbox, {"label": f"values_{place}", "info": "values_info"}, value=EXAMPLES[OPENING[place]],
-            max_length=MAX_TEXT, elem_id=f"sheet-{place}_values",
-        )  # fmt: skip
+            gr.Textbox,
+            {"label": f"values_{place}", "info": "values_info"},
+            value=EXAMPLES[OPENING[place]],
+            max_length=MAX_TEXT,
+            elem_id=f"sheet-{place}_values",
+        )
         fill = f"(axis) => ({json.dumps(EXAMPLES)})[axis] ?? ''"
         axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
 
@@ -88,9 +98,16 @@ class GridPanel(Panel):
 
     def _slider(self, name: str, word: str, low: float, high: float, value: float, step: float) -> None:
         self.controls[name] = self.translation.make(
-            gr.Slider, {"label": word}, minimum=low, maximum=high, value=value, step=step, buttons=[], min_width=160,
+            gr.Slider,
+            {"label": word},
+            minimum=low,
+            maximum=high,
+            value=value,
+            step=step,
+            buttons=[],
+            min_width=160,
             elem_id=f"sheet-{name}",
-        )  # fmt: skip
+        )
 
     def lay_view(self) -> None:
         """Estimate, status line, sheet, and the button for its file."""
@@ -136,11 +153,17 @@ class GridPanel(Panel):
         side = self.service.limits.image_size
         base = read_params(
             {
-                "prompt": values["grid_prompt"] or "", "negative_prompt": values["grid_negative"] or "",
-                "steps": values["grid_steps"], "eta": values["grid_eta"], "guidance_scale": values["grid_guidance"],
-                "sampler": values["grid_sampler"] or "", "seed": values["grid_seed"], "width": side, "height": side,
+                "prompt": values["grid_prompt"] or "",
+                "negative_prompt": values["grid_negative"] or "",
+                "steps": values["grid_steps"],
+                "eta": values["grid_eta"],
+                "guidance_scale": values["grid_guidance"],
+                "sampler": values["grid_sampler"] or "",
+                "seed": values["grid_seed"],
+                "width": side,
+                "height": side,
             }
-        )  # fmt: skip
+        )
         x, y, z = (read_axis(p, values[f"{p}_axis"], values[f"{p}_values"] or "") for p in PLACES)
         return make_plan(base, x, y, z, self.service.limits)
 
@@ -149,12 +172,8 @@ class GridPanel(Panel):
 
     def wire(self) -> None:
         """Events of Fill and of Stop."""
-        outputs = [
-            self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name,
-        ]  # fmt: skip
-        self.run.click(
-            self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE,
-        )  # fmt: skip
+        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name]
+        self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
         self.stop.click(self.stopped, self.name, self.stop, **QUIET)
 
     def stopped(self, name: str) -> Any:
@@ -181,9 +200,12 @@ class GridPanel(Panel):
         name, sheet, filling = uuid.uuid4().hex, self._sheet(plan, lang), Filling()
         self.filling_by_name[name] = filling
         yield {
-            self.name: name, self.made: True, self.stop: gr.update(interactive=True),
-            self.download: gr.update(interactive=False), self.shown: sheet_html(sheet, plan, lang),
-        }  # fmt: skip
+            self.name: name,
+            self.made: True,
+            self.stop: gr.update(interactive=True),
+            self.download: gr.update(interactive=False),
+            self.shown: sheet_html(sheet, plan, lang),
+        }
         fault: RequestError | None = None
         try:
             async for seen in fill(self.service, plan, sheet, filling, lang):

@@ -123,9 +123,7 @@ def _value(where: Sentence, name: str, item: str) -> Value:
     return int(number)
 
 
-def make_plan(
-    base: SamplingParams, x: Axis | None, y: Axis | None, z: Axis | None, limits: Limits
-) -> Plan:  # fmt: skip
+def make_plan(base: SamplingParams, x: Axis | None, y: Axis | None, z: Axis | None, limits: Limits) -> Plan:
     """Every cell's request, checked as the Generate tab's is; RequestError with one sentence about the first fault."""
     axes = (x, y, z)
     if not any(axes):

@@ -19,9 +19,17 @@ NARROWEST = 72  # a column's width where pictures are smaller: its label must be
 GUTTER = 180  # widest the rows' labels may be
 FIRST_CHINESE = "\u2e80"  # from here on a letter is one of the East's
 CHINESE_FONTS = (
-    "NotoSansCJK-Regular.ttc", "NotoSerifCJK-Regular.ttc", "NotoSerifCJK-Bold.ttc", "SourceHanSansSC-Regular.otf",
-    "wqy-microhei.ttc", "wqy-zenhei.ttc", "DroidSansFallbackFull.ttf", "msyh.ttc", "PingFang.ttc", "simsun.ttc",
-)  # fmt: skip
+    "NotoSansCJK-Regular.ttc",
+    "NotoSerifCJK-Regular.ttc",
+    "NotoSerifCJK-Bold.ttc",
+    "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "msyh.ttc",
+    "PingFang.ttc",
+    "simsun.ttc",
+)
 
 
 @lru_cache(maxsize=16)

@@ -41,9 +41,28 @@ def outside() -> Iterator[tuple[str, list[str]]]:
     server.shutdown()
 
 
-KINDS = (gr.Image, gr.ImageEditor, gr.File, gr.Gallery, gr.Video, gr.Audio, gr.Model3D, gr.MultimodalTextbox,
-         gr.ImageSlider, gr.UploadButton, gr.DownloadButton, gr.AnnotatedImage, gr.Chatbot, gr.FileExplorer,
-         gr.Textbox, gr.JSON, gr.HTML, gr.State, gr.Dataframe, gr.ParamViewer)  # fmt: skip
+KINDS = (
+    gr.Image,
+    gr.ImageEditor,
+    gr.File,
+    gr.Gallery,
+    gr.Video,
+    gr.Audio,
+    gr.Model3D,
+    gr.MultimodalTextbox,
+    gr.ImageSlider,
+    gr.UploadButton,
+    gr.DownloadButton,
+    gr.AnnotatedImage,
+    gr.Chatbot,
+    gr.FileExplorer,
+    gr.Textbox,
+    gr.JSON,
+    gr.HTML,
+    gr.State,
+    gr.Dataframe,
+    gr.ParamViewer,
+)
 
 
 def build() -> gr.Blocks:
@@ -140,10 +159,21 @@ def test_paths_that_fetch():
         assert not fetches(path)
 
 
-@pytest.mark.parametrize("path", ["gradio_api/vibe-code", "gradio_api/process_recording", "gradio_api/dev/reload",
-                                  "gradio_api/stream/a/0/1/playlist-file", "gradio_api/run-history/buckets",
-                                  "gradio_api/deep_link", "gradio_api/profiling/traces", "monitoring", "monitoring/x",
-                                  "gradio_api/custom_component/a/client/component/x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "gradio_api/vibe-code",
+        "gradio_api/process_recording",
+        "gradio_api/dev/reload",
+        "gradio_api/stream/a/0/1/playlist-file",
+        "gradio_api/run-history/buckets",
+        "gradio_api/deep_link",
+        "gradio_api/profiling/traces",
+        "monitoring",
+        "monitoring/x",
+        "gradio_api/custom_component/a/client/component/x",
+    ],
+)
 def test_what_the_page_does_without_is_not_there(client: TestClient, path: str):
     assert client.get(f"/{path}").status_code == 404 and client.post(f"/{path}").status_code == 404
 

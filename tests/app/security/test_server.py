@@ -154,9 +154,10 @@ def test_a_layer_far_away_takes_no_memory(served: Served):
         )
         text += '--b\r\nContent-Disposition: form-data; name="file"; filename="blob"\r\n\r\nx\r\n--b--\r\n'
         request = urllib.request.Request(
-            f"{served.url}/gradio_api/component_server", text.encode(),
+            f"{served.url}/gradio_api/component_server",
+            text.encode(),
             {"Content-Type": "multipart/form-data; boundary=b"},
-        )  # fmt: skip
+        )
         try:
             code = urllib.request.urlopen(request, timeout=60).status
         except urllib.error.HTTPError as error:

@@ -13,10 +13,18 @@ from ldm_core.sampling import Limits, SamplingParams
 
 sizes = st.sampled_from([None, 32, 128, 256])
 requests = st.builds(
-    SamplingParams, prompt=st.text(min_size=1), negative_prompt=st.text(), steps=st.integers(1, 1000),
-    eta=st.floats(0, 1), guidance_scale=st.floats(0, 20), seed=st.none() | st.integers(0, 2**32 - 8), width=sizes,
-    height=sizes, batch=st.integers(1, 8), strength=st.floats(0.02, 1),
-)  # fmt: skip
+    SamplingParams,
+    prompt=st.text(min_size=1),
+    negative_prompt=st.text(),
+    steps=st.integers(1, 1000),
+    eta=st.floats(0, 1),
+    guidance_scale=st.floats(0, 20),
+    seed=st.none() | st.integers(0, 2**32 - 8),
+    width=sizes,
+    height=sizes,
+    batch=st.integers(1, 8),
+    strength=st.floats(0.02, 1),
+)
 
 
 @given(requests)

@@ -32,9 +32,17 @@ def make_task(disc_loss: str) -> AutoencoderTask:
         picture[y : y + 9, x : x + 9] = [*rng.integers(0, 256, 3), 255]
         picture[y : y + 9 : 2, x : x + 9, :3] //= 2
     loss = AutoencoderLossConfig(
-        disc_start=DISC_START, perceptual_weight=0.1, disc_conditional=True, disc_in_channels=4, use_actnorm=True,
-        disc_loss=disc_loss, disc_num_layers=2, disc_ndf=16, disc_weight=0.2, learn_logvar=True,
-    )  # fmt: skip
+        disc_start=DISC_START,
+        perceptual_weight=0.1,
+        disc_conditional=True,
+        disc_in_channels=4,
+        use_actnorm=True,
+        disc_loss=disc_loss,
+        disc_num_layers=2,
+        disc_ndf=16,
+        disc_weight=0.2,
+        learn_logvar=True,
+    )
     schedule = LoopSettings(batch=4, lr=2e-3, schedule="constant", max_steps=STEPS, warmup=2, log_every=1)
     settings = AutoencoderTraining(preset="TINY", loop=schedule, loss=loss, crop=16, initialise=True, validation=2)
     draw = lambda rng, n: rng.integers(10, size=n)  # noqa: E731
@@ -82,13 +90,30 @@ def test_a_segmentation_against_a_discriminator_that_sees_the_picture():
         "image": torch.rand(5, 3, generator=g)[labels] * 2 - 1,
     }
     dd = {
-        "double_z": True, "z_channels": 4, "resolution": 16, "in_channels": 5, "out_ch": 5, "ch": 32, "ch_mult": [1, 1],
-        "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0, "norm_groups": 8,
-    }  # fmt: skip
+        "double_z": True,
+        "z_channels": 4,
+        "resolution": 16,
+        "in_channels": 5,
+        "out_ch": 5,
+        "ch": 32,
+        "ch_mult": [1, 1],
+        "num_res_blocks": 1,
+        "attn_resolutions": [],
+        "dropout": 0.0,
+        "norm_groups": 8,
+    }
     loss = {
-        "perceptual_trunk": "", "disc_conditional": True, "disc_in_channels": 5 + 3, "use_actnorm": True, "disc_ndf": 8,
-        "disc_num_layers": 1, "disc_start": 60, "disc_weight": 0.1, "kl_weight": 1e-6, "mse_weight": 2.0,
-    }  # fmt: skip
+        "perceptual_trunk": "",
+        "disc_conditional": True,
+        "disc_in_channels": 5 + 3,
+        "use_actnorm": True,
+        "disc_ndf": 8,
+        "disc_num_layers": 1,
+        "disc_start": 60,
+        "disc_weight": 0.1,
+        "kl_weight": 1e-6,
+        "mse_weight": 2.0,
+    }
     torch.manual_seed(0)
     config = {"target": "ldm.modules.losses.LPIPSWithDiscriminator", "params": loss}
     options = {"image_key": "segmentation", "cond_key": "image", "colorize_nlabels": 5, "learning_rate": 3e-3}

@@ -25,9 +25,11 @@ class Players(Panel):
     def lay_controls(self) -> None:
         """The losses to compare, and a logit."""
         self.controls["players"] = self.translation.make(
-            gr.CheckboxGroup, {"label": "players_label", "choices": PLAYERS}, value=list(PLAYERS),
+            gr.CheckboxGroup,
+            {"label": "players_label", "choices": PLAYERS},
+            value=list(PLAYERS),
             elem_id="players-players",
-        )  # fmt: skip
+        )
         self.slider("logit", -3, 3, 0.5, 0.05)
 
     def lay_view(self) -> None:

@@ -70,9 +70,13 @@ class History(OfRuns):
         self.run_choice("runs", "diffusion", multiselect=True)
         make = self.translation.make
         self.controls["metrics"] = make(
-            gr.Dropdown, {"label": "metrics_label", "info": "metrics_info"}, choices=list(METRICS), multiselect=True,
-            value=["train/loss_simple", "val/loss_simple"], elem_id="history-metrics",
-        )  # fmt: skip
+            gr.Dropdown,
+            {"label": "metrics_label", "info": "metrics_info"},
+            choices=list(METRICS),
+            multiselect=True,
+            value=["train/loss_simple", "val/loss_simple"],
+            elem_id="history-metrics",
+        )
         self.controls["over"] = make(
             gr.Radio, {"label": "over_label", "choices": OVER}, value="step", elem_id="history-over"
         )

@@ -58,8 +58,11 @@ def test_links_open_their_lab_with_every_value(tabs: list[LabTab], lesson: str, 
 
 def test_digits():
     assert [digits(x, n) for x, n in ((294.77, 4), (2.94e-5, 2), (0.0, 3), (1e12, 2))] == [
-        "294.8", "2.9·10⁻⁵", "0", "1·10¹²",
-    ]  # fmt: skip
+        "294.8",
+        "2.9·10⁻⁵",
+        "0",
+        "1·10¹²",
+    ]
 
 
 def test_numbers_of_the_schedules():

@@ -30,10 +30,14 @@ def test_every_quantity_is_the_checkpoints_own_buffer(quantity: str):
     schedules = make_schedules(["linear"], *SETTINGS)
     buffers = schedules["linear"].buffers()
     names = {
-        "beta": "betas", "alpha_bar": "alphas_cumprod", "signal": "sqrt_alphas_cumprod",
-        "noise": "sqrt_one_minus_alphas_cumprod", "posterior_variance": "posterior_variance",
-        "coef1": "posterior_mean_coef1", "coef2": "posterior_mean_coef2",
-    }  # fmt: skip
+        "beta": "betas",
+        "alpha_bar": "alphas_cumprod",
+        "signal": "sqrt_alphas_cumprod",
+        "noise": "sqrt_one_minus_alphas_cumprod",
+        "posterior_variance": "posterior_variance",
+        "coef1": "posterior_mean_coef1",
+        "coef2": "posterior_mean_coef2",
+    }
     drawn = compare(schedules, quantity, 400, "en").series[0].y
     if quantity == "snr":
         expected = (buffers["alphas_cumprod"] / (1 - buffers["alphas_cumprod"])).numpy()

@@ -80,9 +80,12 @@ def test_cells_by_rows_sheet_after_sheet():
     assert plan.cells[3].request == replace(BASE, steps=6, prompt="a blue apple on blue")
     assert [c.schedule for c in plan.cells] == ["uniform"] * 4 + ["quad"] * 4
     assert plan.record(3) == {
-        "x": {"axis": "steps", "values": [3, 6]}, "y": {"axis": "words", "values": ["red", "blue"]},
-        "z": {"axis": "schedule", "values": ["uniform", "quad"]}, "cells": 8, "filled": 3,
-    }  # fmt: skip
+        "x": {"axis": "steps", "values": [3, 6]},
+        "y": {"axis": "words", "values": ["red", "blue"]},
+        "z": {"axis": "schedule", "values": ["uniform", "quad"]},
+        "cells": 8,
+        "filled": 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_cells_by_rows_sheet_after_sheet():
         ([("none", "5")], "Choose at least one axis.", "请至少选择一条轴。"),
         ([("words", "x" * 1001)], "X axis is 1001 characters long", "X 轴有 1001 个字符"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_planned_is_one_sentence(axes: list[tuple[str, str]], english: str, chinese: str):
     with pytest.raises(RequestError) as caught:
         read = [read_axis(place, *axis) for place, axis in zip("xyz", axes, strict=False)]
@@ -226,9 +229,11 @@ def test_a_grid_is_filled_and_its_file_says_how(panel: grid.GridPanel, service: 
         assert "Size: 32x32" in image.text["parameters"]  # type: ignore[attr-defined]
         sheet = np.asarray(image)
     assert record["grid"] == {
-        "x": {"axis": "steps", "values": [1, 2]}, "y": {"axis": "guidance_scale", "values": [1.0, 5.0]},
-        "cells": 4, "filled": 4,
-    }  # fmt: skip
+        "x": {"axis": "steps", "values": [1, 2]},
+        "y": {"axis": "guidance_scale", "values": [1.0, 5.0]},
+        "cells": 4,
+        "filled": 4,
+    }
     plan = make_plan(base, *(Axis(a["axis"], tuple(a["values"])) for a in map(record["grid"].get, "xy")), None, LIMITS)
     for cell in plan.cells:  # the file alone is enough to make every cell again, as the Generate tab makes it
         job = service.submit(cell.request)
