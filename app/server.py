@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import routes
 from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
+from app.logs import configure
 from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
 from app.service import Service
@@ -149,7 +150,7 @@ def build(settings: Settings) -> FastAPI:
 
 def run(settings: Settings) -> None:
     """Serve until interrupted."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    configure(settings.log_format)
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
     try:
         app = build(settings)
@@ -158,7 +159,7 @@ def run(settings: Settings) -> None:
     except ValueError as error:  # the data folder's
         raise SystemExit(f"{error}.") from None
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning",
+        app, host=settings.host, port=settings.port, log_level="warning", log_config=None,
         timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when everything has ended

@@ -169,14 +169,23 @@ class Service:
         job = Job(params, init_image, mask, **{"client": client or "", "durable": client is not None, **about})
         if self.history is not None:
             self.history.check_room(job.client)
-        if self.history is None or not job.durable:
-            return self.engine.submit(job)
-        self.history.accept(job)  # before anybody is told
+            if job.durable:
+                self.history.accept(job)  # before anybody is told
         try:
-            return self.engine.submit(job)
+            self.engine.submit(job)
         except RequestError as error:
-            self.history.end(job.id, "failed", str(error))
+            if self.history is not None and job.durable:
+                self.history.end(job.id, "failed", str(error))
             raise
+        self._tell_accepted(job)
+        return job
+
+    def _tell_accepted(self, job: Job) -> None:
+        """Log what was asked for; prompts are people's own."""
+        r = job.request
+        about = {"job": job.id, "client": job.client, "steps": r.steps, "pictures": r.batch, "sampler": r.sampler}
+        prompt = {"prompt": r.prompt} if self.settings.log_prompts else {}
+        log.info("job accepted", extra={"about": {**about, **prompt}})
 
     def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
         """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
@@ -208,7 +217,9 @@ class Service:
                 self.engine.submit(job)
 
     def _journal_end(self, job: Job, event: Done | Failed | Cancelled) -> None:
-        """Write down how a job ended; what an orderly end of the process cancels runs again."""
+        """Say and write down how a job ended; what an orderly end of the process cancels runs again."""
+        seconds = round(time.monotonic() - job.created, 2)
+        log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
         if self.history is None or not job.durable or self._closing or isinstance(event, Done):
             return
         message = str(event.message) if isinstance(event, Failed) else None

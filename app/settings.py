@@ -42,6 +42,8 @@ class Settings:
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
     lang: str = "en"
+    log_format: str = "text"  # or json: one object a line
+    log_prompts: bool = False  # whether prompts are written to the log
     max_steps: int = Limits.max_steps
     max_batch: int = Limits.max_batch
     max_side: int = Limits.max_side  # pixels
@@ -70,6 +72,8 @@ class Settings:
             raise ValueError(f"port must lie in 0…65535, not {self.port}")
         if self.lang not in ("en", "zh"):
             raise ValueError(f"lang must be en or zh, not {self.lang!r}")
+        if self.log_format not in ("text", "json"):
+            raise ValueError(f"log_format must be text or json, not {self.log_format!r}")
         object.__setattr__(self, "root_path", _prefix(self.root_path))
         if self.runtime not in ("auto", "torch", "openvino"):
             raise ValueError(f"runtime must be auto, torch or openvino, not {self.runtime!r}")

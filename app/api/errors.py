@@ -62,7 +62,10 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(request, ApiError(error.status_code, CODES.get(error.status_code, "invalid"), str(error.detail)))
+        code = CODES.get(error.status_code, "invalid")
+        said = answer(request, ApiError(error.status_code, code, str(error.detail)))
+        said.headers.update(error.headers or {})
+        return said
 
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ApiError, api_error)

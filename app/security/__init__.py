@@ -18,6 +18,7 @@ from app.security.origins import Origins
 from app.security.page_password import PagePassword
 from app.security.prefix import Prefix
 from app.security.rates import Rates
+from app.security.request_log import RequestLog
 from app.security.uploads import account as address_account
 from app.settings import Settings
 
@@ -41,6 +42,7 @@ def protected(
         lambda inner: Rates(inner, settings.requests_per_minute, whose),
         lambda inner: Origins(inner, settings),
         lambda inner: Prefix(inner, settings.root_path),
+        RequestLog,
         ResponseHeaders,  # outermost: refusals carry the headers too
     ):
         app = layer(app)

@@ -16,6 +16,7 @@ LATE = "The request took too long to arrive."
 CODES = {
     401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "not_allowed", 408: "too_slow",
     411: "length_required", 413: "too_large", 421: "unknown_host", 422: "refused", 429: "too_many_requests",
+    499: "cancelled", 500: "internal",
 }  # fmt: skip
 
 
