@@ -145,9 +145,19 @@ class History:
             for k, image in enumerate(images):
                 db.execute(
                     "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-                    (image.path.name, job.id, job.client, job.request.prompt, model, image.seed, image.width,
-                     image.height, image.path.stat().st_size, now - k * APART),
-                )  # fmt: skip
+                    (
+                        image.path.name,
+                        job.id,
+                        job.client,
+                        job.request.prompt,
+                        model,
+                        image.seed,
+                        image.width,
+                        image.height,
+                        image.path.stat().st_size,
+                        now - k * APART,
+                    ),
+                )
             db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
         self._forget_inputs(job.id)
         self.trim()

@@ -62,9 +62,16 @@ def _generate(service: Service) -> Generate:
         Returns the PNG file and {request, width, height, seconds}.
         """
         named = {
-            "prompt": prompt, "negative_prompt": negative_prompt, "steps": steps, "eta": eta,
-            "guidance_scale": guidance_scale, "sampler": sampler, "seed": seed, "width": width, "height": height,
-        }  # fmt: skip
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "steps": steps,
+            "eta": eta,
+            "guidance_scale": guidance_scale,
+            "sampler": sampler,
+            "seed": seed,
+            "width": width,
+            "height": height,
+        }
         try:
             job = service.submit(read_params(named))
         except RequestError as error:
@@ -75,9 +82,11 @@ def _generate(service: Service) -> Generate:
             raise gr.Error(message, print_exception=False)
         image = last.result.images[0]
         info = {
-            "request": last.result.request.to_dict(), "width": image.width, "height": image.height,
+            "request": last.result.request.to_dict(),
+            "width": image.width,
+            "height": image.height,
             "seconds": round(last.result.seconds, 3),
-        }  # fmt: skip
+        }
         return {"path": str(image.path), "meta": {"_type": "gradio.FileData"}, "orig_name": image.path.name}, info
 
     return generate

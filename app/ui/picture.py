@@ -67,9 +67,13 @@ def build_stage(translation: Translation) -> Stage:
     with gr.Row(elem_id="about"):
         facts = gr.HTML(elem_id="facts")
         scaling = gr.Radio(
-            choices=_choices(lang), value=SMOOTH, show_label=False, container=False, elem_id="scaling",
+            choices=_choices(lang),
+            value=SMOOTH,
+            show_label=False,
+            container=False,
+            elem_id="scaling",
             label=say(lang, "scaling"),
-        )  # fmt: skip
+        )
     with gr.Row(elem_id="under"):
         small: dict[str, Any] = {"size": "sm", "interactive": False, "min_width": 90}
         download = make(gr.DownloadButton, {"label": "download"}, elem_id="download", **small)

@@ -72,9 +72,12 @@ def serve(folder: Path, *options: str, env: dict[str, str] | None = None) -> Ite
     command = [sys.executable, "demo/sd_demo/app.py", "--port", str(port), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
+            command,
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
             env={**os.environ, "LATENT_LAB_DATA_DIR": "", **(env or {})},  # a test's server keeps nothing unasked
-        )  # fmt: skip
+        )
     try:
         yield Served(process, f"http://127.0.0.1:{port}", log)
     finally:

@@ -23,10 +23,16 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 FLAGS = [
     f"--{flag}"
     for flag in (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-        "disable-component-update", "disable-sync",
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
     )
-]  # fmt: skip
+]
 TIMEOUT = 120_000  # milliseconds: two busy cores
 
 ALLOWED_CONSOLE: dict[str, str] = {

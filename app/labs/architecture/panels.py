@@ -55,9 +55,15 @@ class Blocks(Ready):
         multiple = limits.size_multiple
         for name in ("width", "height"):
             self.controls[f"blocks_{name}"] = self.translation.make(
-                gr.Slider, {"label": name}, minimum=multiple, maximum=limits.max_side, value=limits.image_size,
-                step=multiple, buttons=[], elem_id=f"blocks-{name}",
-            )  # fmt: skip
+                gr.Slider,
+                {"label": name},
+                minimum=multiple,
+                maximum=limits.max_side,
+                value=limits.image_size,
+                step=multiple,
+                buttons=[],
+                elem_id=f"blocks-{name}",
+            )
 
     def lay_view(self) -> None:
         """Cost by block as a plot, the part as a drawing, a table."""

@@ -119,9 +119,16 @@ class JobPanel(Panel):
     def dial(self, name: str, words: dict[str, str], low: float, high: float, value: float, step: float) -> None:
         """A slider called `name` in links, with words of its own."""
         self.controls[name] = self.translation.make(
-            gr.Slider, words, minimum=low, maximum=high, value=value, step=step, buttons=[], min_width=160,
+            gr.Slider,
+            words,
+            minimum=low,
+            maximum=high,
+            value=value,
+            step=step,
+            buttons=[],
+            min_width=160,
             elem_id=f"{self.key}-{name}",
-        )  # fmt: skip
+        )
 
 
 class GenerationPanel(JobPanel):
@@ -156,9 +163,13 @@ class GenerationPanel(JobPanel):
         from app.labs.denoising.trajectory import film
 
         params = read_settings(
-            self, values["walk_prompt"], steps=values["walk_steps"], guidance_scale=values["walk_guidance"],
-            eta=values["walk_eta"], seed=values["walk_seed"],
-        )  # fmt: skip
+            self,
+            values["walk_prompt"],
+            steps=values["walk_steps"],
+            guidance_scale=values["walk_guidance"],
+            eta=values["walk_eta"],
+            seed=values["walk_seed"],
+        )
         return lambda pipe: film(pipe, params), params.steps
 
     def default_result(self) -> Any:

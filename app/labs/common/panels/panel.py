@@ -68,9 +68,16 @@ class Panel:
         """A slider called `name` in links, with the words `{name}_label` and `{name}_info`."""
         words = {"label": f"{name}_label", "info": f"{name}_info"}
         self.controls[name] = self.translation.make(
-            gr.Slider, words, minimum=low, maximum=high, value=value, step=step, buttons=[],
-            elem_id=f"{self.key}-{name}", min_width=160,
-        )  # fmt: skip
+            gr.Slider,
+            words,
+            minimum=low,
+            maximum=high,
+            value=value,
+            step=step,
+            buttons=[],
+            elem_id=f"{self.key}-{name}",
+            min_width=160,
+        )
         return self.controls[name]
 
     def placeholder(self, name: str) -> gr.HTML:
