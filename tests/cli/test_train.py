@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ldm_core.__main__ import main
+from ldm_core.checkpoint.judge import load_judge
 from ldm_core.checkpoint.load import load_model
 
 LOOP = ["loop.batch=2", "loop.log_every=1", "loop.max_steps=2"]
@@ -57,3 +58,27 @@ def test_names_and_times_that_cannot_be(
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_judge_leaves_its_file(home: Path):
+    small = ["widths=[4, 8]", "side=16", "embed=8", *LOOP]
+    assert main(["train", "judge", "--name", "j", "--corpus", str(home / "corpus"), *small]) == 0
+    judge, _ = load_judge(home / "runs/j/judge.safetensors")
+    assert judge.config.styles == ("noto style",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["binding"], "binding needs --init WEIGHTS"),
+        (["text", "keep=1.0"], "keep needs --init WEIGHTS"),
+        (["autoencoder", "--config", "configs/decoder.toml"], "a decoder-only run needs --init WEIGHTS"),
+    ],
+)
+def test_runs_that_need_weights_to_begin_with_say_so(
+    arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    part, *rest = arguments
+    assert main(["train", part, "--name", "x", *rest, "--corpus", str(home / "corpus")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (home / "runs/x").exists()

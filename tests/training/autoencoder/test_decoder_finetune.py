@@ -10,8 +10,7 @@ from ldm_core.config import TINY
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
-from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining, build
-from ldm_core.training.common.inputs import Inputs
+from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import averaged_weights
@@ -73,8 +72,3 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path):
         AutoencoderTraining(latent_noise=0.1)
     with pytest.raises(ValueError, match="kind 'vq'"):
         AutoencoderTraining(preset="EMOJI_128_VQ", decoder_only=True)
-
-
-def test_a_decoder_only_run_needs_an_encoder_to_begin_with(tmp_path: Path):
-    with pytest.raises(ValueError, match="needs --init WEIGHTS"):
-        build(AutoencoderTraining(decoder_only=True), Inputs(corpus=tmp_path), make_accelerator("no"))
