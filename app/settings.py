@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import re
 import sys
@@ -23,7 +24,9 @@ PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything an operator may set; a field's name is its option and, in capitals, its environment variable."""
+    """Everything an operator may set: a field's name is its option and, in capitals, its environment variable, and
+    what stands beside it is the option's help.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -41,14 +44,14 @@ class Settings:
     history_days: int = 365  # how long a picture that is no favourite stays there
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
-    lang: str = "en"
+    lang: str = "en"  # or zh: of the page, until somebody chooses
     log_format: str = "text"  # or json: one object a line
     log_prompts: bool = False  # whether prompts are written to the log
-    max_steps: int = Limits.max_steps
-    max_batch: int = Limits.max_batch
-    max_side: int = Limits.max_side  # pixels
+    max_steps: int = Limits.max_steps  # of one request
+    max_batch: int = Limits.max_batch  # pictures of one request
+    max_side: int = Limits.max_side  # of a picture, in pixels
     max_pixels: int = Limits.max_pixels  # batch × height × width of one request: four pictures of 1024²
-    max_prompt_chars: int = Limits.prompt_chars
+    max_prompt_chars: int = Limits.prompt_chars  # of a prompt
     queue_size: int = 256  # jobs that wait, of everybody
     client_queue_size: int = 32  # of one person or program
     api_keys: str = ""  # file with one key a line, or the keys between commas (LATENT_LAB_API_KEYS)
@@ -56,8 +59,8 @@ class Settings:
     requests_per_minute: int = 6000  # of one API key, else of one address; files of the page apart
     open: bool = False  # the API needs no key even where others than this machine reach it
     strict: bool = False  # each picture in network calls of its own: bit-equal whatever else is asked, and slower
-    max_upload_bytes: int = 20_000_000
-    max_upload_pixels: int = 50_000_000
+    max_upload_bytes: int = 20_000_000  # of one uploaded picture
+    max_upload_pixels: int = 50_000_000  # of one uploaded picture, read before it is decoded
     max_json_bytes: int = 1_000_000  # of a request's body without pictures
     body_seconds: int = 120  # within which a request has to arrive
     upload_seconds: int = 3600  # how long an upload is kept, and counts for its address
@@ -99,8 +102,10 @@ class Settings:
             "weights": _path, "output_dir": _path, "data_dir": _folder, "detach_seconds": float, "threads": int,
             "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
+        told = _comments()
         for f in fields(cls):
-            option, says = f"--{f.name.replace('_', '-')}", f"default: {SAYS.get(f.name, f.default)}"
+            option, default = f"--{f.name.replace('_', '-')}", f"default: {SAYS.get(f.name, f.default)}"
+            says = f"{told[f.name]} ({default})".replace("%", "%%") if f.name in told else default
             if isinstance(f.default, bool):
                 parser.add_argument(option, type=_switch, nargs="?", const=True, help=says)
                 continue
@@ -127,6 +132,11 @@ class Settings:
         folder = kept or Path(tempfile.mkdtemp(prefix="latent-lab-"))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _comments() -> dict[str, str]:
+    """Field → what stands beside it in the source."""
+    return dict(re.findall(r"^    (\w+): .*  # (.+)$", inspect.getsource(Settings), re.MULTILINE))
 
 
 def user_data(environ: Mapping[str, str]) -> Path | None:

@@ -24,19 +24,20 @@ ALONE = ("text", "binding", "judge")  # train in one process
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-command a part, plus what turns runs into a weights file."""
     parts = parser.add_subparsers(dest="part", required=True)
-    for part in TASKS:
-        sub = parts.add_parser(part, help=f"train the {part}; goes on where the run's state.pt ends")
+    for part, task in TASKS.items():
+        about = f"{task.__doc__} The same command again goes on where the run stopped."
+        sub = parts.add_parser(part, help=task.__doc__, description=about)
         sub.add_argument("--config", type=Path, help="TOML file, see configs/")
         sub.add_argument("--name", required=True, help="the run's directory in $LATENT_LAB_RUNS")
         if part != "judge":
             sub.add_argument("--init", type=Path, metavar="WEIGHTS", help="start from this weights file's part")
         sub.add_argument("--minutes", type=float, help="stop after this much training time (loop.minutes)")
-        sub.add_argument("--corpus", type=Path, default=CORPUS)
+        sub.add_argument("--corpus", type=Path, default=CORPUS, help="what `data emoji` built (default: %(default)s)")
         _device(sub)
-        sub.add_argument("overrides", nargs="*", metavar="section.key=value")
+        sub.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings on top of the file")
         if part == "diffusion":
             _frozen_parts(sub)
-    scenes = parts.add_parser("cache-scenes", help="compose and encode chunks of scenes for diffusion runs")
+    scenes = parts.add_parser("cache-scenes", help="Compose and encode chunks of scenes for diffusion runs.")
     scenes.add_argument("--config", type=Path, help="TOML file, see configs/")
     _frozen_parts(scenes)
     scenes.add_argument("--corpus", type=Path, default=CORPUS)
@@ -44,14 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes.add_argument("--last", type=int, required=True)
     scenes.add_argument("--every", type=int, default=1, help="take every n-th: several processes share the work")
     scenes.add_argument("overrides", nargs="*", metavar="section.key=value")
-    cache = parts.add_parser("cache-latents", help="encode the corpus for diffusion runs; goes on where it stopped")
+    cache = parts.add_parser("cache-latents", help="Encode the corpus for diffusion runs; goes on where it stopped.")
     cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
     cache.add_argument("--passes", type=int, default=2, help="1: all on white; each further one: random named colours")
     cache.add_argument("--preset", default="EMOJI_128")
     cache.add_argument("--corpus", type=Path, default=CORPUS)
     _device(cache)
-    export = parts.add_parser("export", help="a model's runs → one weights file")
+    export = parts.add_parser("export", help="Put a model's runs into one weights file.")
     _frozen_parts(export)
     export.add_argument("--diffusion", required=True, nargs="+", metavar="RUN", help="of several the mean")
     export.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -87,28 +88,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train_autoencoder(args: argparse.Namespace) -> None:
-    """The first stage."""
+    """Train the autoencoder, which turns pictures into latents and back."""
     from ldm_core.training.autoencoder.task import AutoencoderTraining, build
 
     _train(AutoencoderTraining, build, args)
 
 
 def train_text(args: argparse.Namespace) -> None:
-    """The text encoder."""
+    """Train the text encoder."""
     from ldm_core.training.text.task import TextTraining, build
 
     _train(TextTraining, build, args)
 
 
 def train_binding(args: argparse.Namespace) -> None:
-    """The text encoder's states at the words."""
+    """Train the text encoder's states at the words to say which thing has which colour, number and place."""
     from ldm_core.training.text.binding import BindingTraining, build
 
     _train(BindingTraining, build, args)
 
 
 def train_diffusion(args: argparse.Namespace) -> None:
-    """The UNet, on cached latents or on a pool of composed scenes."""
+    """Train the UNet, on cached latents or on composed scenes."""
     from ldm_core.training.diffusion.settings import DiffusionTraining
     from ldm_core.training.diffusion.task import build
 
@@ -116,7 +117,7 @@ def train_diffusion(args: argparse.Namespace) -> None:
 
 
 def train_judge(args: argparse.Namespace) -> None:
-    """The image–text model that `evaluate` asks, and its file; no part of the model."""
+    """Train the image–text model that `evaluate` asks; no part of the model."""
     from ldm_core.training.judge.task import JudgeTraining, build, export
 
     task, directory = _train(JudgeTraining, build, args)

@@ -35,6 +35,15 @@ def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.Capture
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_help_says_what_an_option_is_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Settings.from_args(["--help"], {})
+    assert caught.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--history-days HISTORY_DAYS how long a picture that is no favourite stays there (default: 365)" in said
+    assert "--max-side MAX_SIDE of a picture, in pixels (default: 1024)" in said
+
+
 def test_the_data_folder_is_the_user_s_unless_said_otherwise(tmp_path: Path) -> None:
     environ = {"XDG_DATA_HOME": str(tmp_path)}
     assert Settings.from_args([], environ).data_dir == tmp_path / "latent-lab"
