@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import html
 import json
 import os
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 20_000_000  # bytes of a vocabulary file; CLIP's has 1 MB
+CLIP_WORDS = 49_408  # the size of CLIP's own vocabulary
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"  # CLIP's
 
@@ -46,15 +48,28 @@ class Tokenizer:
         """From a folder with vocab.json and merges.txt. Raises FileNotFoundError, or ValueError for a damaged file."""
         return cls(clip_bpe(*read_vocab(Path(directory))), length)
 
+    def clean(self, text: str) -> str:
+        """A text mended as CLIP mends its own before tokenising: mojibake, curly quotes, wide letters, HTML's signs.
+
+        Other vocabularies' texts stay as they are.
+        """
+        if len(self.vocab) != CLIP_WORDS:
+            return text
+        import ftfy
+
+        return html.unescape(html.unescape(ftfy.fix_text(text)))
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         """B texts → ids int64 [B,L]; what is past L - 2 tokens is dropped (`count` tells what)."""
         import torch
 
-        rows = [self._row(e.ids) for e in self._backend.encode_batch(list(texts), add_special_tokens=False)]
+        cleaned = [self.clean(text) for text in texts]
+        rows = [self._row(e.ids) for e in self._backend.encode_batch(cleaned, add_special_tokens=False)]
         return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), self.length)
 
     def count(self, text: str) -> TokenCount:
-        """Tokens of a text against the limit, and the part of the text that does not fit."""
+        """Tokens of a text against the limit, and the part of the cleaned text that does not fit."""
+        text = self.clean(text)
         encoding = self._backend.encode(text, add_special_tokens=False)
         limit = self.length - 2
         dropped = encoding.offsets[limit:]
@@ -62,12 +77,12 @@ class Tokenizer:
 
     def tokens(self, text: str) -> list[str]:
         """The pieces of a text, as the vocabulary spells them; '</w>' ends a word."""
-        pieces: list[str] = self._backend.encode(text, add_special_tokens=False).tokens
+        pieces: list[str] = self._backend.encode(self.clean(text), add_special_tokens=False).tokens
         return pieces
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of a text begins and ends, in characters."""
-        offsets: list[tuple[int, int]] = self._backend.encode(text, add_special_tokens=False).offsets
+        """Where each token of a text begins and ends, in characters of what `clean` makes of it."""
+        offsets: list[tuple[int, int]] = self._backend.encode(self.clean(text), add_special_tokens=False).offsets
         return offsets
 
     def _row(self, ids: list[int]) -> list[int]:

@@ -64,7 +64,7 @@ def tokens_of(pipe: Pipeline, prompt: str) -> tuple[Token, ...]:
     tokenizer = pipe.tokenizer
     if tokenizer is None:
         raise RequestError("fault_no_text")
-    text = plain(parse(prompt))
+    text = tokenizer.clean(plain(parse(prompt)))
     spans = tokenizer.spans(text)[: tokenizer.length - 2]
     n = len(spans)
     pieces = [Token("piece", text[a:b], i + 1, i + 1) for i, (a, b) in enumerate(spans)]

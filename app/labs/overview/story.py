@@ -73,6 +73,7 @@ def tell(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Sto
 def _tokens(pipe: Pipeline, prompt: str) -> tuple[tuple[str, int], ...]:
     """The start, the prompt's pieces as far as they fit, the end."""
     assert pipe.tokenizer is not None
+    prompt = pipe.tokenizer.clean(prompt)
     ids = pipe.tokenizer.encode([prompt])[0].tolist()
     spans = pipe.tokenizer.spans(prompt)[: pipe.tokenizer.length - 2]
     pieces = [prompt[first:last] for first, last in spans]
