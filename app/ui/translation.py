@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.i18n import say
+from app.i18n import Sentence, say
 
 C = TypeVar("C")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
@@ -38,6 +38,11 @@ class Translation:
         self.components.append(component)
         self._shown.append(words)
         return component
+
+    def label(self, component: Any) -> Sentence:
+        """What stands over a component, in whatever language."""
+        words = next(words for made, words in zip(self.components, self._shown, strict=True) if made is component)
+        return Sentence(str(words["label"]))
 
     def updates(self, lang: str) -> list[dict[str, Any]]:
         """Per component of `components` the properties it has in `lang`."""

@@ -11,7 +11,7 @@ from app.i18n import say
 from app.labs.architecture.drawing import drawing
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.plot_card import PlotCard
-from app.schemas import RequestError
+from app.schemas import RequestError, read_params
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -144,7 +144,7 @@ class Path(Ready):
         c, tokenizer = pipe.config, pipe.tokenizer
         if tokenizer is None or c.text is None:
             raise RequestError("no_such_part")
-        ids = tokenizer.encode([values["path_prompt"]])[0].tolist()
+        ids = tokenizer.encode([read_params({"prompt": values["path_prompt"]}).prompt])[0].tolist()
         latent = "×".join(map(str, c.latent_shape()))
         size = f"{c.image_size}×{c.image_size}"
         steps = [

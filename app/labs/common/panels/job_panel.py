@@ -94,10 +94,10 @@ class JobPanel(Panel):
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `make_job` and `on_result`."""
         lang = language(request, self.service.settings.lang)
-        named = dict(zip(self.inputs, values, strict=True))
-        del named["last"]
         yield {self.button: gr.update(interactive=False), self.note: ""}
         try:
+            named = self.read(values)
+            del named["last"]
             work, steps = await asyncio.to_thread(self.make_job, lang, **named)  # may wait for the default
             async for seen in stream_job(self.service, work, steps, lang):
                 if seen.result is None:

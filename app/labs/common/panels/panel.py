@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import gradio as gr
 
+from app.i18n import Sentence
 from app.labs.common.panels.plot_card import FORMULA
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
@@ -48,6 +49,9 @@ class Panel:
             )
             with translation.make(gr.Accordion, {"label": f"{self.key}_ask"}, open=False, elem_classes="predict"):
                 translation.make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
+        for control in self.controls.values():
+            if isinstance(control, (gr.Slider, gr.Number)):  # a refusal of theirs would end the event before `read`
+                setattr(control, "preprocess", lambda typed: typed)  # noqa: B010 — methods are not assigned to
 
     def lay_controls(self) -> None:
         """Make the controls and put them into `controls`."""
@@ -99,7 +103,15 @@ class Panel:
     def redraw(self, request: gr.Request, *values: Any) -> Updates:
         """Gradio's way into `draw`."""
         lang = language(request, self.service.settings.lang)
-        return self.guarded(lang, lambda: self.draw(lang, **dict(zip(self.inputs, values, strict=True))))
+        return self.guarded(lang, lambda: self.draw(lang, **self.read(values)))
+
+    def read(self, values: Sequence[Any]) -> dict[str, Any]:
+        """The values of `inputs` by name; RequestError for a number that its control does not reach."""
+        named = dict(zip(self.inputs, values, strict=True))
+        for name, control in self.controls.items():
+            if isinstance(control, gr.Slider) or (isinstance(control, gr.Number) and named[name] is not None):
+                named[name] = read_number(control, named[name], self.translation.label(control))
+        return named
 
     def guarded(self, lang: str, work: Any) -> Updates:
         """work()'s updates, with the note cleared; or the note alone, saying why there are none."""
@@ -107,6 +119,20 @@ class Panel:
             return {self.note: "", **work()}
         except RequestError as error:
             return {self.note: line_html(error.sentence.says(lang), "failed")}
+
+
+def read_number(control: gr.Slider | gr.Number, typed: Any, label: Sentence) -> float:
+    """What was typed into a control as a number within its bounds; RequestError where it is none."""
+    if isinstance(typed, bool) or not isinstance(typed, (int, float)):
+        raise RequestError("must_be_number", field=label)
+    if not -1e300 < typed < 1e300:
+        raise RequestError("not_finite", field=label)
+    if control.precision == 0 and typed != int(typed):
+        raise RequestError("must_be_whole", field=label, value=typed)
+    low, high = control.minimum, control.maximum
+    if (low is not None and typed < low) or (high is not None and typed > high):
+        raise RequestError("out_of_range", field=label, low=low, high=high, value=typed)
+    return int(typed) if control.precision == 0 else typed
 
 
 @dataclass(frozen=True)

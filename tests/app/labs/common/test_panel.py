@@ -1,0 +1,46 @@
+"""Numbers of the labs' controls: judged by the panel in a sentence, never by the component, which ends the event."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from app.labs.common.panels.lab_tab import LabTab
+from app.labs.common.panels.panel import Panel
+from app.labs.common.shared_results import SharedResults
+from app.schemas import RequestError
+from app.service import Service
+from app.settings import Settings
+from app.ui.labs import LABS
+from app.ui.translation import Translation
+
+
+@pytest.fixture(scope="module")
+def panels(tmp_path_factory: pytest.TempPathFactory) -> list[Panel]:
+    made: Path = tmp_path_factory.mktemp("out")
+    service = Service(Settings(output_dir=made))
+    with gr.Blocks(analytics_enabled=False):
+        tabs = [LabTab(lab, service, Translation("en"), SharedResults(service)) for lab in LABS]
+    return [panel for tab in tabs for panel in tab.panels]
+
+
+def test_a_number_beyond_its_control_is_a_sentence_of_the_panel(panels: list[Panel]):
+    tried = 0
+    for panel in panels:
+        values = {name: getattr(component, "value", None) for name, component in panel.inputs.items()}
+        for name, control in panel.controls.items():
+            if not isinstance(control, (gr.Slider, gr.Number)):
+                continue
+            beyond = [side for side in (control.minimum, control.maximum) if side is not None]
+            wrong = [side + sign * 1e6 for side, sign in zip(beyond, (-1, 1), strict=False)]
+            for value in (*wrong, math.nan, math.inf, "a", True, [1]):
+                assert control.preprocess(value) is value  # type: ignore[arg-type]  # Gradio refuses none
+                with pytest.raises(RequestError) as refused:
+                    panel.read([*(values | {name: value}).values()])
+                assert str(refused.value).startswith(str(panel.translation.label(control)))
+                tried += 1
+            assert panel.read([*values.values()])[name] == values[name]
+    assert tried > 200
