@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ldm_core.text_files import print_anywhere
+
 DEFAULT_SERVER = "http://127.0.0.1:7860"
 TIMEOUT_SECONDS = 60
 
@@ -144,6 +146,7 @@ def _show(png: bytes) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: a bar on stderr, files on disk, their paths (with --json all that is known) on stdout."""
+    print_anywhere()
     parser = argparse.ArgumentParser(prog="python -m app.client", description="Pictures from a Latent Lab server")
     parser.add_argument("prompt")
     parser.add_argument("--server", default=DEFAULT_SERVER, help=f"default: {DEFAULT_SERVER}")
@@ -169,6 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(Client.from_args(options), options, settings)
     except ServerError as error:
         print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    except OSError as error:  # of the folder: the server's are ServerErrors
+        print(f"{error.strerror}: {error.filename}", file=sys.stderr)  # noqa: T201
         return 1
 
 

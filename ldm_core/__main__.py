@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
-import io
 import sys
+
+from ldm_core.text_files import print_anywhere
 
 VERBS = {
     "generate": "pictures from prompts, a class or nothing",
@@ -20,6 +21,7 @@ VERBS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Only the module of the verb asked for is imported; it has add_arguments(parser) and run(args) → exit status."""
+    print_anywhere()  # before the parser, which prints the help
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="python -m ldm_core", description="Latent Lab's command line")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="{" + ",".join(VERBS) + "}")
@@ -31,9 +33,6 @@ def main(argv: list[str] | None = None) -> int:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     args = parser.parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):  # an ASCII terminal gets ? for what it has no sign for
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     try:
         return int(args.run(args))
     except (ValueError, MemoryError) as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import stat
+import sys
 from pathlib import Path
 
 MOST = 1_000_000  # bytes; the largest file of settings or prompts anybody has written is far smaller
@@ -40,6 +42,13 @@ def read_text(path: str | Path, most: int = MOST) -> str:
         return content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in {encoding.upper()}") from error
+
+
+def print_anywhere() -> None:
+    """Let stdout and stderr write ? for what their encoding has no sign for: an ASCII terminal is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def printable(text: str) -> str:
