@@ -18,7 +18,9 @@ from ldm_core.config import AutoencoderConfig, ConditioningKey, TextConfig, UNet
 from ldm_core.diffusion.gaussian import standard_normal
 from ldm_core.losses.diffusion import Log
 from ldm_core.models.latent_diffusion import Condition
+from ldm_core.models.vq import VQModel
 
+QUANTIZED = ("quantize_x0", "quantize_denoised")  # the option's name in DDIM, and where all T steps are walked
 FIRST_STAGE, UNCONDITIONAL = "__is_first_stage__", "__is_unconditional__"
 
 
@@ -197,6 +199,7 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
         ddim_steps: int | None = 200,
         ddim_eta: float = 1.0,
         return_keys: Sequence[str] | None = None,
+        quantize_denoised: bool = True,
         inpaint: bool = True,
         plot_denoise_rows: bool = False,
         plot_progressive_rows: bool = True,
@@ -205,11 +208,17 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
     ) -> dict[str, Tensor]:
         """Decoded pictures [B,3,H,W] in about [-1,1] by CompVis' names; ddim_steps None walks all T steps.
 
-        inputs, reconstruction; diffusion_row; samples (and denoise_row); samples_inpainting and samples_outpainting
-        with their mask; progressive_row. Rows are as in DDPM.
+        inputs, reconstruction; conditioning where it is a picture or the condition's stage can decode it;
+        diffusion_row; samples (and denoise_row); samples_x0_quantized of a VQ stage; samples_inpainting and
+        samples_outpainting with their mask; progressive_row. Rows are as in DDPM.
         """
-        z, c, x, rec = self.get_input(batch, self.first_stage_key, N, True, True, generator=generator)
+        found = self.get_input(batch, self.first_stage_key, N, True, True, None, True, generator)
+        z, c, x, rec, raw = found
         pictures = {"inputs": x, "reconstruction": rec}
+        if hasattr(getattr(self, "cond_stage_model", None), "decode"):
+            pictures["conditioning"] = self.cond_stage_model.decode(c)
+        elif isinstance(raw, Tensor) and raw.ndim == 4 and raw.shape[1] in (1, 3):
+            pictures["conditioning"] = raw
         decode = self.decode_first_stage
         if plot_diffusion_rows:
             pictures["diffusion_row"] = decode(self.noised_row(z[:n_row]))
@@ -220,6 +229,9 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
                 pictures["samples"] = decode(samples)
                 if plot_denoise_rows:
                     pictures["denoise_row"] = decode(in_rows(steps, n_row))
+                if quantize_denoised and isinstance(self.first_stage_model, VQModel):
+                    quantized = self.sample_log(c, len(z), **{QUANTIZED[ddim_steps is None]: True}, **run)
+                    pictures["samples_x0_quantized"] = decode(quantized[0])
                 if inpaint:
                     mask = torch.ones_like(z[:, :1])
                     h, w = z.shape[2:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from ldm_core.compvis import DDIMSampler, DPMSolverSampler, LatentDiffusion, PLMSSampler
 from ldm_core.compvis.latent_diffusion import shortened_schedule
-from tests.compvis.stub import Stub
-from tests.compvis.test_latent_diffusion import CONTEXT, batch, model, seeded
+from tests.compvis.stub import Stub, stirred
+from tests.compvis.test_latent_diffusion import CONTEXT, OPTIONS, STAGE, UNET, batch, model, seeded
 from tests.diffusion.oracles import SCHEDULE, network
 
 SHAPE = (3, 4, 4)
@@ -206,3 +207,17 @@ def test_log_images_by_compvis_names() -> None:
     assert found["samples"].shape == found["inputs"].shape == (2, 3, 16, 16)
     assert found["diffusion_row"].shape == (6, 3, 16, 16), "three levels of two pictures"
     assert m.log_images(batch(), sample=False, plot_progressive_rows=False, return_keys=["inputs"]).keys() == {"inputs"}
+
+
+@pytest.mark.parametrize("steps", [2, None])
+def test_log_images_of_a_codebook_and_of_a_picture_as_condition(steps: int | None) -> None:
+    stage = replace(STAGE, kind="vq", double_z=False, n_embed=16)
+    torch.manual_seed(0)
+    m = stirred(LatentDiffusion(stage, "__is_first_stage__", replace(UNET, in_channels=8), **OPTIONS)).eval()
+    given = torch.rand(2, 16, 16, 3, generator=seeded(1)) * 2 - 1
+    m.cond_stage_key = "sketch"
+    asked = {"ddim_steps": steps, "inpaint": False, "plot_progressive_rows": False, "generator": seeded()}
+    found = m.log_images(batch(sketch=given), **asked)
+    torch.testing.assert_close(found["conditioning"], given.permute(0, 3, 1, 2))
+    assert found["samples_x0_quantized"].shape == found["samples"].shape
+    assert "samples_x0_quantized" not in m.log_images(batch(sketch=given), quantize_denoised=False, **asked)
