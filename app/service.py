@@ -284,7 +284,8 @@ class Service:
             path = self.outputs / f"{job.id[:12]}-{own}.png"
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__, {"runtime": job.runtime})
+                more = {"runtime": job.runtime, "start": _start(job)}
+                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__, more)
             except OSError as error:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client
@@ -302,6 +303,13 @@ class Service:
                 oldest = self._files.popleft()
                 oldest.unlink(missing_ok=True)
                 self.owners.pop(oldest.name, None)
+
+
+def _start(job: Job) -> str:
+    """What a job's pictures begin from beside their seeds, as metadata names it."""
+    if job.init_image is None:
+        return "noise"
+    return "picture" if job.mask is None else "picture and mask"
 
 
 def _fault(error: Exception) -> Sentence:

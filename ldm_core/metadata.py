@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from ldm_core.images import PNG_SIGN, Pixels, png_chunks
 from ldm_core.sampling import ParameterError, SamplingParams
 
 KEY = "latent-lab"
+MAX_TEXTS = 100  # of one file
 MAX_TEXT = 64_000  # characters of metadata that are read from a file
 
 
@@ -43,11 +45,13 @@ def write_png(
 ) -> None:
     """Write pixels uint8 [H,W,3] with the request of this one picture (batch 1, its own seed) in text chunks.
 
-    `more` are further JSON values for the record (a grid's axes). A second chunk, `parameters`, says the request in
+    `more` are further JSON values for the record: `runtime`, a grid's axes, and `start`, what it began from beside its
+    seed: noise, picture, or picture and mask. A second chunk, `parameters`, says the request in
     the line other tools show. The file is written whole or not at all.
     """
     alone = replace(request, batch=1)
-    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version, **(more or {})}
+    record = {"request": alone.to_dict(), "weights_sha256": weights_sha256, "version": version, "start": "noise"}
+    record |= more or {}
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
     height, width = alone.height or pixels.shape[0], alone.width or pixels.shape[1]  # of one picture, not of a grid
@@ -72,7 +76,7 @@ def parameters_line(params: SamplingParams, width: int, height: int, weights_sha
 
 
 def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:
-    """The request a PNG was made from, and {weights_sha256, version}.
+    """The request a PNG was made from, and {weights_sha256, version}, {start, runtime} too where the file says them.
 
     The file is untrusted: its pixels are not decoded, and of its text only our own chunk is read, of bounded length,
     against the request's schema. Raises MetadataError, or ParameterError for a setting that cannot be.
@@ -87,6 +91,7 @@ def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:
         record = json.loads(text)
         request, version = dict(record["request"]), str(record["version"])
         info = {"weights_sha256": str(record["weights_sha256"]), "version": version}
+        info |= {name: str(record[name])[:40] for name in ("start", "runtime") if name in record}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise MetadataError("png_damaged") from None
     try:
@@ -95,6 +100,38 @@ def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:
         if error.key == "unknown_setting":
             raise MetadataError("png_newer", version=version[:20], names=error.values["names"][:100]) from None
         raise
+
+
+def png_texts(data: bytes) -> dict[str, str]:
+    """Every text of a PNG by its keyword, read from its chunks alone; what is damaged or longer than MAX_TEXT is not.
+
+    Pillow's reader refuses a whole file for one odd chunk, and unpacks what is packed however large it is.
+    """
+    texts: dict[str, str] = {}
+    for kind, body in png_chunks(data) if data.startswith(PNG_SIGN) else ():
+        keyword, _, rest = body.partition(b"\0")
+        packed = kind == b"zTXt" or (kind == b"iTXt" and rest[:1] == b"\1")
+        encoding = "utf-8" if kind == b"iTXt" else "latin-1"
+        if kind == b"iTXt":
+            rest = rest[2:].split(b"\0", 2)[-1]
+        elif kind == b"zTXt":
+            rest = rest[1:]
+        elif kind != b"tEXt":
+            continue
+        text = _unpacked(rest) if packed else rest
+        if text is not None and len(text) <= 4 * MAX_TEXT and len(texts) < MAX_TEXTS:
+            decoded = text.decode(encoding, errors="replace")
+            if len(decoded) <= MAX_TEXT:
+                texts[keyword.decode("latin-1")] = decoded
+    return texts
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    """Deflated bytes as they were, as far as they may go; None where they are damaged."""
+    try:
+        return zlib.decompressobj().decompress(packed, 4 * MAX_TEXT + 1)
+    except zlib.error:
+        return None
 
 
 def _own_text(body: bytes) -> str | None:

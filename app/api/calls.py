@@ -20,9 +20,9 @@ from app.engine import Cancelled, Done, Event, Failed, Job, follow
 from app.images import fit, fit_mask, open_upload
 from app.schemas import GeneratedImage, read_params
 from app.service import Service
+from ldm_core import metadata
 from ldm_core.config import MAX_SEED
-from ldm_core.images import Pixels
-from ldm_core.metadata import MAX_TEXT
+from ldm_core.images import PNG_SIGN, Pixels
 from ldm_core.sampling import SamplingParams
 
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
@@ -163,19 +163,18 @@ def from_base64(who: Caller, text: str, param: str) -> Image.Image:
 
 
 def raw_from_base64(text: str, param: str) -> bytes:
-    """The bytes; ApiError where it is none."""
+    """The bytes; ApiError where it is none. Lines may be broken, as mail programs and `base64` break them."""
     try:
-        return base64.b64decode(text.rpartition(",")[2], validate=True)
+        return base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
     except (binascii.Error, ValueError):
         raise ApiError(400, "invalid", f"{param} is not base64.", param) from None
 
 
 def png_texts(who: Caller, content: bytes) -> dict[str, str]:
-    """The text chunks of a PNG of bounded size, each of bounded length; RequestError for anything else."""
-    opened(who, content)
-    with Image.open(BytesIO(content), formats=("PNG", "JPEG", "WEBP", "GIF", "BMP")) as image:
-        texts = getattr(image, "text", {})
-        return {str(key): str(text) for key, text in texts.items() if len(text) <= MAX_TEXT}
+    """The text chunks of a PNG, none of another picture; RequestError for what is no picture."""
+    if not content.startswith(PNG_SIGN):
+        opened(who, content)
+    return metadata.png_texts(content)
 
 
 def opened(who: Caller, content: bytes) -> Image.Image:

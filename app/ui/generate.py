@@ -206,11 +206,25 @@ class GenerateTab:
         if file is None:
             return {}
         try:
-            made, _ = read_png(Path(file))
+            made, info = read_png(Path(file))
             check_params(made, self.service.limits)
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        return {self.stage.line: line_html(say(lang, "restored"), "done"), **self._filled(made)}
+        said = " ".join(say(lang, key) for key in ("restored", *self._missing(info)))
+        return {self.stage.line: line_html(said, "done"), **self._filled(made)}
+
+    def _missing(self, info: dict[str, str]) -> list[str]:
+        """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
+        pipe, missing = self.service.pipe, []
+        if pipe is not None and pipe.weights_sha256 != info["weights_sha256"]:
+            missing.append("restored_weights")
+        start = info.get("start", "")
+        if start != "noise":
+            known = {"picture": "restored_picture", "picture and mask": "restored_mask"}
+            missing.append(known.get(start, "restored_unknown"))
+        if pipe is not None and info.get("runtime", pipe.runtime) != pipe.runtime:
+            missing.append("restored_runtime")
+        return missing or ["restored_same"]
 
     def act(self, asked: dict[str, Any] | None, history: list[Picture], request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""

@@ -1,6 +1,7 @@
 """What a PNG says of itself comes back as the request it was made from."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from PIL import Image, PngImagePlugin
 from app.metadata import read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
-from ldm_core.metadata import KEY, write_png
+from ldm_core.metadata import KEY, png_texts, write_png
 from ldm_core.sampling import SamplingParams
+from tests.test_images import with_chunk
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 
@@ -38,7 +40,7 @@ def test_round_trip(tmp_path: Path, request_: SamplingParams) -> None:
     write_png(path, PIXELS, request_, "ab" * 32, "1.0")
     restored, info = read_png(path)
     assert restored == request_
-    assert info == {"weights_sha256": "ab" * 32, "version": "1.0"}
+    assert info == {"weights_sha256": "ab" * 32, "version": "1.0", "start": "noise"}
     with Image.open(path) as image:
         assert f"Seed: {request_.seed}" in image.text["parameters"]  # type: ignore[attr-defined]
 
@@ -105,3 +107,28 @@ def test_a_file_of_0_1_0_is_read_without_decoding_its_pixels(tmp_path: Path, mon
     made, info = read_png(path)
     assert made == SamplingParams("a", seed=3, guidance_scale=5.0)
     assert info == {"weights_sha256": "ab", "version": "0.1.0"}
+
+
+ODD = {  # chunks for which Pillow refuses the whole file, or which it unpacks without end
+    "packed without end": (b"zTXt", b"note\0\0" + zlib.compress(b"a" * 3_000_000)),
+    "packed in another way": (b"zTXt", b"note\0\5x"),
+    "international, without end": (b"iTXt", b"note\0\1\0\0\0" + zlib.compress(b"a" * 3_000_000)),
+    "damaged": (b"iTXt", b"note\0\1\0\0\0no deflate"),
+    "short": (b"pHYs", b"x"),
+    "empty": (b"sRGB", b""),
+    "animated": (b"acTL", b"\x7f\xff\xff\xff\0\0\0\0"),
+    "nameless": (b"\0\0\0\0", b""),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_texts_are_read_beside_an_odd_chunk(name: str, tmp_path: Path) -> None:
+    """Pillow wrote the texts; of those packed without end none is kept."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", "caf\u00e9, Steps: 3")
+    info.add_itxt("title", "日本語", zip=True)
+    info.add_text("packed", "b" * 1000, zip=True)
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", pnginfo=info)
+    data = with_chunk((tmp_path / "a.png").read_bytes(), *ODD[name])
+    assert png_texts(data) == {"parameters": "café, Steps: 3", "title": "日本語", "packed": "b" * 1000}
+    assert png_texts(data[:60]) == {} and png_texts(b"no png") == {}

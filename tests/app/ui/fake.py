@@ -40,6 +40,7 @@ class FakeService:
         self.engine.start(FakeModel())
 
     knowledge = None
+    pipe = None
 
     def read_prompt(self, text: str) -> None:
         return None

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
-from ldm_core.metadata import KEY
+from ldm_core.metadata import KEY, write_png
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService
@@ -116,6 +117,26 @@ def test_bad_settings_in_a_png(tab: GenerateTab, tmp_path: Path, settings: str |
         updates = tab.restore(str(tmp_path / "a.png"), asked_in(lang))
         assert words in line(tab, [updates])
         assert set(updates) == {tab.stage.line}
+
+
+@pytest.mark.parametrize(
+    ("more", "weights", "says"),
+    [
+        ({"start": "noise", "runtime": "torch"}, "ab", "makes the same picture again"),
+        ({"start": "picture"}, "ab", "began from a picture, which the file does not hold"),
+        ({"start": "picture and mask"}, "ab", "load that picture and paint the same part"),
+        ({"start": "<b>"}, "ab", "does not say whether it began from a picture"),
+        ({"start": "noise"}, "cd", "made with other weights"),
+        ({"start": "noise", "runtime": "openvino"}, "ab", "Another runtime made it"),
+    ],
+)
+def test_a_restored_file_promises_only_what_it_can(
+    tab: GenerateTab, tmp_path: Path, more: dict[str, str], weights: str, says: str
+):
+    tab.service.pipe = SimpleNamespace(weights_sha256="ab", runtime="torch")  # type: ignore[assignment]
+    write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8), SamplingParams("a", seed=1), weights, "1.0", more)
+    said = line(tab, [tab.restore(str(tmp_path / "a.png"), asked_in("en"))])
+    assert says in said and ("same picture again" in said) == (says == "makes the same picture again")
 
 
 def test_what_fails_while_it_runs(tab: GenerateTab):
