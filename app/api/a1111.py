@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from app.api import calls
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
+from app.api.schemas import Body
 from app.engine import Job, Queued, Stepped
 from app.schemas import GeneratedImage, read_params
 from ldm_core.metadata import parameters_line
@@ -23,12 +24,13 @@ SAMPLERS = {
     "DDIM": "ddim", "DDPM": "ddpm", "PLMS": "plms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
     "DPM++ 2M": "dpmpp_2m", "DPM++ 2M SDE": "dpmpp_2m_sde", "UniPC": "unipc",
 }  # fmt: skip
+# A name may end in a schedule, as before A1111 1.9 and from many clients still: like `scheduler` it is ignored.
 BY_NAME = {name.lower(): ours for name, ours in SAMPLERS.items()} | {ours: ours for ours in SAMPLERS.values()}
 MOST_PICTURES = 16
 KEPT_OPTIONS = 1000  # clients whose options are remembered
 
 
-class Text2Img(BaseModel):
+class Text2Img(Body):
     """txt2img's request; fields of parts that are not here are ignored."""
 
     model_config = ConfigDict(extra="ignore")
@@ -52,13 +54,13 @@ class Text2Img(BaseModel):
 class Img2Img(Text2Img):
     """img2img's request."""
 
-    init_images: list[str] = []
+    init_images: list[str] = Field(default_factory=list)
     mask: str | None = None  # white is repainted
     inpainting_mask_invert: int | bool = 0
     denoising_strength: float = 0.75
 
 
-class Picture(BaseModel):
+class Picture(Body):
     """png-info's request."""
 
     image: str
@@ -107,7 +109,7 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
 def _request(wanted: Text2Img, who: Caller, strength: float | None) -> SamplingParams:
     width, height = calls.model_size(who.service, wanted.width, wanted.height)
     named = wanted.sampler_name or wanted.sampler_index or "ddim"
-    sampler = BY_NAME.get(named.lower())
+    sampler = BY_NAME.get(named.lower().removesuffix(" karras").removesuffix(" exponential"))
     if sampler is None:
         raise ApiError(400, "no_sampler", f"There is no sampler {named!r} here.", "sampler_name")
     values = {

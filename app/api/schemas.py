@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ldm_core.sampling import is_unicode
 
 Quality = Literal["auto", "low", "medium", "high", "standard", "hd"]
 Format = Literal["png", "jpeg", "webp"]
 QUALITY_STEPS = {"auto": 25, "low": 10, "medium": 25, "high": 50, "standard": 25, "hd": 50}
 OPTIONS = ("negative_prompt", "guidance_scale", "seed", "eta", "sampler")  # ours beside OpenAI's
+
+
+class Body(BaseModel):
+    """What a request brings. Its texts are Unicode: JSON can hold half of a surrogate pair, which no answer can."""
+
+    @field_validator("*")
+    @classmethod
+    def _unicode(cls, value: Any) -> Any:
+        if not _all_unicode(value):
+            raise ValueError("must be Unicode text")
+        return value
+
+
+def _all_unicode(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_all_unicode, [*value, *value.values()]))
+    if isinstance(value, list):
+        return all(map(_all_unicode, value))
+    return not isinstance(value, str) or value.isascii() or is_unicode(value)
 
 
 class ErrorBody(BaseModel):
@@ -27,7 +48,7 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
-class ImagesRequest(BaseModel):
+class ImagesRequest(Body):
     """OpenAI's image generation request, and the sampler's own settings beside it."""
 
     model_config = ConfigDict(extra="ignore")
@@ -75,7 +96,7 @@ class ImagesAnswer(BaseModel):
     size: str
 
 
-class JobRequest(BaseModel):
+class JobRequest(Body):
     """A generation that outlives its connection."""
 
     model_config = ConfigDict(extra="forbid")
@@ -85,6 +106,7 @@ class JobRequest(BaseModel):
     steps: int = 25
     eta: float = 0.0
     guidance_scale: float | None = None
+    guidance_interval: tuple[float, float] | None = None  # of t/T: guidance acts within
     sampler: str = "ddim"
     seed: int | None = None
     batch: int = 1
