@@ -55,6 +55,21 @@ def picture_grid(images: Pixels, columns: int) -> Pixels:
     return np.ascontiguousarray(grid.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c))
 
 
+def feather(mask: Pixels) -> NDArray[np.float32]:
+    """Mask uint8 [H,W] → share of the new picture in [0,1]: 1 where white (≥ 128), falling to 0 over a rim around it.
+
+    The rim lies on the kept side, so that a thin stroke is not faint, and is 1/64 of the shorter side wide.
+    """
+    reached = mask >= 128
+    share, rim = reached.astype(np.float32), max(1, min(mask.shape) // 64)
+    for k in range(rim):
+        wider = np.pad(reached, 1)
+        wider = wider[1:-1, :-2] | wider[1:-1, 2:] | wider[:-2, 1:-1] | wider[2:, 1:-1] | reached
+        share[wider & ~reached] = 1 - (k + 1) / (rim + 1)
+        reached = wider
+    return share
+
+
 def check_picture(image: Pixels, name: str = "init_image") -> None:
     """ValueError unless `image` is uint8 [H,W,3]."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -73,7 +88,8 @@ def check_mask(mask: Pixels, image: Pixels | None) -> None:
 
 def described(value: object) -> str:
     """An array's type and shape, or what else it is, for a refusal."""
-    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)  # torch's too
+    return type(value).__name__ if dtype is None or shape is None else f"{dtype} {list(shape)}"
 
 
 def sheet_columns(n: int) -> int:

@@ -21,7 +21,7 @@ from ldm_core.diffusion.class_conditioning import class_conditioning
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser
 from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.sample_loop import Row, Run, Step, finish, sample_loop, start_row
-from ldm_core.images import Pixels, check_mask, check_picture, to_tensor, to_uint8
+from ldm_core.images import Pixels, check_mask, check_picture, described, feather, to_tensor, to_uint8
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.runtime.base import Runtime, RuntimeFailed
 from ldm_core.runtime.choose import Candidate, choose
@@ -104,13 +104,13 @@ class Pipeline:
 
     def encode_prompt(self, prompt: str) -> Tensor:
         """Prompt, perhaps with weights (see prompt_syntax), → context [L,D]; what does not fit is dropped. Cached."""
-        return self._context(prompt)
+        return self._context(SamplingParams(prompt).prompt)  # ValueError for what is no text
 
     @torch.no_grad()
     def _encode_one(self, prompt: str) -> Tensor:
         if self.tokenizer is None:
             raise ValueError(f"{self.weights_name} has no text encoder: it cannot follow a prompt")
-        pieces = parse(prompt)
+        pieces = [replace(piece, text=self.tokenizer.clean(piece.text)) for piece in parse(prompt)]
         text = plain(pieces)
         context = self._runtime.encode_text(self.tokenizer.encode([text]))[0].to(self.device)
         if all(piece.weight == 1.0 for piece in pieces):
@@ -124,7 +124,10 @@ class Pipeline:
             return class_conditioning(self.config, params, scale)
         if params.label is not None:
             raise ValueError(f"{self.weights_name} follows a prompt: it takes no class")
-        return Conditioning(self.encode_prompt(params.prompt), self.encode_prompt(params.negative_prompt), scale)
+        low, high = params.guidance_interval or (0.0, 1.0)
+        guided = low * self.config.schedule.timesteps, high * self.config.schedule.timesteps
+        prompts = self.encode_prompt(params.prompt), self.encode_prompt(params.negative_prompt)
+        return Conditioning(*prompts, scale, guided)
 
     def resolved(self, params: SamplingParams) -> SamplingParams:
         """The request with the library's seed and the model's guidance where it names none."""
@@ -178,15 +181,17 @@ class Pipeline:
         `params.image(k)` alone. init_image and mask as in `prepare`. Step.i never falls and ends at Step.n. Bad
         arguments raise ValueError at once.
         """
-        params = SamplingParams(request, **settings) if isinstance(request, str) else replace(request, **settings)
-        return sample_loop(self.denoise, self.prepare(params, init_image, mask))
+        return sample_loop(self.denoise, self.prepare(SamplingParams.of(request, **settings), init_image, mask))
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Pixels:
         """Latents [B,C,h,w] → uint8 [B,H,W,3]; above 768 pixels in tiles.
 
-        NaN from half precision is decoded again in fp32 by torch, with a warning.
+        NaN from half precision is decoded again in fp32 by torch, with a warning. ValueError for other shapes.
         """
+        channels = self.config.first_stage.embed_dim
+        if not isinstance(z, Tensor) or z.ndim != 4 or z.shape[1] != channels:
+            raise ValueError(f"latents must be a tensor [B,{channels},h,w], not {described(z)}")
         with memory_guard("decoding"):
             image = self._decode(self._runtime.decode, z)
             if not torch.isfinite(image).all() and self.dtype != torch.float32:
@@ -216,7 +221,7 @@ class Pipeline:
         mask: Pixels | None = None,
         **settings: Any,
     ) -> Pixels:
-        """Arguments as in stream → uint8 [B,H,W,3]. Where a mask keeps a pixel, it is the original's."""
+        """Arguments as in stream → uint8 [B,H,W,3]. What a mask keeps is the original's but for its `feather`."""
         try:
             latents = finish(self.stream(request, init_image=init_image, mask=mask, **settings))
             return paste_kept(self.decode(latents), init_image, mask)
@@ -226,7 +231,11 @@ class Pipeline:
 
 
 def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:
-    """Images uint8 [B,H,W,3] with the original's pixels where mask [H,W] is black; unchanged without a mask."""
+    """Images uint8 [B,H,W,3] with the original's pixels where mask [H,W] is black; unchanged without a mask.
+
+    Around what is white the two are mixed (`feather`), so that no seam shows.
+    """
     if init_image is None or mask is None:
         return images
-    return np.where(mask[None, :, :, None] >= 128, images, init_image[None])
+    share = feather(mask)[None, :, :, None]
+    return np.rint(init_image + share * (images.astype(np.float32) - init_image)).astype(np.uint8)

@@ -23,6 +23,7 @@ MESSAGES = {
     "out_of_range": "{field} must lie in {low}…{high}, not {value}",
     "at_least": "{field} must be at least {low}, not {value}",
     "bad_strength": "strength must lie above 0 and up to 1, not {value}",
+    "bad_interval": "guidance_interval must be two numbers, rising within 0…1, not {value}",
     "bad_spacing": "timestep_spacing must be one of {names}, not {name}",
     "bad_weight": "a prompt weight must lie in {low}…{high}, not {value}",
     "no_sampler": "sampler must be one of {names}, not {name}",
@@ -114,6 +115,7 @@ class SamplingParams:
     label: int | None = None  # the class a class-conditional model draws
     variation_seed: int | None = None
     variation_strength: float = 0.0  # how far x_T goes from the seed's noise to the variation seed's (slerp)
+    guidance_interval: tuple[float, float] | None = None  # of t/T: guidance acts within; None: at every step
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -166,9 +168,18 @@ class SamplingParams:
             return replace(self, batch=1, variation_seed=self.variation_seed + k)
         return replace(self, batch=1, seed=(DEFAULT_SEED if self.seed is None else self.seed) + k)
 
+    @classmethod
+    def of(cls, request: object, **settings: Any) -> Self:
+        """A prompt with settings, or a request with some of its own changed. Raises ParameterError."""
+        known = {f.name for f in fields(cls)} - (set() if isinstance(request, cls) else {"prompt"})
+        if unknown := sorted(set(settings) - known):
+            raise ParameterError("unknown_setting", names=", ".join(unknown))
+        return replace(request, **settings) if isinstance(request, cls) else cls(request, **settings)  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        interval = self.guidance_interval
+        return {**asdict(self), "guidance_interval": None if interval is None else list(interval)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -186,11 +197,13 @@ class SamplingParams:
 def _typed(name: str, value: Any, optional: bool) -> Any:
     """The value as the field's own type, within its bounds."""
     if name in TEXTS:
-        if not isinstance(value, str) or not _is_unicode(value):
+        if not isinstance(value, str) or not is_unicode(value):
             raise ParameterError("must_be_text", name)
         return value
     if value is None and optional:
         return None
+    if name == "guidance_interval":
+        return _interval(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ParameterError("must_be_number", name)
     number = _as_float(value)
@@ -203,6 +216,16 @@ def _typed(name: str, value: Any, optional: bool) -> Any:
     return typed
 
 
+def _interval(value: Any) -> tuple[float, float]:
+    pair = list(value) if isinstance(value, (list, tuple)) else []
+    if len(pair) != 2 or not all(isinstance(v, numbers.Real) and not isinstance(v, bool) for v in pair):
+        raise ParameterError("bad_interval", "guidance_interval", value=repr(value)[:40])
+    low, high = map(_as_float, pair)
+    if not 0 <= low < high <= 1:
+        raise ParameterError("bad_interval", "guidance_interval", value=repr(value)[:40])
+    return low, high
+
+
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not value >= low and high == math.inf:
         raise ParameterError("at_least", name, low=low, value=value)
@@ -210,7 +233,7 @@ def _within(name: str, value: float, low: float, high: float) -> None:
         raise ParameterError("out_of_range", name, low=low, high=high, value=value)
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Whether text is Unicode throughout: JSON can hold half of a surrogate pair, which no tokenizer takes."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 

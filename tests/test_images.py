@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm_core.images import PictureError, open_picture
+from ldm_core.images import PictureError, feather, open_picture
 
 GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (8, 1))
 PICTURE = np.stack([GREY, GREY.T[:8, :8].repeat(8, axis=1), 255 - GREY], axis=-1)
@@ -90,3 +90,14 @@ def test_modes_that_files_have():
 def test_what_is_no_picture_is_a_sentence(data: bytes):
     with pytest.raises(PictureError, match="not a picture that can be read"):
         opened(data)
+
+
+def test_a_seam_falls_gently_on_the_kept_side():
+    mask = np.zeros((512, 512), np.uint8)
+    mask[100:200, 100:200] = 255
+    mask[300] = 255  # a stroke of one pixel
+    share = feather(mask)
+    assert (share[mask == 255] == 1).all(), "what is painted over is made anew, a thin stroke too"
+    assert np.abs(np.diff(share, axis=0)).max() < 0.12 and (np.diff(share[200:209, 150]) < 0).all()
+    assert (share[:, :92] == 0)[:290].all() and share[150, 95] > 0
+    assert not feather(np.zeros((8, 8), np.uint8)).any() and feather(np.full((8, 8), 255, np.uint8)).all()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_other_sizes(pipe: Pipeline):
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
 def test_a_mask_keeps_pixels_and_repaints_the_rest(pipe: Pipeline, picture: np.ndarray, half: np.ndarray, sampler: str):
     images = pipe.generate("a", steps=4, init_image=picture, mask=half, strength=1.0, sampler=sampler, batch=2)
-    assert (images[:, :, :12] == picture[:, :12]).all()
+    assert (images[:, :, :11] == picture[:, :11]).all(), "kept but for the seam, here one pixel"
     assert (images[:, :, 12:] != picture[:, 12:]).mean() > 0.5
     nothing = pipe.generate("a", steps=2, init_image=picture, mask=np.zeros_like(half), sampler=sampler)
     assert (nothing[0] == picture).all()
@@ -151,6 +152,7 @@ def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: n
         ({"strength": 0.0}, "strength"),
         ({"height": 33}, "height must be a multiple of 4 up to 65536, not 33"),
         ({"steps": 2.5}, "steps must be a whole number"),
+        ({"sparkle": 3}, "unknown settings: sparkle"),
         ({"mask": np.zeros((32, 32), np.uint8)}, "init_image"),
         (
             {"init_image": np.zeros((32, 32, 3))},
@@ -166,3 +168,29 @@ def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: n
 def test_bad_arguments_are_refused_before_any_work(pipe: Pipeline, wrong: dict[str, object], words: str):
     with pytest.raises(ValueError, match=words):
         pipe.stream("a", **wrong)  # type: ignore[arg-type]
+
+
+def test_guidance_in_an_interval_alone(pipe: Pipeline):
+    """The steps outside are those of scale 1; with the whole interval nothing changes."""
+    asked: dict[str, Any] = {"steps": 4, "seed": 3, "guidance_scale": 4.0}
+    full, plain = (list(pipe.stream("a", **{**asked, "guidance_scale": scale})) for scale in (4.0, 1.0))
+    assert np.array_equal(pipe.generate("a", **asked), pipe.generate("a", **asked, guidance_interval=(0, 1)))
+    early = list(pipe.stream("a", **asked, guidance_interval=(0.7, 1.0)))  # of t = 751, 501, 251, 1 the first
+    torch.testing.assert_close(early[0].eps, full[0].eps)
+    late = list(pipe.stream("a", **asked, guidance_interval=(0.0, 0.7)))
+    torch.testing.assert_close(late[0].eps, plain[0].eps)
+    assert not torch.allclose(late[1].eps, plain[1].eps)
+
+
+@pytest.mark.parametrize("request_", [None, 5, b"a", ["a"], {"prompt": "a"}, "half a pair \ud83d"])
+def test_a_request_that_is_no_prompt(pipe: Pipeline, request_: object):
+    with pytest.raises(ValueError, match="prompt must be text"):
+        pipe.generate(request_)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="prompt must be text"):
+        pipe.encode_prompt(request_)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("z", ["a", np.zeros((1, 4, 8, 8)), torch.zeros(1, 3, 8, 8), torch.zeros(4, 8, 8)])
+def test_what_is_no_latent_is_not_decoded(pipe: Pipeline, z: object):
+    with pytest.raises(ValueError, match=r"latents must be a tensor \[B,4,h,w\], not "):
+        pipe.decode(z)  # type: ignore[arg-type]

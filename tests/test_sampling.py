@@ -47,6 +47,11 @@ GOOD = SamplingParams("a red apple")
         ({"sampler": None}, "sampler", "must be text"),
         ({"timestep_spacing": "magic"}, "timestep_spacing", "uniform, quad, trailing"),
         ({"label": -1}, "label", "at least 0"),
+        ({"guidance_interval": 0.5}, "guidance_interval", "two numbers, rising within 0…1, not 0.5"),
+        ({"guidance_interval": (0.5, 0.5)}, "guidance_interval", "rising"),
+        ({"guidance_interval": (0.1, 1.1)}, "guidance_interval", "within 0…1"),
+        ({"guidance_interval": [0.1, math.nan]}, "guidance_interval", "two numbers"),
+        ({"guidance_interval": [0, "1"]}, "guidance_interval", "two numbers"),
         ({"variation_strength": 0.1}, "variation_seed", "must be a number"),
         ({"variation_strength": 0.1, "variation_seed": MAX_SEED, "batch": 2}, "variation_seed", "4294967294"),
     ],
@@ -92,7 +97,7 @@ def test_numbers_become_their_fields_own_types():
 
 
 def test_to_dict_and_from_dict_are_inverse():
-    made = SamplingParams("a", "b", 3, 0.5, 2.0, "euler", 9, 2, 64, 32, 0.5, "quad", 1, 5, 0.25)
+    made = SamplingParams("a", "b", 3, 0.5, 2.0, "euler", 9, 2, 64, 32, 0.5, "quad", 1, 5, 0.25, (0.25, 0.75))
     assert SamplingParams.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 

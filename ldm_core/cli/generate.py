@@ -35,6 +35,7 @@ SETTINGS = (
     "height",
     "width",
     "label",
+    "guidance_interval",
 )
 
 
@@ -52,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=SamplingParams.steps, help="default: %(default)s")
     parser.add_argument("--eta", type=float, default=SamplingParams.eta, help="fresh noise in each step, 0 to 1")
     parser.add_argument("--guidance-scale", type=float, help="default: the model's own")
+    parser.add_argument(
+        "--guidance-interval",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="t/T within which guidance acts (docs/samplers.md); default: at every step",
+    )
     parser.add_argument("--sampler", default=SamplingParams.sampler, help=f"one of {', '.join(SAMPLER_NAMES)}")
     parser.add_argument(
         "--timestep-spacing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,18 +27,27 @@ class ModelInput:
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """One row's condition: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough."""
+    """One row's condition: context [L,D] or a class id; without `uncond`, or at scale 1, one term is enough.
+
+    Guidance acts at timesteps within `guided` (Kynkäänniemi et al. 2024); elsewhere the condition is heard alone.
+    """
 
     context: Tensor
     uncond: Tensor | None = None
     guidance_scale: float = 1.0
+    guided: tuple[float, float] = (0.0, math.inf)
 
     @property
     def terms(self) -> list[Tensor]:
-        """Contexts the network must see for this row, the unconditional one first."""
+        """Contexts the network must see for this row where it is guided, the unconditional one first."""
         if self.uncond is None or self.guidance_scale == 1.0:
             return [self.context]
         return [self.uncond, self.context]
+
+    def terms_at(self, t: Tensor) -> list[Tensor]:
+        """Those of timestep t, a scalar."""
+        low, high = self.guided
+        return self.terms if low <= float(t) <= high else [self.context]
 
 
 class Denoiser:
@@ -62,7 +72,7 @@ class Denoiser:
 
         A row with guidance is two rows of the batch. Predictions come back on the inputs' device.
         """
-        terms = [c.terms for c in conditionings]
+        terms = [c.terms_at(q.t) for q, c in zip(inputs, conditionings, strict=True)]
         x = torch.stack([q.x for q, ts in zip(inputs, terms, strict=True) for _ in ts])
         t = torch.stack([q.t for q, ts in zip(inputs, terms, strict=True) for _ in ts])
         context = torch.stack([term for ts in terms for term in ts])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -55,6 +57,22 @@ def test_scale_one_costs_one_row():
     queries, conditionings = rows()
     Denoiser(counting, SCHEDULE, "eps")(queries, conditionings)
     assert seen == [6]  # 1 + 2 + 1 + 2
+
+
+def test_outside_its_interval_guidance_costs_one_row_and_does_nothing():
+    seen = []
+
+    def counting(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        seen.append(len(x))
+        return apply_model(x, t, context)
+
+    queries, conditionings = rows()
+    denoise, guided = Denoiser(counting, SCHEDULE, "eps"), replace(conditionings[1], guided=(200.0, 500.0))
+    (answer,) = denoise([queries[1]], [guided])  # at 951
+    (plain,) = denoise([queries[1]], [replace(guided, guidance_scale=1.0)])
+    assert torch.equal(answer.eps, plain.eps)
+    denoise([ModelInput(queries[1].x, torch.tensor(500.0), 0)], [guided])
+    assert seen == [1, 1, 2]
 
 
 @pytest.mark.parametrize(("kind", "theirs"), [("eps", "epsilon"), ("x0", "sample"), ("v", "v_prediction")])
