@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.app.serving import Served
 from tests.clients.conftest import KEY
+from tests.test_images import with_chunk
 
 
 @pytest.fixture
@@ -103,3 +104,15 @@ def test_silly_tavern(basic: httpx.Client) -> None:
     assert basic.post("/interrupt").status_code == 200
     call.join(timeout=30)
     assert answers and answers[0].status_code == 409
+
+
+def test_what_other_clients_send(basic: httpx.Client) -> None:
+    """A sampler's name with its schedule, as before A1111 1.9; base64 in lines; a PNG with a chunk that Pillow refuses."""
+    small = {"prompt": "a", "steps": 1, "width": 64, "height": 64}
+    made = basic.post("/txt2img", json={**small, "sampler_name": "DPM++ 2M Karras"})
+    assert made.status_code == 200 and json.loads(made.json()["info"])["sampler_name"] == "dpmpp_2m"
+    png = base64.b64decode(made.json()["images"][0])
+    odd = base64.encodebytes(with_chunk(png, b"acTL", b"x")).decode()
+    told = basic.post("/png-info", json={"image": f"data:image/png;base64,{odd}"})
+    assert told.status_code == 200 and told.json()["info"].startswith("a\nSteps: 1, Sampler: dpmpp_2m")
+    assert basic.post("/img2img", json={**small, "steps": 2, "init_images": [odd]}).status_code == 200
