@@ -187,7 +187,8 @@ class Pipeline:
     def decode(self, z: Tensor) -> Pixels:
         """Latents [B,C,h,w] → uint8 [B,H,W,3]; above 768 pixels in tiles.
 
-        NaN from half precision is decoded again in fp32 by torch, with a warning. ValueError for other shapes.
+        NaN from half precision is decoded again in fp32 by torch, with a warning. ValueError where NaN remains, and for
+        other shapes.
         """
         channels = self.config.first_stage.embed_dim
         if not isinstance(z, Tensor) or z.ndim != 4 or z.shape[1] != channels:
@@ -199,6 +200,10 @@ class Pipeline:
                     f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
                 )
                 image = self._decode(TorchRuntime(self.model, self._runtime.threads).decode_in_float32, z)
+        if not torch.isfinite(image).all():  # it would be drawn black
+            raise ValueError(
+                "no picture came out, only NaN: the weights are damaged, or the guidance scale is too high"
+            )
         return to_uint8(image)
 
     def _decode(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

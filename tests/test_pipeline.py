@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,16 @@ def test_memory_that_runs_out_in_the_second_decode_leaves_the_first_stage_as_it_
     with pytest.warns(RuntimeWarning, match="gave NaN"), pytest.raises(OutOfMemory, match="while decoding"):
         half_precision.decode(torch.zeros(1, *pipe.config.latent_shape()))
     assert next(half_precision.model.first_stage_model.parameters()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_stays_nan_is_no_black_picture(pipe: Pipeline, dtype: torch.dtype):
+    damaged = tiny_model().to(dtype)
+    damaged.first_stage_model.decoder.conv_out.weight.data.fill_(torch.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with pytest.raises(ValueError, match="only NaN: the weights are damaged"):
+            Pipeline(damaged, pipe.tokenizer).generate("a", steps=1)
 
 
 def test_other_sizes(pipe: Pipeline):

@@ -39,7 +39,7 @@ NAMES = tuple(
             "a VAE alone, without UNet and text encoder",
         ),
         (r"^taesd|^[13]\.conv\.0\.weight$", "a TAESD preview decoder and not a model"),
-        (r"^input_blocks\.0\.0\.", "a UNet alone, without VAE and text encoder"),
+        (r"^(diffusion_model\.)?input_blocks\.0\.0\.", "a UNet alone, without VAE and text encoder"),
         (r"^(text_model|transformer)\.|^vision_model\.", "a text or picture encoder alone, without UNet and VAE"),
     )
 )

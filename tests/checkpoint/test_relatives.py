@@ -28,6 +28,7 @@ FILES: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "vae": ({"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}, "a VAE alone"),
     "prefixed vae": ({"first_stage_model.decoder.conv_in.weight": (512, 4, 3, 3)}, "a VAE alone"),
     "unet": ({f"{UNET}input_blocks.0.0.weight": (320, 4, 3, 3)}, "a UNet alone"),
+    "bare unet": ({"diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, "a UNet alone"),
     "text": ({"cond_stage_model.transformer.text_model.final_layer_norm.bias": (768,)}, "a text encoder alone"),
     "sdxl": ({"conditioner.embedders.0.transformer.x": (1,), f"{UNET}out.2.bias": (4,)}, "an SDXL file"),
     "sdxl unet": ({f"{UNET}label_emb.0.0.weight": (1280, 2816), f"{UNET}out.2.bias": (4,)}, "an SDXL file"),

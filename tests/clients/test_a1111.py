@@ -107,7 +107,7 @@ def test_silly_tavern(basic: httpx.Client) -> None:
 
 
 def test_what_other_clients_send(basic: httpx.Client) -> None:
-    """A sampler's name with its schedule, as before A1111 1.9; base64 in lines; a PNG with a chunk that Pillow refuses."""
+    """A sampler's name with its schedule, as before A1111 1.9; base64 in lines; a chunk that Pillow refuses."""
     small = {"prompt": "a", "steps": 1, "width": 64, "height": 64}
     made = basic.post("/txt2img", json={**small, "sampler_name": "DPM++ 2M Karras"})
     assert made.status_code == 200 and json.loads(made.json()["info"])["sampler_name"] == "dpmpp_2m"
