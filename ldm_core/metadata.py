@@ -127,11 +127,13 @@ def png_texts(data: bytes) -> dict[str, str]:
 
 
 def _unpacked(packed: bytes) -> bytes | None:
-    """Deflated bytes as they were, as far as they may go; None where they are damaged."""
+    """Deflated bytes as they were; None where they are damaged or too long."""
+    inflate = zlib.decompressobj()
     try:
-        return zlib.decompressobj().decompress(packed, 4 * MAX_TEXT + 1)
+        text = inflate.decompress(packed, 4 * MAX_TEXT)
     except zlib.error:
         return None
+    return text if inflate.eof else None
 
 
 def _own_text(body: bytes) -> str | None:

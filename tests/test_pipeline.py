@@ -23,6 +23,9 @@ LENGTH = 77
 class Letters:
     """A tokenizer of one id a letter."""
 
+    def clean(self, text: str) -> str:
+        return text
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         rows = [[49406, *map(ord, t)][: LENGTH - 1] for t in texts]
         return torch.tensor([row + [49407] * (LENGTH - len(row)) for row in rows])

@@ -88,7 +88,7 @@ def test_edit(client: openai.OpenAI) -> None:
     )
     assert made.data is not None
     pixels = np.asarray(picture(made.data[0].b64_json))
-    assert (pixels[:, 16:] == (200, 40, 90)).all() and not (pixels[:, :16] == (200, 40, 90)).all()
+    assert (pixels[:, 17:] == (200, 40, 90)).all() and not (pixels[:, :16] == (200, 40, 90)).all()
 
 
 @pytest.mark.parametrize(
