@@ -102,8 +102,8 @@ def written(checkout: Path, weights: str, threads: int, folder: Path, shared: Pa
     """Name → tensor, of what the checkout's command line writes."""
     loop = ["loop.batch=8", "loop.max_steps=20", "loop.warmup=5", "loop.log_every=5"]
     corpus = ["--corpus", str(shared / "corpus"), "--device", "cpu"]
-    lists = Path(weights).parent
-    vocabularies = [f"tokenizer={lists / 'tokenizer'}", f"common_tokenizer={lists / 'clip-tokenizer'}"]
+    vocabulary = Path(weights).parent / "clip-tokenizer"  # the one whose size the preset TINY has
+    vocabularies = [f"tokenizer={vocabulary}", f"common_tokenizer={vocabulary}"]
     latents = ["--autoencoder", "autoencoder", "--latents", str(folder / "latents")]
     words, sampled = ["preset=TINY"], ["sample_steps=1", 'prompts=["a"]']
     first = [*words, "crop=16", "loss.perceptual_trunk=", "loss.disc_ndf=4", "validation=2"]
