@@ -48,12 +48,11 @@ class GridPanel(Panel):
     def lay_controls(self) -> None:
         """Settings of all cells, then each axis with its values, Fill and Stop."""
         self.filling_by_name: dict[str, Filling] = {}
-        most = self.service.limits.prompt_chars
-        self._text("grid_prompt", "prompt", PROMPT, most)
-        self._text("grid_negative", "negative_prompt", "", most)
-        self._slider("grid_steps", "steps", 1, 100, 12, 1)
-        self._slider("grid_guidance", "guidance_scale", 0, 20, 5, 0.5)
-        self._slider("grid_eta", "eta", 0, 1, 0, 0.05)
+        self.textbox("grid_prompt", {"label": "prompt"}, PROMPT)
+        self.textbox("grid_negative", {"label": "negative_prompt"})
+        self.dial("grid_steps", {"label": "steps"}, 1, 100, 12, 1)
+        self.dial("grid_guidance", {"label": "guidance_scale"}, 0, 20, 5, 0.5)
+        self.dial("grid_eta", {"label": "eta"}, 0, 1, 0, 0.05)
         make = self.translation.make
         self.controls["grid_sampler"] = make(
             gr.Dropdown,
@@ -90,24 +89,6 @@ class GridPanel(Panel):
         )
         fill = f"(axis) => ({json.dumps(EXAMPLES)})[axis] ?? ''"
         axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
-
-    def _text(self, name: str, word: str, value: str, most: int) -> None:
-        self.controls[name] = self.translation.make(
-            gr.Textbox, {"label": word}, value=value, max_length=most, elem_id=f"sheet-{name}"
-        )
-
-    def _slider(self, name: str, word: str, low: float, high: float, value: float, step: float) -> None:
-        self.controls[name] = self.translation.make(
-            gr.Slider,
-            {"label": word},
-            minimum=low,
-            maximum=high,
-            value=value,
-            step=step,
-            buttons=[],
-            min_width=160,
-            elem_id=f"sheet-{name}",
-        )
 
     def lay_view(self) -> None:
         """Estimate, status line, sheet, and the button for its file."""

@@ -109,27 +109,6 @@ class JobPanel(Panel):
             yield {self.note: line_html(error.sentence.says(lang), "failed")}
         yield {self.button: gr.update(interactive=True)}
 
-    def textbox(self, name: str, words: dict[str, str], value: str = "") -> None:
-        """A prompt called `name` in links."""
-        most = self.service.limits.prompt_chars
-        self.controls[name] = self.translation.make(
-            gr.Textbox, words, value=value, max_length=most, elem_id=f"{self.key}-{name}"
-        )
-
-    def dial(self, name: str, words: dict[str, str], low: float, high: float, value: float, step: float) -> None:
-        """A slider called `name` in links, with words of its own."""
-        self.controls[name] = self.translation.make(
-            gr.Slider,
-            words,
-            minimum=low,
-            maximum=high,
-            value=value,
-            step=step,
-            buttons=[],
-            min_width=160,
-            elem_id=f"{self.key}-{name}",
-        )
-
 
 class GenerationPanel(JobPanel):
     """A real generation, every step of it kept in the session for the lab's other panels.

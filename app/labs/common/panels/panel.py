@@ -70,7 +70,10 @@ class Panel:
 
     def slider(self, name: str, low: float, high: float, value: float, step: float) -> Any:
         """A slider called `name` in links, with the words `{name}_label` and `{name}_info`."""
-        words = {"label": f"{name}_label", "info": f"{name}_info"}
+        return self.dial(name, {"label": f"{name}_label", "info": f"{name}_info"}, low, high, value, step)
+
+    def dial(self, name: str, words: dict[str, str], low: float, high: float, value: float, step: float) -> Any:
+        """A slider called `name` in links, with words of its own."""
         self.controls[name] = self.translation.make(
             gr.Slider,
             words,
@@ -83,6 +86,13 @@ class Panel:
             min_width=160,
         )
         return self.controls[name]
+
+    def textbox(self, name: str, words: dict[str, str], value: str = "") -> None:
+        """A prompt called `name` in links."""
+        most = self.service.limits.prompt_chars
+        self.controls[name] = self.translation.make(
+            gr.Textbox, words, value=value, max_length=most, elem_id=f"{self.key}-{name}"
+        )
 
     def placeholder(self, name: str) -> gr.HTML:
         """Where pictures will stand; until they do, it says that they are being drawn."""
