@@ -20,7 +20,7 @@ from ldm_core.metadata import KEY
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.serving import Served
-from tests.browser.driving import choose, note, open_lab, pixels, set_slider
+from tests.browser.driving import choose, note, open_lab, pixels, set_slider, unfold
 
 pytestmark = pytest.mark.browser
 FILLED = "#sheet-shown img[data-filled='{}']"
@@ -84,7 +84,10 @@ def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
     left, top = Sheet(plan, 32, "en").place(plan.cells[1])
     open_lab(labs, "generate")
     labs.fill("#prompt textarea", made.prompt)
+    unfold(labs)
     set_slider(labs, "steps", 3)
+    choose(labs, "batch", "1")
+    labs.fill("#seed input", "7")
     labs.click("#generate")
     expect(labs.locator(".line.done").first).to_be_visible()
     alone = pixels(labs.locator("#stage .frame:not(.forming) img"))

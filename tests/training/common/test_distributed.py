@@ -23,7 +23,7 @@ from ldm_core.training.common.metric_log import read_metrics
 from ldm_core.training.common.state import read_state
 
 ROOT = Path(__file__).parents[3]
-TOLERANCE = 2e-5  # relative; sums of two halves in another order differ by up to 7e-6 after 8 steps
+TOLERANCE = 1e-4  # relative; sums of two halves in another order differ by up to 5e-5 after 8 steps, by processor
 
 
 @pytest.fixture
