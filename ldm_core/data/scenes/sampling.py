@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ldm_core.data.captions import caption as corpus_caption
 from ldm_core.data.captions import read_synonyms
@@ -18,11 +19,11 @@ from ldm_core.data.scenes.structure import Box, Relation, Scene, SceneKind, Thin
 from ldm_core.data.scenes.things import things
 
 MIX: Mapping[SceneKind, float] = {
-    "original": 0.18,
+    "original": 0.20,
     "moved": 0.06,
-    "colour": 0.15,
-    "two": 0.18,
-    "position": 0.14,
+    "colour": 0.16,
+    "two": 0.17,
+    "position": 0.12,
     "attribution": 0.17,
     "count": 0.12,
 }
@@ -30,9 +31,11 @@ RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 CONTRAST = 25.0  # ΔE between a thing and the ground
 WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole drawings: the share on a white ground
 WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no ground
-MOVED = (36, 112)  # pixels of a moved drawing's longer side
+MOVED = (40, 56, 72, 88, 104)  # pixels of a moved drawing's longer side
 TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
 COLOURED_COUNT = 0.15  # share of the counts that name a colour too
+COMMON = 8.0  # how much more often a common thing is composed than another
+STYLES: Mapping[str, float] = {"noto style": 3.0, "twemoji style": 3.0}  # … and a style; the others 1
 TRIES = 2000
 NOWHERE = Box(0, 0, 0, 0)
 
@@ -84,10 +87,13 @@ class SceneSampler:
 
     def _content(self, rng: np.random.Generator, kind: SceneKind) -> Scene:
         """Which things in which colours and numbers, on no ground and nowhere yet."""
-        style = str(rng.choice(list(self.rows)))
+        styles = list(self.rows)
+        style = str(rng.choice(styles, p=_shares([STYLES.get(s, 1.0) for s in styles])))
         number = int(rng.integers(2, 5)) if kind == "count" else 1
         known = [n for n in self.rows[style] if number == 1 or things()[n].counted]
-        chosen = rng.choice(len(known), size=1 if kind in ("colour", "count") else 2, replace=False)
+        weights = [COMMON if things()[n].common else 1.0 for n in known]
+        size = 1 if kind in ("colour", "count") else 2
+        chosen = rng.choice(len(known), size=size, replace=False, p=_shares(weights))
         names = [known[int(i)] for i in chosen]
         painted = kind in ("colour", "attribution") or (kind == "count" and rng.random() < COLOURED_COUNT)
         colours = rng.permutation(list(THING_COLOURS))[: len(names)].tolist() if painted else [""] * len(names)
@@ -116,6 +122,11 @@ class SceneSampler:
         grounds = list(BACKGROUNDS)
         ground = "white" if rng.random() < WHITE[kind] else grounds[int(rng.integers(1, len(grounds)))]
         return Scene(kind, (Thing(entry.concept, row, (box,)),), entry.style, ground)
+
+
+def _shares(weights: Sequence[float]) -> NDArray[np.float64]:
+    """Weights → what they are of their sum."""
+    return np.array(weights) / sum(weights)
 
 
 def _rows_by_thing(corpus: Corpus, drawings: Drawings) -> dict[str, dict[str, list[int]]]:

@@ -18,8 +18,17 @@ _PLURALS = {
     "fish": "fish",
     "wolf": "wolves",
     "snowman": "snowmen",
+    "leaf": "leaves",
+    "deer": "deer",
+    "squid": "squid",
+    "shrimp": "shrimp",
+    "knife": "knives",
+    "ox": "oxen",
+    "tomato": "tomatoes",
+    "potato": "potatoes",
+    "volcano": "volcanoes",
 }
-_ALWAYS_PLURAL = {"cherries", "scissors", "sunglasses"}
+_ALWAYS_PLURAL = {"cherries", "scissors", "sunglasses", "glasses", "grapes", "jeans", "trousers", "pancakes", "french fries", "fries"}
 _VOWELS = ("a", "e", "i", "o", "u")
 
 
@@ -31,6 +40,7 @@ class ComposableThing:
     concepts: tuple[str, ...]  # the corpus's concepts that show it
     words: tuple[str, ...]  # what captions call it, `name` first
     counted: bool  # False: "three grapes" would be another picture
+    common: bool  # asked for often, and so composed COMMON times as often
 
     @property
     def plural_only(self) -> bool:
@@ -47,7 +57,7 @@ def things() -> Mapping[str, ComposableThing]:
     for row in rows:
         words = (row["thing"], *(w for w in row["other words"].split("|") if w))
         concepts = tuple(row["concepts"].split("|"))
-        found[row["thing"]] = ComposableThing(row["thing"], concepts, words, row["counted"] == "yes")
+        found[row["thing"]] = ComposableThing(row["thing"], concepts, words, row["counted"] == "yes", row["common"] == "yes")
     return MappingProxyType(found)
 
 
@@ -84,13 +94,14 @@ def plural(word: str) -> str:
     first, space, last = word.rpartition(" ")
     if last in _PLURALS:
         return f"{first}{space}{_PLURALS[last]}"
-    if word.startswith(("cup of ", "mug of ")):
-        return word.replace(" of ", "s of ", 1)
+    first, of, rest = word.partition(" of ")
+    if of:  # cups of coffee, glasses of milk
+        return f"{plural(first)} of {rest}"
     if word.endswith(("s", "x", "ch", "sh")):
         return f"{word}es"
     if word.endswith("y") and not word.endswith(tuple(v + "y" for v in _VOWELS)):
         return f"{word[:-1]}ies"
-    return f"{word}es" if last in ("tomato",) else f"{word}s"
+    return f"{word}s"
 
 
 def article(phrase: str) -> str:

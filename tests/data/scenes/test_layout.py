@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldm_core.data.corpus import SIZE
-from ldm_core.data.scenes.layout import GAP, LONGEST, place, place_one
+from ldm_core.data.scenes.layout import FIRST, GAP, GRID, LONGEST, place, place_one
 from ldm_core.data.scenes.structure import Box, Relation
 
 SHAPES = [(100, 40), (30, 90), (80, 80), (60, 100)]
@@ -58,5 +58,6 @@ def test_one_thing_keeps_its_shape():
         box = place_one(rng, (100, 40))
         height, width = box.bottom - box.top, box.right - box.left
         assert inside(box)
-        assert LONGEST[1][0] <= height <= LONGEST[1][1]
+        assert height in LONGEST[1]
+        assert box.left % GRID == box.top % GRID == FIRST
         assert width == pytest.approx(0.4 * height, abs=1)

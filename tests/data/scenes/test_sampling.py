@@ -10,7 +10,7 @@ import pytest
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.layout import relation_of
-from ldm_core.data.scenes.sampling import MIX, SceneSampler
+from ldm_core.data.scenes.sampling import COMMON, MIX, SceneSampler
 from ldm_core.data.scenes.things import things
 
 
@@ -36,6 +36,15 @@ def test_shares_and_kinds(corpus: Corpus, drawings: Drawings):
             assert things()[scene.things[0].name].counted
         if scene.kind == "colour":
             assert colours == [True]
+
+
+def test_common_things_come_more_often(corpus: Corpus, drawings: Drawings):
+    sampler, rng = SceneSampler(corpus, drawings, {"two": 1.0}), np.random.default_rng(1)
+    drawn = Counter(things()[t.name].common for _ in range(800) for t in sampler(rng).things)
+    known = Counter(things()[name].common for rows in sampler.rows.values() for name in rows)
+    assert known[True] > 5 and known[False] > 5
+    often = (drawn[True] / known[True]) / (drawn[False] / known[False])
+    assert 0.7 * COMMON < often < 1.3 * COMMON
 
 
 def test_a_bad_mix_is_refused(corpus: Corpus, drawings: Drawings):
