@@ -18,7 +18,12 @@ Shape = tuple[int, int]  # height and width of a drawing cut to its ink
 
 GAP = 5  # pixels between two drawings
 STEEP = 1.6  # "left of" needs a sideways distance so many times the other one
-LONGEST = {1: (72, 88, 104), 2: (56, 64), 3: (44, 52), 4: (44, 52)}  # pixels of a drawing's longer side, by their number
+LONGEST = {
+    1: (72, 88, 104),
+    2: (56, 64),
+    3: (44, 52),
+    4: (44, 52),
+}  # pixels of a drawing's longer side, by their number
 GRID, FIRST = 8, 4  # a box's left and top are 4, 12, 20, …: see below
 TRIES = 60
 

@@ -34,8 +34,8 @@ WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no gro
 MOVED = (40, 56, 72, 88, 104)  # pixels of a moved drawing's longer side
 TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
 COLOURED_COUNT = 0.15  # share of the counts that name a colour too
-COMMON = 8.0  # how much more often a common thing is composed than another
-STYLES: Mapping[str, float] = {"noto style": 3.0, "twemoji style": 3.0}  # … and a style; the others 1
+COMMON = 8.0  # how much more often a common thing is composed than another: what is seen seldom stays a blob
+STYLES: Mapping[str, float] = {"noto style": 3.0, "twemoji style": 3.0}  # how often a set is, the others being 1
 TRIES = 2000
 NOWHERE = Box(0, 0, 0, 0)
 

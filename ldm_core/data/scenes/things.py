@@ -28,7 +28,18 @@ _PLURALS = {
     "potato": "potatoes",
     "volcano": "volcanoes",
 }
-_ALWAYS_PLURAL = {"cherries", "scissors", "sunglasses", "glasses", "grapes", "jeans", "trousers", "pancakes", "french fries", "fries"}
+_ALWAYS_PLURAL = {
+    "cherries",
+    "scissors",
+    "sunglasses",
+    "glasses",
+    "grapes",
+    "jeans",
+    "trousers",
+    "pancakes",
+    "french fries",
+    "fries",
+}
 _VOWELS = ("a", "e", "i", "o", "u")
 
 
@@ -57,7 +68,9 @@ def things() -> Mapping[str, ComposableThing]:
     for row in rows:
         words = (row["thing"], *(w for w in row["other words"].split("|") if w))
         concepts = tuple(row["concepts"].split("|"))
-        found[row["thing"]] = ComposableThing(row["thing"], concepts, words, row["counted"] == "yes", row["common"] == "yes")
+        found[row["thing"]] = ComposableThing(
+            row["thing"], concepts, words, row["counted"] == "yes", row["common"] == "yes"
+        )
     return MappingProxyType(found)
 
 
