@@ -29,8 +29,13 @@ format:  ## rewrite the code in the house's format
 screenshots: chromium  ## photograph the real page and the example prompts into docs/screenshots
 	@$(ACTIVATE) && python -m tools.screenshots $(ARGS) && exec python -m tools.contact_sheet
 
-benchmark:  ## measure samplers' orders, and speed against diffusers, into docs/ (minutes; wants a quiet machine)
-	@$(ACTIVATE) && python benchmarks/order.py --write && python benchmarks/speed.py --write $(ARGS) && python benchmarks/speed.py --dtype float32 --write $(ARGS) && exec python benchmarks/speed.py --sd --steps 1 --runs 3 --write $(ARGS)
+benchmark:  ## measure samplers' orders, and speed, memory and start against diffusers, into docs/ (a quarter of an hour; wants a quiet machine)
+	@$(ACTIVATE) && export BENCHMARK=$${BENCHMARK:-$$(mktemp -d)} && echo "files of SD v1's size: $$BENCHMARK" \
+	&& python benchmarks/order.py --write \
+	&& for part in emoji-128 emoji-128-fp32 threads; do python benchmarks/speed.py $$part --write $(ARGS) || exit 1; done \
+	&& python benchmarks/start.py --write && python benchmarks/growth.py --write && python benchmarks/memory.py --write \
+	&& python benchmarks/memory.py --keep $$BENCHMARK --write && python benchmarks/speed.py sd-v1 --keep $$BENCHMARK --write \
+	&& rm -r "$$BENCHMARK"
 
 env:  ## build the environment if it is missing and print its path
 	@$(PYTHON) -m scripts.environment

@@ -95,7 +95,7 @@ def peer(folder: str, port: int) -> None:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
     from fastapi import FastAPI
 
-    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.bfloat16, safety_checker=None)
+    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.bfloat16, safety_checker=None)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
     app, lock = FastAPI(), asyncio.Lock()

@@ -95,6 +95,11 @@ class Pipeline:
         """What executes the networks: torch or openvino."""
         return self._runtime.name
 
+    @property
+    def threads(self) -> int | None:
+        """Of the processor, that execute the networks; None is every core."""
+        return self._runtime.threads
+
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
         """The same model on another runtime; None is eager torch, on as many threads as now."""
         other = runtime or TorchRuntime(self.model, self._runtime.threads)
