@@ -65,15 +65,20 @@ def picture_and_mask(
     if canvas is None:
         return None, None
     painted = _painted(canvas["layers"], settings)
-    if canvas["background"] is None:
+    picture = None if canvas["background"] is None else open_upload(Path(canvas["background"]), settings)
+    if picture is None or _blank(picture):
         if painted is not None:
             raise RequestError("no_background")
         return None, None
-    picture = open_upload(Path(canvas["background"]), settings)
     if painted is not None and painted.size != picture.size:
         painted = painted.resize(picture.size, Image.Resampling.NEAREST)
     mask = None if painted is None else fit_mask(painted, limits, *size)
     return fit(picture, limits, *size).copy(), mask
+
+
+def _blank(picture: Image.Image) -> bool:
+    """Whether nothing of it is to be seen: what Gradio's editor sends where no picture was loaded."""
+    return picture.mode == "RGBA" and picture.getchannel("A").getextrema()[1] == 0
 
 
 def _painted(layers: Sequence[str], settings: Settings) -> Image.Image | None:

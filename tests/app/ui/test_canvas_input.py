@@ -58,6 +58,14 @@ def test_paint_without_a_picture_is_refused(tmp_path: Path):
         picture_and_mask({"background": None, "layers": [paint]}, SETTINGS, LIMITS, SIZE)
 
 
+def test_a_background_without_a_visible_pixel_is_no_picture(tmp_path: Path):
+    """As the browser's editor sends an empty canvas that was painted on."""
+    empty, paint = layer(tmp_path / "e.png", slice(0, 0)), layer(tmp_path / "a.png", slice(0, 64))
+    assert picture_and_mask({"background": empty, "layers": []}, SETTINGS, LIMITS, SIZE) == (None, None)
+    with pytest.raises(RequestError, match="no picture"):
+        picture_and_mask({"background": empty, "layers": [paint]}, SETTINGS, LIMITS, SIZE)
+
+
 def test_a_huge_upload_is_refused_before_it_is_decoded(tmp_path: Path):
     settings = Settings(max_upload_pixels=10_000)
     huge = save(tmp_path / "h.png", np.zeros((200, 200, 3), np.uint8))
