@@ -31,9 +31,12 @@ class JsonLines(logging.Formatter):
         """One record, its traceback included."""
         values = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage(),
-            "request": request_id.get() or None, **getattr(record, "about", {}),
-        }  # fmt: skip
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request": request_id.get() or None,
+            **getattr(record, "about", {}),
+        }
         if record.exc_info:
             values["exception"] = self.formatException(record.exc_info)
         return json.dumps({name: value for name, value in values.items() if value is not None}, default=str)

@@ -159,9 +159,14 @@ def run(settings: Settings) -> None:
     except ValueError as error:  # the data folder's
         raise SystemExit(f"{error}.") from None
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", log_config=None,
-        timeout_graceful_shutdown=CLOSE_SECONDS, proxy_headers=False,  # app.security judges whom to believe
-    )  # fmt: skip
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        log_config=None,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+        proxy_headers=False,  # app.security judges whom to believe
+    )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when everything has ended
         Server(config, app.state.page).run()
 

@@ -14,10 +14,19 @@ from starlette.types import Message, Receive, Scope, Send
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
 LATE = "The request took too long to arrive."
 CODES = {
-    401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "not_allowed", 408: "too_slow",
-    411: "length_required", 413: "too_large", 421: "unknown_host", 422: "refused", 429: "too_many_requests",
-    499: "cancelled", 500: "internal",
-}  # fmt: skip
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "not_allowed",
+    408: "too_slow",
+    411: "length_required",
+    413: "too_large",
+    421: "unknown_host",
+    422: "refused",
+    429: "too_many_requests",
+    499: "cancelled",
+    500: "internal",
+}
 
 
 def header(scope: Scope, name: str) -> str:

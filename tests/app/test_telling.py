@@ -67,10 +67,15 @@ def test_no_secret_and_no_path_in_log_or_answer(served: Served, client: httpx.Cl
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("PUT", "/v1/jobs", 405), ("GET", "/v1/images/generations", 405), ("POST", "/v1/jobs/x/events", 405),
-        ("DELETE", "/metrics", 405), ("POST", "/healthz", 405), ("GET", "/v1/nothing", 404), ("GET", "/v1/", 404),
+        ("PUT", "/v1/jobs", 405),
+        ("GET", "/v1/images/generations", 405),
+        ("POST", "/v1/jobs/x/events", 405),
+        ("DELETE", "/metrics", 405),
+        ("POST", "/healthz", 405),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/", 404),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_route_is_refused_in_the_api_s_own_shape(client: httpx.Client, method: str, path: str, status: int):
     answer = client.request(method, path)
     assert answer.status_code == status and set(answer.json()["error"]) == {"code", "message", "param", "type"}

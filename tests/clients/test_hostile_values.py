@@ -15,9 +15,24 @@ from tests.app.serving import Served
 from tests.clients.conftest import KEY
 
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1.5, 1e308, float("nan"), float("-inf"), 2**32, 10**400, "", "７", "a\ud800", "\0", [], [[]],
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    1e308,
+    float("nan"),
+    float("-inf"),
+    2**32,
+    10**400,
+    "",
+    "７",
+    "a\ud800",
+    "\0",
+    [],
+    [[]],
     {"a": 1},
-)  # fmt: skip
+)
 NESTED = ({"a": "\ud800"}, {"\udfff": 1}, {"a": [{"b": "\ud800"}]})
 
 
@@ -31,18 +46,62 @@ SMALL = {"prompt": "a", "steps": 1, "width": 64, "height": 64}
 ROUTES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "/v1/images/generations": (
         {"prompt": "a", "num_inference_steps": 1, "size": "64x64"},
-        ("prompt", "n", "size", "quality", "output_format", "output_compression", "response_format", "partial_images",
-         "num_inference_steps", "guidance_scale", "seed", "eta", "sampler", "strength", "negative_prompt", "user"),
+        (
+            "prompt",
+            "n",
+            "size",
+            "quality",
+            "output_format",
+            "output_compression",
+            "response_format",
+            "partial_images",
+            "num_inference_steps",
+            "guidance_scale",
+            "seed",
+            "eta",
+            "sampler",
+            "strength",
+            "negative_prompt",
+            "user",
+        ),
     ),
     "/v1/jobs": (
         {"prompt": "a", "steps": 1},
-        ("prompt", "negative_prompt", "steps", "eta", "guidance_scale", "sampler", "seed", "batch", "width", "height",
-         "strength", "init_image", "mask", "user"),
+        (
+            "prompt",
+            "negative_prompt",
+            "steps",
+            "eta",
+            "guidance_scale",
+            "sampler",
+            "seed",
+            "batch",
+            "width",
+            "height",
+            "strength",
+            "init_image",
+            "mask",
+            "user",
+        ),
     ),
     "/sdapi/v1/txt2img": (
         SMALL,
-        ("prompt", "negative_prompt", "steps", "cfg_scale", "sampler_name", "sampler_index", "seed", "batch_size",
-         "n_iter", "width", "height", "eta", "send_images", "override_settings"),
+        (
+            "prompt",
+            "negative_prompt",
+            "steps",
+            "cfg_scale",
+            "sampler_name",
+            "sampler_index",
+            "seed",
+            "batch_size",
+            "n_iter",
+            "width",
+            "height",
+            "eta",
+            "send_images",
+            "override_settings",
+        ),
     ),
     "/sdapi/v1/img2img": (
         {**SMALL, "steps": 2, "init_images": [picture()]},
@@ -50,7 +109,7 @@ ROUTES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "/sdapi/v1/options": ({}, ("sd_model_checkpoint",)),
     "/sdapi/v1/png-info": ({}, ("image",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("route", ROUTES)
