@@ -16,7 +16,6 @@ from ldm_core.config import ModelConfig
 from ldm_core.runtime import convert
 from ldm_core.runtime.base import TOLERANCE, Runtime, RuntimeFailed, relative_distance
 from ldm_core.runtime.choose import Candidate, choose
-from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.runtime.torch import TorchRuntime
 from tests.runtime.conftest import candidate
 
@@ -143,10 +142,3 @@ def test_converting_a_file_that_is_no_model_says_so(tmp_path: Path):
     bad.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=r"bad\.safetensors"):
         convert.finish(convert.start(bad, tmp_path))
-
-
-def test_threads_are_what_was_asked_for(cache: Path, tiny_weights: Path):
-    made = candidate(tiny_weights)
-    made = Candidate(made.model, made.weights, made.sha256, threads=1)
-    runtime = choose("auto", made)
-    assert isinstance(runtime, OpenVINORuntime) and runtime.threads == 1
