@@ -144,6 +144,11 @@ class Service:
         """A prompt as the model reads it, emoji and Chinese as English; None for an open vocabulary."""
         return None if self.knowledge is None else self.knowledge.read(text)
 
+    def in_english(self, params: SamplingParams) -> SamplingParams:
+        """The request with its prompt as the model reads it."""
+        reading = self.read_prompt(params.prompt)
+        return params if reading is None else replace(params, prompt=reading.english)
+
     def count_tokens(self, text: str) -> TokenCount | None:
         """What the model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
         pipe = self.pipe
@@ -161,8 +166,7 @@ class Service:
         """
         self._ready()
         check_params(params, self.limits)
-        if (reading := self.read_prompt(params.prompt)) is not None:
-            params = replace(params, prompt=reading.english)
+        params = self.in_english(params)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, self.limits.guidance_scale)
         client = self.here()
@@ -187,10 +191,13 @@ class Service:
         prompt = {"prompt": r.prompt} if self.settings.log_prompts else {}
         log.info("job accepted", extra={"about": {**about, **prompt}})
 
-    def study(self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1) -> Job:
-        """Queue a lab's question to the model; `work` yields a Stepped a step and returns what Done will carry."""
+    def study(
+        self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1, client: str | None = None
+    ) -> Job:
+        """Queue a question to the model; `work` yields a Stepped a step and returns what Done will carry."""
         self._ready()
-        return self.engine.submit(Job(SamplingParams("", steps=steps), work=work, client=self.here() or ""))
+        client = client or self.here() or ""
+        return self.engine.submit(Job(SamplingParams("", steps=steps), work=work, client=client))
 
     def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""

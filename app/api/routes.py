@@ -6,8 +6,9 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from app.api import a1111, errors, files, health, history, jobs, metrics, openai
+from app.api import a1111, errors, files, health, history, jobs, live, metrics, openai
 from app.api.errors import ApiError
+from app.live import Live
 from app.security.messages import OPEN_PATHS
 
 PICTURES = {  # routes whose bodies carry pictures, and how many
@@ -23,8 +24,9 @@ def include(app: FastAPI) -> None:
     """Add the routes, and what they remember, to an app whose state has the service."""
     app.state.idempotency = jobs.Keys()
     app.state.a1111_options = {}
+    app.state.live = Live(app.state.service)
     errors.install(app)
-    for module in (health, openai, files, jobs, history, a1111, metrics):
+    for module in (health, openai, files, jobs, history, a1111, metrics, live):
         app.include_router(module.router)
     for path in ("/v1/{rest:path}", "/sdapi/{rest:path}", *OPEN_PATHS):  # else the page would answer for them
         app.add_api_route(path, nothing, methods=METHODS, include_in_schema=False)

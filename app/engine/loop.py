@@ -75,6 +75,10 @@ class Engine:
         """A client's jobs that have not ended, oldest first."""
         return [job for job in list(self._jobs.values()) if job.client == client and not job.done]
 
+    def drawing_for_others(self, client: str) -> bool:
+        """Whether anybody else's pictures wait or are being made."""
+        return any(job.client != client and job.work is None and not job.done for job in list(self._jobs.values()))
+
     def cancel(self, job_id: str) -> bool:
         """Stop a job: at once while it waits, at the next tick while it runs. False where there is nothing to stop."""
         with self._changed:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.schemas import read_params
 from app.ui.canvas_input import keep_files
-from app.ui.prompt_line import chips_html
+from app.ui.prompt_line import chips_html, live_html
 from app.ui.translation import LOCAL, Translation
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
@@ -96,6 +96,7 @@ class Form:
                 gr.Dropdown, {"label": "batch"}, choices=counts, value=min(PICTURES, counts[-1]), filterable=False,
                 allow_custom_value=True, elem_id="batch", scale=1, min_width=90,
             )  # fmt: skip
+        gr.HTML(live_html(self._lang), elem_id="live-row")
         self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
         with gr.Row(elem_id="examples"):
             for text in examples:
@@ -187,6 +188,8 @@ class Form:
         """What the browser does without asking the server."""
         seed, names = self._named["seed"], json.dumps(FIELDS)
         self.dice.click(js="() => ''", outputs=seed, **LOCAL)
+        hold = gr.Button(visible="hidden", elem_id="live-seed")  # pressed when Live is switched on or off
+        hold.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.liveSeed(seed)", **LOCAL)
         self.keep.click(inputs=seed, outputs=seed, js="(seed) => `${window.latentLab.shownSeed() ?? seed}`", **LOCAL)
         gr.on(
             [field.change for field in self.fields], inputs=self.fields,

@@ -60,6 +60,7 @@ class Stage:
 def build_stage(translation: Translation) -> Stage:
     """Lay the stage out."""
     make, lang = translation.make, translation.lang
+    gr.HTML('<div class="frame"><img alt=""></div>', elem_id="live")  # live.js shows it in place of the frame
     frame = gr.HTML(empty_html(lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
     gr.HTML('<div class="film" aria-hidden="true"></div>', elem_id="film")

@@ -92,3 +92,12 @@ def surprise(knowledge: Knowledge | None, examples: tuple[str, ...], rng: random
 
 def _article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def live_html(lang: str) -> str:
+    """The switch of Live and what it says; live.js works it, and shows it where the server offers it."""
+    return (
+        '<div class="live-row"><button type="button" role="switch" aria-checked="false" id="live-switch"><i></i>'
+        f'<span data-word="live">{safe(say(lang, "live"))}</span></button>'
+        f'<span id="live-says" role="status">{safe(say(lang, "live_info"))}</span></div>'
+    )

@@ -10,6 +10,7 @@ import gradio as gr
 from app.i18n import LANGUAGES, words
 
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ("page", "viewer", "live", "labs")  # page first: the others add to what it makes
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
     "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
@@ -90,8 +91,11 @@ def head() -> str:
         "sending", "stopping", "copied", "lost", "found", "empty", "empty_hint", "history_empty", "style_chips",
         "ground_chips", "use_settings", "variations", "use_shown", "download", "copy_settings", "share", "compare",
         "close", "previous", "next_picture", "pictures_done", "start_missing", "seed", "seed_random",
+        "live", "live_info", "live_says", "live_busy", "live_slow",
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
-    script = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js", "labs.js"))
+    script = "\n".join(
+        (ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js", "live.js", "labs.js")
+    )
     about = f'<meta name="description" content="{words("en")["description"]}"><link rel="icon" href="{ICON}">'
     return f"{about}<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

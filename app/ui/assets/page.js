@@ -7,6 +7,7 @@
   const kept = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
   const lang = () => new URLSearchParams(location.search).get("lang") ?? find("#state [data-lang]")?.dataset.lang ?? "en";
   const word = (key) => (window.latentLabWords[lang()] ?? window.latentLabWords.en)[key];
+  const root = () => (window.gradio_config?.root ?? location.origin).replace(/\/$/, "");
   const escaped = (text) => { const div = document.createElement("div"); div.textContent = text; return div.innerHTML; };
 
   // Theme: the system's, until the person chooses.
@@ -77,8 +78,10 @@
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
   const keepForm = (names, values) => {
-    summarise(Object.fromEntries(names.map((name, i) => [name, values[i]])));
-    if (filled) keepTab("latent-lab-form", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
+    const form = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    summarise(form);
+    window.latentLab.liveForm(form);
+    if (filled) keepTab("latent-lab-form", JSON.stringify(form));
   };
   const keptForm = (names) => { // undefined leaves a field as it is
     filled = true;
@@ -168,7 +171,7 @@
   // The steps as a filmstrip, and a word when a long run ends where nobody looks.
   const FRAMES = 10;
   let running = false, began = 0;
-  const sent = () => { running = true; began = Date.now(); find("#film .film")?.replaceChildren(); };
+  const sent = () => { window.latentLab.hideSketch(); running = true; began = Date.now(); find("#film .film")?.replaceChildren(); };
   const ended = () => {
     if (running && document.hidden && Date.now() - began > 5000 && window.Notification?.permission === "granted") {
       new Notification("Latent Lab", { body: word("pictures_done") });
@@ -176,6 +179,15 @@
     running = false;
     setTimeout(blame, 50); // once the line has its text
   };
+  // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.
+  const fit = (img) => {
+    const { width, height } = img.parentElement.getBoundingClientRect();
+    const room = Math.min(width / img.naturalWidth, height / img.naturalHeight), dots = devicePixelRatio;
+    const scale = room * dots >= 1 ? Math.floor(room * dots + 0.01) / dots : room;
+    img.style.width = `${img.naturalWidth * scale}px`;
+    img.style.height = `${img.naturalHeight * scale}px`;
+  };
+  const fitAll = () => document.querySelectorAll(".cell img, #live img").forEach((img) => { if (img.naturalWidth) fit(img); });
   const onStage = () => {
     const forming = find("#stage .forming img"), film = find("#film .film");
     if (!forming || !film || film.lastElementChild?.src === forming.src) return;
@@ -200,9 +212,8 @@
   // The connection: looked after while the page is seen; when it comes back, so does the running job.
   let lost = false;
   const healthy = async () => {
-    const root = (window.gradio_config?.root ?? location.origin).replace(/\/$/, "");
     try {
-      return (await fetch(`${root}/healthz`, { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok;
+      return (await fetch(`${root()}/healthz`, { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok;
     } catch {
       return false;
     }
@@ -229,10 +240,12 @@
   };
 
   window.latentLab = {
-    line, word, blame, copy, click, copyLink, copySettings, count, download, ended, keepForm, keepTab, keptForm, keptTab, refitCanvas, remember,
-    say, sent, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, undo, unfold,
+    line, word, blame, busy: () => running, copy, click, copyLink, copySettings, count, download, ended, fit, keepForm, keepTab, keptForm, keptTab, refitCanvas, remember,
+    root, say, sent, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, undo, unfold,
   };
   window.addEventListener("click", onClick);
+  document.addEventListener("load", (event) => { if (event.target.matches?.(".cell img")) fit(event.target); }, true);
+  window.addEventListener("resize", fitAll);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();
