@@ -18,7 +18,7 @@ from ldm_core.sampling import SamplingParams
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
 
-STEPS, SAMPLER = 8, "ddim"  # at so few steps DDIM is the closest to its own 50 (docs/performance.md)
+STEPS, SAMPLER = 8, "ddim"  # at so few steps DDIM comes closest to what 50 make of the same seed
 LIMIT_SECONDS = 0.6  # a picture that takes longer comes too late to be typed with
 RETRY_SECONDS = 15.0
 MEASURED = 5  # pictures that are remembered
