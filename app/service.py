@@ -20,6 +20,7 @@ from app.clients import Clients
 from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped, sentence
 from app.history import History
 from app.i18n import Sentence
+from app.metadata import file_name
 from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
 from app.settings import Settings
 from ldm_core import __version__
@@ -287,8 +288,9 @@ class Service:
         for k, pixels in enumerate(pictures):
             alone = job.request.image(k)
             seed = alone.seed or 0
-            own = alone.variation_seed if alone.variation_strength else seed  # what tells the pictures of a job apart
-            path = self.outputs / f"{job.id[:12]}-{own}.png"
+            varied = alone.variation_seed if alone.variation_strength else None
+            own = seed if varied is None else varied  # what tells the pictures of a job apart
+            path = self.outputs / file_name(alone.prompt, own, job.id)
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
                 more = {"runtime": job.runtime, "start": _start(job)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,16 @@ from ldm_core.sampling import ParameterError, SamplingParams
 
 KEY = "latent-lab"
 MAX_TEXTS = 100  # of one file
+PAIR = re.compile(r'\s*([\w /-]+): *("(?:\\\\.|[^"])*"|[^,]*)(?:,|$)')
+LINE = {  # a name in the line, lower case → the setting
+    "steps": "steps", "cfg scale": "guidance_scale", "seed": "seed", "eta": "eta", "denoising strength": "strength",
+    "variation seed": "variation_seed", "variation seed strength": "variation_strength",
+}  # fmt: skip
+A1111_SAMPLERS = {
+    "DDIM": "ddim", "DDPM": "ddpm", "PLMS": "plms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
+    "DPM++ 2M": "dpmpp_2m", "DPM++ 2M SDE": "dpmpp_2m_sde", "UniPC": "unipc",
+}  # fmt: skip
+SAMPLERS_BY_NAME = {n.lower(): ours for n, ours in A1111_SAMPLERS.items()} | {o: o for o in A1111_SAMPLERS.values()}
 MAX_TEXT = 64_000  # characters of metadata that are read from a file
 
 
@@ -73,6 +84,43 @@ def parameters_line(params: SamplingParams, width: int, height: int, weights_sha
         f"CFG scale: {params.guidance_scale}, Seed: {params.seed}, Size: {width}x{height}, Eta: {params.eta}, "
         f"Model hash: {weights_sha256[:10]}"
     )
+
+
+def read_parameters(text: str) -> dict[str, Any]:
+    """Settings out of a line as `parameters_line` and other programs write it; {} where it holds none.
+
+    Plain values for SamplingParams.from_dict, of the wrong type where the text was: what is not known here is left out.
+    """
+    found = list(re.finditer(r"(?:^|\n)\s*(Steps: *\d+ *,.*)", text))
+    if not found:
+        return {}
+    above, line = text[: found[-1].start()], found[-1][1]
+    prompt, _, negative = above.partition("\nNegative prompt:") if "\nNegative" in above else (above, "", "")
+    named = {name.strip().lower(): value.strip().strip('"') for name, value in PAIR.findall(line)}
+    values: dict[str, Any] = {ours: _number(named[theirs]) for theirs, ours in LINE.items() if theirs in named}
+    width, _, height = named.get("size", "").partition("x")
+    if width.isdecimal() and height.isdecimal():
+        values |= {"width": int(width), "height": int(height)}
+    if (sampler := sampler_named(named.get("sampler", ""))) is not None:
+        values["sampler"] = sampler
+    if values.get("seed") == -1:
+        del values["seed"]
+    return {"prompt": prompt.strip(), "negative_prompt": negative.strip(), **values}
+
+
+def sampler_named(name: str) -> str | None:
+    """Our sampler of a name that A1111 or we give it; None for others.
+
+    A name may end in a schedule, as before A1111 1.9 and from many clients still: like `scheduler` it is ignored.
+    """
+    return SAMPLERS_BY_NAME.get(re.sub(r" (karras|exponential|sgm uniform|automatic)$", "", name.lower()))
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
 
 
 def read_png(path: Path) -> tuple[SamplingParams, dict[str, str]]:

@@ -16,16 +16,10 @@ from app.api.errors import ApiError
 from app.api.schemas import Body
 from app.engine import Job, Queued, Stepped
 from app.schemas import GeneratedImage, read_params
-from ldm_core.metadata import parameters_line
+from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", tags=["a1111"])
-SAMPLERS = {
-    "DDIM": "ddim", "DDPM": "ddpm", "PLMS": "plms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
-    "DPM++ 2M": "dpmpp_2m", "DPM++ 2M SDE": "dpmpp_2m_sde", "UniPC": "unipc",
-}  # fmt: skip
-# A name may end in a schedule, as before A1111 1.9 and from many clients still: like `scheduler` it is ignored.
-BY_NAME = {name.lower(): ours for name, ours in SAMPLERS.items()} | {ours: ours for ours in SAMPLERS.values()}
 MOST_PICTURES = 16
 KEPT_OPTIONS = 1000  # clients whose options are remembered
 
@@ -109,7 +103,7 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
 def _request(wanted: Text2Img, who: Caller, strength: float | None) -> SamplingParams:
     width, height = calls.model_size(who.service, wanted.width, wanted.height)
     named = wanted.sampler_name or wanted.sampler_index or "ddim"
-    sampler = BY_NAME.get(named.lower().removesuffix(" karras").removesuffix(" exponential"))
+    sampler = sampler_named(named)
     if sampler is None:
         raise ApiError(400, "no_sampler", f"There is no sampler {named!r} here.", "sampler_name")
     values = {
@@ -215,7 +209,9 @@ def _title(who: Caller) -> str:
 def samplers(who: Called) -> list[dict[str, Any]]:
     """Samplers by the names this API's clients know."""
     ours = who.service.limits.samplers
-    return [{"name": name, "aliases": [alias], "options": {}} for name, alias in SAMPLERS.items() if alias in ours]
+    return [
+        {"name": name, "aliases": [alias], "options": {}} for name, alias in A1111_SAMPLERS.items() if alias in ours
+    ]
 
 
 @router.get("/schedulers")

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from app.metadata import read_png
+from app.metadata import file_name, read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
-from ldm_core.metadata import KEY, png_texts, write_png
+from ldm_core.metadata import KEY, parameters_line, png_texts, read_parameters, write_png
 from ldm_core.sampling import SamplingParams
 from tests.test_images import with_chunk
 
@@ -132,3 +133,34 @@ def test_texts_are_read_beside_an_odd_chunk(name: str, tmp_path: Path) -> None:
     data = with_chunk((tmp_path / "a.png").read_bytes(), *ODD[name])
     assert png_texts(data) == {"parameters": "café, Steps: 3", "title": "日本語", "packed": "b" * 1000}
     assert png_texts(data[:33]) == {} and png_texts(b"no png") == {}
+
+
+def test_the_line_other_programs_show_is_read_again() -> None:
+    params = SamplingParams("a cat, (red:1.2)\nand more", "ugly", seed=3, guidance_scale=7.5, sampler="unipc")
+    values = read_parameters(parameters_line(params, 128, 256, "0" * 64))
+    assert SamplingParams.from_dict(values) == replace(params, width=128, height=256)
+
+
+def test_a_line_of_another_program_is_read() -> None:
+    """With an extension's quoted commas and a sampler's scheduler."""
+    text = (
+        "masterpiece, a cat\nNegative prompt: ugly, Steps: many\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, "
+        'Seed: 123, Size: 512x768, Model hash: abc, ControlNet 0: "weight: 1, Eta: 9", Denoising strength: 0.6'
+    )
+    assert read_parameters(text) == {
+        "prompt": "masterpiece, a cat", "negative_prompt": "ugly, Steps: many", "steps": 20, "sampler": "dpmpp_2m",
+        "guidance_scale": 7.5, "seed": 123, "width": 512, "height": 768, "strength": 0.6,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["a cat", "", "Steps to the sea, Sampler: wood", "a\nSeed: 3"])
+def test_prose_holds_no_settings(text: str) -> None:
+    assert read_parameters(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [("A red apple, noto style", "a-red-apple-noto-style-7-01234567.png"), ("../\u732b/..", "picture-7-01234567.png")],
+)
+def test_a_file_s_name_says_what_it_shows(prompt: str, name: str) -> None:
+    assert file_name(prompt, 7, "0123456789abcdef") == name
