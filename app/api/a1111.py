@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse
 from app.api import calls
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
-from app.api.schemas import Body
+from app.api.schemas import A1111_ERRORS, Body
 from app.engine import Job, Queued, Stepped
 from app.schemas import GeneratedImage, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import SamplingParams
 
-router = APIRouter(prefix="/sdapi/v1", tags=["a1111"])
+router = APIRouter(prefix="/sdapi/v1", responses=A1111_ERRORS, tags=["a1111"])
 MOST_PICTURES = 16
 KEPT_OPTIONS = 1000  # clients whose options are remembered
 
@@ -95,7 +95,7 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     made = [job.request for job in jobs]
     return {
         "images": [calls.as_base64(file) for file in files] if wanted.send_images else [],
-        "parameters": wanted.model_dump(exclude={"init_images", "mask"}),
+        "parameters": wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
         "info": json.dumps(_info(who, made[0], images), ensure_ascii=False),
     }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-router = APIRouter()
+from app.api.schemas import ErrorAnswer
+
+router = APIRouter(responses={status: {"model": ErrorAnswer} for status in (405, 421)}, tags=["service"])
 BROKEN = "The page could not be opened; the server's log has the details."
 OPENING = "The page is being opened."
 
@@ -15,7 +17,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"model": dict[str, str | float]}})
 def readyz(request: Request, response: Response) -> dict[str, str | float]:
     """200 when the page is open and a picture can be made and saved, else 503; the body says why."""
     service, page = request.app.state.service, request.app.state.page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -99,8 +100,8 @@ async def events(
 ) -> EventSourceResponse:
     """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG."""
     job = who.job(job_id)
-    cursor = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
-    return EventSourceResponse(_stream(who, job, min(cursor, len(job.events))))
+    seen = re.fullmatch(r"[0-9]{1,18}", last_event_id or "")  # int() refuses thousands of digits
+    return EventSourceResponse(_stream(who, job, min(int(seen[0]), len(job.events)) if seen else 0))
 
 
 async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:

@@ -34,6 +34,20 @@ from app.schemas import GeneratedImage, read_params
 from ldm_core.sampling import SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+FILE = {"type": "string", "format": "binary"}
+EDIT = {  # read as it comes: the fields of ImagesRequest as text, and files
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"image": FILE, "mask": FILE, "prompt": {"type": "string"}},
+                "required": ["image", "prompt"],
+            }
+        }
+    },
+}
 MOST_SIDE = 4096  # pixels to which a picture is scaled
 MOST_PICTURES = 16  # of an edit; the first is edited
 
@@ -44,13 +58,13 @@ def models(who: Called) -> ModelList:
     return ModelList(data=[ModelCard(id=who.service.state.model)])
 
 
-@router.post("/images/generations", response_model=ImagesAnswer)
+@router.post("/images/generations", response_model=ImagesAnswer, responses=STREAMED)
 async def generations(wanted: ImagesRequest, who: Called) -> Any:
     """Pictures from a prompt; with `stream`, server-sent partial pictures first."""
     return await _make(wanted, who, "image_generation", None)
 
 
-@router.post("/images/edits", response_model=ImagesAnswer)
+@router.post("/images/edits", response_model=ImagesAnswer, responses=STREAMED, openapi_extra={"requestBody": EDIT})
 async def edits(request: Request, who: Called) -> Any:
     """A picture changed by a prompt: multipart `image` or `image[]`, and `mask` whose transparent part is repainted."""
     async with request.form(max_files=MOST_PICTURES + 1) as form:

@@ -13,6 +13,8 @@ Format = Literal["png", "jpeg", "webp"]
 QUALITY_STEPS = {"auto": 25, "low": 10, "medium": 25, "high": 50, "standard": 25, "hd": 50}
 OPTIONS = ("negative_prompt", "guidance_scale", "seed", "eta", "sampler")  # ours beside OpenAI's
 
+Name = Annotated[str, Field(max_length=256)]
+
 
 class Body(BaseModel):
     """What a request brings. Its texts are Unicode: JSON can hold half of a surrogate pair, which no answer can."""
@@ -65,8 +67,8 @@ class ImagesRequest(Body):
     stream: bool = False
     partial_images: Annotated[int, Field(ge=0, le=3)] = 0
     moderation: str | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
+    user: Name | None = None
+    safety_identifier: Name | None = None
     negative_prompt: str = ""
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
@@ -115,7 +117,7 @@ class JobRequest(Body):
     strength: float = 0.75
     init_image: str | None = None  # base64
     mask: str | None = None  # base64; white is repainted
-    user: str | None = None
+    user: Name | None = None
 
 
 class JobImage(BaseModel):
@@ -157,6 +159,14 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 401, 404, 405, 409, 413, 422, 429, 499, 500, 503)
-}
+class A1111Error(BaseModel):
+    """Every refusal under /sdapi."""
+
+    error: str
+    detail: str
+    errors: str
+
+
+STATUSES = (400, 401, 403, 404, 405, 408, 409, 411, 413, 421, 422, 429, 499, 500, 503)
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in STATUSES}
+A1111_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": A1111Error} for status in STATUSES}

@@ -15,6 +15,8 @@ from PIL import Image
 from tests.app.serving import Served
 from tests.clients.conftest import KEY
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture
 def mine(served: Served) -> httpx.Client:
@@ -65,6 +67,8 @@ def test_events_resume_after_the_last_one_seen(mine: httpx.Client) -> None:
     assert again[-1][:2] == events[-1][:2]
     assert {e[0] for e in again} <= {e[0] for e in events} and all(e[0] > number for e in again)
     assert read(mine, job["id"], 10**9) == []
+    digits = {"Last-Event-ID": "9" * 5000}  # more than int() takes
+    assert mine.get(f"/v1/jobs/{job['id']}/events", headers=digits).status_code == 200
 
 
 def test_a_closed_stream_stops_nothing_and_delete_does(mine: httpx.Client) -> None:
@@ -107,6 +111,21 @@ def test_from_a_picture(mine: httpx.Client) -> None:
     assert refused.status_code == 400 and refused.json()["error"]["param"] == "init_image"
     assert mine.post("/v1/jobs", json={"prompt": "a", "mask": text}).status_code == 400
     assert mine.post("/v1/jobs", json={"prompt": "a", "other": 1}).json()["error"]["param"] == "other"
+
+
+@pytest.mark.parametrize(
+    "body", ['{"prompt": "a", "eta": NaN}', '{"prompt": "a", "seed": 1e400}', '{"prompt": "\\ud800"}']
+)
+def test_what_json_cannot_say_is_refused(mine: httpx.Client, body: str) -> None:
+    for path in ("/v1/jobs", "/v1/images/generations", "/sdapi/v1/txt2img"):
+        answer = mine.post(path, content=body, headers=JSON)
+        assert answer.status_code == 400, answer.text
+
+
+def test_a_user_s_name_can_be_written_down(mine: httpx.Client) -> None:
+    for user in ('"\\ud800"', f'"{"u" * 257}"'):
+        answer = mine.post("/v1/jobs", content=f'{{"prompt": "a", "user": {user}}}', headers=JSON)
+        assert answer.status_code == 400 and answer.json()["error"]["param"] == "user"
 
 
 def test_metrics_and_capabilities(mine: httpx.Client, served: Served) -> None:
