@@ -145,12 +145,14 @@ class Sheet:
     shots: list[tuple[str, Image.Image]] = field(default_factory=list)
 
     def add(self, name: str, page: Page) -> None:
+        """Photograph what the page shows."""
         page.wait_for_timeout(SETTLED)
         shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         scale = WIDTH / 1280 if shot.width > 500 else 0.5  # a phone's letters stay readable
         self.shots.append((name, shot.resize((round(shot.width * scale), round(shot.height * scale)))))
 
     def save(self, path: Path) -> None:
+        """All of them, in rows."""
         rows = [self.shots[k : k + COLUMNS] for k in range(0, len(self.shots), COLUMNS)]
         heights = [LABEL + GAP + max(shot.height for _, shot in row) for row in rows]
         sheet = Image.new("RGB", (GAP + COLUMNS * (WIDTH + GAP), GAP + sum(heights)), "#d6d3d1")
