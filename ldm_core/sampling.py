@@ -13,6 +13,7 @@ from ldm_core.text.prompt_syntax import MAX_WEIGHT, parse, weight_beyond
 
 DEFAULT_SEED = 7  # what the library takes where no seed is given: the same call makes the same picture
 SAMPLER_NAMES = ("ddim", "ddpm", "plms", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "unipc")
+ETA_SAMPLERS = ("ddim",)  # the others ignore eta
 
 # What the library says; the page has its own words, in each of its languages, under the same keys.
 MESSAGES = {

@@ -6,34 +6,12 @@ The picture to look at after new weights: what a visitor gets from the buttons, 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 import ldm_core
 from app.ui.examples import EXAMPLES
+from app.ui.many_prompts import prompt_sheet
 from ldm_core.shipped import EMOJI_128
-
-GAP, LABEL = 6, 26  # pixels between pictures, and of a row's line of text
-INK, PAPER = (40, 40, 40), (250, 250, 249)
-
-
-def labelled(rows: Mapping[str, NDArray[np.uint8]]) -> Image.Image:
-    """prompt → pictures uint8 [B,H,W,3]: a row for each, the prompt above it."""
-    _, height, width, _ = next(iter(rows.values())).shape
-    columns = max(len(pictures) for pictures in rows.values())
-    size = GAP + columns * (width + GAP), GAP + len(rows) * (LABEL + height + GAP)
-    page = Image.new("RGB", size, PAPER)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(15)
-    for r, (prompt, pictures) in enumerate(rows.items()):
-        top = GAP + r * (LABEL + height + GAP)
-        draw.text((GAP, top + 4), prompt, INK, font)
-        for c, picture in enumerate(pictures):
-            page.paste(Image.fromarray(picture), (GAP + c * (width + GAP), top + LABEL))
-    return page
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,9 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     prompts = args.prompts.read_text().split("\n") if args.prompts else EXAMPLES
     pipe = ldm_core.load(args.weights)
-    rows = {p: pipe.generate(p, seed=args.seed, batch=args.seeds) for p in prompts if p.strip()}
+    rows = [(p, pipe.generate(p, seed=args.seed, batch=args.seeds)) for p in prompts if p.strip()]
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    labelled(rows).save(args.out)
+    prompt_sheet(rows).save(args.out)
     return 0
 
 

@@ -6,17 +6,16 @@ import asyncio
 from io import BytesIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from app.api import calls
-from app.api.calls import Caller
+from app.api.calls import Caller, identified
 from app.engine import Cancelled, Done, Failed, Job
 from app.live import TRIAL, Live, LiveOff, Sketch
 from app.schemas import RequestError, read_params
-from app.service import Service
 
 router = APIRouter(prefix="/live", include_in_schema=False)
 
@@ -28,14 +27,7 @@ class Wanted(BaseModel):
     settings: dict[str, Any]
 
 
-def visitor(request: Request) -> Caller:
-    """Whoever has the page open."""
-    service: Service = request.app.state.service
-    address = request.client.host if request.client else ""
-    return Caller(service, service.clients.of(request.headers, address), request)
-
-
-Visiting = Annotated[Caller, Depends(visitor)]
+Visiting = Annotated[Caller, Depends(identified)]
 
 
 @router.get("")

@@ -62,10 +62,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Stopped after step i of n."""
+    """Stopped after step i of n; `waiting` where it had not started."""
 
     i: int
     n: int
+    waiting: bool = False
 
 
 Event = Queued | Started | Stepped | Done | Failed | Cancelled

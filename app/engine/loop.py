@@ -87,7 +87,7 @@ class Engine:
                 return False
             job.cancelled.set()
             if self._queue.remove(job):
-                self._ended(job, Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
                 self._tell_positions()
         return True
 
@@ -99,7 +99,7 @@ class Engine:
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
                 self._queue.remove(job)
-                self._ended(job, Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
@@ -151,7 +151,7 @@ class Engine:
         with self._changed:
             for job in [job for job in self._queue.waiting() if not job.wanted()]:
                 self._queue.remove(job)
-                self._ended(job, Cancelled(0, job.request.steps))
+                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
         for running in [r for r in self._running.values() if not r.job.wanted()]:
             if running.work is not None:
                 running.work.close()

@@ -12,7 +12,7 @@ from app.schemas import read_params
 from app.ui.canvas_input import keep_files
 from app.ui.prompt_line import chips_html, live_html
 from app.ui.translation import LOCAL, Translation
-from ldm_core.sampling import Limits, SamplingParams
+from ldm_core.sampling import ETA_SAMPLERS, Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
@@ -97,7 +97,9 @@ class Form:
                 allow_custom_value=True, elem_id="batch", scale=1, min_width=90,
             )  # fmt: skip
         gr.HTML(live_html(self._lang), elem_id="live-row")
-        self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
+        with gr.Row(elem_id="offers"):
+            self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
+            self.fill = self._make(gr.Button, {"value": "fill_form"}, size="sm", elem_id="fill", min_width=0)
         with gr.Row(elem_id="examples"):
             for text in examples:
                 button = gr.Button(text, size="sm", elem_classes="chip", min_width=0)
@@ -115,10 +117,12 @@ class Form:
                 self._number("steps", 1, SLIDER_STEPS, SamplingParams.steps, 1)
                 self._number("guidance_scale", 0, 20, self.limits.guidance_scale, 0.1)
             with gr.Row():
-                self._named["sampler"] = self._make(
-                    gr.Dropdown, {"label": "sampler", "info": "sampler_info"}, choices=list(self.limits.samplers),
-                    value=self.limits.samplers[0], filterable=False, allow_custom_value=True, elem_id="sampler",
-                )  # fmt: skip
+                with gr.Column(min_width=200):
+                    self._named["sampler"] = self._make(
+                        gr.Dropdown, {"label": "sampler"}, choices=list(self.limits.samplers),
+                        value=self.limits.samplers[0], filterable=False, allow_custom_value=True, elem_id="sampler",
+                    )  # fmt: skip
+                    self.sampler_says = self._make(gr.Markdown, {"value": "sampler_ddim"}, elem_classes="note")
                 self._number("eta", 0, 1, SamplingParams.eta, 0.01)
             self._seeds()
             with gr.Row():
@@ -199,6 +203,14 @@ class Form:
         defaults = [field.value for field in self.fields]
         js = f"(prompt) => [prompt, ...{json.dumps(defaults[1:])}]"
         self.reset.click(inputs=self._named["prompt"], outputs=self.fields, js=js, **LOCAL)
+
+    def sampler_says_on(self, events: Sequence[Any]) -> None:
+        """At these events say what the chosen sampler does; eta is awake where it has an effect."""
+        sampler = self._named["sampler"]
+        js = f"(name) => window.latentLab.samplerSays(name, {json.dumps(ETA_SAMPLERS)})"
+        outputs = [self.sampler_says, self._named["eta"], self._sliders["eta"]]
+        for event in events:
+            event(inputs=sampler, outputs=outputs, js=js, **LOCAL)
 
     def refill_on(self, opened: Any) -> None:
         """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""

@@ -21,15 +21,18 @@ from app.ui.canvas_input import Canvas, for_canvas, picture_and_mask
 from app.ui.examples import EXAMPLES
 from app.ui.form import PICTURES, Form, request_from, values_from
 from app.ui.job_watchers import Watchers
+from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage
 from app.ui.prompt_line import reading_html, surprise
 from app.ui.status import Picture, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from ldm_core.metadata import read_parameters
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
+SIZES = ("width", "height")
 VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
-JOB_KEY = "latent-lab-job"  # of sessionStorage: a tab's own, and it outlives a reload
+LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 
 # What the browser shows before the server has answered: both buttons asleep, one word.
 SENDING = """() => { window.latentLab.sent(); const off = {__type__: "update", interactive: false};
@@ -54,6 +57,7 @@ class GenerateTab:
                 self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
+                ManyPrompts(service, translation, self.watchers, self.form.fields)
         self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
         self._wire_run(blocks)
         self._wire_prompt()
@@ -74,12 +78,14 @@ class GenerateTab:
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
         form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **PRIVATE)
 
-        self.job_id.change(inputs=self.job_id, js=f"(id) => window.latentLab.keepTab('{JOB_KEY}', id)", **LOCAL)
-        kept = f"(id, history) => [window.latentLab.keptTab('{JOB_KEY}') ?? id, history]"
-        found: dict[str, Any] = {"inputs": [self.job_id, stage.history], "outputs": [*outputs, *form.fields]}
-        blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
+        self.job_id.change(inputs=self.job_id, js="(id) => window.latentLab.keepJob(id)", **LOCAL)
+        ran = gr.Checkbox(visible="hidden", show_label=False)  # whether this tab had a run when the page went
+        kept = "(id, history) => [window.latentLab.keptJob(id), history, window.latentLab.wasRunning()]"
+        found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran], "outputs": [*outputs, *form.fields]}
+        opened = blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
+        opened.then(js="() => window.latentLab.resumed()", **LOCAL)
         again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
-        back = again.click(self.reconnect, **found, js=kept, concurrency_limit=None, **PRIVATE)
+        back = again.click(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
         back.then(js=IDLE, outputs=buttons, **LOCAL)
 
     def _wire_prompt(self) -> None:
@@ -92,6 +98,10 @@ class GenerateTab:
         asked = form.surprise.click(self.surprise, None, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
         remember = "(...values) => { window.latentLab.remember(); return values; }"
+        form.fill.click(
+            self.fill, form["prompt"], [self.stage.line, *form.fields],
+            js="(text) => window.latentLab.takePasted(text)", **PRIVATE,
+        )  # fmt: skip
         form.restore.upload(self.restore, form.restore, [self.stage.line, *form.fields], js=remember, **PRIVATE)
 
     def _wire_pictures(self) -> None:
@@ -157,32 +167,30 @@ class GenerateTab:
         pictures = Picture.all_of(result)
         return self.stage.show(pictures[0], lang) | self.stage.gather(pictures, history, lang)
 
-    async def resume(self, job_id: str | None, history: list[Picture], request: gr.Request) -> AsyncIterator[Updates]:
-        """A page that opens goes on with the job its tab was watching.
+    async def resume(
+        self, job_id: str | None, history: list[Picture], ran: bool, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """A page that opens, or is connected again, goes on with the job its tab was watching.
 
         Where there is none it leaves the buttons alone: this answer may come after the person has pressed Generate.
-        What is typed stays as it is: the browser keeps the form, and a job has only what was sent.
+        What is typed stays as it is: the browser keeps the form, and a job has only what was sent. `ran`: the job had
+        not ended when the page last saw it; a server that was started again knows it from its journal, or it is lost.
         """
+        while ran and self.service.state.phase in ("starting", "loading"):
+            await asyncio.sleep(LOADING_SECONDS)
         job = self.service.attach(job_id) if job_id else None
-        if job is None or not _pictures_left(job):
-            yield {self.stage.history: history}
-            return
-        ran = not job.done
-        async for updates in self.watch(job, history, language(request, self.lang)):
-            yield updates
-        if ran:
-            yield self._buttons(running=False)
-
-    async def reconnect(
-        self, job_id: str | None, history: list[Picture], request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """`resume` after a lost connection. A server that was started again may not know the job, and says so."""
-        if job_id and self.service.attach(job_id) is None:
+        if job is None and ran:
             lost = say(language(request, self.lang), "job_lost")
             yield {self.stage.line: line_html(lost, "failed"), self.job_id: "", **self._buttons(running=False)}
             return
-        async for updates in self.resume(job_id, history, request):
+        if job is None or not _pictures_left(job):
+            yield {self.stage.history: history}
+            return
+        unfinished = not job.done
+        async for updates in self.watch(job, history, language(request, self.lang)):
             yield updates
+        if unfinished:
+            yield self._buttons(running=False)
 
     def stop(self, job_id: str | None) -> None:
         """Cancel the job this page watches."""
@@ -225,6 +233,18 @@ class GenerateTab:
         if pipe is not None and info.get("runtime", pipe.runtime) != pipe.runtime:
             missing.append("restored_runtime")
         return missing or ["restored_same"]
+
+    def fill(self, text: str, request: gr.Request) -> Updates:
+        """Fill the form from settings as other programs write them; a size this model does not make stays as it is."""
+        lang, limits = language(request, self.lang), self.service.limits
+        values = read_parameters(text or "")
+        fits = all(s % limits.size_multiple == 0 and s <= limits.max_side for n in SIZES if (s := values.get(n)))
+        try:
+            made = read_params({n: v for n, v in values.items() if fits or n not in SIZES})
+            check_params(made, limits)
+        except RequestError as error:
+            return {self.stage.line: refusal_html(error, lang)}
+        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made)}
 
     def act(self, asked: dict[str, Any] | None, history: list[Picture], request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""

@@ -41,6 +41,7 @@ def build_page(service: Service) -> gr.Blocks:
             labs = [LabTab(lab, service, translation, results) for lab in LABS]
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
+        tab.form.sampler_says_on([tab.form["sampler"].change, switched.then])
         _wire_labs(blocks, tabs, labs, switched)
         translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         add_endpoint(service)
@@ -66,6 +67,8 @@ def _header(service: Service, translation: Translation) -> tuple[gr.HTML, gr.But
         header = gr.HTML(state_html(service.state, translation.lang), elem_id="state")
         switch = translation.make(gr.Button, {"value": "other_language"}, size="sm", elem_id="language", min_width=0)
         theme_button = translation.make(gr.Button, {"value": "theme"}, size="sm", elem_id="theme", min_width=0)
+        help_button = gr.Button("?", size="sm", elem_id="help", min_width=0)
+    help_button.click(js="() => window.latentLab.showHelp()", **LOCAL)
     theme_button.click(js="() => window.latentLab.switchTheme()", **LOCAL)
     return header, switch
 

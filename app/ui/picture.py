@@ -63,7 +63,8 @@ def build_stage(translation: Translation) -> Stage:
     gr.HTML('<div class="frame"><img alt=""></div>', elem_id="live")  # live.js shows it in place of the frame
     frame = gr.HTML(empty_html(lang), elem_id="stage")
     line = gr.HTML(elem_id="line")
-    gr.HTML('<div class="film" aria-hidden="true"></div>', elem_id="film")
+    notify = f'<button type="button" id="notify" data-word="notify" hidden>{say(lang, "notify")}</button>'
+    gr.HTML(f'<div class="film" aria-hidden="true"></div>{notify}', elem_id="film")
     source = gr.HTML(elem_id="source")
     with gr.Row(elem_id="about"):
         facts = gr.HTML(elem_id="facts")

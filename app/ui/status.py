@@ -42,16 +42,21 @@ def state_html(state: State, lang: str) -> str:
     return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{dot}{" · ".join(parts)}</span>'
 
 
-def line_html(text: str, kind: str = "", fraction: float | None = None, field: str = "") -> str:
+def line_html(
+    text: str, kind: str = "", fraction: float | None = None, field: str = "", counting: tuple[float, str] | None = None
+) -> str:
     """The status line, with a bar while something runs; kind is "", "failed" or "done".
 
-    `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it.
+    `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it. `counting` are seconds
+    that waiting.js counts down, and the text with {left} in their place.
     """
     bar = ""
     if fraction is not None:
         percent = round(100 * fraction)
         bar = f'<div class="bar" role="progressbar" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
     live = ' role="alert"' if kind == "failed" else ' role="status"' if kind == "done" else ""
+    if counting is not None:
+        live += f' data-left="{counting[0]:.1f}" data-said="{safe(counting[1])}"'
     about = f' data-field="{safe(field.replace("_", "-"))}"' if field else ""
     return f'<div class="line {kind}"{about}><span{live}>{safe(text)}</span>{bar}</div>'
 
@@ -174,7 +179,9 @@ def _queued(event: Queued, request: SamplingParams, lang: str) -> View:
     if event.wait_seconds is None:
         return View(line_html(say(lang, "queued", position=event.position), fraction=0))
     wait = duration(lang, event.wait_seconds)
-    return View(line_html(say(lang, "queued_wait", position=event.position, wait=wait), fraction=0))
+    text = say(lang, "queued_wait", position=event.position, wait=wait)
+    counting = say(lang, "queued_wait", position=event.position, wait="{left}")
+    return View(line_html(text, fraction=0, counting=(event.wait_seconds, counting)))
 
 
 def _started(event: Started, request: SamplingParams, lang: str) -> View:
@@ -202,7 +209,8 @@ def _failed(event: Failed, request: SamplingParams, lang: str) -> View:
 
 
 def _cancelled(event: Cancelled, request: SamplingParams, lang: str) -> View:
-    return View(line_html(say(lang, "stopped", i=event.i, n=event.n)), running=False)
+    text = say(lang, "left_queue") if event.waiting else say(lang, "stopped", i=event.i, n=event.n)
+    return View(line_html(text), running=False)
 
 
 _VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {

@@ -8,9 +8,11 @@ from pathlib import Path
 import gradio as gr
 
 from app.i18n import LANGUAGES, words
+from ldm_core.sampling import SAMPLER_NAMES, SamplingParams
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("page", "viewer", "live", "labs")  # page first: the others add to what it makes
+DESCRIBED = tuple(name for name in SamplingParams.__dataclass_fields__ if name != "label")  # in the large view
+SCRIPTS = ("page", "viewer", "live", "waiting", "help", "labs")  # page first: the others add to what it makes
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
     "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
@@ -90,12 +92,13 @@ def head() -> str:
     keys = (
         "sending", "stopping", "copied", "lost", "found", "empty", "empty_hint", "history_empty", "style_chips",
         "ground_chips", "use_settings", "variations", "use_shown", "download", "copy_settings", "share", "compare",
-        "close", "previous", "next_picture", "pictures_done", "start_missing", "seed", "seed_random",
+        "close", "previous", "next_picture", "pictures_done", "start_missing", "seed_random",
         "live", "live_info", "live_says", "live_busy", "live_slow",
+        "state_offline", "state_loading",
+        "seconds", "minutes", "eta_info", "eta_asleep", "keys_title", "keys_generate", "keys_line", "keys_stop",
+        "keys_pictures", "keys_undo", "keys_help", "notify", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
-    script = "\n".join(
-        (ASSETS / name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js", "live.js", "labs.js")
-    )
+    script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     about = f'<meta name="description" content="{words("en")["description"]}"><link rel="icon" href="{ICON}">'
     return f"{about}<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

@@ -66,9 +66,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[Served]:
-    """demo/sd_demo/app.py with these options, ended with the context."""
-    port, log = free_port(), folder / "server.log"
+def serve(folder: Path, *options: str, env: dict[str, str] | None = None, port: int | None = None) -> Iterator[Served]:
+    """demo/sd_demo/app.py with these options, on a free port where none is given, ended with the context."""
+    port, log = port or free_port(), folder / "server.log"
     command = [sys.executable, "demo/sd_demo/app.py", "--port", str(port), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(

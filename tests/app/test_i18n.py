@@ -13,7 +13,7 @@ from app.i18n import LANGUAGES, Sentence, duration, say, words
 from app.ui.translation import Translation
 from ldm_core.images import PictureError
 from ldm_core.metadata import MetadataError
-from ldm_core.sampling import MESSAGES, SamplingParams
+from ldm_core.sampling import MESSAGES, SAMPLER_NAMES, SamplingParams
 
 UI = Path("app/ui")
 
@@ -47,6 +47,7 @@ def test_every_word_is_used():
         "state_ready",
         "state_failed",
     }  # f"state_{phase}"
+    built |= {f"sampler_{name}" for name in SAMPLER_NAMES}
     fields = set(SamplingParams.__dataclass_fields__)
     refusals = set(MESSAGES) | set(PictureError.MESSAGES) | set(MetadataError.MESSAGES)
     spoken_by_words = {"seconds", "minutes"}

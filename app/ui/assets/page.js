@@ -75,6 +75,22 @@
   // What is typed outlives a reload of its tab, Gradio's own among them: it reloads the page when its stream breaks.
   const keepTab = (key, value) => { try { sessionStorage.setItem(key, value ?? ""); } catch { /* not kept */ } };
   const keptTab = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
+  // A duplicated tab begins with a copy of the other's memory; where that one answers, this tab has no job yet.
+  const JOB = "latent-lab-job", RUNNING = "latent-lab-running";
+  let tab = keptTab("latent-lab-tab") || Math.random().toString(36).slice(2);
+  keepTab("latent-lab-tab", tab);
+  const tabs = new BroadcastChannel("latent-lab-tabs");
+  tabs.onmessage = ({ data }) => {
+    if (data.asks === tab) tabs.postMessage({ taken: tab });
+    if (data.taken === tab) {
+      keepTab("latent-lab-tab", tab = Math.random().toString(36).slice(2));
+      keepTab(JOB, "");
+      keepTab(RUNNING, "");
+    }
+  };
+  tabs.postMessage({ asks: tab });
+  const keepJob = (id) => keepTab(JOB, id);
+  const keptJob = (id) => keptTab(JOB) ?? id;
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
   const keepForm = (names, values) => {
@@ -136,6 +152,21 @@
     const stem = style ? bare.slice(0, -style.length) : bare;
     say(there ? bare : `${stem}${chips[kind](chip.dataset[kind])}${style}`);
   };
+  // Settings as other programs write them, pasted into the prompt: a button offers to fill the form with them.
+  const SETTINGS = /(^|\n)\s*Steps: *\d+ *,.*(Sampler|CFG scale|Seed):/;
+  const onInput = (event) => {
+    if (event.target === prompt()) document.body.classList.toggle("can-fill", SETTINGS.test(event.target.value));
+  };
+  const takePasted = (text) => {
+    remember();
+    document.body.classList.remove("can-fill");
+    return text;
+  };
+  const samplerSays = (name, usesEta) => { // its line of words; eta sleeps where it has no effect
+    const sleeps = usesEta.includes(name) ? {} : { info: word("eta_asleep") };
+    const awake = { __type__: "update", interactive: usesEta.includes(name) };
+    return [word(`sampler_${name}`) ?? "", { ...awake, info: word("eta_info"), ...sleeps }, awake];
+  };
   const onClick = (event) => {
     const chip = event.target.closest?.("#chips [data-style], #chips [data-ground]");
     if (chip) toggleChip(chip);
@@ -168,17 +199,6 @@
     box?.addEventListener("input", () => { field.classList.remove("fault"); text.remove(); }, { once: true });
   };
 
-  // The steps as a filmstrip, and a word when a long run ends where nobody looks.
-  const FRAMES = 10;
-  let running = false, began = 0;
-  const sent = () => { window.latentLab.hideSketch(); running = true; began = Date.now(); find("#film .film")?.replaceChildren(); };
-  const ended = () => {
-    if (running && document.hidden && Date.now() - began > 5000 && window.Notification?.permission === "granted") {
-      new Notification("Latent Lab", { body: word("pictures_done") });
-    }
-    running = false;
-    setTimeout(blame, 50); // once the line has its text
-  };
   // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.
   const fit = (img) => {
     const { width, height } = img.parentElement.getBoundingClientRect();
@@ -188,12 +208,6 @@
     img.style.height = `${img.naturalHeight * scale}px`;
   };
   const fitAll = () => document.querySelectorAll(".cell img, #live img").forEach((img) => { if (img.naturalWidth) fit(img); });
-  const onStage = () => {
-    const forming = find("#stage .forming img"), film = find("#film .film");
-    if (!forming || !film || film.lastElementChild?.src === forming.src) return;
-    film.append(Object.assign(new Image(), { src: forming.src, alt: "" }));
-    while (film.childElementCount > FRAMES) film.children[1].remove();
-  };
   const line = (key) => `<div class="line"><span>${escaped(word(key))}</span></div>`;
 
   // Enter generates, Shift+Enter breaks the line, Escape stops. Enter that ends a Chinese word is none of these.
@@ -220,12 +234,32 @@
   };
   const watchConnection = async () => {
     if (!document.hidden) {
-      const now = !(await healthy());
+      const now = !(await healthy()) || (lost && !(await whole()));
       if (lost && !now) document.getElementById("resume")?.click();
       if (lost !== now) banner(now ? "lost" : "found");
+      if (lost !== now) header(now ? word("state_offline") : null);
       lost = now;
     }
-    setTimeout(watchConnection, lost ? 1500 : 5000);
+    setTimeout(watchConnection, lost ? 1500 : 3500); // a server that is gone is told of within 5 s
+  };
+  const whole = async () => { // started again, a server answers long before its page and its model are there
+    try {
+      const state = await (await fetch(`${root()}/readyz`, { cache: "no-store" })).json();
+      const loaded = ["ready", "failed"].includes(state.status);
+      if (!loaded) header(word("state_loading").replace("{percent}", Math.round(100 * state.progress)).replace("{message}", state.message));
+      return loaded && Boolean((await (await fetch(`${root()}/gradio_api/app_id`, { cache: "no-store" })).json()).app_id);
+    } catch {
+      return false;
+    }
+  };
+  let told; // what the header said before the connection was lost
+  const header = (text) => {
+    const state = find("#state .state");
+    if (!state) return;
+    told ??= { html: state.innerHTML, kind: state.className };
+    state.innerHTML = text === null ? told.html : `<i class="dot"></i>${escaped(text)}`;
+    state.className = text === null ? told.kind : "state failed";
+    if (text === null) told = undefined;
   };
   const banner = (key) => {
     let el = document.getElementById("connection");
@@ -240,10 +274,11 @@
   };
 
   window.latentLab = {
-    line, word, blame, busy: () => running, copy, click, copyLink, copySettings, count, download, ended, fit, keepForm, keepTab, keptForm, keptTab, refitCanvas, remember,
-    root, say, sent, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, undo, unfold,
+    line, word, blame, copy, click, copyLink, copySettings, count, download, fit, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, refitCanvas, remember,
+    root, samplerSays, say, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, takePasted, undo, unfold,
   };
   window.addEventListener("click", onClick);
+  window.addEventListener("input", onInput);
   document.addEventListener("load", (event) => { if (event.target.matches?.(".cell img")) fit(event.target); }, true);
   window.addEventListener("resize", fitAll);
   window.addEventListener("keydown", onKey, true);
@@ -255,12 +290,12 @@
       if (find("#prompt") && find("#stage") && find("#line")) {
         applyTheme();
         translate();
-        new MutationObserver(onStage).observe(find("#stage"), { childList: true, subtree: true });
+        new MutationObserver(() => window.latentLab.onStage()).observe(find("#stage"), { childList: true, subtree: true });
         observer.disconnect();
       }
     }).observe(document.body, { childList: true, subtree: true });
     applyTheme();
-    setTimeout(watchConnection, 5000);
+    setTimeout(watchConnection, 3500);
   };
   if (document.body) start(); else document.addEventListener("DOMContentLoaded", start);
 })();

@@ -41,7 +41,7 @@
     dialog.querySelector(".facts").textContent = cell.dataset.facts;
     const told = Object.entries(JSON.parse(cell.dataset.settings)).filter(([name, value]) => value !== (UNSAID[name] ?? null));
     dialog.querySelector("dl").replaceChildren(...told.flatMap(([name, value]) => [
-      Object.assign(document.createElement("dt"), { textContent: name.replaceAll("_", " ") }),
+      Object.assign(document.createElement("dt"), { textContent: lab.word(name) ?? name.replaceAll("_", " ") }),
       Object.assign(document.createElement("dd"), { textContent: value }),
     ]));
     dialog.querySelector(".ways").replaceChildren(...ways().map(([key, run]) => {

@@ -148,7 +148,7 @@ def test_opening_the_page_turns_no_button(tab: GenerateTab):
     """Its answer may come late, when a run that was started meanwhile has already woken Stop."""
 
     async def opened() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.resume(None, [], asked_in("en"))]
+        return [updates async for updates in tab.resume(None, [], False, asked_in("en"))]
 
     for updates in asyncio.run(opened()):
         assert not {tab.form.generate, tab.form.stop} & set(updates)
@@ -166,7 +166,7 @@ def test_a_refusal_stands_beside_its_field(tab: GenerateTab, fault: dict[str, An
 
 def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
     async def back() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.reconnect("gone", [], asked_in("en"))]
+        return [updates async for updates in tab.resume("gone", [], True, asked_in("en"))]
 
     (updates,) = asyncio.run(back())
     assert "this run is lost" in updates[tab.stage.line]
@@ -182,3 +182,29 @@ def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(tab: GenerateT
     refused = tab.act({"do": "use", "settings": settings | {"steps": 0}}, [], asked_in("en"))
     assert set(refused) == {tab.stage.line} and "Steps must be at least 1" in refused[tab.stage.line]
     assert "no picture to take" in tab.act({"do": "start", "file": "../x"}, [], asked_in("en"))[tab.stage.line]
+
+
+def test_pasted_settings_fill_the_form_as_far_as_they_fit(tab: GenerateTab):
+    text = "a cat\nSteps: 12, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x516"
+    filled = tab.fill(text, asked_in("en"))
+    values = {name: filled[component] for name, component in zip(FIELDS, tab.form.fields, strict=True)}
+    assert (values["prompt"], values["steps"], values["sampler"], values["seed"]) == ("a cat", 12, "euler_a", "5")
+    assert (values["width"], values["height"]) == (128, 128)
+    assert "Steps must be at least 1" in line(tab, [tab.fill("a\nSteps: 0, Seed: 1", asked_in("en"))])
+
+
+def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):
+    service: Any = tab.service
+    service.step_seconds = 0.05
+    first = service.submit(SamplingParams("in front", steps=200))
+
+    async def watch() -> list[dict[Any, Any]]:
+        seen: list[dict[Any, Any]] = []
+        async for updates in tab.run(asked_in("en"), [], None, *GOOD.values()):
+            seen.append(updates)
+            if "Waiting: place 1" in str(updates.get(tab.stage.line)):
+                tab.stop(next(u[tab.job_id] for u in seen if tab.job_id in u))
+        return seen
+
+    assert line(tab, asyncio.run(asyncio.wait_for(watch(), 60))) == "You have left the queue."
+    service.cancel(first.id)

@@ -33,6 +33,7 @@ def text_of(html: str) -> str:
     [
         (Queued(2, None), "place 2 in the queue", True),
         (Queued(3, 12.0), "place 3 in the queue, about 12 s", True),
+        (Cancelled(0, 25, waiting=True), "You have left the queue.", False),
         (Started(25), "Starting 25 steps", True),
         (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left", True),
         (
@@ -109,3 +110,9 @@ def test_what_a_person_typed_is_only_text_in_the_history():
 def test_safe_is_reversible():
     for text in ("a & b", "${x}", "{{#each}}", "`", "'\"", "猫"):
         assert unescape(safe(text)) == text
+
+
+def test_seconds_in_the_queue_can_be_counted_down():
+    html = view(Queued(3, 12.0), REQUEST, "zh").line
+    said = unescape(html.partition('data-said="')[2].partition('"')[0])
+    assert 'data-left="12.0"' in html and "{left}" in said and "3" in said

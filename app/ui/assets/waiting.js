@@ -1,0 +1,64 @@
+// For whoever waits: seconds in the queue that count down, the steps as a filmstrip, a word when a long run has ended.
+(() => {
+  const lab = window.latentLab;
+  const RUNNING = "latent-lab-running"; // of sessionStorage: this tab has a run under way
+  const FRAMES = 10, LONG = 5000; // pictures of the strip; milliseconds from which a run is a long one
+  let running = false, wasRunning = false, began = 0, counted, until;
+
+  const seconds = (left) => {
+    if (left < 90) return lab.word("seconds").replace("{value}", Math.max(1, Math.round(left)));
+    const rest = `${Math.round(left) % 60}`.padStart(2, "0");
+    return lab.word("minutes").replace("{minutes}", Math.floor(Math.round(left) / 60)).replace("{seconds}", rest);
+  };
+  const countDown = () => {
+    const said = document.querySelector("#line [data-left]");
+    if (said !== counted) {
+      counted = said;
+      until = Date.now() + 1000 * Number(said?.dataset.left);
+    } else if (said) said.textContent = said.dataset.said.replace("{left}", seconds((until - Date.now()) / 1000));
+  };
+  const asks = () => "Notification" in window && Notification.permission === "default"; // on http only localhost may
+  const tick = () => {
+    countDown();
+    document.getElementById("notify")?.toggleAttribute("hidden", !(running && asks() && Date.now() - began > LONG));
+  };
+  const notify = () => {
+    if (!document.hidden || Date.now() - began < LONG || window.Notification?.permission !== "granted") return;
+    const shown = new Notification("Latent Lab", { body: lab.word("pictures_done") });
+    shown.onclick = () => { window.focus(); shown.close(); };
+  };
+  const onStage = () => {
+    const forming = document.querySelector("#stage .forming img"), film = document.querySelector("#film .film");
+    if (!forming || !film || film.lastElementChild?.src === forming.src) return;
+    film.append(Object.assign(new Image(), { src: forming.src, alt: "" }));
+    while (film.childElementCount > FRAMES) film.children[1].remove();
+  };
+  Object.assign(lab, {
+    busy: () => running,
+    wasRunning: () => { // before the page was loaded again
+      wasRunning = lab.keptTab(RUNNING) === "yes";
+      running ||= wasRunning;
+      began ||= Date.now();
+      return wasRunning;
+    },
+    resumed: () => { if (wasRunning) lab.ended(); },
+    onStage,
+    sent: () => {
+      lab.hideSketch();
+      running = true;
+      began = Date.now();
+      lab.keepTab(RUNNING, "yes");
+      document.querySelector("#film .film")?.replaceChildren();
+    },
+    ended: () => {
+      if (running) notify();
+      running = wasRunning = false;
+      lab.keepTab(RUNNING, "");
+      setTimeout(lab.blame, 50); // once the line has its text
+    },
+  });
+  window.addEventListener("click", (event) => {
+    if (event.target.closest?.("#notify")) Notification.requestPermission().then(tick);
+  });
+  setInterval(tick, 1000);
+})();

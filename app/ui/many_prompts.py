@@ -1,0 +1,179 @@
+"""Many prompts, one a line, made one after the other with the form's settings: a labelled sheet and a zip."""
+
+from __future__ import annotations
+
+import io
+import random
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.processing_utils import save_bytes_to_cache
+from PIL import Image, ImageDraw
+
+from app.engine import Cancelled, Done, Failed, Stepped
+from app.i18n import say
+from app.labs.xy_plot.xy_sheet import fitted, font_for
+from app.schemas import GenerateResult, RequestError, check_params
+from app.service import Service
+from app.ui.form import request_from
+from app.ui.job_watchers import Watchers
+from app.ui.status import file_uri, line_html, safe
+from app.ui.translation import PRIVATE, Translation, language
+from ldm_core.config import MAX_SEED
+from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
+
+MOST = 50  # prompts of one list
+GAP, LABEL, SIZE = 8, 28, 16  # pixels between pictures, of a row's line of text, of its letters
+INK, PAPER = (40, 40, 40), (255, 255, 255)
+Updates = dict[Any, Any]
+
+
+def prompt_sheet(rows: Sequence[tuple[str, Sequence[Pixels]]]) -> Image.Image:
+    """(prompt, pictures uint8 [H,W,3] of one size): a row for each, the prompt above it."""
+    height, width, _ = rows[0][1][0].shape
+    columns = max(len(pictures) for _, pictures in rows)
+    size = GAP + columns * (width + GAP), GAP + len(rows) * (LABEL + height + GAP)
+    sheet = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for r, (prompt, pictures) in enumerate(rows):
+        top, font = GAP + r * (LABEL + height + GAP), font_for(prompt, SIZE)
+        pen.text((GAP, top + 3), fitted(prompt, font, size[0] - 2 * GAP), INK, font)
+        for c, picture in enumerate(pictures):
+            sheet.paste(Image.fromarray(picture), (GAP + c * (width + GAP), top + LABEL))
+    return sheet
+
+
+def zipped(results: Sequence[GenerateResult]) -> bytes:
+    """The results' files, their names led by the number of the line."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG is packed already
+        for k, result in enumerate(results):
+            for image in result.images:
+                archive.write(image.path, f"{k + 1:02d}-{image.path.name}")
+    return buffer.getvalue()
+
+
+@dataclass
+class Going:
+    """A list that is being made."""
+
+    job_id: str = ""
+    stopped: bool = False
+
+
+class ManyPrompts:
+    """Built inside a gr.Blocks context; `fields` are the form's, whose prompt is not read."""
+
+    def __init__(self, service: Service, translation: Translation, watchers: Watchers, fields: Sequence[Any]) -> None:
+        self.service, self.lang, self._watchers = service, translation.lang, watchers
+        make = translation.make
+        with make(gr.Accordion, {"label": "many"}, open=False, elem_id="many"):
+            words = {"label": "many_lines", "info": "many_info", "placeholder": "many_placeholder"}
+            most = MOST * (service.limits.prompt_chars + 1)
+            self.lines = make(gr.Textbox, words, lines=5, max_lines=16, max_length=most, elem_id="many-lines")
+            with gr.Row(elem_classes="buttons"):
+                self.start = make(gr.Button, {"value": "many_start"}, variant="primary", elem_id="many-start")
+                self.stop = make(gr.Button, {"value": "stop"}, interactive=False, elem_id="many-stop")
+            self.line = gr.HTML(elem_id="many-line")
+            self.shown = gr.HTML(elem_id="many-sheet")
+            with gr.Row(elem_classes="buttons"):
+                off: dict[str, Any] = {"size": "sm", "interactive": False}
+                self.sheet = make(gr.DownloadButton, {"label": "many_sheet"}, elem_id="many-sheet-file", **off)
+                self.zip = make(gr.DownloadButton, {"label": "many_zip"}, elem_id="many-zip", **off)
+        going = gr.State(None)
+        outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, going]
+        self._going = going
+        self.start.click(self.run, [self.lines, *fields], outputs, concurrency_limit=None, **PRIVATE)
+        self.stop.click(self.stopped, going, self.stop, concurrency_limit=None, **PRIVATE)
+
+    def read(self, text: str, values: Sequence[Any]) -> list[SamplingParams]:
+        """A checked request a line, all with the form's seed or one that is drawn; RequestError names the line."""
+        prompts = [line.strip() for line in text.splitlines() if line.strip()]
+        if not prompts:
+            raise RequestError("many_empty")
+        if len(prompts) > MOST:
+            raise RequestError("many_too_many", count=len(prompts), most=MOST)
+        wanted = []
+        for prompt in prompts:
+            params = request_from([prompt, *values[1:]])
+            check_params(params, self.service.limits)
+            wanted.append(params)
+        drawn = random.randint(0, MAX_SEED - wanted[0].batch + 1)
+        return [replace(params, seed=drawn if params.seed is None else params.seed) for params in wanted]
+
+    def stopped(self, going: Going | None) -> Any:
+        """Give the list up: the prompt that is being made and all that would follow."""
+        if going is not None:
+            going.stopped = True
+            self.service.cancel(going.job_id)
+        return gr.update(interactive=False)
+
+    async def run(self, request: gr.Request, text: str, *values: Any) -> AsyncIterator[Updates]:
+        """Make the list; whatever ends it, what is there can be downloaded."""
+        lang, going = language(request, self.lang), Going()
+        results: list[GenerateResult] = []
+        yield {self.start: gr.update(interactive=False), self.line: "", self._going: going}
+        try:
+            wanted = self.read(text or "", values)
+            yield {self.stop: gr.update(interactive=True)}
+            for k, params in enumerate(wanted):
+                async for line in self._make(params, going, results, (k, len(wanted)), lang):
+                    yield {self.line: line}
+                if going.stopped:
+                    break
+            done = say(lang, "many_done", done=len(results), count=len(wanted))
+            yield {self.line: line_html(done, "done")}
+        except RequestError as error:
+            yield {self.line: line_html(error.sentence.says(lang), "failed")}
+        if results:
+            yield self._finish(results, lang)
+        yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self._going: None}
+
+    async def _make(
+        self, params: SamplingParams, going: Going, results: list[GenerateResult], place: tuple[int, int], lang: str
+    ) -> AsyncIterator[str]:
+        """Status lines while one prompt is made; its result is added to `results`."""
+        k, count = place
+        job = self.service.submit(params)
+        going.job_id = job.id
+        events = self._watchers.watch(job)
+        try:
+            async for event in events:
+                if isinstance(event, Done):
+                    results.append(event.result)
+                elif isinstance(event, Failed):
+                    raise RequestError("as_said", text=event.message)
+                elif isinstance(event, Cancelled):
+                    going.stopped = True
+                else:
+                    part = event.i / event.n if isinstance(event, Stepped) else 0.0
+                    text = say(lang, "many_at", at=k + 1, count=count, prompt=params.prompt)
+                    yield line_html(text, fraction=(k + part) / count)
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
+
+    def _finish(self, results: Sequence[GenerateResult], lang: str) -> Updates:
+        rows = [(r.request.prompt, [_pixels(image.path) for image in r.images]) for r in results]
+        buffer = io.BytesIO()
+        prompt_sheet(rows).save(buffer, format="PNG")
+        cache = self.sheet.GRADIO_CACHE
+        archive = save_bytes_to_cache(zipped(results), "pictures.zip", cache)
+        sheet = save_bytes_to_cache(buffer.getvalue(), "sheet.png", cache)
+        alt = safe(say(lang, "many_alt", count=len(results)))
+        picture = f'<img src="{file_uri(Path(sheet))}" alt="{alt}">'
+        return {
+            self.shown: f'<div class="sheet" tabindex="0" role="region" aria-label="{alt}">{picture}</div>',
+            self.sheet: gr.update(value=str(sheet), interactive=True),
+            self.zip: gr.update(value=str(archive), interactive=True),
+        }
+
+
+def _pixels(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

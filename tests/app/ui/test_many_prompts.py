@@ -1,0 +1,102 @@
+"""A list of prompts through the page's own functions: every line made, one sheet, one zip, faults in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import zipfile
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.metadata import read_png
+from app.ui.form import Form, values_from
+from app.ui.job_watchers import Watchers
+from app.ui.many_prompts import GAP, LABEL, ManyPrompts, prompt_sheet
+from app.ui.translation import Translation
+from ldm_core.sampling import Limits, SamplingParams
+from tests.app.ui.fake import FakeService
+from tests.app.ui.test_generate import asked_in
+
+VALUES = values_from(SamplingParams("not read", steps=2, batch=2), Limits())
+CAT = "一只猫"
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[ManyPrompts]:
+    service: Any = FakeService(tmp_path)
+    translation = Translation("en")
+    with gr.Blocks(analytics_enabled=False):
+        form = Form(service.limits, translation, None)
+        form.ask([])
+        form.controls()
+        made = ManyPrompts(service, translation, Watchers(service), form.fields)
+    yield made
+    service.engine.close()
+
+
+def run(many: ManyPrompts, text: str, stop_at: int | None = None) -> list[dict[Any, Any]]:
+    async def watch() -> list[dict[Any, Any]]:
+        seen: list[dict[Any, Any]] = []
+        going = None
+        async for updates in many.run(asked_in("en"), text, *VALUES):
+            seen.append(updates)
+            going = updates.get(many._going) or going
+            if stop_at is not None and f"Prompt {stop_at} of" in str(updates.get(many.line)):
+                many.stopped(going)
+        return seen
+
+    return asyncio.run(asyncio.wait_for(watch(), 60))
+
+
+def last(many: ManyPrompts, seen: list[dict[Any, Any]]) -> str:
+    return unescape([u[many.line] for u in seen if u.get(many.line)][-1])
+
+
+def test_every_line_is_made_with_one_seed(many: ManyPrompts, tmp_path: Path):
+    seen = run(many, f"a cat\n\n  {CAT} \n")
+    assert "2 of 2 prompts are made." in last(many, seen)
+    finished = next(u for u in seen if many.zip in u)
+    with zipfile.ZipFile(finished[many.zip]["value"]) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "out")
+    assert [name[:3] for name in names] == ["01-", "01-", "02-", "02-"]
+    made = [read_png(tmp_path / "out" / name)[0] for name in names]
+    assert [m.prompt for m in made] == ["a cat", "a cat", CAT, CAT]
+    assert made[0].seed == made[2].seed and made[1].seed == made[3].seed == (made[0].seed or 0) + 1
+    with Image.open(finished[many.sheet]["value"]) as sheet:
+        assert sheet.size == (GAP + 2 * (128 + GAP), GAP + 2 * (LABEL + 128 + GAP))
+
+
+def test_stop_keeps_what_is_there(many: ManyPrompts):
+    seen = run(many, "one\ntwo\nthree", stop_at=2)
+    assert "1 of 3 prompts are made." in last(many, seen)
+    assert seen[-1][many.start]["interactive"] and any(many.zip in u for u in seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("  \n", "Type at least one prompt"),
+        ("a\n" * 51, "51 prompts are too many"),
+        ("good\nfail\nnever", "always fails"),
+    ],
+)
+def test_faults_are_one_sentence_and_wake_the_button(many: ManyPrompts, text: str, sentence: str):
+    seen = run(many, text)
+    assert sentence in last(many, seen)
+    assert seen[-1][many.start]["interactive"]
+
+
+def test_a_sheet_has_a_row_a_prompt():
+    red, blue = np.full((16, 16, 3), (255, 0, 0), np.uint8), np.full((16, 16, 3), (0, 0, 255), np.uint8)
+    sheet = np.asarray(prompt_sheet([("one", [red, blue]), ("two", [blue])]))
+    first, second = GAP + LABEL, GAP + LABEL + 16 + GAP + LABEL
+    assert (sheet[first : first + 16, GAP : GAP + 16] == red).all()
+    assert (sheet[first : first + 16, GAP + 16 + GAP :][:, :16] == blue).all()
+    assert (sheet[second : second + 16, GAP : GAP + 16] == blue).all()
