@@ -1,0 +1,102 @@
+"""What the form does for whoever fills it: pasted settings, lists of prompts, a surprise, words on samplers."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.driving import choose, unfold
+from tests.browser.test_page import ask, wait_for_picture
+
+pytestmark = pytest.mark.browser
+PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Size: 32x32"
+
+
+def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: Page):
+    expect(page.locator("#fill")).not_to_be_visible()
+    page.fill("#prompt textarea", PASTED)
+    page.click("#fill")
+    expect(page.locator("#prompt textarea")).to_have_value("a castle")
+    expect(page.locator("#fill")).not_to_be_visible()
+    unfold(page)
+    expect(page.locator("#steps input[type=number]")).to_have_value("9")
+    expect(page.locator("#seed input")).to_have_value("77")
+    expect(page.locator("#negative textarea")).to_have_value("people")
+    expect(page.locator("#sampler input")).to_have_value("euler_a")
+    page.click("#undo")
+    expect(page.locator("#prompt textarea")).to_have_value(PASTED)
+    expect(page.locator("#seed input")).to_have_value("")
+
+
+def test_ctrl_z_takes_a_surprise_back(page: Page):
+    page.focus("#prompt textarea")
+    page.keyboard.type("my own words")
+    page.click("#surprise")
+    expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#prompt textarea")).to_have_value("my own words")
+
+
+def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(page: Page):
+    unfold(page)
+    eta = page.locator("#eta input")
+    expect(eta).to_be_enabled()
+    choose(page, "sampler", "unipc")
+    expect(page.locator("#advanced")).to_contain_text("Corrects each step by the next answer")
+    expect(eta).to_be_disabled()
+    expect(page.locator("#eta")).to_contain_text("only ddim uses it")
+    page.click("#language")
+    expect(page.locator("#advanced")).to_contain_text("用下一次预测校正每一步")
+    choose(page, "sampler", "ddim")
+    expect(eta).to_be_enabled()
+
+
+def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(page: Page):
+    page.focus("#prompt textarea")
+    page.keyboard.type("what?")
+    expect(page.locator("#shortcuts")).to_have_count(0)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_contain_text("Shift + Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator("#shortcuts")).to_have_count(0)
+    page.click("#help")
+    expect(page.locator("#shortcuts")).to_be_visible()
+
+
+def test_many_prompts_become_a_sheet_and_a_zip(page: Page, tmp_path: Path):
+    ask(page, "not this", 2, pictures=2)
+    page.click("#many > button")
+    page.fill("#many-lines textarea", "a tree\n\na house")
+    page.click("#many-start")
+    expect(page.locator("#many-line")).to_contain_text("2 of 2 prompts are made.")
+    expect(page.locator("#many-sheet img")).to_be_visible()
+    with page.expect_download() as caught:
+        page.click("#many-zip")
+    caught.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert [name[:7] for name in archive.namelist()] == ["01-a-tr"] * 2 + ["02-a-ho"] * 2
+    expect(page.locator("#many-start")).to_be_enabled()
+
+
+def test_a_long_run_that_ends_in_a_hidden_tab_is_told(page: Page):
+    page.evaluate(
+        """() => {
+        window.told = [];
+        window.Notification = class { constructor(title, options) { window.told.push(options.body); } close() {} };
+        Notification.permission = "granted";
+        Object.defineProperty(document, "hidden", { get: () => true });
+        const now = Date.now.bind(Date);
+        document.querySelector("#generate").addEventListener("click", () => setTimeout(() => {
+          Date.now = () => now() + 60000;  // a minute later
+        }, 100));
+        }"""
+    )
+    ask(page, "a tree", 20)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.wait_for_function("window.told.length")
+    assert page.evaluate("window.told") == ["Your pictures are ready."]
