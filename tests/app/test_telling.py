@@ -42,7 +42,7 @@ def test_a_job_is_told_with_its_request_and_without_its_prompt(served: Served, c
     accepted, ended = [line for line in lines(served) if line.get("job") == job]
     assert (accepted["message"], accepted["request"], accepted["steps"]) == ("job accepted", request, 2)
     assert (ended["message"], ended["end"]) == ("job ended", "done")
-    assert [line["path"] for line in lines(served) if line["request"] == request and "path" in line] == ["/v1/jobs"]
+    assert [line["path"] for line in lines(served) if line.get("request") == request and "path" in line] == ["/v1/jobs"]
 
 
 def test_no_secret_and_no_path_in_log_or_answer(served: Served, client: httpx.Client):
