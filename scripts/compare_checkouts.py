@@ -38,7 +38,16 @@ PROMPTS = (
     "a blue car, emojione style",
 )
 KINDS = ("text", "image", "paint")
-NOUNS = ("cat", "dog", "tree", "house", "ocelot", "quokka", "samovar", "zither")  # words to teach: common and rare ones
+NOUNS = (
+    "street",
+    "engine",
+    "garden",
+    "kitchen",
+    "ocelot",
+    "quokka",
+    "samovar",
+    "zither",
+)  # to teach: common and rare ones
 COMMANDS = """
 import json, sys
 from ldm_core.__main__ import main

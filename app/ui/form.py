@@ -17,9 +17,20 @@ from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
 FIELDS = (  # the order of every list of field values
-    "prompt", "negative_prompt", "steps", "eta", "guidance_scale", "sampler", "seed", "width", "height", "batch",
-    "strength", "variation_seed", "variation_strength",
-)  # fmt: skip
+    "prompt",
+    "negative_prompt",
+    "steps",
+    "eta",
+    "guidance_scale",
+    "sampler",
+    "seed",
+    "width",
+    "height",
+    "batch",
+    "strength",
+    "variation_seed",
+    "variation_strength",
+)
 SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
@@ -78,9 +89,15 @@ class Form:
         """Prompt, what the model makes of it, chips, the buttons, examples."""
         words = {"label": "prompt", "placeholder": "prompt_placeholder"}
         self._named["prompt"] = self._make(
-            gr.Textbox, words, value="", lines=2, max_lines=8, autofocus=True, elem_id="prompt",
+            gr.Textbox,
+            words,
+            value="",
+            lines=2,
+            max_lines=8,
+            autofocus=True,
+            elem_id="prompt",
             max_length=self.limits.prompt_chars,
-        )  # fmt: skip
+        )
         self.reading = gr.HTML(elem_id="reading")
         self.chips = gr.HTML(
             chips_html(self.knowledge, self._lang), elem_id="chips", visible=self.knowledge is not None
@@ -93,9 +110,16 @@ class Form:
             self.surprise = self._make(gr.Button, {"value": "surprise"}, elem_id="surprise", scale=1)
             counts = [n for n in (1, 2, 4, 6, 8) if n <= self.limits.max_batch]
             self._named["batch"] = self._make(
-                gr.Dropdown, {"label": "batch"}, choices=counts, value=min(PICTURES, counts[-1]), filterable=False,
-                allow_custom_value=True, elem_id="batch", scale=1, min_width=90,
-            )  # fmt: skip
+                gr.Dropdown,
+                {"label": "batch"},
+                choices=counts,
+                value=min(PICTURES, counts[-1]),
+                filterable=False,
+                allow_custom_value=True,
+                elem_id="batch",
+                scale=1,
+                min_width=90,
+            )
         gr.HTML(live_html(self._lang), elem_id="live-row")
         with gr.Row(elem_id="offers"):
             self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
@@ -110,18 +134,28 @@ class Form:
         self._start_picture()
         with self._make(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
             self._named["negative_prompt"] = self._make(
-                gr.Textbox, {"label": "negative_prompt", "info": "negative_info"}, lines=1, max_lines=4, value="",
-                elem_id="negative", max_length=self.limits.prompt_chars,
-            )  # fmt: skip
+                gr.Textbox,
+                {"label": "negative_prompt", "info": "negative_info"},
+                lines=1,
+                max_lines=4,
+                value="",
+                elem_id="negative",
+                max_length=self.limits.prompt_chars,
+            )
             with gr.Row():
                 self._number("steps", 1, SLIDER_STEPS, SamplingParams.steps, 1)
                 self._number("guidance_scale", 0, 20, self.limits.guidance_scale, 0.1)
             with gr.Row():
                 with gr.Column(min_width=200):
                     self._named["sampler"] = self._make(
-                        gr.Dropdown, {"label": "sampler"}, choices=list(self.limits.samplers),
-                        value=self.limits.samplers[0], filterable=False, allow_custom_value=True, elem_id="sampler",
-                    )  # fmt: skip
+                        gr.Dropdown,
+                        {"label": "sampler"},
+                        choices=list(self.limits.samplers),
+                        value=self.limits.samplers[0],
+                        filterable=False,
+                        allow_custom_value=True,
+                        elem_id="sampler",
+                    )
                     self.sampler_says = self._make(gr.Markdown, {"value": "sampler_ddim"}, elem_classes="note")
                 self._number("eta", 0, 1, SamplingParams.eta, 0.01)
             self._seeds()
@@ -147,9 +181,12 @@ class Form:
         with gr.Row():
             self._number("variation_strength", 0, 1, SamplingParams.variation_strength, 0.01)
             self._named["variation_seed"] = self._make(
-                gr.Textbox, {"label": "variation_seed", "info": "variation_seed_info"}, value="", max_lines=1,
+                gr.Textbox,
+                {"label": "variation_seed", "info": "variation_seed_info"},
+                value="",
+                max_lines=1,
                 elem_id="variation-seed",
-            )  # fmt: skip
+            )
 
     def _start_picture(self) -> None:
         with self._make(gr.Accordion, {"label": "start_picture"}, open=False, elem_id="start"):
@@ -180,9 +217,16 @@ class Form:
         with gr.Column(elem_classes="number", min_width=200 if info else 130):
             box = self._make(gr.Number, words, value=value, elem_id=key)
             slider = gr.Slider(
-                low, high, value, step=step, show_label=False, label=name, container=False, buttons=[],
+                low,
+                high,
+                value,
+                step=step,
+                show_label=False,
+                label=name,
+                container=False,
+                buttons=[],
                 elem_id=f"{key}-slider",
-            )  # fmt: skip
+            )
         slider.input(inputs=slider, outputs=box, js="(v) => v", **LOCAL)
         clamp = f"(v) => v == null ? {low} : Math.min(Math.max(v, {low}), {high})"
         box.change(inputs=box, outputs=slider, js=clamp, **LOCAL)
@@ -196,9 +240,11 @@ class Form:
         hold.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.liveSeed(seed)", **LOCAL)
         self.keep.click(inputs=seed, outputs=seed, js="(seed) => `${window.latentLab.shownSeed() ?? seed}`", **LOCAL)
         gr.on(
-            [field.change for field in self.fields], inputs=self.fields,
-            js=f"(...values) => window.latentLab.keepForm({names}, values)", **LOCAL,
-        )  # fmt: skip
+            [field.change for field in self.fields],
+            inputs=self.fields,
+            js=f"(...values) => window.latentLab.keepForm({names}, values)",
+            **LOCAL,
+        )
         self.undo.click(js=f"() => window.latentLab.undo({names})", outputs=self.fields, **LOCAL)
         defaults = [field.value for field in self.fields]
         js = f"(prompt) => [prompt, ...{json.dumps(defaults[1:])}]"
