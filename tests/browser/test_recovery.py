@@ -1,0 +1,50 @@
+"""The page outlives its server: what was typed stays, and the header and one line say what happened."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.app.serving import free_port, serve
+from tests.browser.driving import unfold
+from tests.browser.test_page import LONG, ask, wait_for_picture
+from tests.tiny import tiny_checkpoint
+
+pytestmark = pytest.mark.browser
+TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
+
+
+def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Path):
+    weights, port = str(tiny_checkpoint(tmp_path)), free_port()
+    options = ("--weights", weights, "--runtime", "torch", "--output-dir", str(tmp_path / "out"))
+    page = profile.new_page()
+    with serve(tmp_path, *options, port=port) as server:
+        server.wait("/readyz")
+        server.wait_for_page()
+        page.goto(server.url)
+        page.wait_for_selector("#generate:enabled")
+        ask(page, "a lighthouse", LONG)
+        page.click("#generate")
+        expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
+        server.process.kill()
+        killed = time.monotonic()
+        expect(page.locator("#connection.lost")).to_be_visible()
+        assert time.monotonic() - killed < TOLD_SECONDS + 3, "the person was not told in time"  # two busy cores
+        expect(page.locator("#state")).to_contain_text("offline")
+    with serve(tmp_path, *options, port=port) as server:
+        server.wait("/readyz")
+        line = page.locator("#line")
+        expect(line).to_contain_text("this run is lost")
+        expect(page.locator("#state")).to_contain_text("ready")
+        expect(page.locator("#prompt textarea")).to_have_value("a lighthouse")
+        unfold(page)
+        expect(page.locator("#steps input[type=number]")).to_have_value(str(LONG))
+        ask(page, "a lighthouse", 2)
+        page.click("#generate")
+        wait_for_picture(page)
+        expect(page.locator("body")).not_to_contain_text("Could not parse")
+    page.close()
