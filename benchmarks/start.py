@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -58,19 +57,21 @@ def theirs(base: str) -> bytes:
 
 def seconds(command: list[str], port: int, picture: Callable[[str], bytes]) -> float:
     """From the command to the first picture; the client asks again as long as nobody answers."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while process.poll() is None:
-            try:
-                assert picture(f"http://127.0.0.1:{port}")
-                return time.perf_counter() - start
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.05)
-        raise RuntimeError(f"{command[1]} ended with {process.returncode}")
-    finally:
-        process.terminate()
-        process.wait()
+    with tempfile.TemporaryFile("w+") as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            while process.poll() is None:
+                try:
+                    assert picture(f"http://127.0.0.1:{port}")
+                    return time.perf_counter() - start
+                except OSError:
+                    time.sleep(0.05)
+            log.seek(0)
+            raise RuntimeError(f"{command[1]} ended with {process.returncode}:\n{log.read()[-2000:]}")
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def main() -> None:
