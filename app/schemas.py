@@ -65,3 +65,4 @@ class GenerateResult:
     images: tuple[GeneratedImage, ...]
     seconds: float
     steps_done: int
+    kept: bool = False  # the pictures are in the history

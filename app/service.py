@@ -218,6 +218,12 @@ class Service:
         """Whose picture a file of the output folder is."""
         return self.owners.get(name) or (self.history.owner(name) if self.history is not None else None)
 
+    def picture(self, name: str) -> Path | None:
+        """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
+        path = self.outputs / name
+        mine = path.name == name and self.owner(name) == self.here()
+        return path if mine and path.is_file() else None
+
     def _run_again(self) -> None:
         """Jobs that an earlier process left behind."""
         for job in self.history.unfinished(str(Sentence("interrupted"))) if self.history is not None else ():
@@ -302,7 +308,7 @@ class Service:
         if self.history is not None:
             self.history.finish(job, images, self.state.model)
         self._forget_old([image.path for image in images])
-        return GenerateResult(job.request, tuple(images), seconds, steps)
+        return GenerateResult(job.request, tuple(images), seconds, steps, kept=self.history is not None)
 
     def _forget_old(self, made: list[Path]) -> None:
         """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""

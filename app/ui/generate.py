@@ -114,8 +114,8 @@ class GenerateTab:
         act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
         acted = act.click(
-            self.act, [asked, stage.history], [stage.line, form.canvas, *form.fields],
-            js="(_, history) => [window.latentLab.takeAction(), history]", **PRIVATE,
+            self.act, asked, [stage.line, form.canvas, *form.fields],
+            js="() => window.latentLab.takeAction()", **PRIVATE,
         )  # fmt: skip
         acted.then(js="() => window.latentLab.acted()", **LOCAL)
 
@@ -246,12 +246,11 @@ class GenerateTab:
             return {self.stage.line: refusal_html(error, lang)}
         return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made)}
 
-    def act(self, asked: dict[str, Any] | None, history: list[Picture], request: gr.Request) -> Updates:
+    def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
         lang, asked = language(request, self.lang), asked or {}
-        picture = next((p for p in history if Path(p.path).name == asked.get("file")), None)
         if asked.get("do") == "start":
-            return self.use_shown(picture, request)
+            return self._on_canvas(self.service.picture(str(asked.get("file"))), lang)
         try:
             made = read_params(asked.get("settings") or {})
             check_params(made, self.service.limits)
@@ -267,13 +266,16 @@ class GenerateTab:
         return dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
 
     def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
-        """Put a finished picture onto the canvas."""
+        """Put the picture that is shown onto the canvas."""
         lang = language(request, self.lang)
-        if shown is None or not Path(shown.path).exists():
-            text = say(lang, "nothing_to_use" if shown is None else "gone")
-            return {self.stage.line: line_html(text, "failed")}
-        text = say(lang, "on_canvas")
-        return {self.stage.line: line_html(text, "done"), self.form.canvas: for_canvas(Path(shown.path))}
+        if shown is None:
+            return {self.stage.line: line_html(say(lang, "nothing_to_use"), "failed")}
+        return self._on_canvas(Path(shown.path), lang)
+
+    def _on_canvas(self, path: Path | None, lang: str) -> Updates:
+        if path is None or not path.is_file():
+            return {self.stage.line: line_html(say(lang, "gone"), "failed")}
+        return {self.stage.line: line_html(say(lang, "on_canvas"), "done"), self.form.canvas: for_canvas(path)}
 
 
 def _pictures_left(job: Job) -> bool:

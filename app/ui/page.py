@@ -16,6 +16,7 @@ from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
+from app.ui.history import HistoryTab
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
 from app.ui.prompt_line import chips_html
@@ -37,11 +38,13 @@ def build_page(service: Service) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with translation.make(gr.Tab, {"label": "generate_tab"}, id="generate"):
                 tab = GenerateTab(blocks, service, translation)
+            history = HistoryTab(service, translation)
             results = SharedResults(service)
             labs = [LabTab(lab, service, translation, results) for lab in LABS]
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
         tab.form.sampler_says_on([tab.form["sampler"].change, switched.then])
+        history.wire(tab.stage, switched)
         _wire_labs(blocks, tabs, labs, switched)
         translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         add_endpoint(service)

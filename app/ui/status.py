@@ -95,10 +95,12 @@ def frame_html(pictures: Sequence[Picture], lang: str) -> str:
 def cell_html(picture: Picture, source: str, lang: str) -> str:
     """One picture to click on, with everything the large view says of it."""
     alt = safe(say(lang, "picture_alt", prompt=picture.prompt))
+    kept = "" if picture.favourite is None else f' data-favourite="{str(picture.favourite).lower()}"'
+    made = "" if picture.made is None else f' data-made="{picture.made:.0f}"'
     return (
         f'<button type="button" class="cell" data-settings="{safe(picture.settings)}" '
-        f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}">'
-        f'<img src="{safe(source)}" alt="{alt}" decoding="sync"></button>'
+        f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}"{kept}{made}>'
+        f'<img src="{safe(source)}" alt="{alt}" decoding="sync" loading="lazy"></button>'
     )
 
 
@@ -106,6 +108,11 @@ def history_html(pictures: Sequence[Picture], lang: str) -> str:
     """The session's pictures, newest first, fetched as files so that an update stays small."""
     if not pictures:
         return f'<p class="note" data-word="history_empty">{safe(say(lang, "history_empty"))}</p>'
+    return thumbs_html(pictures, lang)
+
+
+def thumbs_html(pictures: Sequence[Picture], lang: str) -> str:
+    """Small pictures to click on."""
     cells = "".join(cell_html(picture, f"gradio_api/file={quote(picture.path)}", lang) for picture in pictures)
     return f'<div class="thumbs">{cells}</div>'
 
@@ -134,6 +141,8 @@ class Picture:
     prompt: str
     settings: str  # JSON of the request that makes this picture alone
     facts: dict[str, Any]
+    favourite: bool | None = None  # None where no history keeps it
+    made: float | None = None  # seconds since 1970, of a picture of the history
 
     @classmethod
     def all_of(cls, result: GenerateResult) -> list[Picture]:
@@ -149,10 +158,13 @@ class Picture:
             "steps": result.steps_done,
         }
         facts["took"] = result.seconds
-        return cls(str(image.path), alone.prompt, json.dumps(alone.to_dict(), ensure_ascii=False), facts)
+        settings = json.dumps(alone.to_dict(), ensure_ascii=False)
+        return cls(str(image.path), alone.prompt, settings, facts, False if result.kept else None)
 
     def says(self, lang: str) -> str:
-        """Seed, size, steps and time in one line."""
+        """Seed, size, steps and time, or the model, in one line."""
+        if "took" not in self.facts:
+            return say(lang, "history_facts", **self.facts)
         return say(lang, "facts", **self.facts, seconds=duration(lang, self.facts["took"]))
 
 

@@ -97,6 +97,7 @@ def head() -> str:
         "state_offline", "state_loading",
         "seconds", "minutes", "eta_info", "eta_asleep", "keys_title", "keys_generate", "keys_line", "keys_stop",
         "keys_pictures", "keys_undo", "keys_help", "notify", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
+        "history_none", "history_no_match", "history_off", "favourite", "unfavourite", "delete", "delete_sure",
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)

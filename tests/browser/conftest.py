@@ -55,7 +55,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     shutil.copytree(EMOJI_128.parent / "metrics", folder / "metrics", copy_function=shutil.copyfile)
     for path in (folder / "metrics").iterdir():
         os.utime(path, (0, 0))  # a file of today would be a run that is still going
-    options = ("--weights", str(weights), "--output-dir", str(folder / "out"))
+    options = ("--weights", str(weights), "--data-dir", str(folder / "data"))
     with serve(folder, *options, env={"LATENT_LAB_RUNS": str(folder / "runs")}) as server:
         server.wait("/readyz")
         server.wait_for_page()

@@ -21,8 +21,35 @@
     ["previous", () => move(-1)], ["next_picture", () => move(1)], ["compare", () => { compared = !compared; draw(); }],
     ["use_settings", () => act("use")], ["variations", () => act("vary")], ["use_shown", () => act("start")],
     ["copy_settings", (el) => lab.copy(cells[at].dataset.settings, el)],
-    ["share", (el) => lab.share(cells[at].dataset.settings, el)], ["download", save], ["close", () => dialog.close()],
+    ["share", (el) => lab.share(cells[at].dataset.settings, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
   ];
+  const keeping = () => { // what a history can do with a picture, where there is one
+    const favourite = cells[at].dataset.favourite;
+    if (favourite === undefined) return [];
+    return [[favourite === "true" ? "unfavourite" : "favourite", favour], ["delete", remove]];
+  };
+  const same = () => [cells[at], ...document.querySelectorAll(`.cell[data-file="${CSS.escape(cells[at].dataset.file)}"]`)];
+  const favour = () => {
+    const now = cells[at].dataset.favourite !== "true";
+    keep(now ? "favour" : "unfavour");
+    same().forEach((cell) => { cell.dataset.favourite = now; });
+    draw();
+  };
+  const remove = (el) => { // the second click means it
+    if (el.dataset.way === "delete") {
+      el.dataset.way = "delete_sure";
+      el.textContent = lab.word("delete_sure");
+      return;
+    }
+    keep("delete");
+    same().forEach((cell) => cell.remove());
+    cells.splice(at, 1);
+    if (cells.length) move(0); else dialog.close();
+  };
+  const keep = (what) => {
+    action = { do: what, file: cells[at].dataset.file };
+    lab.click("keep");
+  };
   const fit = (img) => { // the largest whole multiple, at most four, that the window has room for
     const room = Math.min(innerWidth * (compared ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
     const scale = room >= 1 ? Math.min(SCALE, Math.floor(room)) : room;
@@ -38,7 +65,8 @@
     show(dialog.querySelector(".one"), cell);
     other.hidden = !compared || cells.length < 2;
     if (!other.hidden) show(other, cells[(at + cells.length - 1) % cells.length]);
-    dialog.querySelector(".facts").textContent = cell.dataset.facts;
+    const made = cell.dataset.made ? new Date(1000 * cell.dataset.made).toLocaleString(document.documentElement.lang) : "";
+    dialog.querySelector(".facts").textContent = [cell.dataset.facts, made].filter(Boolean).join(" · ");
     const told = Object.entries(JSON.parse(cell.dataset.settings)).filter(([name, value]) => value !== (UNSAID[name] ?? null));
     dialog.querySelector("dl").replaceChildren(...told.flatMap(([name, value]) => [
       Object.assign(document.createElement("dt"), { textContent: lab.word(name) ?? name.replaceAll("_", " ") }),
@@ -69,6 +97,7 @@
     lab.remember();
     action = { do: what, settings: JSON.parse(cells[at].dataset.settings), file: cells[at].dataset.file };
     dialog.close();
+    document.querySelector("[role=tab][data-tab-id=generate]")?.click();
     lab.click("act");
   };
   lab.takeAction = () => action;

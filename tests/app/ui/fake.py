@@ -41,6 +41,14 @@ class FakeService:
 
     knowledge = None
     pipe = None
+    history = None
+
+    def here(self) -> str | None:
+        return None
+
+    def picture(self, name: str) -> Path | None:
+        path = self.outputs / name
+        return path if path.is_file() else None
 
     def read_prompt(self, text: str) -> None:
         return None

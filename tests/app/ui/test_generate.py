@@ -175,13 +175,13 @@ def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
 
 def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(tab: GenerateTab):
     settings = SamplingParams("a cat", seed=3).to_dict()
-    used = tab.act({"do": "use", "settings": settings}, [], asked_in("en"))
+    used = tab.act({"do": "use", "settings": settings}, asked_in("en"))
     assert (used[tab.form["prompt"]], used[tab.form["seed"]]) == ("a cat", "3")
-    varied = tab.act({"do": "vary", "settings": settings}, [], asked_in("en"))
+    varied = tab.act({"do": "vary", "settings": settings}, asked_in("en"))
     assert varied[tab.form["variation_strength"]] > 0 and varied[tab.form["variation_seed"]]
-    refused = tab.act({"do": "use", "settings": settings | {"steps": 0}}, [], asked_in("en"))
+    refused = tab.act({"do": "use", "settings": settings | {"steps": 0}}, asked_in("en"))
     assert set(refused) == {tab.stage.line} and "Steps must be at least 1" in refused[tab.stage.line]
-    assert "no picture to take" in tab.act({"do": "start", "file": "../x"}, [], asked_in("en"))[tab.stage.line]
+    assert "cleaned up" in tab.act({"do": "start", "file": "../x"}, asked_in("en"))[tab.stage.line]
 
 
 def test_pasted_settings_fill_the_form_as_far_as_they_fit(tab: GenerateTab):
