@@ -163,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("guidance-scale", float),
         ("sampler", str),
         ("negative-prompt", str),
+        ("model", str),
     ):
         parser.add_argument(f"--{name}", type=kind)
     options = parser.parse_args(argv)

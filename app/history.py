@@ -25,13 +25,13 @@ from app.settings import Settings
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams
 
-VERSION = 1  # of the schema, kept as user_version
+VERSION = 2  # of the schema, kept as user_version
 TRIES = 2  # runs a job gets in all
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, client TEXT NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
-    state TEXT NOT NULL, tries INTEGER NOT NULL, message TEXT, created REAL NOT NULL);
+    state TEXT NOT NULL, tries INTEGER NOT NULL, message TEXT, created REAL NOT NULL, model TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS images (
     name TEXT PRIMARY KEY, job TEXT NOT NULL, client TEXT NOT NULL, prompt TEXT NOT NULL, model TEXT NOT NULL,
     seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -108,6 +108,8 @@ class History:
             [known] = self._db.execute("PRAGMA user_version").fetchone()
             if known > VERSION:
                 raise ValueError(f"{folder} was written by a later version of this program")
+            if known == 1:
+                self._db.execute("ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT ''")
             self._db.executescript(f"BEGIN IMMEDIATE;{SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
@@ -134,9 +136,9 @@ class History:
         for name, pixels in (("init", job.init_image), ("mask", job.mask)):
             if pixels is not None:
                 Image.fromarray(pixels).save(self._input(job.id, name))
-        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time())
+        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time(), job.model)
         with self._write() as db:
-            db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?)", row)
+            db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?, ?)", row)
 
     def finish(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
         """A job's pictures are on disk."""
@@ -175,9 +177,9 @@ class History:
         jobs = []
         with self._write() as db:
             rows = db.execute(
-                "SELECT id, client, user, request, tries FROM jobs WHERE state = 'accepted' ORDER BY created"
+                "SELECT id, client, user, request, tries, model FROM jobs WHERE state = 'accepted' ORDER BY created"
             ).fetchall()
-            for job_id, client, user, request, tries in rows:
+            for job_id, client, user, request, tries, model in rows:
                 if tries >= TRIES:
                     db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
                     self._forget_inputs(job_id)
@@ -185,7 +187,7 @@ class History:
                 db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
                 pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
                 wanted = SamplingParams.from_dict(json.loads(request))
-                jobs.append(Job(wanted, *pictures, client=client, user=user, id=job_id, durable=True))
+                jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
         return jobs
 
     def job(self, job_id: str, client: str) -> JobRecord | None:

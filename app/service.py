@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,6 +20,7 @@ from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, 
 from app.history import History
 from app.i18n import Sentence
 from app.metadata import file_name
+from app.models import ModelFile, ModelFolder, ModelPool, Progress, read_file
 from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
 from app.settings import Settings
 from ldm_core import __version__
@@ -32,7 +32,7 @@ from ldm_core.text.knowledge import Knowledge, Reading
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
-    from app.graphs import GraphMaker
+    from app.engine.model import PipelineModel
     from ldm_core.pipeline import Pipeline
     from ldm_core.text.tokenizer import TokenCount
 
@@ -75,14 +75,17 @@ class Service:
         )
         self.clients = Clients(settings)
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
+        self.models = ModelFolder(settings.weights)
+        self.pool = ModelPool(self.models.find, self._load_other, lambda: self.engine.wake())
         self.owners: dict[str, str] = {}  # name of a picture's file → its client
-        self._graphs: GraphMaker | None = None
         self._files: deque[Path] = deque()  # oldest first
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self._save, quotas, settings.strict)
         self.engine.on_end = self._journal_end
         self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
         self._closing = False
+        self._own: PipelineModel | None = None
+        self._left: list[Job] | None = None  # what an earlier process has not finished
 
     def start(self) -> None:
         """Load the model in the background; `state` tells how far it is."""
@@ -102,76 +105,107 @@ class Service:
             config = pipe.config
             if (most := self.settings.max_side) < config.image_size:
                 raise ValueError(f"max_side is {most}, but {name} makes pictures of {config.image_size} pixels")
-            self.limits = replace(
-                self.limits,
-                max_steps=min(self.settings.max_steps, config.schedule.timesteps),
-                size_multiple=config.size_multiple,
-                image_size=config.image_size,
-                guidance_scale=config.default_guidance,
-            )
-            self._run_again()  # before any new job is accepted
+            operator, self.limits = self.limits, self.limits.for_model(config)
+            itemsize = pipe.dtype.itemsize * (2 if s.runtime != "torch" and pipe.device.type == "cpu" else 1)
+            size = itemsize * sum(p.numel() for p in pipe.model.parameters())
+            self.models.own = replace(self.models.own, sha256=pipe.weights_sha256, bytes=size, limits=self.limits)
+            self.pool.room = s.model_bytes - size
+            self._run_again(lambda job: not job.model)  # before any new job is accepted
             self._serve(pipe)
         except Exception as error:
             log.exception("loading %s failed", self.settings.weights)
             self.state = State("failed", _fault(error), name)
+            return
+        if s.models is not None:
+            self.models.scan(s.models, lambda path: read_file(path, operator, self.pool.room, itemsize))
+        self._run_again(lambda job: bool(job.model))
 
     def _serve(self, pipe: Pipeline) -> None:
-        """Hand the pipeline to the engine, and have a faster runtime made for it where there is one."""
+        """Hand the pipeline to the engine."""
+        self.pipe = pipe
+        model = self._own = self._asked(pipe, self.settings.weights, self._tell_runtime)
+        self.engine.start(model, self.pool)
+        name, dtype = self.settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
+        self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
+
+    def _asked(self, pipe: Pipeline, weights: Path, changed: Callable[[Pipeline], None]) -> PipelineModel:
+        """The pipeline as the engine asks it; a faster runtime is made for it meanwhile, where there is one."""
         from app.engine.model import PipelineModel
         from app.graphs import GraphMaker
         from ldm_core.runtime.choose import Candidate
 
-        model = PipelineModel(pipe, self._tell_runtime)
-        self.pipe = pipe
-        self.engine.start(model)
-        name, dtype = self.settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
-        self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
+        model = PipelineModel(pipe, changed)
         if self.settings.runtime == "auto" and pipe.runtime == "torch":
-            candidate = Candidate(pipe.model, self.settings.weights, pipe.weights_sha256, self.settings.threads)
-            self._graphs = GraphMaker(pipe, candidate, model.use)
-            self._graphs.start()
+            candidate = Candidate(pipe.model, weights, pipe.weights_sha256, self.settings.threads)
+            model.graphs = GraphMaker(pipe, candidate, model.use)
+            model.graphs.start()
+        return model
+
+    def _load_other(self, file: ModelFile, progress: Progress) -> PipelineModel:
+        """A model of the folder; in a thread of the pool's."""
+        from ldm_core.pipeline import load
+
+        s = self.settings
+        told = lambda done, size: progress(done / max(1, size))  # noqa: E731
+        pipe = load(file.path, s.device, s.dtype, s.runtime, s.threads, progress=told)
+        if pipe.weights_sha256 != file.sha256:
+            raise ValueError(f"{file.name} has changed since the server looked at it")
+        return self._asked(pipe, file.path, lambda pipe: None)
 
     def _tell_runtime(self, pipe: Pipeline) -> None:
         """The next pictures are made by this pipeline."""
         self.pipe = pipe
         self.state = replace(self.state, runtime=pipe.runtime)
 
-    @cached_property
+    @property
     def knowledge(self) -> Knowledge | None:
-        """What the model knows, from the file beside its weights; None for an open vocabulary."""
-        return Knowledge.beside(self.settings.weights)
+        """What the page's own model knows, from the file beside its weights; None for an open vocabulary."""
+        return self.models.own.knowledge
 
-    def read_prompt(self, text: str) -> Reading | None:
-        """A prompt as the model reads it, emoji and Chinese as English; None for an open vocabulary."""
-        return None if self.knowledge is None else self.knowledge.read(text)
+    def read_prompt(self, text: str, model: str = "") -> Reading | None:
+        """A prompt as a model reads it, emoji and Chinese as English; None for an open vocabulary."""
+        knowledge = self.models.find(model).knowledge
+        return None if knowledge is None else knowledge.read(text)
 
-    def in_english(self, params: SamplingParams) -> SamplingParams:
-        """The request with its prompt as the model reads it."""
-        reading = self.read_prompt(params.prompt)
+    def in_english(self, params: SamplingParams, model: str = "") -> SamplingParams:
+        """The request with its prompt as a model reads it."""
+        reading = self.read_prompt(params.prompt, model)
         return params if reading is None else replace(params, prompt=reading.english)
 
-    def count_tokens(self, text: str) -> TokenCount | None:
-        """What the model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
-        pipe = self.pipe
-        if pipe is None or pipe.tokenizer is None:
-            return None
-        return pipe.tokenizer.count(plain(parse(text)))
+    def count_tokens(self, text: str, model: str = "") -> TokenCount | None:
+        """What a model's tokenizer makes of a prompt, its weights' signs apart; None while the model is loading."""
+        file = self.models.find(model)
+        own = self.pipe.tokenizer if self.pipe is not None else None
+        tokenizer = own if file is self.models.own else file.tokenizer
+        return None if tokenizer is None else tokenizer.count(plain(parse(text)))
+
+    def limits_of(self, model: str) -> Limits:
+        """What a model and the operator allow; RequestError where there is no such model."""
+        file = self.models.find(model)
+        return self.limits if file is self.models.own else file.limits
 
     def submit(
-        self, params: SamplingParams, init_image: Pixels | None = None, mask: Pixels | None = None, **about: Any
+        self,
+        params: SamplingParams,
+        init_image: Pixels | None = None,
+        mask: Pixels | None = None,
+        model: str = "",
+        **about: Any,
     ) -> Job:
         """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
 
-        `about` are further fields of the Job: client (else whoever the page is serving), user, previews, durable (the
-        page's pictures are).
+        `model` is any name of one of `models`, "" the page's own. `about` are further fields of the Job: client (else
+        whoever the page is serving), user, previews, durable (the page's pictures are).
         """
         self._ready()
-        check_params(params, self.limits)
-        params = self.in_english(params)
+        limits, file = self.limits_of(model), self.models.find(model)
+        check_params(params, limits)
+        params = self.in_english(params, model)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
-        params = params.resolved(drawn, self.limits.guidance_scale)
-        client = self.here()
-        job = Job(params, init_image, mask, **{"client": client or "", "durable": client is not None, **about})
+        params = params.resolved(drawn, limits.guidance_scale)
+        client, asked = self.here(), "" if file is self.models.own else file.sha256
+        who = {"client": client or "", "durable": client is not None, **about}
+        job = Job(params, init_image, mask, model=asked, **who)
         if self.history is not None:
             self.history.check_room(job.client)
             if job.durable:
@@ -224,11 +258,20 @@ class Service:
         mine = path.name == name and self.owner(name) == self.here()
         return path if mine and path.is_file() else None
 
-    def _run_again(self) -> None:
+    def _run_again(self, which: Callable[[Job], bool]) -> None:
         """Jobs that an earlier process left behind."""
-        for job in self.history.unfinished(str(Sentence("interrupted"))) if self.history is not None else ():
-            with contextlib.suppress(QueueFull):
+        if self.history is None:
+            return
+        if self._left is None:
+            self._left = self.history.unfinished(str(Sentence("interrupted")))
+        for job in filter(which, self._left):
+            try:
+                self.models.find(job.model)
                 self.engine.submit(job)
+            except QueueFull:
+                continue  # the next start runs it
+            except RequestError as error:  # the model has gone
+                self.history.end(job.id, "failed", str(error))
 
     def _journal_end(self, job: Job, event: Done | Failed | Cancelled) -> None:
         """Say and write down how a job ended; what an orderly end of the process cancels runs again."""
@@ -278,10 +321,11 @@ class Service:
 
     def close(self) -> None:
         """End the engine; a temporary folder of pictures goes with it."""
-        if self._graphs is not None:
-            self._graphs.close()
+        if self._own is not None:
+            self._own.close()
         self._closing = True
         self.engine.close()
+        self.pool.close()
         if self.history is not None:
             self.history.close()
         if self.settings.temporary:
@@ -289,7 +333,7 @@ class Service:
 
     def _save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
         """Write a job's pictures, each with its own request; runs in the engine's threads."""
-        assert self.pipe is not None
+        file = self.models.find(job.model)
         images = []
         for k, pixels in enumerate(pictures):
             alone = job.request.image(k)
@@ -300,13 +344,13 @@ class Service:
             try:
                 self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
                 more = {"runtime": job.runtime, "start": _start(job)}
-                write_png(path, pixels, alone, self.pipe.weights_sha256, __version__, more)
+                write_png(path, pixels, alone, file.sha256, __version__, more)
             except OSError as error:
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             self.owners[path.name] = job.client
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
         if self.history is not None:
-            self.history.finish(job, images, self.state.model)
+            self.history.finish(job, images, file.name)
         self._forget_old([image.path for image in images])
         return GenerateResult(job.request, tuple(images), seconds, steps, kept=self.history is not None)
 

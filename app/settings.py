@@ -31,6 +31,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     weights: Path = EMOJI_128
+    models: Path | None = None  # folder of further weights files and diffusers folders to choose from
+    model_bytes: int = 8_000_000_000  # of weights in memory, --weights included; the model used least recently leaves
     device: str = "auto"
     dtype: str = "auto"
     runtime: str = "auto"  # auto, torch or openvino: what executes the networks
@@ -99,8 +101,8 @@ class Settings:
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
         kinds: dict[str, Callable[[str], Any]] = {
-            "weights": _path, "output_dir": _path, "data_dir": _folder, "detach_seconds": float, "threads": int,
-            "allowed_hosts": _listed, "trusted_proxies": _listed,
+            "weights": _path, "models": _path, "output_dir": _path, "data_dir": _folder, "detach_seconds": float,
+            "threads": int, "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         told = _comments()
         for f in fields(cls):

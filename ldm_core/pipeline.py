@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint import load_model
+from ldm_core.checkpoint.files import Progress
 from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.class_conditioning import class_conditioning
@@ -44,18 +45,20 @@ def load(
     runtime: str = "auto",
     threads: int | None = None,
     parameterization: Parameterization | None = None,
+    progress: Progress | None = None,
 ) -> Pipeline:
     """A pipeline from our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder.
 
     runtime is torch, openvino (whose graphs are made now where they are not cached: a minute and more), or auto:
     OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is the runtime's
     own rule: one for a small model, every core for a large one. parameterization says what the network predicts
-    where the file does not say it or is wrong. Raises CheckpointError for a file that is no model, ValueError for an
-    unknown device, dtype or runtime and for a runtime that cannot be had.
+    where the file does not say it or is wrong. progress is told bytes done and in all; what it raises ends the load.
+    Raises CheckpointError for a file that is no model, ValueError for an unknown device, dtype or runtime and for a
+    runtime that cannot be had.
     """
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
-    loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization)
+    loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization, progress=progress)
     tokenizer = Tokenizer.load(loaded.tokenizer_dir, loaded.config.text.text_len) if loaded.config.text else None
     model = loaded.model.requires_grad_(False)
     chosen = choose(runtime, Candidate(model, loaded.path, loaded.sha256, threads))

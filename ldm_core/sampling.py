@@ -92,6 +92,16 @@ class Limits:
             needs_prompt=False,
         )
 
+    def for_model(self, config: ModelConfig) -> Self:
+        """The same for a model: no more steps than it was trained on, its sizes, its guidance."""
+        return replace(
+            self,
+            max_steps=min(self.max_steps, config.schedule.timesteps),
+            size_multiple=config.size_multiple,
+            image_size=config.image_size,
+            guidance_scale=config.default_guidance,
+        )
+
 
 @dataclass(frozen=True)
 class SamplingParams:

@@ -15,9 +15,10 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.schemas import A1111_ERRORS, Body
 from app.engine import Job, Queued, Stepped
-from app.schemas import GeneratedImage, read_params
+from app.models import HASH, ModelFile
+from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", responses=A1111_ERRORS, tags=["a1111"])
 MOST_PICTURES = 16
@@ -81,14 +82,12 @@ async def img2img(wanted: Img2Img, who: Called) -> Any:
 
 
 async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength: float | None = None) -> Any:
-    options = _options(who)
-    checkpoint = {**options, **(wanted.override_settings or {})}.get("sd_model_checkpoint")
-    if checkpoint and checkpoint not in (who.service.state.model, _title(who)):
-        raise ApiError(400, "no_model", f"There is no model {checkpoint!r} here.", "sd_model_checkpoint")
-    request, n = _request(wanted, who, strength), wanted.batch_size * wanted.n_iter
+    file = _checkpoint(who, {**_options(who), **(wanted.override_settings or {})})
+    limits = who.service.limits_of(file.name)
+    request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
     if n > MOST_PICTURES:
         raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
-    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, n, start))
+    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, n, start, model=file.name))
     images = await calls.pictures(who, jobs)
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(calls.encoded, image, size, "png") for image in images]
@@ -96,12 +95,21 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     return {
         "images": [calls.as_base64(file) for file in files] if wanted.send_images else [],
         "parameters": wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
-        "info": json.dumps(_info(who, made[0], images), ensure_ascii=False),
+        "info": json.dumps(_info(file, made[0], images), ensure_ascii=False),
     }
 
 
-def _request(wanted: Text2Img, who: Caller, strength: float | None) -> SamplingParams:
-    width, height = calls.model_size(who.service, wanted.width, wanted.height)
+def _checkpoint(who: Caller, options: dict[str, Any]) -> ModelFile:
+    """The model these options name, the page's own where they name none; ApiError where there is no such."""
+    named = options.get("sd_model_checkpoint")
+    try:
+        return who.service.models.find(named if isinstance(named, str) else "")
+    except RequestError as error:
+        raise ApiError(400, error.sentence.key, str(error), "sd_model_checkpoint") from None
+
+
+def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> SamplingParams:
+    width, height = calls.model_size(limits, wanted.width, wanted.height)
     named = wanted.sampler_name or wanted.sampler_index or "ddim"
     sampler = sampler_named(named)
     if sampler is None:
@@ -114,9 +122,8 @@ def _request(wanted: Text2Img, who: Caller, strength: float | None) -> SamplingP
     return read_params({name: value for name, value in values.items() if value is not None})
 
 
-def _info(who: Caller, request: SamplingParams, images: list[GeneratedImage]) -> dict[str, Any]:
-    pipe = who.service.pipe
-    sha256 = pipe.weights_sha256 if pipe is not None else ""
+def _info(file: ModelFile, request: SamplingParams, images: list[GeneratedImage]) -> dict[str, Any]:
+    sha256 = file.sha256
     seeds = [image.seed for image in images]
     texts = [parameters_line(request, image.width, image.height, sha256) for image in images]
     return {
@@ -124,7 +131,7 @@ def _info(who: Caller, request: SamplingParams, images: list[GeneratedImage]) ->
         "all_seeds": seeds, "all_prompts": [request.prompt] * len(images), "infotexts": texts,
         "width": images[0].width, "height": images[0].height, "steps": request.steps,
         "cfg_scale": request.guidance_scale, "sampler_name": request.sampler, "sd_model_hash": sha256[:10],
-        "sd_model_name": who.service.state.model,
+        "sd_model_name": file.name,
     }  # fmt: skip
 
 
@@ -161,15 +168,15 @@ def _jobs(who: Caller) -> list[Job]:
 @router.get("/options")
 def options(who: Called) -> dict[str, Any]:
     """The caller's options."""
-    return {"sd_model_checkpoint": _title(who), "sd_checkpoint_hash": "", "samples_format": "png", **_options(who)}
+    file = _checkpoint(who, _options(who))
+    return {"sd_model_checkpoint": file.title, "sd_checkpoint_hash": file.sha256, "samples_format": "png"}
 
 
 @router.post("/options")
 def set_options(values: dict[str, Any], who: Called) -> Any:
     """Options for the caller's later requests; of those only the model's name means anything here."""
     checkpoint = values.get("sd_model_checkpoint")
-    if checkpoint is not None and checkpoint not in (who.service.state.model, _title(who)):
-        raise ApiError(400, "no_model", f"There is no model {checkpoint!r} here.", "sd_model_checkpoint")
+    _checkpoint(who, values)
     kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
     if len(kept) < KEPT_OPTIONS and isinstance(checkpoint, str):
         kept[who.client] = {"sd_model_checkpoint": checkpoint}
@@ -183,26 +190,14 @@ def _options(who: Caller) -> dict[str, Any]:
 
 @router.get("/sd-models")
 def sd_models(who: Called) -> list[dict[str, Any]]:
-    """The model that is loaded."""
-    service = who.service
-    sha256 = service.pipe.weights_sha256 if service.pipe is not None else ""
-    name = service.state.model
-    file = service.settings.weights.name
+    """The models that can be chosen."""
     return [
         {
-            "title": _title(who),
-            "model_name": name,
-            "hash": sha256[:10],
-            "sha256": sha256,
-            "filename": file,
-            "config": None,
+            "title": file.title, "model_name": file.name, "hash": file.sha256[:HASH], "sha256": file.sha256,
+            "filename": file.path.name, "config": None,
         }
-    ]
-
-
-def _title(who: Caller) -> str:
-    pipe = who.service.pipe
-    return f"{who.service.state.model} [{pipe.weights_sha256[:10]}]" if pipe is not None else who.service.state.model
+        for file in who.service.models.usable
+    ]  # fmt: skip
 
 
 @router.get("/samplers")

@@ -23,7 +23,7 @@ from app.service import Service
 from ldm_core import metadata
 from ldm_core.config import MAX_SEED
 from ldm_core.images import PNG_SIGN, Pixels
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
 
@@ -74,12 +74,11 @@ class Starting:
     mask: Image.Image | None = None  # white is repainted
 
 
-def model_size(service: Service, width: int, height: int) -> tuple[int, int]:
+def model_size(limits: Limits, width: int, height: int) -> tuple[int, int]:
     """The size a picture of width × height is made at: as asked where the model was trained for it, else of its area.
 
     Both are multiples of the model's own; whoever asked gets the picture scaled.
     """
-    limits = service.limits
     scale = min(1.0, limits.image_size / (width * height) ** 0.5)
     multiple = limits.size_multiple
     most = limits.max_side // multiple
@@ -87,12 +86,14 @@ def model_size(service: Service, width: int, height: int) -> tuple[int, int]:
     return made[0], made[1]
 
 
-def submit(who: Caller, request: SamplingParams, n: int, start: Starting | None = None, **about: Any) -> list[Job]:
+def submit(
+    who: Caller, request: SamplingParams, n: int, start: Starting | None = None, model: str = "", **about: Any
+) -> list[Job]:
     """Jobs for n pictures of seeds in a row, each within the batch limit; all of them or none."""
-    service, start = who.service, start or Starting()
+    service, limits, start = who.service, who.service.limits_of(model), start or Starting()
     size = request.width, request.height
-    init = None if start.image is None else fit(start.image, service.limits, *size)
-    mask = None if start.mask is None else fit_mask(start.mask, service.limits, *size)
+    init = None if start.image is None else fit(start.image, limits, *size)
+    mask = None if start.mask is None else fit_mask(start.mask, limits, *size)
     if request.seed is None:
         request = replace(request, seed=int(np.random.default_rng().integers(0, MAX_SEED - n)))
     first = read_params({**request.to_dict(), "batch": 1})
@@ -100,8 +101,8 @@ def submit(who: Caller, request: SamplingParams, n: int, start: Starting | None 
     jobs: list[Job] = []
     try:
         while (made := sum(job.request.batch for job in jobs)) < n:
-            part = replace(first.image(made), batch=min(service.limits.max_batch, n - made))
-            jobs.append(service.submit(part, init, mask, client=who.client, **about))
+            part = replace(first.image(made), batch=min(limits.max_batch, n - made))
+            jobs.append(service.submit(part, init, mask, model=model, client=who.client, **about))
     except ValueError:
         cancel(who, jobs)
         raise

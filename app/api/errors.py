@@ -39,6 +39,8 @@ def refused(error: RequestError) -> ApiError:
     if isinstance(error, QueueFull):
         mine = error.sentence.key == "client_queue_full"
         return ApiError(429 if mine else 503, error.sentence.key, str(error))
+    if error.sentence.key in ("no_model", "model_broken"):
+        return ApiError(404 if error.sentence.key == "no_model" else 400, error.sentence.key, str(error), "model")
     field = error.sentence.values.get("field")
     return ApiError(400, error.sentence.key, str(error), getattr(field, "key", None))
 

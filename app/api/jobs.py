@@ -18,12 +18,20 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest
-from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped, follow_numbered
+from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped, follow_numbered
 from app.history import JobRecord
 from app.schemas import check_params, read_params
 
 router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
-NAMES = {Queued: "queued", Started: "started", Stepped: "step", Done: "done", Failed: "failed", Cancelled: "cancelled"}
+NAMES = {
+    Queued: "queued",
+    Loading: "loading",
+    Started: "started",
+    Stepped: "step",
+    Done: "done",
+    Failed: "failed",
+    Cancelled: "cancelled",
+}
 KEPT_KEYS = 1024
 
 
@@ -69,12 +77,13 @@ def _create(wanted: JobRequest, who: Caller, keys: Keys, key: str | None) -> Job
     with keys.lock:
         if key is not None and (known := keys.find(who.client, key, body)) is not None:
             return who.job(known)
-        values = wanted.model_dump(exclude={"init_image", "mask", "user"}, exclude_none=True)
+        values = wanted.model_dump(exclude={"init_image", "mask", "user", "model"}, exclude_none=True)
         request = read_params(values)
         image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
         mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
-        check_params(request, who.service.limits)
-        [job] = calls.submit(who, request, request.batch, Starting(image, mask), user=wanted.user or "", durable=True)
+        check_params(request, who.service.limits_of(wanted.model))
+        about: dict[str, Any] = {"model": wanted.model, "user": wanted.user or "", "durable": True}
+        [job] = calls.submit(who, request, request.batch, Starting(image, mask), **about)
         if key is not None:
             keys.keep(who.client, key, body, job.id)
     return job
@@ -120,6 +129,8 @@ def delete(job_id: str, who: Called) -> JobAnswer:
 def _body(who: Caller, event: Event) -> dict[str, Any]:
     if isinstance(event, Queued):
         return {"position": event.position, "seconds_left": event.wait_seconds}
+    if isinstance(event, Loading):
+        return {"model": event.model, "progress": event.progress}
     if isinstance(event, Stepped):
         preview = event.preview
         shown = {} if preview is None else {"preview": _small(preview)}
@@ -153,11 +164,15 @@ def _images(who: Caller, end: Done) -> list[JobImage]:
 
 def describe(who: Caller, job: Job) -> JobAnswer:
     """A job's state in one value."""
-    answer = JobAnswer(id=job.id, status="queued", request=job.request.to_dict())
+    name = who.service.models.find(job.model).name
+    answer = JobAnswer(id=job.id, status="queued", model=name, request=job.request.to_dict())
     for event in list(job.events):
         if isinstance(event, Queued):
             answer.position, answer.seconds_left = event.position, event.wait_seconds
+        elif isinstance(event, Loading):
+            answer.loading = event.progress
         elif isinstance(event, Started):
+            answer.loading = None
             answer.status, answer.n, answer.position = "running", event.n, None
         elif isinstance(event, Stepped):
             answer.i, answer.n, answer.seconds_left = event.i, event.n, event.seconds_left

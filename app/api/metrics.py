@@ -34,6 +34,7 @@ def capabilities(who: Called) -> dict[str, Any]:
     return {
         "version": __version__,
         "model": {"id": service.state.model, "device": service.state.device, "dtype": service.state.dtype},
+        "models": [file.name for file in service.models.usable],
         "samplers": list(limits.samplers),
         "image_size": limits.image_size,
         "size_multiple": limits.size_multiple,

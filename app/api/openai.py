@@ -31,7 +31,7 @@ from app.api.schemas import (
 )
 from app.engine import Job, Stepped
 from app.schemas import GeneratedImage, read_params
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
@@ -49,13 +49,20 @@ EDIT = {  # read as it comes: the fields of ImagesRequest as text, and files
     },
 }
 MOST_SIDE = 4096  # pixels to which a picture is scaled
+THEIRS = ("dall-e-", "gpt-image-")  # OpenAI's models, which its clients ask for by default: the page's own answers
 MOST_PICTURES = 16  # of an edit; the first is edited
 
 
 @router.get("/models")
 def models(who: Called) -> ModelList:
-    """The model that is loaded."""
-    return ModelList(data=[ModelCard(id=who.service.state.model)])
+    """The page's own model and those of `--models`; a file that cannot be used is listed with its reason."""
+    service = who.service
+    loaded = (service.models.own.name, *service.pool.loaded)
+    cards = [
+        ModelCard(id=file.name, sha256=file.sha256, loaded=file.name in loaded, fault=file.fault or None)
+        for file in service.models
+    ]
+    return ModelList(data=cards)
 
 
 @router.post("/images/generations", response_model=ImagesAnswer, responses=STREAMED)
@@ -89,9 +96,15 @@ async def edits(request: Request, who: Called) -> Any:
 async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting | None) -> Any:
     if wanted.background == "transparent":
         raise ApiError(400, "unsupported", "background: this model draws no transparency.", "background")
-    size = _size(wanted.size, who)
-    request = _request(wanted, who, size)
-    about = {"user": wanted.safety_identifier or wanted.user or "", "previews": wanted.partial_images > 0}
+    model = "" if (wanted.model or "").startswith(THEIRS) else wanted.model or ""
+    limits = who.service.limits_of(model)
+    size = _size(wanted.size, limits)
+    request = _request(wanted, limits, size)
+    about: dict[str, Any] = {
+        "model": model,
+        "user": wanted.safety_identifier or wanted.user or "",
+        "previews": wanted.partial_images > 0,
+    }
     jobs = await asyncio.to_thread(lambda: calls.submit(who, request, wanted.n, start, **about))
     if wanted.stream:
         return EventSourceResponse(_streamed(wanted, who, name, jobs, size))
@@ -147,14 +160,14 @@ async def _streamed(
         calls.cancel(who, jobs)
 
 
-def _request(wanted: ImagesRequest, who: Caller, size: tuple[int, int]) -> SamplingParams:
-    width, height = calls.model_size(who.service, *size)
+def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> SamplingParams:
+    width, height = calls.model_size(limits, *size)
     steps = wanted.num_inference_steps
     named = {name: value for name in OPTIONS if (value := getattr(wanted, name)) is not None}
     if wanted.strength is not None:
         named["strength"] = wanted.strength
     steps = QUALITY_STEPS[wanted.quality] if steps is None else steps
-    steps = min(steps, who.service.limits.max_steps) if wanted.num_inference_steps is None else steps
+    steps = min(steps, limits.max_steps) if wanted.num_inference_steps is None else steps
     values = {"prompt": wanted.prompt, "steps": steps, "width": width, "height": height, **named}
     return read_params(values)
 
@@ -167,9 +180,9 @@ def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple
     return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
 
 
-def _size(text: str, who: Caller) -> tuple[int, int]:
+def _size(text: str, limits: Limits) -> tuple[int, int]:
     """WxH in pixels; auto is the model's size."""
-    side = who.service.limits.image_size
+    side = limits.image_size
     if text in ("auto", ""):
         return side, side
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)

@@ -117,6 +117,7 @@ class JobRequest(Body):
     strength: float = 0.75
     init_image: str | None = None  # base64
     mask: str | None = None  # base64; white is repainted
+    model: str = ""  # any name that /v1/models gives one; "": the page's own
     user: Name | None = None
 
 
@@ -135,6 +136,8 @@ class JobAnswer(BaseModel):
     id: str
     status: Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
     request: dict[str, Any]
+    model: str | None = None
+    loading: float | None = None  # how much of its model is in memory, while it waits for that
     i: int = 0
     n: int = 0
     position: int | None = None
@@ -144,12 +147,15 @@ class JobAnswer(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model, as OpenAI lists it."""
+    """A model, as OpenAI lists it, and what is known of its file; `fault` says why it cannot be used."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "latent-lab"
+    sha256: str = ""
+    loaded: bool = False
+    fault: str | None = None
 
 
 class ModelList(BaseModel):

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.i18n import Sentence
 from app.schemas import RequestError
@@ -26,6 +26,14 @@ class Queued:
 
     position: int
     wait_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Loading:
+    """The job waits for its model, of which this share is in memory."""
+
+    model: str
+    progress: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ class Cancelled:
     waiting: bool = False
 
 
-Event = Queued | Started | Stepped | Done | Failed | Cancelled
+Event = Queued | Loading | Started | Stepped | Done | Failed | Cancelled
+E = TypeVar("E")
 Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 
 
@@ -82,6 +91,7 @@ class Job:
     mask: Pixels | None = None
     work: Work | None = None  # a lab's own question to the model; None: make the pictures
     client: str = ""  # whose it is
+    model: str = ""  # sha256 of the model it asks; "": the page's own
     user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
     durable: bool = False  # written down when accepted, and run again after a crash
     previews: bool = True  # whether anybody wants to see it form
@@ -102,6 +112,10 @@ class Job:
     def done(self) -> bool:
         """Whether the last event there will ever be is in."""
         return bool(self.events) and isinstance(self.events[-1], (Done, Failed, Cancelled))
+
+    def last(self, kind: type[E]) -> E | None:
+        """The latest event of a kind."""
+        return next((event for event in reversed(self.events) if isinstance(event, kind)), None)
 
     def emit(self, event: Event) -> None:
         """Append an event and wake whoever follows. Nothing comes after the end."""

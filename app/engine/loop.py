@@ -16,12 +16,14 @@ from typing import Any
 from app.engine.costs import Costs
 from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, for_people, sentence
 from app.engine.metrics import Metrics
+from app.engine.models import Models
 from app.engine.progress import Reporter, Running
 from app.engine.queue import FairQueue, Quotas
-from app.engine.rows import Kind, Model, Row, StartedAgain, pick, units
+from app.engine.rows import Kind, Model, Pool, Row, StartedAgain, pick, units
 from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
+LOADING_SECONDS = 0.1  # how often is looked how far a model is while all jobs wait for one
 STARTS = 2  # jobs that are prepared in one tick: others' steps wait for it
 KEPT_JOBS = 256  # ended jobs that late readers still find
 SAVERS = 2  # threads that write files
@@ -48,13 +50,13 @@ class Engine:
         self._rate: float | None = None  # rows answered a second
         self._answered = 0  # rows, in this tick
         self._reporter = Reporter(self.metrics)
-        self._model: Model[Any] | None = None
+        self._models: Models | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._savers = ThreadPoolExecutor(SAVERS, thread_name_prefix="save")
 
-    def start(self, model: Model[Any]) -> None:
-        """Begin to answer; jobs may have been submitted before."""
-        self._model = model
+    def start(self, model: Model[Any], pool: Pool | None = None) -> None:
+        """Begin to answer, jobs that name no model by `model`, others by the pool's; some may wait already."""
+        self._models = Models(model, pool)
         self._thread.start()
 
     def submit(self, job: Job) -> Job:
@@ -89,7 +91,13 @@ class Engine:
             if self._queue.remove(job):
                 self._ended(job, Cancelled(0, job.request.steps, waiting=True))
                 self._tell_positions()
+                self._changed.notify()  # nobody may wait for its model any more
         return True
+
+    def wake(self) -> None:
+        """Look again which jobs may start."""
+        with self._changed:
+            self._changed.notify()
 
     def close(self) -> None:
         """Cancel everything and end the threads."""
@@ -112,8 +120,8 @@ class Engine:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (self._running or len(self._queue) or self._closed):
-                    self._changed.wait()
+                while not (self._running or self._startable() or self._closed):
+                    self._changed.wait(LOADING_SECONDS if len(self._queue) else None)
                 if self._closed and not self._running:
                     return
             try:
@@ -129,8 +137,8 @@ class Engine:
         self._start_jobs()
         for rows in self._picked("denoise"):
             for call in [[row] for row in rows] if self._strict else [rows]:
-                self._ask("denoise", call, self._loaded.answer)
-        self._reporter.report(list(self._running.values()), self._loaded)
+                self._ask("denoise", call, self._asked.of(call[0].job).answer)
+        self._reporter.report(list(self._running.values()), self._asked.of)
         for rows in self._picked("decode"):
             for call in [[row] for row in rows] if self._strict else [rows]:
                 self._ask("decode", call, self._decode)
@@ -143,15 +151,25 @@ class Engine:
             self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
 
     @property
-    def _loaded(self) -> Model[Any]:
-        assert self._model is not None
-        return self._model
+    def _asked(self) -> Models:
+        assert self._models is not None
+        return self._models
+
+    def _startable(self) -> Callable[[Job], bool] | None:
+        """Which waiting jobs may start, None where none may; the lock is held. Jobs end that need wait no longer."""
+        for job in [job for job in self._queue.waiting() if not job.wanted()]:
+            self._queue.remove(job)
+            self._ended(job, Cancelled(0, job.request.steps, waiting=True))
+        waiting = self._queue.waiting()
+        faults = self._asked.faults(waiting)
+        for job in [job for job in waiting if job.model in faults]:
+            self._queue.remove(job)
+            self._ended(job, Failed(sentence(faults[job.model], "not_readable")))
+        waiting = self._queue.waiting()
+        may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
+        return may_start if any(map(may_start, waiting)) else None
 
     def _drop_unwanted(self) -> None:
-        with self._changed:
-            for job in [job for job in self._queue.waiting() if not job.wanted()]:
-                self._queue.remove(job)
-                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
         for running in [r for r in self._running.values() if not r.job.wanted()]:
             if running.work is not None:
                 running.work.close()
@@ -160,18 +178,22 @@ class Engine:
     def _start_jobs(self) -> None:
         for _ in range(STARTS):
             with self._changed:
-                job = next((self._queue.take(c) for c in self._queue.order() if c.waiting and self._room(c.name)), None)
-                if job is None:
+                if (may_start := self._startable()) is None:
                     return
+                lines = (client for client in self._queue.order() if self._room(client.name))
+                found = next(((line, job) for line in lines for job in line.waiting if may_start(job)), None)
+                if found is None:
+                    return
+                job = self._queue.take(*found)
                 self._tell_positions()
             running = self._running[job.id] = Running(job, n=job.request.steps)
             job.emit(Started(job.request.steps))
             if job.work is not None:
-                running.work = job.work(self._loaded.pipe)
+                running.work = job.work(self._asked.of(job).pipe)
                 continue
             start = time.monotonic()
             try:
-                running.rows = self._loaded.prepare(job)
+                running.rows = self._asked.of(job).prepare(job)
                 running.n = running.rows[0].n
             except Exception as error:
                 self._fail(job, error)
@@ -231,7 +253,7 @@ class Engine:
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Decode finished rows; a job whose last picture this was goes to be saved."""
-        for row, pixels in zip(rows, self._loaded.decode(rows), strict=True):
+        for row, pixels in zip(rows, self._asked.of(rows[0].job).decode(rows), strict=True):
             running = self._running[row.job.id]
             running.images[row.index] = pixels
             if len(running.images) == len(running.rows):
@@ -304,8 +326,8 @@ class Engine:
         for k, job in enumerate(self._queue.waiting()):
             ahead += job.request.steps * job.request.batch
             wait = None if self._rate is None else ahead / self._rate
-            last = job.events[-1] if job.events else None
-            if not (isinstance(last, Queued) and last.position == k + 1):
+            last = job.last(Queued)
+            if last is None or last.position != k + 1:
                 job.emit(Queued(k + 1, wait))
 
     def _forget_old(self) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from ldm_core.diffusion.sample_loop import Row, advance
 from ldm_core.images import Pixels
 from ldm_core.pipeline import Pipeline, paste_kept
 from ldm_core.runtime.base import RuntimeFailed
+
+if TYPE_CHECKING:
+    from app.graphs import GraphMaker
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class PipelineRow:
         self.input: ModelInput = next(self.row.coroutine)
         self.n, self.terms = self.row.n, len(self.row.conditioning.terms)
         shapes = tuple(self.input.x.shape), tuple(self.row.conditioning.context.shape)
-        self.key: Hashable = (*shapes, self.pipe.runtime)
+        self.key: Hashable = (self.pipe.weights_sha256, *shapes, self.pipe.runtime)
 
     def start_again(self, other: PipelineRow) -> None:
         """Be at the beginning of the same picture again, as `other` is."""
@@ -73,6 +77,12 @@ class PipelineModel:
         """`changed` is told of a new pipeline, in whatever thread it came."""
         self.pipe = pipe
         self._changed = changed
+        self.graphs: GraphMaker | None = None  # what makes a faster runtime for it
+
+    def close(self) -> None:
+        """Give up what is still being made for it."""
+        if self.graphs is not None:
+            self.graphs.close()
 
     def use(self, pipe: Pipeline) -> None:
         """Make the next pictures with this pipeline; those under way are finished by theirs."""

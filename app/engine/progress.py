@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Reporter:
         self._metrics = metrics
         self._previews_from = 0.0  # time.monotonic()
 
-    def report(self, jobs: Sequence[Running], model: Model[Any]) -> None:
+    def report(self, jobs: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> None:
         """Tell every job that has got on, with a preview where one is due."""
         now = time.monotonic()
         due: list[Running] = []
@@ -55,20 +55,20 @@ class Reporter:
                 ahead.append(running)
                 if running.job.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
                     due.append(running)
-        previews = self._previews(due, model) if due and now >= self._previews_from else {}
+        previews = self._previews(due, model_of) if due and now >= self._previews_from else {}
         for running in ahead:
             i, n, preview = running.i, running.n, previews.get(running.job.id)
             left = (now - running.start) / i * (n - i)
             running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
 
-    def _previews(self, due: Sequence[Running], model: Model[Any]) -> dict[str, Pixels]:
+    def _previews(self, due: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> dict[str, Pixels]:
         """A sheet of each job's pictures as they are now; never more than their share of the engine's time."""
         start = time.monotonic()
         made: dict[str, Pixels] = {}
         for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
             group = list(same)
             try:
-                pixels = iter(model.preview([row for running in group for row in running.rows]))
+                pixels = iter(model_of(group[0].job).preview([row for running in group for row in running.rows]))
             except Exception:
                 log.warning("no preview", exc_info=True)
                 continue

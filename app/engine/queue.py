@@ -76,10 +76,11 @@ class FairQueue:
         """Clients, the one served least first."""
         return iter(sorted(self._clients.values(), key=lambda client: client.served))
 
-    def take(self, client: Client) -> Job:
-        """The first job of a client's line, which runs from now on."""
+    def take(self, client: Client, job: Job) -> Job:
+        """A job out of a client's line, which runs from now on."""
         client.running += 1
-        return client.waiting.pop(0)
+        client.waiting.remove(job)
+        return job
 
     def ended(self, job: Job) -> None:
         """A job that was taken runs no more."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from app.engine.costs import Costs
 from app.engine.job import Job
@@ -19,7 +19,7 @@ SHARE = 0.8  # of its fair share of time that a client is sure of; the rest is f
 
 
 class Row(Protocol):
-    """One picture of a job. Rows of one `key` (latent shape, context length) can be answered in one call."""
+    """One picture of a job. Rows of one `key` (model, latent shape, context length) can be answered in one call."""
 
     job: Job
     index: int  # which of the job's pictures
@@ -58,6 +58,22 @@ class Model(Protocol[R]):
 
     def preview(self, rows: Sequence[R]) -> Sequence[Pixels]:
         """What the rows' pictures may become, uint8 [h,w,3] each, small."""
+
+
+class Pool(Protocol):
+    """The models beside the one that jobs ask who name none; by sha256."""
+
+    def model(self, sha256: str) -> Model[Any]:
+        """One that is in memory."""
+
+    def admit(self, waiting: Sequence[Job], busy: Collection[str]) -> Callable[[Job], bool]:
+        """Which waiting jobs may start while jobs of `busy` models run; others' models are loaded as room is made."""
+
+    def progress(self, sha256: str) -> tuple[str, float] | None:
+        """Name and share of a model that is being loaded."""
+
+    def fault(self, sha256: str) -> Exception | None:
+        """Why a model could not be loaded; told once."""
 
 
 def pick(kind: Kind, lines: Mapping[str, list[Row]], served: Mapping[str, float], costs: Costs) -> list[list[Row]]:

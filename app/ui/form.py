@@ -32,6 +32,7 @@ FIELDS = (  # the order of every list of field values
     "variation_strength",
 )
 SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
+MODEL_KEY = "latent-lab-model"  # of sessionStorage
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
 
@@ -130,7 +131,11 @@ class Form:
                 button.click(js=f"() => window.latentLab.say({json.dumps(text)})", **LOCAL)
 
     def controls(self) -> None:
-        """What has a good default, folded away: a start picture, and everything else."""
+        """What has a good default: the model, where there is a choice, and folded away all else."""
+        self.model = self._make(
+            gr.Dropdown, {"label": "model"}, choices=[""], value="", filterable=False, allow_custom_value=True,
+            visible=False, elem_id="model",
+        )  # fmt: skip
         self._start_picture()
         with self._make(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
             self._named["negative_prompt"] = self._make(
@@ -262,18 +267,25 @@ class Form:
         """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""
         js = f"() => window.latentLab.keptForm({json.dumps(FIELDS)})"
         opened.then(js=js, outputs=self.fields, **LOCAL)
+        opened.then(js=f"() => window.latentLab.keptTab('{MODEL_KEY}') ?? ''", outputs=self.model, **LOCAL)
+        self.model.change(inputs=self.model, js=f"(name) => window.latentLab.keepTab('{MODEL_KEY}', name)", **LOCAL)
 
-    def limit_updates(self, limits: Limits) -> list[Any]:
-        """Updates of `limited` for a model that is not the one expected."""
-        if limits == self.limits:
+    def model_update(self, names: Sequence[str]) -> Any:
+        """The choice of these models, the page's own first; it is hidden where there is none."""
+        return gr.update(choices=[(name, name if k else "") for k, name in enumerate(names)], visible=len(names) > 1)
+
+    def limit_updates(self, limits: Limits, chosen: bool = False) -> list[Any]:
+        """Updates of `limited` for a model that is not the one expected, or was `chosen` in place of another."""
+        if limits == self.limits and not chosen:
             return [gr.skip()] * len(self.limited)
         sides = [  # each an update of its own: Gradio takes them apart
             gr.update(minimum=limits.size_multiple, maximum=limits.max_side, step=limits.size_multiple)
             for _ in ("width", "height")
         ]
         trained, own = limits.image_size, limits.guidance_scale  # what is typed already stays where these are the same
-        sizes = [gr.skip() if trained == self.limits.image_size else gr.update(value=trained) for _ in sides]
-        guidance = gr.skip() if own == self.limits.guidance_scale else gr.update(value=own)
+        same_size = trained == self.limits.image_size and not chosen
+        sizes = [gr.skip() if same_size else gr.update(value=trained) for _ in sides]
+        guidance = gr.skip() if own == self.limits.guidance_scale and not chosen else gr.update(value=own)
         return [*sides, *sizes, gr.update(choices=list(limits.samplers)), guidance]
 
     @property

@@ -23,10 +23,11 @@ from app.ui.form import PICTURES, Form, request_from, values_from
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage
-from app.ui.prompt_line import reading_html, surprise
+from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.status import Picture, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.metadata import read_parameters
+from ldm_core.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
@@ -72,7 +73,7 @@ class GenerateTab:
         ]  # fmt: skip
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
         running = form.generate.click(
-            self.run, [stage.history, form.canvas, *form.fields], outputs, concurrency_limit=None, **PRIVATE
+            self.run, [stage.history, form.canvas, form.model, *form.fields], outputs, concurrency_limit=None, **PRIVATE
         )
         running.then(js=IDLE, outputs=buttons, **LOCAL)
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
@@ -92,17 +93,22 @@ class GenerateTab:
         """What is said about the prompt while it is typed, and where prompts come from besides typing."""
         form = self.form
         form["prompt"].change(
-            self.read_prompt, form["prompt"], form.reading, trigger_mode="always_last", queue=False, **PRIVATE
-        )
+            self.read_prompt, [form["prompt"], form.model], form.reading, trigger_mode="always_last", queue=False,
+            **PRIVATE,
+        )  # fmt: skip
+        about = [*form.limited, form.reading, form.chips]
+        form.model.input(self.choose, [form["prompt"], form.model], about, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, None, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
         remember = "(...values) => { window.latentLab.remember(); return values; }"
         form.fill.click(
-            self.fill, form["prompt"], [self.stage.line, *form.fields],
+            self.fill, form["prompt"], [self.stage.line, form.model, *form.fields],
             js="(text) => window.latentLab.takePasted(text)", **PRIVATE,
         )  # fmt: skip
-        form.restore.upload(self.restore, form.restore, [self.stage.line, *form.fields], js=remember, **PRIVATE)
+        form.restore.upload(
+            self.restore, form.restore, [self.stage.line, form.model, *form.fields], js=remember, **PRIVATE
+        )
 
     def _wire_pictures(self) -> None:
         """From a picture onward: as a start picture, its settings, variations of it."""
@@ -114,24 +120,24 @@ class GenerateTab:
         act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
         acted = act.click(
-            self.act, asked, [stage.line, form.canvas, *form.fields],
+            self.act, asked, [stage.line, form.canvas, form.model, *form.fields],
             js="() => window.latentLab.takeAction()", **PRIVATE,
         )  # fmt: skip
         acted.then(js="() => window.latentLab.acted()", **LOCAL)
 
     async def run(
-        self, request: gr.Request, history: list[Picture], canvas: Canvas | None, *values: Any
+        self, request: gr.Request, history: list[Picture], canvas: Canvas | None, model: str | None, *values: Any
     ) -> AsyncIterator[Updates]:
         """Generate: submit and watch. A lost tab detaches the job, Stop cancels it."""
         lang = language(request, self.lang)
         try:
             wanted = request_from(values)
-            settings, limits = self.service.settings, self.service.limits
+            settings, limits = self.service.settings, self.service.limits_of(model or "")
             check_params(wanted, limits)  # its size is the picture's, which is made next
             # in a thread: a large picture takes a second to decode, and others' previews must not wait for it
             size = (wanted.width, wanted.height)
             init, mask = await asyncio.to_thread(picture_and_mask, canvas, settings, limits, size)
-            job = self.service.submit(wanted, init, mask)
+            job = self.service.submit(wanted, init, mask, model=model or "")
         except RequestError as error:
             yield {self.stage.line: refusal_html(error, lang)}
             return
@@ -197,12 +203,26 @@ class GenerateTab:
         if isinstance(job_id, str):
             self.service.cancel(job_id)
 
-    def read_prompt(self, prompt: str, request: gr.Request) -> str:
-        """The line under the prompt."""
-        prompt = prompt or ""
-        reading = self.service.read_prompt(prompt)
-        drawn = prompt if reading is None else reading.english
-        return reading_html(prompt, reading, self.service.count_tokens(drawn), language(request, self.lang))
+    def read_prompt(self, prompt: str, model: str | None, request: gr.Request) -> str:
+        """The line under the prompt, as a model reads it."""
+        prompt, model = prompt or "", model or ""
+        try:
+            reading = self.service.read_prompt(prompt, model)
+            count = self.service.count_tokens(prompt if reading is None else reading.english, model)
+        except RequestError:  # no such model any more; Generate says so
+            return ""
+        return reading_html(prompt, reading, count, language(request, self.lang))
+
+    def choose(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
+        """Another model: its sizes and its guidance, and what it knows."""
+        form, file = self.form, self.service.models.find(model or "")
+        limited = form.limit_updates(self.service.limits_of(file.name), chosen=True)
+        chips = chips_html(file.knowledge, language(request, self.lang))
+        return {
+            **dict(zip(form.limited, limited, strict=True)),
+            form.reading: self.read_prompt(prompt, model, request),
+            form.chips: gr.update(value=chips, visible=file.knowledge is not None),
+        }
 
     def surprise(self) -> str:
         """A prompt the model can draw."""
@@ -215,16 +235,16 @@ class GenerateTab:
             return {}
         try:
             made, info = read_png(Path(file))
-            check_params(made, self.service.limits)
+            filled = self._filled(made, info["weights_sha256"])
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
         said = " ".join(say(lang, key) for key in ("restored", *self._missing(info)))
-        return {self.stage.line: line_html(said, "done"), **self._filled(made)}
+        return {self.stage.line: line_html(said, "done"), **filled}
 
     def _missing(self, info: dict[str, str]) -> list[str]:
         """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
         pipe, missing = self.service.pipe, []
-        if pipe is not None and pipe.weights_sha256 != info["weights_sha256"]:
+        if pipe is not None and info["weights_sha256"] not in {file.sha256 for file in self.service.models.usable}:
             missing.append("restored_weights")
         start = info.get("start", "")
         if start != "noise":
@@ -244,26 +264,32 @@ class GenerateTab:
             check_params(made, limits)
         except RequestError as error:
             return {self.stage.line: refusal_html(error, lang)}
-        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made)}
+        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made, "")}
 
     def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
         lang, asked = language(request, self.lang), asked or {}
+        path = self.service.picture(str(asked.get("file")))
         if asked.get("do") == "start":
-            return self._on_canvas(self.service.picture(str(asked.get("file"))), lang)
+            return self._on_canvas(path, lang)
+        line = line_html(say(lang, "settings_used"), "done")
         try:
             made = read_params(asked.get("settings") or {})
-            check_params(made, self.service.limits)
+            sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
+            if asked.get("do") == "vary":
+                drawn, line = random.randrange(2**31), line_html("")
+                made = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
+            return {self.stage.line: line, **self._filled(made, sha256)}
         except RequestError as error:
             return {self.stage.line: refusal_html(error, lang)}
-        if asked.get("do") != "vary":
-            return {self.stage.line: line_html(say(lang, "settings_used"), "done"), **self._filled(made)}
-        drawn = random.randrange(2**31)
-        varied = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
-        return {self.stage.line: line_html(""), **self._filled(varied)}
 
-    def _filled(self, made: Any) -> Updates:
-        return dict(zip(self.form.fields, values_from(made, self.service.limits), strict=True))
+    def _filled(self, made: SamplingParams, sha256: str) -> Updates:
+        """The form for these settings and the model they were for, where it is here; RequestError if they cannot be."""
+        names = [file.name for file in self.service.models.usable if sha256 and file.sha256 == sha256]
+        limits = self.service.limits_of(names[0] if names else "")
+        check_params(made, limits)
+        model = names[0] if names and names[0] != self.service.models.own.name else ""
+        return {self.form.model: model, **dict(zip(self.form.fields, values_from(made, limits), strict=True))}
 
     def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
         """Put the picture that is shown onto the canvas."""

@@ -95,7 +95,8 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
         updates |= dict(zip(form.limited, form.limit_updates(service.limits), strict=True))
         updates |= {
             form.generate: gr.update(interactive=True),
-            form.reading: tab.read_prompt(prompt, request),
+            form.model: form.model_update([file.name for file in service.models.usable]),
+            form.reading: tab.read_prompt(prompt, "", request),
         }
         return updates | ({line: line_html("")} if ticking else {})
 
@@ -105,7 +106,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     def ticked(prompt: str, request: gr.Request) -> dict[Any, Any]:
         return refresh(prompt or "", request, ticking=True)
 
-    outputs = [header, timer, line, form.generate, form.reading, *form.limited]
+    outputs = [header, timer, line, form.generate, form.model, form.reading, *form.limited]
     form.refill_on(blocks.load(opened, form["prompt"], outputs, **PRIVATE))
     timer.tick(ticked, form["prompt"], outputs, **PRIVATE)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Started, Stepped
+from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
 from app.schemas import GeneratedImage, GenerateResult, RequestError
 from app.service import State
@@ -196,6 +196,11 @@ def _queued(event: Queued, request: SamplingParams, lang: str) -> View:
     return View(line_html(text, fraction=0, counting=(event.wait_seconds, counting)))
 
 
+def _loading(event: Loading, request: SamplingParams, lang: str) -> View:
+    said = say(lang, "loading_model", model=event.model, percent=f"{100 * event.progress:.0f}")
+    return View(line_html(said, fraction=event.progress))
+
+
 def _started(event: Started, request: SamplingParams, lang: str) -> View:
     return View(line_html(say(lang, "started", n=event.n), fraction=0))
 
@@ -227,6 +232,7 @@ def _cancelled(event: Cancelled, request: SamplingParams, lang: str) -> View:
 
 _VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {
     Queued: _queued,
+    Loading: _loading,
     Started: _started,
     Stepped: _stepped,
     Done: _done,

@@ -60,7 +60,7 @@ class Inspection:
             yield f"header      … and {len(self.metadata) - HEADER_LINES} more entries"
         for note in self.notes:
             yield f"note        {note}"
-        yield f"fit         {self._fit()}"
+        yield f"fit         {self.fit}"
 
     def _geometry(self) -> Iterator[str]:
         unet, first, text = self.config.unet, self.config.first_stage, self.config.text
@@ -70,7 +70,9 @@ class Inspection:
         if text is not None:
             yield f"  text      {text.vocab} tokens, {text.text_len} positions, width {text.width}"
 
-    def _fit(self) -> str:
+    @property
+    def fit(self) -> str:
+        """The word complete, or in a sentence's part why load_model would not take it."""
         if self.relative is not None:
             return self.relative
         if self.difference:

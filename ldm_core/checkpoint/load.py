@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.checkpoint.files import Tensors, read_json
+from ldm_core.checkpoint.files import Progress, Tensors, read_json
 from ldm_core.checkpoint.source import read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
 from ldm_core.config import ModelConfig, Parameterization
@@ -42,20 +42,26 @@ def load_model(
     device: torch.device | str = "cpu",
     use_ema: bool = False,
     parameterization: Parameterization | None = None,
+    progress: Progress | None = None,
 ) -> LoadedModel:
     """Read our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder, judged by content.
 
     dtype None keeps what is stored (the widest, if a file mixes); the schedule's buffers stay fp32. Where neither
     dtype nor device changes, weights stay mapped from the file. `parameterization` overrides what the file says the
-    network predicts. Raises CheckpointError with one clear sentence.
+    network predicts. `progress` is told before each tensor how many of how many bytes are in place; what it raises ends
+    the load. Raises CheckpointError with one clear sentence.
     """
     source = read_source(path, use_ema, parameterization)
     model = empty_model(source.config)
     require_equal(source.path.name, source.tensors, model)
     stored = stored_dtype(source.tensors)
     tensors = source.tensors
-    for name in tensors:  # one at a time, so that the old tensor is gone before the next one is made
-        tensors[name] = tensors[name].to(device=device, dtype=dtype or stored)
+    done, size = 0, sum(tensor.nbytes for tensor in tensors.values())
+    for name, tensor in tensors.items():  # one at a time, so that the old tensor is gone before the next one is made
+        if progress is not None:
+            progress(done, size)
+        done += tensor.nbytes
+        tensors[name] = tensor.to(device=device, dtype=dtype or stored)
     buffers = dict(model.named_buffers())
     model.load_state_dict({**tensors, **{n: b for n, b in buffers.items() if n in model.state_dict()}}, assign=True)
     return LoadedModel(model.to(device).eval(), source.config, source.path, source.sha256(), source.notes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from app.engine import Engine, Job, Quotas, Stepped
 from app.i18n import Sentence
+from app.models import ModelFolder
 from app.schemas import GeneratedImage, GenerateResult, check_params
 from app.service import State
 from app.settings import Settings
@@ -41,6 +42,7 @@ class FakeService:
 
     knowledge = None
     pipe = None
+    models = ModelFolder(Path("fake"))
     history = None
 
     def here(self) -> str | None:
@@ -50,14 +52,17 @@ class FakeService:
         path = self.outputs / name
         return path if path.is_file() else None
 
-    def read_prompt(self, text: str) -> None:
+    def limits_of(self, model: str) -> Limits:
+        return self.limits
+
+    def read_prompt(self, text: str, model: str = "") -> None:
         return None
 
-    def count_tokens(self, text: str) -> Count:
+    def count_tokens(self, text: str, model: str = "") -> Count:
         words = text.split()
         return Count(len(words), 5, " ".join(words[5:]))
 
-    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None) -> Job:
+    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None, model: str = "") -> Job:
         check_params(request, self.limits)
         job = Job(request.resolved(0, self.limits.guidance_scale))
         job.work = lambda _pipe: self._work(job)

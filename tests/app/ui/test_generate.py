@@ -41,7 +41,7 @@ def asked_in(lang: str) -> Any:
 
 def run(tab: GenerateTab, values: dict[str, Any], lang: str = "en", canvas: Any = None) -> list[dict[Any, Any]]:
     async def watch() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.run(asked_in(lang), [], canvas, *values.values())]
+        return [updates async for updates in tab.run(asked_in(lang), [], canvas, "", *values.values())]
 
     return asyncio.run(asyncio.wait_for(watch(), 60))
 

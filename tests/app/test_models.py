@@ -1,0 +1,251 @@
+"""A folder of models: what is listed, who is in memory, whose turn it is; then real, small weights by name."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.engine import Cancelled, Done, Engine, Failed, Job, Loading
+from app.metadata import read_png
+from app.models import ModelFile, ModelFolder, ModelPool, Progress, read_file
+from app.schemas import RequestError
+from app.service import Service
+from app.settings import Settings
+from ldm_core import load
+from ldm_core.checkpoint import convert
+from ldm_core.sampling import Limits, SamplingParams
+from tests.app.engine.fake import FakeModel
+from tests.tiny import tiny_checkpoint
+
+SIZE = 100  # bytes of a made-up model
+
+
+def wait(condition: Any) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+# -- the folder ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models as files, a third as a diffusers folder, a copy, what is broken and what is no model."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny_checkpoint(folder, name="own.safetensors")
+    one = tiny_checkpoint(folder, seed=1, name="one.safetensors")
+    tiny_checkpoint(folder, seed=2, name="two.safetensors")
+    convert(tiny_checkpoint(folder, seed=3, name="three.safetensors"), folder / "folder", format="diffusers")
+    (folder / "three.safetensors").unlink()
+    (folder / "copy.ckpt").write_bytes(one.read_bytes())
+    (folder / "cut.safetensors").write_bytes(one.read_bytes()[:5000])
+    (folder / "page.ckpt").write_text("<html>not found</html>")
+    (folder / "bare").write_bytes((folder / "two.safetensors").read_bytes())
+    (folder / "LICENSE").write_text("of the models")
+    (folder / "notes.json").write_text("{}")
+    return folder
+
+
+def test_a_folder_by_content(folder: Path) -> None:
+    files = ModelFolder(folder / "own.safetensors")
+    own = read_file(folder / "own.safetensors", Limits(), 10**9, 4)
+    files.own = own
+    files.scan(folder, lambda path: read_file(path, Limits(), 10**9, 4))
+    usable = {file.name: file for file in files.usable}
+    assert list(usable) == ["own", "bare", "copy", "folder"], "equal content is listed once, whatever its name"
+    faults = {file.name: file.fault for file in files if file.fault}
+    assert set(faults) == {"cut", "page"}
+    assert "truncated" in faults["cut"] and "a web page" in faults["page"]
+    assert usable["copy"].limits.image_size == 32 and usable["copy"].bytes == own.bytes > 10**6
+
+    for name in ("copy", "copy.ckpt", usable["copy"].sha256, usable["copy"].sha256[:10], usable["copy"].title):
+        assert files.find(name) is usable["copy"]
+    assert files.find("") is own
+    with pytest.raises(RequestError, match="There is no model 'five' here"):
+        files.find("five")
+    with pytest.raises(RequestError, match=r"cut cannot be used: .*truncated"):
+        files.find("cut")
+
+
+def test_what_is_too_large_says_so_before_it_is_loaded(folder: Path) -> None:
+    assert "--model-bytes leaves" in read_file(folder / "one.safetensors", Limits(), 10**6, 4).fault
+    assert "--max-side is 16" in read_file(folder / "one.safetensors", replace(Limits(), max_side=16), 10**9, 4).fault
+
+
+# -- the pool, in an engine ----------------------------------------------------------------------------------------
+
+
+class Loader:
+    """Loads made-up models; what is called "slow" waits for its gate, "broken" fails."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.loads: list[str] = []
+        self.stopped: list[str] = []
+        self.closed: list[str] = []
+
+    def __call__(self, file: ModelFile, progress: Progress) -> Any:
+        self.loads.append(file.name)
+        try:
+            for share in np.linspace(0, 1, 5):
+                progress(float(share))
+            while file.name == "slow" and not self.gate.wait(0.01):
+                progress(1.0)
+        except Exception:
+            self.stopped.append(file.name)
+            raise
+        if file.name == "broken":
+            raise ValueError("its weights are damaged")
+        model = FakeModel()
+        model.close = lambda: self.closed.append(file.name)  # type: ignore[attr-defined]
+        return model
+
+
+class Pooled:
+    """An engine with room for two models beside its own."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.loader, self.own = Loader(), FakeModel()
+        self.engine = Engine(self._save)
+        self.pool = ModelPool(lambda name: ModelFile(name, Path(name), name, SIZE), self.loader, self.engine.wake)
+        self.pool.room = 2 * SIZE
+
+    def _save(self, job: Job, *_: Any) -> str:
+        self.made.append(job.model)
+        return job.model
+
+    def start(self) -> None:
+        self.engine.start(self.own, self.pool)
+
+    def ask(self, model: str, prompt: str = "draw", client: str = "me", steps: int = 2) -> Job:
+        return self.engine.submit(Job(SamplingParams(prompt, steps=steps), model=model, client=client))
+
+
+@pytest.fixture
+def pooled() -> Iterator[Pooled]:
+    pooled = Pooled()
+    yield pooled
+    pooled.loader.gate.set()
+    pooled.own.gate.set()
+    pooled.engine.close()
+    pooled.pool.close()
+
+
+def test_the_one_used_least_recently_leaves(pooled: Pooled) -> None:
+    pooled.start()
+    for name in ("a", "b", "a", "", "c"):
+        assert pooled.ask(name).wait() == Done(name)
+    assert pooled.loader.loads == ["a", "b", "c"], "a model in memory is not loaded again"
+    assert pooled.loader.closed == ["b"] and pooled.pool.loaded == ["a", "c"]
+
+
+def test_alternating_models_serve_their_queues_before_switching(pooled: Pooled) -> None:
+    """Room for one model: eight requests that alternate cost two loads."""
+    pooled.pool.room = SIZE
+    jobs = [pooled.ask(name, client=name) for name in "abababab"] + [pooled.ask("a", client="last")]
+    pooled.start()
+    assert all(isinstance(job.wait(), Done) for job in jobs)
+    assert pooled.loader.loads == ["a", "b"]
+    assert [pooled.made.count(name) for name in "ab"] == [5, 4]
+
+
+def test_nobody_starves_while_another_model_is_asked_all_the_time(pooled: Pooled) -> None:
+    pooled.pool.room = SIZE
+    pooled.start()
+    pooled.ask("a").wait()
+    busy = [pooled.ask("a", steps=200) for _ in range(3)]
+    other = pooled.ask("b", client="other")
+    later = [pooled.ask("a", client="more", steps=200) for _ in range(20)]
+    assert isinstance(other.wait(), Done)
+    assert all(job.done for job in busy) and not any(job.done for job in later)
+    assert all(isinstance(job.wait(), Done) for job in later)
+
+
+def test_a_load_is_told_and_does_not_hold_others_up(pooled: Pooled) -> None:
+    pooled.start()
+    slow = pooled.ask("slow", client="other")
+    wait(lambda: any(isinstance(event, Loading) for event in slow.events))
+    assert pooled.ask("").wait() == Done("") and pooled.ask("").wait() == Done("")
+    assert not slow.done
+    pooled.loader.gate.set()
+    assert slow.wait() == Done("slow")
+    shares = [event.progress for event in slow.events if isinstance(event, Loading)]
+    assert shares == sorted(set(shares)) and shares[-1] == 1.0
+    assert {event.model for event in slow.events if isinstance(event, Loading)} == {"slow"}
+
+
+def test_a_load_that_nobody_waits_for_is_given_up(pooled: Pooled) -> None:
+    pooled.start()
+    first, second = pooled.ask("slow"), pooled.ask("slow", client="other")
+    wait(lambda: pooled.loader.loads)
+    pooled.engine.cancel(first.id)
+    time.sleep(0.3)
+    assert not pooled.loader.stopped, "somebody still waits"
+    second.deadline = 0.0  # whoever asked has left
+    wait(lambda: pooled.loader.stopped)
+    assert isinstance(first.wait(), Cancelled) and isinstance(second.wait(), Cancelled)
+    assert pooled.pool.loaded == [] and pooled.ask("a").wait() == Done("a")
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_own_jobs(pooled: Pooled) -> None:
+    jobs = [pooled.ask("broken"), pooled.ask("broken", client="other"), pooled.ask("a")]
+    pooled.start()
+    for job in jobs[:2]:
+        end = job.wait()
+        assert isinstance(end, Failed) and str(end.message) == "its weights are damaged."
+    assert jobs[2].wait() == Done("a")
+
+
+# -- real weights --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = Settings(
+        weights=folder / "own.safetensors", models=folder, device="cpu", dtype="float32", runtime="torch",
+        data_dir=tmp_path_factory.mktemp("data"),
+    )  # fmt: skip
+    service = Service(settings)
+    service.start()
+    wait(lambda: len(list(service.models)) == 6)
+    yield service
+    service.close()
+
+
+@pytest.mark.parametrize("name", ["copy", "folder", "own"])
+def test_a_request_s_model_makes_its_picture(service: Service, folder: Path, name: str) -> None:
+    file = service.models.find(name)
+    request = SamplingParams("a red apple", steps=2, seed=5, guidance_scale=3.0)
+    end = service.submit(request, model=name, client="me").wait()
+    assert isinstance(end, Done), end
+    [image] = end.result.images
+    alone = load(file.path, device="cpu", dtype="float32", runtime="torch")
+    expected = alone.generate(request)[0].astype(int)
+    assert np.abs(np.asarray(Image.open(image.path)).astype(int) - expected).max() <= 1
+    assert read_png(image.path)[1]["weights_sha256"] == alone.weights_sha256 == file.sha256
+    assert service.history is not None and service.history.images("me")[0].model == name
+
+
+def test_a_job_of_a_model_runs_again_and_one_whose_model_has_gone_says_so(service: Service) -> None:
+    assert service.history is not None
+    copy = service.models.find("copy")
+    for model, said in ((copy.sha256, None), ("0" * 64, "There is no model '000")):
+        job = Job(SamplingParams("a", steps=1, seed=1), model=model, client="me", durable=True)
+        service.history.accept(job)
+        service._left = None
+        service._run_again(lambda job: bool(job.model))
+        wait(lambda job=job: service.history.job(job.id, "me").state != "accepted")  # type: ignore[union-attr]
+        record = service.history.job(job.id, "me")
+        assert record is not None and record.state == ("done" if said is None else "failed")
+        assert said is None or said in (record.message or "")
