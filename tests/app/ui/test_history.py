@@ -1,0 +1,89 @@
+"""The History tab's own functions, on a real history: whose pictures, which of them, and what the large view does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from app.engine import Job
+from app.history import History
+from app.schemas import GeneratedImage
+from app.settings import Settings
+from app.ui.generate import GenerateTab
+from app.ui.history import HistoryTab
+from app.ui.status import Picture
+from app.ui.translation import Translation
+from ldm_core.metadata import write_png
+from ldm_core.sampling import SamplingParams
+from tests.app.ui.fake import FakeService
+
+EVERYTHING = ("", "", "any", False)
+EN: Any = SimpleNamespace(query_params={"lang": "en"})
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Any]:
+    service: Any = FakeService(tmp_path)
+    service.history = History(tmp_path, Settings())
+    service.here = lambda: "me"
+    yield service
+    service.engine.close()
+    service.history.close()
+
+
+@pytest.fixture
+def tab(service: Any) -> HistoryTab:
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        words = Translation("en")
+        with gr.Tabs():
+            stage = GenerateTab(blocks, service, words).stage
+            tab = HistoryTab(service, words)
+        tab.wire(stage, gr.Button().click(fn=None))
+    return tab
+
+
+def made(service: Any, prompt: str, client: str = "me", model: str = "one") -> str:
+    job = Job(SamplingParams(prompt, seed=7), client=client, durable=True)
+    path = service.history.pictures / f"{job.id[:12]}-7.png"
+    write_png(path, np.zeros((8, 8, 3), np.uint8), job.request, "0" * 64, "test")
+    service.history.finish(job, [GeneratedImage(path, 7, 8, 8)], model)
+    return path.name
+
+
+def test_one_s_own_as_the_controls_ask(service: Any, tab: HistoryTab) -> None:
+    assert "gathers here" in tab.draw(EN, *EVERYTHING)[tab.gallery]
+    names = [made(service, "a red <apple>"), made(service, "a blue cat", model="two"), made(service, "secret", "other")]
+    drawn = tab.draw(EN, *EVERYTHING)
+    html = drawn[tab.gallery]
+    assert "secret" not in html and "<apple>" not in html and names[0] in html and names[1] in html
+    assert drawn[tab.model]["visible"] and [value for _, value in drawn[tab.model]["choices"]] == ["", "one", "two"]
+    cat = tab.draw(EN, "CAT", "two", "week", False)[tab.gallery]
+    assert names[1] in cat and names[0] not in cat and 'href="pictures.zip?q=CAT&amp;model=two&amp;since=' in cat
+    assert "No picture of yours fits" in tab.draw(EN, "", "", "any", True)[tab.gallery]
+    (service.history.pictures / names[1]).unlink()
+    assert names[1] not in tab.draw(EN, *EVERYTHING)[tab.gallery]
+
+
+def test_a_favourite_and_a_deletion_reach_the_session_too(service: Any, tab: HistoryTab) -> None:
+    name, foreign = made(service, "an apple"), made(service, "secret", "other")
+    session = [Picture(str(service.history.pictures / name), "an apple", "{}", {"seed": 7, "width": 8, "height": 8,
+                       "steps": 1, "took": 1.0}, False)]  # fmt: skip
+    kept = tab.keep({"do": "favour", "file": name}, session, EN, 60, *EVERYTHING)
+    assert kept[tab._stage.history][0].favourite and 'data-favourite="true"' in kept[tab.gallery]
+    tab.keep({"do": "delete", "file": foreign}, session, EN, 60, *EVERYTHING)
+    assert (service.history.pictures / foreign).exists(), "somebody else's"
+    gone = tab.keep({"do": "delete", "file": name}, session, EN, 60, *EVERYTHING)
+    assert gone[tab._stage.history] == [] and not (service.history.pictures / name).exists()
+    assert tab.keep(None, session, EN, 60, *EVERYTHING)[tab._stage.history] == session
+
+
+def test_without_a_history_it_says_so(service: Any, tab: HistoryTab) -> None:
+    history, service.history = service.history, None
+    assert "keeps no history" in tab.draw(EN, *EVERYTHING)[tab.gallery]
+    service.history = history
