@@ -244,7 +244,8 @@ class GenerateTab:
     def _missing(self, info: dict[str, str]) -> list[str]:
         """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
         pipe, missing = self.service.pipe, []
-        if pipe is not None and info["weights_sha256"] not in {file.sha256 for file in self.service.models.usable}:
+        here = {file.sha256 for file in self.service.models.usable}
+        if pipe is not None and info["weights_sha256"] not in here | {pipe.weights_sha256}:
             missing.append("restored_weights")
         start = info.get("start", "")
         if start != "noise":

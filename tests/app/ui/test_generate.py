@@ -200,7 +200,7 @@ def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):
 
     async def watch() -> list[dict[Any, Any]]:
         seen: list[dict[Any, Any]] = []
-        async for updates in tab.run(asked_in("en"), [], None, *GOOD.values()):
+        async for updates in tab.run(asked_in("en"), [], None, "", *GOOD.values()):
             seen.append(updates)
             if "Waiting: place 1" in str(updates.get(tab.stage.line)):
                 tab.stop(next(u[tab.job_id] for u in seen if tab.job_id in u))
