@@ -71,7 +71,7 @@ class HistoryTab:
                 )
             self.gallery = gr.HTML(elem_id="gallery")
             self.more = make(gr.Button, {"value": "show_more"}, size="sm", visible=False, elem_id="history-more")
-        self.shown = gr.State(PAGE)
+            self.shown = gr.State(PAGE)  # inside: Gradio counts it among the tabs else, and names them one off
         self.controls: list[Any] = [search, self.model, since, favourites]
 
     def wire(self, stage: Stage, switched: Any) -> None:

@@ -94,9 +94,10 @@ def test_closing_ends_the_process_that_makes_graphs(
 ):
     monkeypatch.setenv("LATENT_LAB_CACHE", str(tmp_path))
     service = services()
-    assert service._graphs is not None and service._graphs._process is not None
+    graphs = service._own.graphs if service._own else None
+    assert graphs is not None and graphs._process is not None
     service.close()
-    assert service._graphs._process.poll() is not None
+    assert graphs._process.poll() is not None
     assert service.state.runtime == "torch"
 
 

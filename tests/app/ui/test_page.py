@@ -119,8 +119,11 @@ def test_the_job_of_a_client_that_left_is_cancelled(url: str, service: FakeServi
     prompt = f"left by {way}"
     values = [prompt, "", 1000, 0.0, 5.0, "ddim", 7, None, None]
     begin(url, way, {"data": values, "fn_index": index, "session_hash": way})
-    (job,) = [job for job in service.engine._jobs.values() if job.request.prompt == prompt]
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
+    while not (found := [job for job in service.engine._jobs.values() if job.request.prompt == prompt]):
+        assert time.monotonic() < end, "the job never came"
+        time.sleep(0.02)
+    (job,), end = found, time.monotonic() + 5
     while not job.done:
         assert time.monotonic() < end, "the job runs on"
         time.sleep(0.02)
