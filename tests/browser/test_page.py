@@ -57,12 +57,12 @@ def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path
     ask(page, "a (red:1.3) apple, noto style", STEPS)
     page.fill("#seed input", "7")
     expect(page.locator("#reading .tokens")).to_have_text("7/75 tokens")  # "noto" is two; the weight is none
-    frame = page.locator(".frame").bounding_box()
+    frame = page.locator("#stage .frame").bounding_box()
     page.evaluate(WATCH)
     page.press("#prompt textarea", "Enter")
     expect(page.locator("#history img")).to_have_count(1)
     wait_for_picture(page)
-    assert page.locator(".frame").bounding_box() == frame, "the picture jumped"
+    assert page.locator("#stage .frame").bounding_box() == frame, "the picture jumped"
     seen = page.evaluate("window.seen()")
     assert "+stop" in seen["buttons"] and "generate+stop" not in seen["buttons"]
     assert seen["forming"] >= 2, "the preview did not move"
