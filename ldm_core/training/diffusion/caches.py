@@ -21,8 +21,8 @@ from ldm_core.training.export import find_run, load_autoencoder
 
 def cache_latents(settings: DiffusionTraining, inputs: Inputs, passes: int, device: torch.device | str) -> LatentCache:
     """Encode every drawing on white, then on random named backgrounds; goes on where an earlier call stopped."""
-    corpus = Corpus(inputs.corpus)
-    autoencoder = load_autoencoder(find_run(inputs.autoencoder), settings.model.first_stage).to(device)
+    model, corpus = settings.model, Corpus(inputs.corpus)  # a preset that is none is refused before files are
+    autoencoder = load_autoencoder(find_run(inputs.autoencoder), model.first_stage).to(device)
     build_cache(inputs.latents_dir, autoencoder, corpus.drawings, BACKGROUNDS, passes, device)
     return open_cache(inputs.latents_dir)
 
