@@ -31,10 +31,11 @@ def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: 
     expect(page.locator("#seed input")).to_have_value("")
 
 
-def test_ctrl_z_takes_a_surprise_back(page: Page):
+@pytest.mark.parametrize("pressed", ["#surprise", "#examples button >> nth=1"])
+def test_ctrl_z_takes_back_what_a_button_wrote(page: Page, pressed: str):
     page.focus("#prompt textarea")
     page.keyboard.type("my own words")
-    page.click("#surprise")
+    page.click(pressed)
     expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
     page.keyboard.press("Control+z")
     expect(page.locator("#prompt textarea")).to_have_value("my own words")

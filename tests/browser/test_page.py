@@ -240,15 +240,6 @@ def test_a_refusal_opens_what_is_folded_over_its_field(page: Page):
     expect(page.locator("#steps.fault .fault-text")).to_contain_text("Steps must be at least 1")
 
 
-def test_what_chips_and_examples_write_is_undone_by_ctrl_z(page: Page):
-    page.focus("#prompt textarea")
-    page.keyboard.type("my own words")
-    page.click("#examples button >> nth=1")
-    expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
-    page.keyboard.press("Control+z")
-    expect(page.locator("#prompt textarea")).to_have_value("my own words")
-
-
 def test_an_empty_seed_stays_empty_when_advanced_is_opened(page: Page):
     ask(page, "a rocket", 2, pictures=4)
     seeds = set()
