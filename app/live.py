@@ -55,9 +55,8 @@ class Live:
     @property
     def slow(self) -> bool | None:
         """Whether a sketch takes too long on the runtime in use; None before one was made."""
-        if self._pipe is not self._service.pipe:
-            self._seconds.clear()
-        return median(self._seconds) > LIMIT_SECONDS if self._seconds else None
+        known = self._seconds and self._pipe is self._service.pipe
+        return median(self._seconds) > LIMIT_SECONDS if known else None
 
     def start(self, params: SamplingParams, client: str, page: str) -> Job:
         """Queue a sketch, which ends in Done(Sketch), or Done(None) where it took too long; the page's one before is
