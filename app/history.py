@@ -162,7 +162,7 @@ class History:
                 )
             db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
         self._forget_inputs(job.id)
-        self.trim()
+        self._make_fit(job.client)
 
     def end(self, job_id: str, state: str, message: str | None = None) -> None:
         """A job has ended without pictures."""
@@ -239,9 +239,8 @@ class History:
             self.delete(name, client)
         with self._write() as db:
             db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
-        for client, size in self._read("SELECT client, SUM(bytes) FROM images GROUP BY client"):
-            self._delete_oldest(size - self._settings.client_history_bytes, client)
-        self._delete_oldest(self._bytes() - self._settings.history_bytes)
+        for (client,) in self._read("SELECT DISTINCT client FROM images"):
+            self._make_fit(client)
 
     # -- below -----------------------------------------------------------------------------------------------------
 
@@ -256,16 +255,21 @@ class History:
 
     def _bytes(self, client: str | None = None, favourites: bool = False) -> int:
         """Bytes of a client's or everybody's pictures, or of favourites alone."""
-        sql = "SELECT COALESCE(SUM(bytes), 0) FROM images WHERE favourite >= ? AND client = COALESCE(?, client)"
-        [[size]] = self._read(sql, int(favourites), client)
+        sql, values = _of("SELECT COALESCE(SUM(bytes), 0) FROM images WHERE favourite >= ?", client)
+        [[size]] = self._read(sql, int(favourites), *values)
         return int(size)
+
+    def _make_fit(self, client: str) -> None:
+        """Delete the oldest of a client, then of everybody, that are more than may be kept."""
+        self._delete_oldest(self._bytes(client) - self._settings.client_history_bytes, client)
+        self._delete_oldest(self._bytes() - self._settings.history_bytes)
 
     def _delete_oldest(self, over: int, client: str | None = None) -> None:
         """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone."""
         if over <= 0:
             return
-        sql = "SELECT name, client, bytes FROM images WHERE favourite = 0 AND client = COALESCE(?, client)"
-        for name, whose, size in self._read(f"{sql} ORDER BY created", client):
+        sql, values = _of("SELECT name, client, bytes FROM images WHERE favourite = 0", client)
+        for name, whose, size in self._read(f"{sql} ORDER BY created", *values):
             self.delete(name, whose)
             over -= size
             if over <= 0:
@@ -284,6 +288,11 @@ class History:
     def _forget_inputs(self, job_id: str) -> None:
         for name in ("init", "mask"):
             self._input(job_id, name).unlink(missing_ok=True)
+
+
+def _of(sql: str, client: str | None) -> tuple[str, list[object]]:
+    """SQL for one client's rows, by the index, or for everybody's; and the values of its further blanks."""
+    return (sql, []) if client is None else (f"{sql} AND client = ?", [client])
 
 
 def _record(row: tuple[Any, ...]) -> Record:
