@@ -70,8 +70,9 @@ class ModelFile:
 class ModelFolder:
     """The page's own model and those of a folder. Read in any thread; `scan` in one."""
 
-    def __init__(self, own: Path) -> None:
-        self.own = ModelFile(own.stem, own)
+    def __init__(self, own: Path, limits: Limits) -> None:
+        """`limits` of the page's own until it is loaded: the operator's."""
+        self.own = ModelFile(own.stem, own, limits=limits)
         self._others: list[ModelFile] = []
 
     def __iter__(self) -> Any:

@@ -66,7 +66,7 @@ class Service:
         self.outputs = settings.outputs()
         self.state = State("starting", Sentence("at_start"))
         self.pipe: Pipeline | None = None
-        self.limits = Limits(
+        self._operator = Limits(
             max_steps=settings.max_steps,
             max_batch=settings.max_batch,
             max_side=settings.max_side,
@@ -75,7 +75,7 @@ class Service:
         )
         self.clients = Clients(settings)
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
-        self.models = ModelFolder(settings.weights)
+        self.models = ModelFolder(settings.weights, self._operator)
         self.pool = ModelPool(self.models.find, self._load_other, lambda: self.engine.wake())
         self.owners: dict[str, str] = {}  # name of a picture's file → its client
         self._files: deque[Path] = deque()  # oldest first
@@ -105,10 +105,10 @@ class Service:
             config = pipe.config
             if (most := self.settings.max_side) < config.image_size:
                 raise ValueError(f"max_side is {most}, but {name} makes pictures of {config.image_size} pixels")
-            operator, self.limits = self.limits, self.limits.for_model(config)
             itemsize = pipe.dtype.itemsize * (2 if s.runtime != "torch" and pipe.device.type == "cpu" else 1)
             size = itemsize * sum(p.numel() for p in pipe.model.parameters())
-            self.models.own = replace(self.models.own, sha256=pipe.weights_sha256, bytes=size, limits=self.limits)
+            limits = self._operator.for_model(config)
+            self.models.own = replace(self.models.own, sha256=pipe.weights_sha256, bytes=size, limits=limits)
             self.pool.room = s.model_bytes - size
             self._run_again(lambda job: not job.model)  # before any new job is accepted
             self._serve(pipe)
@@ -117,7 +117,7 @@ class Service:
             self.state = State("failed", _fault(error), name)
             return
         if s.models is not None:
-            self.models.scan(s.models, lambda path: read_file(path, operator, self.pool.room, itemsize))
+            self.models.scan(s.models, lambda path: read_file(path, self._operator, self.pool.room, itemsize))
         self._run_again(lambda job: bool(job.model))
 
     def _serve(self, pipe: Pipeline) -> None:
@@ -181,8 +181,12 @@ class Service:
 
     def limits_of(self, model: str) -> Limits:
         """What a model and the operator allow; RequestError where there is no such model."""
-        file = self.models.find(model)
-        return self.limits if file is self.models.own else file.limits
+        return self.models.find(model).limits
+
+    @property
+    def limits(self) -> Limits:
+        """What the page's own model allows; until it is loaded, what the operator does."""
+        return self.models.own.limits
 
     def submit(
         self,
@@ -198,11 +202,11 @@ class Service:
         whoever the page is serving), user, previews, durable (the page's pictures are).
         """
         self._ready()
-        limits, file = self.limits_of(model), self.models.find(model)
-        check_params(params, limits)
+        file = self.models.find(model)
+        check_params(params, file.limits)
         params = self.in_english(params, model)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
-        params = params.resolved(drawn, limits.guidance_scale)
+        params = params.resolved(drawn, file.limits.guidance_scale)
         client, asked = self.here(), "" if file is self.models.own else file.sha256
         who = {"client": client or "", "durable": client is not None, **about}
         job = Job(params, init_image, mask, model=asked, **who)

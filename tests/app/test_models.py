@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_by_content(folder: Path) -> None:
-    files = ModelFolder(folder / "own.safetensors")
+    files = ModelFolder(folder / "own.safetensors", Limits())
     own = read_file(folder / "own.safetensors", Limits(), 10**9, 4)
     files.own = own
     files.scan(folder, lambda path: read_file(path, Limits(), 10**9, 4))

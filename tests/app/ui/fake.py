@@ -42,7 +42,7 @@ class FakeService:
 
     knowledge = None
     pipe = None
-    models = ModelFolder(Path("fake"))
+    models = ModelFolder(Path("fake"), Limits())
     history = None
 
     def here(self) -> str | None:
