@@ -138,7 +138,7 @@ def build(settings: Settings) -> FastAPI:
             service.close()
 
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.owner)
+    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.pictures.owner)
     app.add_middleware(ClientCookie)
     clients = service.clients
     app.add_middleware(protected, settings=settings, pictures=routes.PICTURES, account=clients.account)  # judges first

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import random
-import shutil
-import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +15,12 @@ from app.clients import Clients
 from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped, sentence
 from app.history import History
 from app.i18n import Sentence
-from app.metadata import file_name
 from app.models import ModelFile, ModelFolder, ModelPool, Progress, read_file
-from app.schemas import GeneratedImage, GenerateResult, RequestError, check_params
+from app.pictures import Pictures
+from app.schemas import RequestError, check_params
 from app.settings import Settings
-from ldm_core import __version__
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
-from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge, Reading
 from ldm_core.text.prompt_syntax import parse, plain
@@ -38,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-PROBE_BYTES = 64_000  # about a picture: an empty file can be made on a full disk
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,6 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.outputs = settings.outputs()
         self.state = State("starting", Sentence("at_start"))
         self.pipe: Pipeline | None = None
         self._operator = Limits(
@@ -77,15 +69,19 @@ class Service:
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
         self.models = ModelFolder(settings.weights, self._operator)
         self.pool = ModelPool(self.models.find, self._load_other, lambda: self.engine.wake())
-        self.owners: dict[str, str] = {}  # name of a picture's file → its client
-        self._files: deque[Path] = deque()  # oldest first
-        quotas = Quotas(settings.queue_size, settings.client_queue_size)
-        self.engine = Engine(self._save, quotas, settings.strict)
-        self.engine.on_end = self._journal_end
         self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
+        self.pictures = Pictures(settings, self.models.find, self.history)
+        quotas = Quotas(settings.queue_size, settings.client_queue_size)
+        self.engine = Engine(self.pictures.save, quotas, settings.strict)
+        self.engine.on_end = self._journal_end
         self._closing = False
         self._own: PipelineModel | None = None
         self._left: list[Job] | None = None  # what an earlier process has not finished
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of pictures, plots and runs."""
+        return self.pictures.folder
 
     def start(self) -> None:
         """Load the model in the background; `state` tells how far it is."""
@@ -252,15 +248,9 @@ class Service:
         if self.pipe is None:
             raise NotReady("still_loading")
 
-    def owner(self, name: str) -> str | None:
-        """Whose picture a file of the output folder is."""
-        return self.owners.get(name) or (self.history.owner(name) if self.history is not None else None)
-
     def picture(self, name: str) -> Path | None:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
-        path = self.outputs / name
-        mine = path.name == name and self.owner(name) == self.here()
-        return path if mine and path.is_file() else None
+        return self.pictures.of(name, self.here())
 
     def _run_again(self, which: Callable[[Job], bool]) -> None:
         """Jobs that an earlier process left behind."""
@@ -310,13 +300,7 @@ class Service:
         """Why no picture could be made and kept just now; None where one could."""
         if self.state.phase != "ready":
             return self.state.message
-        try:
-            self.outputs.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.outputs) as probe:
-                probe.write(b"x" * PROBE_BYTES)
-        except OSError as error:
-            return Sentence("not_saved", {"reason": error.strerror or type(error).__name__})
-        return None
+        return self.pictures.fault()
 
     def trim(self) -> None:
         """Delete what the history need not keep any more."""
@@ -332,47 +316,7 @@ class Service:
         self.pool.close()
         if self.history is not None:
             self.history.close()
-        if self.settings.temporary:
-            shutil.rmtree(self.outputs, ignore_errors=True)
-
-    def _save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
-        """Write a job's pictures, each with its own request; runs in the engine's threads."""
-        file = self.models.find(job.model)
-        images = []
-        for k, pixels in enumerate(pictures):
-            alone = job.request.image(k)
-            seed = alone.seed or 0
-            varied = alone.variation_seed if alone.variation_strength else None
-            own = seed if varied is None else varied  # what tells the pictures of a job apart
-            path = self.outputs / file_name(alone.prompt, own, job.id)
-            try:
-                self.outputs.mkdir(parents=True, exist_ok=True)  # somebody may have tidied up
-                more = {"runtime": job.runtime, "start": _start(job)}
-                write_png(path, pixels, alone, file.sha256, __version__, more)
-            except OSError as error:
-                raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
-            self.owners[path.name] = job.client
-            images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
-        if self.history is not None:
-            self.history.finish(job, images, file.name)
-        self._forget_old([image.path for image in images])
-        return GenerateResult(job.request, tuple(images), seconds, steps, kept=self.history is not None)
-
-    def _forget_old(self, made: list[Path]) -> None:
-        """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""
-        self._files.extend(made)
-        while self.settings.temporary and len(self._files) > self.settings.keep_pictures:
-            with contextlib.suppress(IndexError):  # another thread that saves was faster
-                oldest = self._files.popleft()
-                oldest.unlink(missing_ok=True)
-                self.owners.pop(oldest.name, None)
-
-
-def _start(job: Job) -> str:
-    """What a job's pictures begin from beside their seeds, as metadata names it."""
-    if job.init_image is None:
-        return "noise"
-    return "picture" if job.mask is None else "picture and mask"
+        self.pictures.close()
 
 
 def _fault(error: Exception) -> Sentence:
