@@ -116,7 +116,7 @@ STATES: dict[str, Callable[[Page], None]] = {  # each begins where the one befor
     "empty": lambda page: None,
     "words": lambda page: _write(page, "a blue cat next to a zeppelin"),
     "emoji": lambda page: _write(page, "🍎 一只猫"),
-    "chips": lambda page: (_write(page, "a rocket"), page.click("#chips [data-ground]:nth-of-type(4)"))[0],
+    "chips": lambda page: (_write(page, "a rocket"), page.click(".chips [data-ground] >> nth=3"))[0],
     "running": _running,
     "stopped": _stopped,
     "done": lambda page: (_fields(page, steps=25), _make(page))[1],
@@ -206,6 +206,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{chromium.MISSING}\n")
         return 1
     expect.set_options(timeout=TIMEOUT)
+    args.out.mkdir(parents=True, exist_ok=True)
     states, ways = Sheet(), Sheet()
     with tempfile.TemporaryDirectory() as folder:
         options = ("--weights", str(EMOJI_128), "--output-dir", folder)
