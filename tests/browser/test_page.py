@@ -240,6 +240,18 @@ def test_a_refusal_opens_what_is_folded_over_its_field(page: Page):
     expect(page.locator("#steps.fault .fault-text")).to_contain_text("Steps must be at least 1")
 
 
+def test_nothing_jumps_while_the_page_is_put_together(page: Page, served: Served):
+    other = page.context.new_page()
+    other.add_init_script("""window.jumped = 0;
+        const note = (entry) => { if (!entry.hadRecentInput) window.jumped += entry.value; };
+        new PerformanceObserver((list) => list.getEntries().forEach(note))
+            .observe({ type: "layout-shift", buffered: true });""")
+    other.goto(served.url)
+    other.wait_for_selector("#generate:enabled")
+    other.wait_for_timeout(1000)
+    assert other.evaluate("window.jumped") < 0.02
+
+
 def test_an_empty_seed_stays_empty_when_advanced_is_opened(page: Page):
     ask(page, "a rocket", 2, pictures=4)
     seeds = set()
