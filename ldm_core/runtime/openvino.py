@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import sys
@@ -48,6 +49,16 @@ def import_openvino() -> ModuleType:
     return openvino
 
 
+@functools.cache
+def core() -> Any:
+    """The process's one OpenVINO core, never let go.
+
+    With AVX-512 its CPU plugin gives the thread that loads it a stack for signals, and frees that memory when the
+    plugin goes: where another thread drops the last core, the next signal (SIGTERM, say) kills the process.
+    """
+    return import_openvino().Core()
+
+
 def graph_name(sha256: str, config: ModelConfig) -> str:
     """The cache entry of these weights: it depends on them, the geometry, and the versions that trace and read."""
     return entry_name(
@@ -66,10 +77,8 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, config: ModelConfig, dtype: torch.dtype, threads: int | None = None) -> None:
         """dtype is float32 or bfloat16. RuntimeUnavailable where a graph is damaged or does not compile."""
-        ov = import_openvino()
         self.config = config
         self.threads = threads
-        core = ov.Core()
         options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": PRECISION[dtype],
             "PERFORMANCE_HINT": "LATENCY",
@@ -79,7 +88,7 @@ class OpenVINORuntime:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
             self._requests = {
-                name: core.compile_model(folder / f"{name}.xml", "CPU", options).create_infer_request()
+                name: core().compile_model(folder / f"{name}.xml", "CPU", options).create_infer_request()
                 for name in NETWORKS
                 if (folder / f"{name}.xml").is_file()
             }

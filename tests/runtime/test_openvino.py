@@ -131,6 +131,24 @@ def test_converting_and_starting_open_no_socket(tmp_path: Path, tiny_weights: Pa
         assert opened.exists(), "the guard has to see a plain import's telemetry"
 
 
+SIGNALLED = """
+import gc, os, signal, threading
+import ldm_core
+held = [ldm_core.load({path!r}, runtime="openvino")]
+thread = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_after_another_thread_let_a_model_go_is_survived(cache: Path, tiny_weights: Path):
+    code = SIGNALLED.format(path=str(tiny_weights))
+    done = subprocess.run([sys.executable, "-c", code], cwd=EMBEDDED.parents[1], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "handled"), done.stderr
+
+
 def test_failure_in_the_middle_is_told_apart(cache: Path, tiny_weights: Path):
     runtime = choose("auto", candidate(tiny_weights))
     with pytest.raises(RuntimeFailed, match="unet"):
