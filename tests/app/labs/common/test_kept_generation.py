@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(Settings(output_dir=made))
     service.pipe = tiny_pipeline()
     service.engine.start(PipelineModel(service.pipe))
-    service.limits = replace(service.limits, image_size=32)
+    service.models.own = replace(service.models.own, limits=replace(service.limits, image_size=32))
     yield service
     service.close()
 

@@ -187,7 +187,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
     service = Service(Settings(output_dir=made))
     service.pipe = pipe
     service.engine.start(PipelineModel(pipe))
-    service.limits = replace(service.limits, image_size=32, samplers=tuple(SAMPLERS))
+    small = replace(service.limits, image_size=32, samplers=tuple(SAMPLERS))
+    service.models.own = replace(service.models.own, limits=small)
     yield service
     service.close()
 
