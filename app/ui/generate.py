@@ -6,33 +6,27 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.engine import Done, Job
 from app.i18n import say
-from app.metadata import read_png
-from app.schemas import GenerateResult, RequestError, check_params, read_params
+from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
-from app.ui.canvas_input import Canvas, for_canvas, picture_and_mask
+from app.ui.canvas_input import Canvas, picture_and_mask
 from app.ui.examples import EXAMPLES
-from app.ui.form import PICTURES, Form, request_from, values_from
+from app.ui.form import Form, request_from
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage
 from app.ui.prompt_line import chips_html, reading_html, surprise
+from app.ui.refill import Refill
 from app.ui.status import Picture, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
-from ldm_core.metadata import read_parameters
-from ldm_core.sampling import SamplingParams
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
-SIZES = ("width", "height")
-VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
 LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 
 # What the browser shows before the server has answered: both buttons asleep, one word.
@@ -62,7 +56,7 @@ class GenerateTab:
         self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
         self._wire_run(blocks)
         self._wire_prompt()
-        self._wire_pictures()
+        self.refill = Refill(service, self.lang, self.form, self.stage)
 
     def _wire_run(self, blocks: gr.Blocks) -> None:
         """Generate, Stop, and finding a job again after a reload or a lost connection."""
@@ -101,29 +95,6 @@ class GenerateTab:
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, None, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
-        remember = "(...values) => { window.latentLab.remember(); return values; }"
-        form.fill.click(
-            self.fill, form["prompt"], [self.stage.line, form.model, *form.fields],
-            js="(text) => window.latentLab.takePasted(text)", **PRIVATE,
-        )  # fmt: skip
-        form.restore.upload(
-            self.restore, form.restore, [self.stage.line, form.model, *form.fields], js=remember, **PRIVATE
-        )
-
-    def _wire_pictures(self) -> None:
-        """From a picture onward: as a start picture, its settings, variations of it."""
-        form, stage = self.form, self.stage
-        refit = "() => window.latentLab.refitCanvas()"
-        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **PRIVATE)
-        taken.then(js=refit, **LOCAL)
-        form.canvas.upload(js=refit, **LOCAL)
-        act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
-        asked = gr.JSON(visible="hidden")
-        acted = act.click(
-            self.act, asked, [stage.line, form.canvas, form.model, *form.fields],
-            js="() => window.latentLab.takeAction()", **PRIVATE,
-        )  # fmt: skip
-        acted.then(js="() => window.latentLab.acted()", **LOCAL)
 
     async def run(
         self, request: gr.Request, history: list[Picture], canvas: Canvas | None, model: str | None, *values: Any
@@ -227,82 +198,6 @@ class GenerateTab:
     def surprise(self) -> str:
         """A prompt the model can draw."""
         return surprise(self.service.knowledge, EXAMPLES, random.Random())
-
-    def restore(self, file: str | None, request: gr.Request) -> Updates:
-        """Fill the form from a PNG's settings."""
-        lang = language(request, self.lang)
-        if file is None:
-            return {}
-        try:
-            made, info = read_png(Path(file))
-            filled = self._filled(made, info["weights_sha256"])
-        except RequestError as error:
-            return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        said = " ".join(say(lang, key) for key in ("restored", *self._missing(info)))
-        return {self.stage.line: line_html(said, "done"), **filled}
-
-    def _missing(self, info: dict[str, str]) -> list[str]:
-        """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
-        pipe, missing = self.service.pipe, []
-        here = {file.sha256 for file in self.service.models.usable}
-        if pipe is not None and info["weights_sha256"] not in here | {pipe.weights_sha256}:
-            missing.append("restored_weights")
-        start = info.get("start", "")
-        if start != "noise":
-            known = {"picture": "restored_picture", "picture and mask": "restored_mask"}
-            missing.append(known.get(start, "restored_unknown"))
-        if pipe is not None and info.get("runtime", pipe.runtime) != pipe.runtime:
-            missing.append("restored_runtime")
-        return missing or ["restored_same"]
-
-    def fill(self, text: str, request: gr.Request) -> Updates:
-        """Fill the form from settings as other programs write them; a size this model does not make stays as it is."""
-        lang, limits = language(request, self.lang), self.service.limits
-        values = read_parameters(text or "")
-        fits = all(s % limits.size_multiple == 0 and s <= limits.max_side for n in SIZES if (s := values.get(n)))
-        try:
-            made = read_params({n: v for n, v in values.items() if fits or n not in SIZES})
-            check_params(made, limits)
-        except RequestError as error:
-            return {self.stage.line: refusal_html(error, lang)}
-        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made, "")}
-
-    def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
-        """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
-        lang, asked = language(request, self.lang), asked or {}
-        path = self.service.picture(str(asked.get("file")))
-        if asked.get("do") == "start":
-            return self._on_canvas(path, lang)
-        line = line_html(say(lang, "settings_used"), "done")
-        try:
-            made = read_params(asked.get("settings") or {})
-            sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
-            if asked.get("do") == "vary":
-                drawn, line = random.randrange(2**31), line_html("")
-                made = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
-            return {self.stage.line: line, **self._filled(made, sha256)}
-        except RequestError as error:
-            return {self.stage.line: refusal_html(error, lang)}
-
-    def _filled(self, made: SamplingParams, sha256: str) -> Updates:
-        """The form for these settings and the model they were for, where it is here; RequestError if they cannot be."""
-        names = [file.name for file in self.service.models.usable if sha256 and file.sha256 == sha256]
-        limits = self.service.limits_of(names[0] if names else "")
-        check_params(made, limits)
-        model = names[0] if names and names[0] != self.service.models.own.name else ""
-        return {self.form.model: model, **dict(zip(self.form.fields, values_from(made, limits), strict=True))}
-
-    def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
-        """Put the picture that is shown onto the canvas."""
-        lang = language(request, self.lang)
-        if shown is None:
-            return {self.stage.line: line_html(say(lang, "nothing_to_use"), "failed")}
-        return self._on_canvas(Path(shown.path), lang)
-
-    def _on_canvas(self, path: Path | None, lang: str) -> Updates:
-        if path is None or not path.is_file():
-            return {self.stage.line: line_html(say(lang, "gone"), "failed")}
-        return {self.stage.line: line_html(say(lang, "on_canvas"), "done"), self.form.canvas: for_canvas(path)}
 
 
 def _pictures_left(job: Job) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -11,14 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from app.ui.form import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
-from ldm_core.metadata import KEY, write_png
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService
@@ -100,45 +97,6 @@ def test_a_size_is_checked_before_a_picture_of_it_is_made(tab: GenerateTab, tmp_
     )
 
 
-@pytest.mark.parametrize(
-    ("settings", "english", "chinese"),
-    [
-        (None, "carries no Latent Lab settings", "不带 Latent Lab 的设置"),
-        ("not json", "are damaged", "已损坏"),
-        (json.dumps({"request": {"prompt": "a", "steps": 0}, "weights_sha256": "", "version": ""}), "Steps", "步数"),
-    ],
-)
-def test_bad_settings_in_a_png(tab: GenerateTab, tmp_path: Path, settings: str | None, english: str, chinese: str):
-    info = PngImagePlugin.PngInfo()
-    if settings is not None:
-        info.add_itxt(KEY, settings)
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
-    for lang, words in (("en", english), ("zh", chinese)):
-        updates = tab.restore(str(tmp_path / "a.png"), asked_in(lang))
-        assert words in line(tab, [updates])
-        assert set(updates) == {tab.stage.line}
-
-
-@pytest.mark.parametrize(
-    ("more", "weights", "says"),
-    [
-        ({"start": "noise", "runtime": "torch"}, "ab", "makes the same picture again"),
-        ({"start": "picture"}, "ab", "began from a picture, which the file does not hold"),
-        ({"start": "picture and mask"}, "ab", "load that picture and paint the same part"),
-        ({"start": "<b>"}, "ab", "does not say whether it began from a picture"),
-        ({"start": "noise"}, "cd", "made with other weights"),
-        ({"start": "noise", "runtime": "openvino"}, "ab", "Another runtime made it"),
-    ],
-)
-def test_a_restored_file_promises_only_what_it_can(
-    tab: GenerateTab, tmp_path: Path, more: dict[str, str], weights: str, says: str
-):
-    tab.service.pipe = SimpleNamespace(weights_sha256="ab", runtime="torch")  # type: ignore[assignment]
-    write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8), SamplingParams("a", seed=1), weights, "1.0", more)
-    said = line(tab, [tab.restore(str(tmp_path / "a.png"), asked_in("en"))])
-    assert says in said and ("same picture again" in said) == (says == "makes the same picture again")
-
-
 def test_what_fails_while_it_runs(tab: GenerateTab):
     assert "this prompt always fails." in line(tab, run(tab, GOOD | {"prompt": "fail"}))
     assert "Done in" in line(tab, run(tab, GOOD))
@@ -171,26 +129,6 @@ def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
     (updates,) = asyncio.run(back())
     assert "this run is lost" in updates[tab.stage.line]
     assert updates[tab.form.generate]["interactive"] and not updates[tab.form.stop]["interactive"]
-
-
-def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(tab: GenerateTab):
-    settings = SamplingParams("a cat", seed=3).to_dict()
-    used = tab.act({"do": "use", "settings": settings}, asked_in("en"))
-    assert (used[tab.form["prompt"]], used[tab.form["seed"]]) == ("a cat", "3")
-    varied = tab.act({"do": "vary", "settings": settings}, asked_in("en"))
-    assert varied[tab.form["variation_strength"]] > 0 and varied[tab.form["variation_seed"]]
-    refused = tab.act({"do": "use", "settings": settings | {"steps": 0}}, asked_in("en"))
-    assert set(refused) == {tab.stage.line} and "Steps must be at least 1" in refused[tab.stage.line]
-    assert "cleaned up" in tab.act({"do": "start", "file": "../x"}, asked_in("en"))[tab.stage.line]
-
-
-def test_pasted_settings_fill_the_form_as_far_as_they_fit(tab: GenerateTab):
-    text = "a cat\nSteps: 12, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x516"
-    filled = tab.fill(text, asked_in("en"))
-    values = {name: filled[component] for name, component in zip(FIELDS, tab.form.fields, strict=True)}
-    assert (values["prompt"], values["steps"], values["sampler"], values["seed"]) == ("a cat", 12, "euler_a", "5")
-    assert (values["width"], values["height"]) == (128, 128)
-    assert "Steps must be at least 1" in line(tab, [tab.fill("a\nSteps: 0, Seed: 1", asked_in("en"))])
 
 
 def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):

@@ -1,0 +1,134 @@
+"""The form filled from elsewhere: a PNG's settings, pasted ones, a picture of the page's own."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.i18n import say
+from app.metadata import read_png
+from app.schemas import RequestError, check_params, read_params
+from app.service import Service
+from app.ui.canvas_input import for_canvas
+from app.ui.form import PICTURES, Form, values_from
+from app.ui.picture import Stage
+from app.ui.status import Picture, line_html, refusal_html
+from app.ui.translation import LOCAL, PRIVATE, language
+from ldm_core.metadata import read_parameters
+from ldm_core.sampling import SamplingParams
+
+Updates = dict[Any, Any]
+SIZES = ("width", "height")
+VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
+
+
+class Refill:
+    """Wires what fills the form; built inside a gr.Blocks context, after form and stage."""
+
+    def __init__(self, service: Service, lang: str, form: Form, stage: Stage) -> None:
+        self.service, self.lang, self.form, self.stage = service, lang, form, stage
+        self._wire_settings()
+        self._wire_pictures()
+
+    def _wire_settings(self) -> None:
+        """From pasted text, and from a file."""
+        form, filled = self.form, [self.stage.line, self.form.model, *self.form.fields]
+        paste = "(text) => window.latentLab.takePasted(text)"
+        form.fill.click(self.fill, form["prompt"], filled, js=paste, **PRIVATE)
+        remember = "(...values) => { window.latentLab.remember(); return values; }"
+        form.restore.upload(self.restore, form.restore, filled, js=remember, **PRIVATE)
+
+    def _wire_pictures(self) -> None:
+        """From a picture onward: as a start picture, its settings, variations of it."""
+        form, stage = self.form, self.stage
+        refit = "() => window.latentLab.refitCanvas()"
+        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **PRIVATE)
+        taken.then(js=refit, **LOCAL)
+        form.canvas.upload(js=refit, **LOCAL)
+        act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
+        asked = gr.JSON(visible="hidden")
+        acted = act.click(
+            self.act, asked, [stage.line, form.canvas, form.model, *form.fields],
+            js="() => window.latentLab.takeAction()", **PRIVATE,
+        )  # fmt: skip
+        acted.then(js="() => window.latentLab.acted()", **LOCAL)
+
+    def restore(self, file: str | None, request: gr.Request) -> Updates:
+        """Fill the form from a PNG's settings."""
+        lang = language(request, self.lang)
+        if file is None:
+            return {}
+        try:
+            made, info = read_png(Path(file))
+            filled = self._filled(made, info["weights_sha256"])
+        except RequestError as error:
+            return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
+        said = " ".join(say(lang, key) for key in ("restored", *self._missing(info)))
+        return {self.stage.line: line_html(said, "done"), **filled}
+
+    def _missing(self, info: dict[str, str]) -> list[str]:
+        """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
+        pipe, missing = self.service.pipe, []
+        here = {file.sha256 for file in self.service.models.usable}
+        if pipe is not None and info["weights_sha256"] not in here | {pipe.weights_sha256}:
+            missing.append("restored_weights")
+        start = info.get("start", "")
+        if start != "noise":
+            known = {"picture": "restored_picture", "picture and mask": "restored_mask"}
+            missing.append(known.get(start, "restored_unknown"))
+        if pipe is not None and info.get("runtime", pipe.runtime) != pipe.runtime:
+            missing.append("restored_runtime")
+        return missing or ["restored_same"]
+
+    def fill(self, text: str, request: gr.Request) -> Updates:
+        """Fill the form from settings as other programs write them; a size this model does not make stays as it is."""
+        lang, limits = language(request, self.lang), self.service.limits
+        values = read_parameters(text or "")
+        fits = all(s % limits.size_multiple == 0 and s <= limits.max_side for n in SIZES if (s := values.get(n)))
+        try:
+            made = read_params({n: v for n, v in values.items() if fits or n not in SIZES})
+            check_params(made, limits)
+        except RequestError as error:
+            return {self.stage.line: refusal_html(error, lang)}
+        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made, "")}
+
+    def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
+        """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
+        lang, asked = language(request, self.lang), asked or {}
+        path = self.service.picture(str(asked.get("file")))
+        if asked.get("do") == "start":
+            return self._on_canvas(path, lang)
+        line = line_html(say(lang, "settings_used"), "done")
+        try:
+            made = read_params(asked.get("settings") or {})
+            sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
+            if asked.get("do") == "vary":
+                drawn, line = random.randrange(2**31), line_html("")
+                made = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
+            return {self.stage.line: line, **self._filled(made, sha256)}
+        except RequestError as error:
+            return {self.stage.line: refusal_html(error, lang)}
+
+    def _filled(self, made: SamplingParams, sha256: str) -> Updates:
+        """The form for these settings and the model they were for, where it is here; RequestError if they cannot be."""
+        names = [file.name for file in self.service.models.usable if sha256 and file.sha256 == sha256]
+        limits = self.service.limits_of(names[0] if names else "")
+        check_params(made, limits)
+        model = names[0] if names and names[0] != self.service.models.own.name else ""
+        return {self.form.model: model, **dict(zip(self.form.fields, values_from(made, limits), strict=True))}
+
+    def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
+        """Put the picture that is shown onto the canvas."""
+        lang = language(request, self.lang)
+        if shown is None:
+            return {self.stage.line: line_html(say(lang, "nothing_to_use"), "failed")}
+        return self._on_canvas(Path(shown.path), lang)
+
+    def _on_canvas(self, path: Path | None, lang: str) -> Updates:
+        if path is None or not path.is_file():
+            return {self.stage.line: line_html(say(lang, "gone"), "failed")}
+        return {self.stage.line: line_html(say(lang, "on_canvas"), "done"), self.form.canvas: for_canvas(path)}
