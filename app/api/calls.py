@@ -117,11 +117,16 @@ def cancel(who: Caller, jobs: Sequence[Job]) -> None:
 
 async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
     """The jobs' pictures when all are done. A caller who leaves cancels them; ApiError where one fails."""
+    await wait(who, jobs)
+    return [image for job in jobs for image in ended(job).result.images]
+
+
+async def wait(who: Caller, jobs: Sequence[Job]) -> None:
+    """Wait till all jobs have ended. A caller who leaves cancels them."""
     try:
         for job in jobs:
             async for _ in events(who, job):
                 pass
-        return [image for job in jobs for image in ended(job).result.images]
     finally:
         cancel(who, jobs)
 

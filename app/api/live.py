@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from app.api import calls
 from app.api.calls import Caller, identified
-from app.engine import Cancelled, Done, Failed, Job
+from app.engine import Cancelled
 from app.live import TRIAL, Live, LiveOff, Sketch
-from app.schemas import RequestError, read_params
+from app.schemas import read_params
 
 router = APIRouter(prefix="/live", include_in_schema=False)
 
@@ -50,30 +50,16 @@ async def _sketch(who: Caller, page: str, params: Any) -> Response:
     live: Live = who.request.app.state.live
     try:
         job = await asyncio.to_thread(live.start, params, who.client, page)
-        end = await _end(who, job)
     except LiveOff as error:
         return JSONResponse({"reason": error.sentence.key}, 503)
-    if isinstance(end, Cancelled):
+    await calls.wait(who, [job])
+    if isinstance(job.events[-1], Cancelled):  # the page asked again
         return Response(status_code=204)
-    if isinstance(end, Failed):
-        raise RequestError("as_said", text=end.message)
-    sketch: Sketch | None = end.result
+    sketch: Sketch | None = calls.ended(job).result
     if sketch is None:
         return JSONResponse({"reason": "live_slow"}, 503)
     content = await asyncio.to_thread(_png, sketch)
     return Response(content, media_type="image/png", headers={"X-Seconds": f"{sketch.seconds:.2f}"})
-
-
-async def _end(who: Caller, job: Job) -> Done | Failed | Cancelled:
-    """How the job ended; a page that goes away, or asks again, ends it."""
-    try:
-        async for _ in calls.events(who, job):
-            pass
-    finally:
-        who.service.cancel(job.id, who.client)
-    end = job.events[-1]
-    assert isinstance(end, (Done, Failed, Cancelled))
-    return end
 
 
 def _png(sketch: Sketch) -> bytes:

@@ -36,7 +36,7 @@
       const answer = await fetch(`${lab.root()}/live`, {
         method: "POST", headers: { "content-type": "application/json" }, body: text, signal: mine.signal,
       });
-      if (answer.status === 503) turn(false, (await answer.json()).reason);
+      if (answer.status === 503) turn(false, (await answer.json()).reason ?? "live_busy");
       else if (answer.status === 200) {
         const blob = await answer.blob();
         if (mine !== asking || !on || lab.busy()) return;
