@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.engine.costs import Costs
-from app.engine.job import Cancelled, Done, Failed, Job, Queued, Started, for_people, sentence
+from app.engine.job import Cancelled, Done, Failed, Job, Started, for_people, sentence
 from app.engine.metrics import Metrics
 from app.engine.models import Models
 from app.engine.progress import Reporter, Running
@@ -47,7 +47,6 @@ class Engine:
         self._changed = threading.Condition()
         self._closed = False
         self._costs = Costs()
-        self._rate: float | None = None  # rows answered a second
         self._answered = 0  # rows, in this tick
         self._reporter = Reporter(self.metrics)
         self._models: Models | None = None
@@ -65,7 +64,7 @@ class Engine:
             self._queue.add(job)
             self._forget_old()
             self._jobs[job.id] = job
-            self._tell_positions()
+            self._reporter.positions(self._queue.waiting(), list(self._running.values()))
             self._changed.notify()
         return job
 
@@ -90,7 +89,7 @@ class Engine:
             job.cancelled.set()
             if self._queue.remove(job):
                 self._ended(job, Cancelled(0, job.request.steps, waiting=True))
-                self._tell_positions()
+                self._reporter.positions(self._queue.waiting(), list(self._running.values()))
                 self._changed.notify()  # nobody may wait for its model any more
         return True
 
@@ -135,20 +134,16 @@ class Engine:
         start, self._answered = time.monotonic(), 0
         self._drop_unwanted()
         self._start_jobs()
-        for rows in self._picked("denoise"):
-            for call in [[row] for row in rows] if self._strict else [rows]:
-                self._ask("denoise", call, self._asked.of(call[0].job).answer)
+        for call in self._picked("denoise"):
+            self._ask("denoise", call, self._asked.of(call[0].job).answer)
         self._reporter.report(list(self._running.values()), self._asked.of)
-        for rows in self._picked("decode"):
-            for call in [[row] for row in rows] if self._strict else [rows]:
-                self._ask("decode", call, self._decode)
+        for call in self._picked("decode"):
+            self._ask("decode", call, self._decode)
         self._step_labs()
         self.metrics.waiting.set(len(self._queue))
         self.metrics.running.set(len(self._running))
         self.metrics.tick.observe(time.monotonic() - start)
-        if self._answered:
-            rate = self._answered / (time.monotonic() - start)
-            self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
+        self._reporter.note(self._answered, time.monotonic() - start)
 
     @property
     def _asked(self) -> Models:
@@ -157,14 +152,14 @@ class Engine:
 
     def _startable(self) -> Callable[[Job], bool] | None:
         """Which waiting jobs may start, None where none may; the lock is held. Jobs end that need wait no longer."""
-        for job in [job for job in self._queue.waiting() if not job.wanted()]:
-            self._queue.remove(job)
-            self._ended(job, Cancelled(0, job.request.steps, waiting=True))
         waiting = self._queue.waiting()
         faults = self._asked.faults(waiting)
-        for job in [job for job in waiting if job.model in faults]:
+        for job in waiting:
+            if job.wanted() and job.model not in faults:
+                continue
             self._queue.remove(job)
-            self._ended(job, Failed(sentence(faults[job.model], "not_readable")))
+            cancelled = Cancelled(0, job.request.steps, waiting=True)
+            self._ended(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else cancelled)
         waiting = self._queue.waiting()
         may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
         return may_start if any(map(may_start, waiting)) else None
@@ -185,7 +180,7 @@ class Engine:
                 if found is None:
                     return
                 job = self._queue.take(*found)
-                self._tell_positions()
+                self._reporter.positions(self._queue.waiting(), list(self._running.values()))
             running = self._running[job.id] = Running(job, n=job.request.steps)
             job.emit(Started(job.request.steps))
             if job.work is not None:
@@ -201,13 +196,11 @@ class Engine:
 
     def _room(self, client: str) -> bool:
         """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""
-        rows = [row for row in self._rows(client) if not row.finished]
-        labs = [r for r in self._running.values() if r.work is not None and r.job.line == client]
+        mine = [r for r in self._running.values() if r.job.line == client]
+        rows = [row for r in mine for row in r.rows if not row.finished]
+        labs = any(r.work is not None for r in mine)
         most = max((self._costs.limit(("denoise", row.key)) for row in rows), default=1)
         return not labs and sum(row.terms for row in rows) < 2 * most
-
-    def _rows(self, client: str) -> list[Row]:
-        return [row for r in self._running.values() if r.job.line == client for row in r.rows]
 
     def _picked(self, kind: Kind) -> list[list[Row]]:
         """The rows of this tick's calls."""
@@ -217,7 +210,8 @@ class Engine:
                 if row.finished == (kind == "decode") and row.index not in running.images:
                     lines.setdefault(running.job.line, []).append(row)
         served = {name: self._queue.served(name) for name in lines}
-        return pick(kind, lines, served, self._costs)
+        calls = pick(kind, lines, served, self._costs)
+        return [[row] for rows in calls for row in rows] if self._strict else calls
 
     def _ask(self, kind: Kind, rows: Sequence[Row], question: Callable[[Sequence[Row]], None]) -> None:
         """Ask for all rows in one call; where it fails, for half of them, down to the row that fails alone."""
@@ -317,18 +311,6 @@ class Engine:
         with self._changed:
             if self._running.pop(job.id, None) is not None:
                 self._queue.ended(job)
-
-    # -- what is told ----------------------------------------------------------------------------------------------
-
-    def _tell_positions(self) -> None:
-        """Tell waiting jobs where they stand and how long that will take at the rate of the last ticks."""
-        ahead = sum(row.n - row.i for running in list(self._running.values()) for row in running.rows)
-        for k, job in enumerate(self._queue.waiting()):
-            ahead += job.request.steps * job.request.batch
-            wait = None if self._rate is None else ahead / self._rate
-            last = job.last(Queued)
-            if last is None or last.position != k + 1:
-                job.emit(Queued(k + 1, wait))
 
     def _forget_old(self) -> None:
         ended = [job_id for job_id, job in self._jobs.items() if job.done]

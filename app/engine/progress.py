@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.job import Job, Stepped
+from app.engine.job import Job, Queued, Stepped
 from app.engine.metrics import Metrics
 from app.engine.rows import Model, Row
 from ldm_core.images import Pixels, picture_grid, sheet_columns
@@ -36,11 +36,28 @@ class Running:
 
 
 class Reporter:
-    """Emits steps and previews."""
+    """Emits places in the queue, steps and previews."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._previews_from = 0.0  # time.monotonic()
+        self._rate: float | None = None  # rows answered a second
+
+    def note(self, answered: int, seconds: float) -> None:
+        """A tick answered so many rows in so many seconds."""
+        if answered:
+            rate = answered / seconds
+            self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
+
+    def positions(self, waiting: Sequence[Job], running: Sequence[Running]) -> None:
+        """Tell waiting jobs where they stand and how long that will take at the rate of the last ticks."""
+        ahead = sum(row.n - row.i for one in running for row in one.rows)
+        for k, job in enumerate(waiting):
+            ahead += job.request.steps * job.request.batch
+            wait = None if self._rate is None else ahead / self._rate
+            last = job.last(Queued)
+            if last is None or last.position != k + 1:
+                job.emit(Queued(k + 1, wait))
 
     def report(self, jobs: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> None:
         """Tell every job that has got on, with a preview where one is due."""
