@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.lab_tab import LabTab, link_state
-from app.labs.common.panels.plot_card import QUIET
+from app.labs.common.panels.lab_tab import LabTab, ask, link_state
 from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.ui.endpoint import add_endpoint
@@ -21,7 +20,7 @@ from app.ui.labs import LABS
 from app.ui.picture import scaling_update
 from app.ui.prompt_line import chips_html
 from app.ui.status import line_html, safe, state_html
-from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from app.ui.translation import LOCAL, PRIVATE, QUIET, Translation, language
 
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
@@ -130,11 +129,12 @@ def _wire_language(
 
 
 def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: Any) -> None:
-    """Labs draw when they are opened; a link opens one with its values."""
+    """Labs draw when they are opened and in another language; a link opens one with its values."""
     for lab in labs:
         lab.wire(switched)
     numbers = [number for lab in labs for number in lab.redraw_tokens]
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
+    switched.then(js=ask(len(numbers)), outputs=numbers, **LOCAL)
 
     def follow(query: Mapping[str, str]) -> dict[Any, Any]:
         lab, values = link_state(query, labs)

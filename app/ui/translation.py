@@ -11,6 +11,7 @@ from app.i18n import Sentence, say
 
 C = TypeVar("C")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
+QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # one that is answered at once
 LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
 Words = Mapping[str, str | Mapping[str, str]]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from torch.utils.tensorboard import SummaryWriter
 
+from app.i18n import say
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.losses.diffusion import min_snr_weights
 from ldm_core.shipped import EMOJI_128
@@ -65,6 +67,26 @@ def test_where_half_of_a_loss_lies(labs: Page):
     labs.locator("#objectives-measured").get_by_label("ε", exact=True).check()
     expect(said).to_contain_text(f"simple loss on ε lies below t = {half(np.ones(1000))}")
     expect(said).to_contain_text(f"min-SNR lies below t = {half(min_snr_weights(snr, 1.0, 'eps'))}")
+
+
+def test_each_plot_is_saved_as_its_own_file(labs: Page, tmp_path: Path):
+    open_lab(labs, "lower_bound")
+    cards = labs.locator("#panel-objectives .card")
+    expect(caption(labs, "objectives", 1)).to_contain_text("half of")
+    for nth in (0, 1):
+        card = cards.nth(nth)
+        card.get_by_role("button", name=say("en", "values_files")).click()
+        expect(card.locator("tbody tr").first).to_be_visible()
+        table = [text.split("\t") for text in card.locator("tbody tr").all_inner_texts()]
+        with labs.expect_download() as caught:
+            card.get_by_role("button", name="CSV", exact=True).click()
+        caught.value.save_as(tmp_path / "values.csv")
+        with (tmp_path / "values.csv").open(encoding="utf-8") as file:
+            rows = [[f"{float(value):.5g}" for value in row] for row in list(csv.reader(file))[1:]]
+        assert table[0] == rows[0] and all(row in rows for row in table)
+    with labs.expect_download() as caught:
+        cards.nth(0).get_by_role("button", name="PNG", exact=True).click()
+    assert caught.value.suggested_filename.endswith(".png")
 
 
 def test_curves_of_the_shipped_run(labs: Page):

@@ -10,7 +10,6 @@ import gradio as gr
 from app.i18n import say
 from app.labs.architecture.drawing import drawing
 from app.labs.common.panels.panel import Lab, Panel, Updates
-from app.labs.common.panels.plot_card import PlotCard
 from app.schemas import RequestError, read_params
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Blocks(Ready):
 
     def lay_view(self) -> None:
         """Cost by block as a plot, the part as a drawing, a table."""
-        self.card = PlotCard(self.service, self.translation, height=260, drawn=False)
+        self.card = self.plot_card(height=260, drawn=False)
         self.drawing = gr.HTML(elem_id="blocks-drawing")
         self.table = gr.HTML(elem_id="blocks-table")
         self.outputs = [*self.card.outputs, self.drawing, self.table]

@@ -9,7 +9,6 @@ import gradio as gr
 from app.i18n import say
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
-from app.labs.common.panels.plot_card import PlotCard
 
 CHANNELS = 4  # of the latent
 PRIORS = 4
@@ -40,7 +39,7 @@ class Reconstruction(Shown):
         """Pictures and sentence, the latent's channels, KL as a plot."""
         super().lay_view()
         self.channels = gr.HTML(elem_id="latent-channels")
-        self.card = PlotCard(self.service, self.translation, drawn=False)
+        self.card = self.plot_card(drawn=False)
         self.outputs = [*self.outputs, self.channels, *self.card.outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:

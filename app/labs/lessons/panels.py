@@ -8,11 +8,10 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.links import lab_link
-from app.labs.common.panels.plot_card import QUIET
 from app.labs.lessons.lessons import LESSONS, REFERENCE, Move
 from app.service import Service
 from app.ui.status import safe
-from app.ui.translation import Translation, language
+from app.ui.translation import QUIET, Translation, language
 
 LESSON_OF = {"overview": "reference"}  # lab → its lesson, where that is not called like the lab
 
@@ -25,17 +24,11 @@ class LessonCard:
         title = {"label": "lesson_reference" if lesson == "reference" else "lesson_title"}
         with translation.make(gr.Accordion, title, open=False, elem_classes="lesson-card") as self.card:
             self.shown = gr.HTML(elem_id=f"lesson-{lesson}")
-            with gr.Row(elem_classes="buttons"):
-                self.present = translation.make(gr.Button, {"value": "lesson_present"}, size="sm", min_width=120)
-                self.print = translation.make(gr.Button, {"value": "lesson_print"}, size="sm", min_width=120)
 
     def wire(self, language_switched: Any) -> None:
-        """Draw on unfolding, and again in another language; the browser presents and prints."""
+        """Draw on unfolding, and again in another language."""
         self.card.expand(self.draw, None, self.shown, **QUIET)
         language_switched.then(self.redraw, self.shown, self.shown, **QUIET)
-        for button, does in ((self.present, "present"), (self.print, "printLesson")):
-            js = f"() => window.latentLab.{does}({self.lesson!r})"
-            button.click(fn=None, js=js, api_visibility="private")
 
     def draw(self, request: gr.Request) -> str:
         """The lesson with the loaded model's numbers."""
@@ -66,7 +59,11 @@ def lesson_html(lesson: str, numbers: dict[str, str], lang: str) -> str:
             f'<section data-beat="{beat}"><details><summary>{_beat(beat, lang)}</summary>'
             f"<p>{words(beat)}</p>{table}</details></section>"
         )
-    return f'<div class="lesson" data-lesson="{lesson}">{"".join(parts)}</div>'
+    buttons = "".join(
+        f'<button type="button" data-{does}="{lesson}">{safe(say(lang, f"lesson_{does}"))}</button>'
+        for does in ("present", "print")
+    )
+    return f'<div class="lesson" data-lesson="{lesson}">{"".join(parts)}</div><div class="actions">{buttons}</div>'
 
 
 def _beat(name: str, lang: str) -> str:

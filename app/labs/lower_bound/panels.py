@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 
 from app.labs.common.panels.panel import Lab, Panel, Updates
-from app.labs.common.panels.plot_card import PlotCard
 from app.schemas import RequestError
 
 SCHEDULES = {kind: f"schedule_{kind}" for kind in ("linear", "cosine", "sqrt_linear", "sqrt")}
@@ -39,7 +38,7 @@ class Weights(Panel):
 
     def lay_view(self) -> None:
         """A plot."""
-        self.card = PlotCard(self.service, self.translation, height=380)
+        self.card = self.plot_card(height=380)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -63,7 +62,7 @@ class First(Panel):
 
     def lay_view(self) -> None:
         """A plot."""
-        self.card = PlotCard(self.service, self.translation, height=280)
+        self.card = self.plot_card(height=280)
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -99,7 +98,7 @@ class Objectives(Panel):
 
     def lay_view(self) -> None:
         """Two plots."""
-        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
+        self.cards = (self.plot_card(), self.plot_card())
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:

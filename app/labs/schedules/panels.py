@@ -10,7 +10,6 @@ from app.i18n import say
 from app.labs.common.panels.job_panel import JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
-from app.labs.common.panels.plot_card import PlotCard
 from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.ui.status import line_html
@@ -53,7 +52,7 @@ class Curves(Panel):
 
     def lay_view(self) -> None:
         """Two plots."""
-        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
+        self.cards = (self.plot_card(), self.plot_card())
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -124,7 +123,7 @@ class Steps(Panel):
 
     def lay_view(self) -> None:
         """Two plots."""
-        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
+        self.cards = (self.plot_card(), self.plot_card())
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs]
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -157,7 +156,7 @@ class RespacedRuns(JobPanel):
     def lay_view(self) -> None:
         """A row of pictures, a plot under it."""
         self.pictures = gr.HTML(elem_id="respaced")
-        self.card = PlotCard(self.service, self.translation, height=280, drawn=False)
+        self.card = self.plot_card(height=280, drawn=False)
         self.outputs = [self.pictures, *self.card.outputs]
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:

@@ -13,13 +13,12 @@ from app.i18n import say
 from app.labs.common.panels.job_panel import PROMPT
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import data_uri
-from app.labs.common.panels.plot_card import QUIET
 from app.labs.xy_plot.filling import Filling, fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
 from app.ui.status import line_html, safe
-from app.ui.translation import PRIVATE, language
+from app.ui.translation import PRIVATE, QUIET, language
 from ldm_core import __version__
 from ldm_core.config import MAX_SEED
 from ldm_core.metadata import write_png

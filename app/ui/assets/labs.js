@@ -63,6 +63,18 @@
     follow(link.getAttribute("href"));
   });
 
+  // A plot's buttons are plain HTML; one hidden button of the lab's tells the server which of them was pressed.
+  let asked;
+  document.addEventListener("click", (event) => {
+    const pressed = event.target.closest(".actions button");
+    if (pressed?.dataset.present) present(pressed.dataset.present);
+    if (pressed?.dataset.print) printLesson(pressed.dataset.print);
+    if (!pressed?.dataset.kind) return;
+    asked = { plot: Number(pressed.dataset.plot), kind: pressed.dataset.kind };
+    window.latentLab.click(pressed.closest(".lab").id.replace("lab-", "save-"));
+  });
+  window.latentLab.takeAsked = () => asked;
+
   // Tabs that do not fit hide behind an ellipsis in Gradio; on a narrow page a menu of all of them takes their place.
   const tabs = () => [...document.querySelectorAll(".tab-container [role=tab], .overflow-dropdown [role=tab], .overflow-dropdown button")]
     .filter((tab) => !tab.closest("[aria-hidden=true]"));
@@ -124,7 +136,6 @@
     addEventListener("afterprint", () => sheet.remove(), { once: true });
     print();
   };
-  Object.assign(window.latentLab, { present, printLesson });
 
   // A lab opened before the model was there draws itself when it is.
   let ready = false;

@@ -58,9 +58,8 @@
     address.searchParams.set("state", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
     copy(address.href, document.activeElement);
   };
-  const download = () => { // the file has just been made for the hidden link beside the button
-    const wait = () => { const link = find(".lab-file a[href]"); if (link) link.click(); };
-    setTimeout(wait, 50);
+  const download = (file) => { // one that the server has just made
+    if (file?.url) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name ?? "" }).click();
   };
   // The editor fits a picture to the size it had when it was made, sometimes before it was laid out; a change of
   // size makes it fit again.

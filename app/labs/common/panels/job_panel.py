@@ -13,7 +13,6 @@ from app.i18n import say
 from app.labs.common.panels.job_stream import stream_job
 from app.labs.common.panels.panel import Panel, Shared, Updates
 from app.labs.common.panels.pictures import figures
-from app.labs.common.panels.plot_card import PlotCard
 from app.labs.common.shared_results import SharedResults, Work
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
@@ -202,7 +201,7 @@ class StepPanel(Panel):
     def lay_view(self) -> None:
         """Pictures and a plot."""
         self.shown = self.placeholder("shown")
-        self.card = PlotCard(self.service, self.translation, drawn=False)
+        self.card = self.plot_card(drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
     @property
@@ -232,7 +231,7 @@ class FiguresJobPanel(JobPanel):
     def lay_view(self) -> None:
         """Pictures and a plot, empty until there is a result."""
         self.shown = self.placeholder("shown")
-        self.card = PlotCard(self.service, self.translation, drawn=False)
+        self.card = self.plot_card(drawn=False)
         self.outputs = [self.shown, *self.card.outputs]
 
 

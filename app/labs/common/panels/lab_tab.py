@@ -10,18 +10,18 @@ import gradio as gr
 
 from app.labs.common.panels.links import read_link
 from app.labs.common.panels.panel import Lab, Shared, Updates
-from app.labs.common.panels.plot_card import FORMULA, QUIET
+from app.labs.common.panels.plot_card import FORMULA, wire_files
 from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.panels import LESSON_OF, LessonCard
 from app.service import Service
-from app.ui.translation import Translation
+from app.ui.translation import QUIET, Translation
 
 
 class LabTab:
     """A lab on the page."""
 
     def __init__(self, lab: Lab, service: Service, translation: Translation, results: SharedResults) -> None:
-        self.lab = lab
+        self.lab, self._service = lab, service
         shared: Shared = {}
         self.tab = translation.make(gr.Tab, {"label": f"{lab.key}_tab"}, id=lab.key)
         with self.tab, gr.Column(elem_classes="lab", elem_id=f"lab-{lab.key}"):
@@ -37,13 +37,14 @@ class LabTab:
         return {name: component for panel in self.panels for name, component in panel.controls.items()}
 
     def wire(self, language_switched: Any) -> None:
-        """Redraw when a person moves a control, opens the tab, or has changed the language.
+        """Redraw when a person moves a control or opens the tab.
 
         What calls for a redraw changes the `redraw_token` of each panel it concerns, and that number's one event draws.
         Where several functions wait for the same event, Gradio (6.31) asks all of them again whenever one was busy:
         they kept each other busy for good.
         """
         self.lesson.wire(language_switched)
+        wire_files([card for panel in self.panels for card in panel.plot_cards], self._service, self.lab.key)
         for panel in self.panels:
             panel.redraw_token = gr.Number(0, visible="hidden", show_label=False)
             inputs, outputs = list(panel.inputs.values()), [panel.note, *panel.outputs]
@@ -59,9 +60,6 @@ class LabTab:
             gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
         redraw = gr.Button(visible="hidden", elem_classes="lab-redraw")  # pressed by the page when the model is ready
         redraw.click(fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private")
-        language_switched.then(
-            fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private"
-        )
 
     @property
     def redraw_tokens(self) -> list[gr.Number]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import gradio as gr
 
 from app.i18n import Sentence
-from app.labs.common.panels.plot_card import FORMULA
+from app.labs.common.panels.plot_card import FORMULA, PlotCard
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
@@ -35,6 +35,7 @@ class Panel:
         self.controls: dict[str, Any] = {}  # name in a link → component; the arguments of `draw`
         self.uploads: dict[str, gr.File] = {}  # further arguments of `draw`, paths or None; in no link
         self.outputs: list[Any] = []  # what `draw` may update
+        self.plot_cards: list[PlotCard] = []
         self.redraw_token: gr.Number  # a change of it draws the panel anew; made when the page is wired
         with gr.Column(elem_id=f"panel-{self.key}", elem_classes="panel"):
             translation.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
@@ -97,6 +98,11 @@ class Panel:
     def placeholder(self, name: str) -> gr.HTML:
         """Where pictures will stand; until they do, it says that they are being drawn."""
         return self.translation.make(gr.HTML, {"value": "drawing"}, elem_id=f"{self.key}-{name}", elem_classes="drawn")
+
+    def plot_card(self, height: int = 320, drawn: bool = True) -> PlotCard:
+        """Where a plot will stand, with its values and files."""
+        self.plot_cards.append(PlotCard(self.translation, height, drawn))
+        return self.plot_cards[-1]
 
     def upload(self, name: str) -> None:
         """A picture the person may give, called `name` in `draw`; without one it is the shipped picture."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,41 +14,33 @@ from app.labs.common.files import FORMATS, save_plot
 from app.labs.common.plot import Plot
 from app.labs.common.screen import plotly_json
 from app.service import Service
-from app.ui.translation import PRIVATE, Translation, language
+from app.ui.translation import LOCAL, QUIET, Translation
 
 ROWS = 60  # of the table on the page; the CSV has them all
 FORMULA: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "$", "right": "$", "display": False},
 ]
-QUIET: dict[str, Any] = {**PRIVATE, "queue": False}
 
 
 class PlotCard:
     """Lay one out inside a Blocks context; `show` gives the updates of `outputs`."""
 
-    def __init__(self, service: Service, translation: Translation, height: int = 320, drawn: bool = True) -> None:
+    def __init__(self, translation: Translation, height: int = 320, drawn: bool = True) -> None:
         """`drawn` False: nothing is shown before the first `show`."""
-        self.height, self._service, self._drawn = height, service, drawn
+        self.height, self._drawn = height, drawn
+        self.number = 0  # among the cards of its lab
         with gr.Column(elem_classes="card", visible=drawn) as self.column:
             self.plot = gr.Plot(show_label=False, container=False, elem_classes="plot")
             self.caption = gr.Markdown(latex_delimiters=FORMULA, elem_classes="caption")
-            with translation.make(gr.Accordion, {"label": "values_files"}, open=False, elem_classes="values") as values:
-                with gr.Row(elem_classes="buttons"):
-                    buttons = [gr.Button(kind.upper(), size="sm", min_width=64) for kind in FORMATS]
-                table = gr.HTML(elem_classes="table")
+            with translation.make(gr.Accordion, {"label": "values_files"}, open=False):
+                self.values = gr.HTML(elem_classes="values")
         self.current = gr.State(None)
-        values.expand(table_html, self.current, table, **QUIET)
-        file = gr.DownloadButton(visible="hidden", elem_classes="lab-file")
-        for kind, button in zip(FORMATS, buttons, strict=True):
-            saved = button.click(self._saver(kind), self.current, file, **QUIET)
-            saved.then(fn=None, js="() => window.latentLab.download()", api_visibility="private")
-        self._table = table
 
     @property
     def outputs(self) -> list[Any]:
         """What `show` fills."""
-        return [self.column, self.plot, self.caption, self.current, self._table]
+        return [self.column, self.plot, self.caption, self.current, self.values]
 
     def show(self, plot: Plot, lang: str) -> dict[Any, Any]:
         """Updates that draw `plot`."""
@@ -57,15 +50,32 @@ class PlotCard:
             self.plot: PlotData(type="plotly", plot=plotly_json(plot, self.height)),
             self.caption: caption(plot, lang),
             self.current: plot,
-            self._table: "",
+            self.values: values_html(plot, self.number),
         }
 
-    def _saver(self, kind: str) -> Any:
-        def save(plot: Plot | None, request: gr.Request) -> Any:
-            del request
-            return gr.skip() if plot is None else str(save_plot(plot, self._service.outputs, kind))
 
-        return save
+def wire_files(cards: Sequence[PlotCard], service: Service, lab: str) -> None:
+    """Let the buttons of a lab's cards save their plots.
+
+    They are plain HTML with one event for a whole lab: when the page opens, Gradio (6.31) looks at every event for
+    every component.
+    """
+    if not cards:
+        return
+    for number, card in enumerate(cards):
+        card.number = number
+
+    def save(asked: Mapping[str, Any] | None, *plots: Plot | None) -> Any:
+        number, kind = (asked or {}).get("plot"), (asked or {}).get("kind")
+        plot = plots[number] if isinstance(number, int) and 0 <= number < len(plots) else None
+        return str(save_plot(plot, service.outputs, kind)) if plot is not None and kind in FORMATS else gr.skip()
+
+    asked = gr.JSON(visible="hidden")
+    file = gr.DownloadButton(visible="hidden")
+    button = gr.Button(visible="hidden", elem_id=f"save-{lab}")  # pressed by the page's script
+    take = "(asked, ...plots) => [window.latentLab.takeAsked(), ...plots]"
+    saved = button.click(save, [asked, *(card.current for card in cards)], file, js=take, **QUIET)
+    saved.then(inputs=file, js="(file) => window.latentLab.download(file)", **LOCAL)
 
 
 def caption(plot: Plot, lang: str) -> str:
@@ -76,10 +86,15 @@ def caption(plot: Plot, lang: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def table_html(plot: Plot | None) -> str:
-    """The plot's values as a table, thinned to a length one can read."""
-    if plot is None:
-        return ""
+def values_html(plot: Plot, number: int) -> str:
+    """A button for each kind of file, and the values as a table, thinned to a length one can read."""
+    buttons = "".join(
+        f'<button type="button" data-plot="{number}" data-kind="{kind}">{kind.upper()}</button>' for kind in FORMATS
+    )
+    return f'<div class="actions">{buttons}</div><div class="table">{_table(plot)}</div>'
+
+
+def _table(plot: Plot) -> str:
     header, rows = plot.table()
     step = -(-len(rows) // ROWS) if rows else 1
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
@@ -87,6 +102,3 @@ def table_html(plot: Plot | None) -> str:
         "<tr>" + "".join(f"<td>{'' if v is None else f'{v:.5g}'}</td>" for v in row) + "</tr>" for row in rows[::step]
     )
     return f'<table tabindex="0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-__all__ = ["QUIET", "PlotCard", "caption", "language", "table_html"]

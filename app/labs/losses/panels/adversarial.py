@@ -8,7 +8,6 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.panel import Panel, Updates
-from app.labs.common.panels.plot_card import PlotCard
 from app.labs.losses.panels.curves import OfRuns
 from app.labs.losses.runs import load_run, run_title
 from app.schemas import RequestError
@@ -34,7 +33,7 @@ class Players(Panel):
 
     def lay_view(self) -> None:
         """A plot."""
-        self.card = PlotCard(self.service, self.translation)
+        self.card = self.plot_card()
         self.outputs = self.card.outputs
 
     def draw(self, lang: str, **values: Any) -> Updates:
@@ -59,7 +58,7 @@ class Balance(OfRuns):
 
     def lay_view(self) -> None:
         """Three plots; the third is the run's and shows where it logged something."""
-        self.cards = [PlotCard(self.service, self.translation, height=280, drawn=k < 2) for k in range(3)]
+        self.cards = [self.plot_card(height=280, drawn=k < 2) for k in range(3)]
         outputs = [output for card in self.cards for output in card.outputs]
         self.outputs = [*outputs, self.controls["balance_run"]]
 

@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 from app.labs.common.panels.panel import Panel, Updates
-from app.labs.common.panels.plot_card import QUIET, PlotCard
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
-from app.ui.translation import language
+from app.ui.translation import QUIET, language
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
 METRICS = (  # what the runs of this project log; a run may have others, which are offered once it is chosen
@@ -85,7 +84,7 @@ class History(OfRuns):
 
     def lay_view(self) -> None:
         """A plot, and the timer that redraws it while a file grows."""
-        self.card = PlotCard(self.service, self.translation, height=400)
+        self.card = self.plot_card(height=400)
         self.timer = gr.Timer(LIVE_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         self.stamp = gr.State("")
@@ -136,7 +135,7 @@ class Bins(OfRuns):
 
     def lay_view(self) -> None:
         """Two plots."""
-        self.cards = (PlotCard(self.service, self.translation), PlotCard(self.service, self.translation))
+        self.cards = (self.plot_card(), self.plot_card())
         self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs, self.controls["bins_run"]]
 
     def draw(self, lang: str, **values: Any) -> Updates:

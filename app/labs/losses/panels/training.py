@@ -10,12 +10,11 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.panel import Panel, Updates
-from app.labs.common.panels.plot_card import QUIET, PlotCard
 from app.labs.losses.runs import load_run
 from app.labs.losses.training import STEPS, TRAINING, Plan, Progress
 from app.schemas import RequestError
 from app.ui.status import line_html, safe
-from app.ui.translation import language
+from app.ui.translation import QUIET, language
 
 TICK_SECONDS = 2.0
 VISIBLE = "(seen) => [document.getElementById('panel-training')?.offsetParent != null]"
@@ -40,7 +39,7 @@ class TrainHere(Panel):
     def lay_view(self) -> None:
         """Samples, curves of loss and PSNR, and the timer that follows the run."""
         self.samples = gr.HTML(elem_id="training-samples")
-        self.cards = [PlotCard(self.service, self.translation, height=280, drawn=False) for _ in range(2)]
+        self.cards = [self.plot_card(height=280, drawn=False) for _ in range(2)]
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         outputs = [output for card in self.cards for output in card.outputs]
