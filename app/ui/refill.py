@@ -67,8 +67,10 @@ class Refill:
             filled = self._filled(made, info["weights_sha256"])
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        said = " ".join(say(lang, key) for key in ("restored", *self._missing(info)))
-        return {self.stage.line: line_html(said, "done"), **filled}
+        missing = self._missing(info)
+        said = " ".join(say(lang, key) for key in ("restored", *missing))
+        offer = say(lang, "load_start") if {"restored_picture", "restored_mask"} & {*missing} else ""
+        return {self.stage.line: line_html(said, "done", load=offer), **filled}
 
     def _missing(self, info: dict[str, str]) -> list[str]:
         """Keys of what stands between a file's settings and its picture; one key where there is nothing."""

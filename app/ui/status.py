@@ -43,12 +43,18 @@ def state_html(state: State, lang: str) -> str:
 
 
 def line_html(
-    text: str, kind: str = "", fraction: float | None = None, field: str = "", counting: tuple[float, str] | None = None
+    text: str,
+    kind: str = "",
+    fraction: float | None = None,
+    field: str = "",
+    counting: tuple[float, str] | None = None,
+    load: str = "",
 ) -> str:
     """The status line, with a bar while something runs; kind is "", "failed" or "done".
 
     `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it. `counting` are seconds
-    that waiting.js counts down, and the text with {left} in their place.
+    that waiting.js counts down, and the text with {left} in their place. `load` are the words of a button that lets a
+    start picture be chosen.
     """
     bar = ""
     if fraction is not None:
@@ -58,7 +64,8 @@ def line_html(
     if counting is not None:
         live += f' data-left="{counting[0]:.1f}" data-said="{safe(counting[1])}"'
     about = f' data-field="{safe(field.replace("_", "-"))}"' if field else ""
-    return f'<div class="line {kind}"{about}><span{live}>{safe(text)}</span>{bar}</div>'
+    button = f' <button type="button" data-load="start">{safe(load)}</button>' if load else ""
+    return f'<div class="line {kind}"{about}><span{live}>{safe(text)}</span>{button}{bar}</div>'
 
 
 def refusal_html(error: RequestError, lang: str) -> str:

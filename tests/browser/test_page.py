@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.metadata import read_png
+from ldm_core.metadata import write_png
+from ldm_core.sampling import SamplingParams
 from tests.app.serving import Served
 from tests.browser.driving import choose, unfold
 
@@ -192,6 +196,23 @@ def test_faults_are_one_sentence_in_the_page_s_language(page: Page, tmp_path: Pa
     unfold(page)
     expect(page.locator("#steps input[type=number]")).to_have_value("3")
     expect(page.locator(".frame.empty")).to_contain_text("图像将在这里成形")
+
+
+def test_a_restored_file_offers_to_load_the_picture_it_began_from(page: Page, tmp_path: Path):
+    made = SamplingParams("a cat", steps=2, seed=5, strength=0.6)
+    write_png(tmp_path / "a.png", np.zeros((32, 32, 3), np.uint8), made, "", "1.0", {"start": "picture"})
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "start.png")
+    unfold(page)
+    page.click("#restore > button")
+    page.set_input_files("#png input[type=file]", tmp_path / "a.png")
+    expect(page.locator("#line")).to_contain_text("It began from a picture")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Load that picture").click()
+    chooser.value.set_files(tmp_path / "start.png")
+    expect(page.locator("#canvas canvas").first).to_be_visible()
+    page.wait_for_timeout(1000)  # until the canvas has sent it
+    page.click("#generate")
+    expect(page.locator("#source")).to_contain_text("Redraws the picture on the canvas")
 
 
 def test_theme_scaling_and_a_lost_connection(page: Page):

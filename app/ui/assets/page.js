@@ -171,6 +171,14 @@
     if (chip) toggleChip(chip);
     const offer = event.target.closest?.("[data-replace]");
     if (offer) say(prompt().value.replace(offer.dataset.replace, offer.dataset.by));
+    if (event.target.closest?.("[data-load]")) loadStart();
+  };
+  const loadStart = (tries = 20) => { // the canvas is made when its section opens
+    unfold("start");
+    const chooser = find("#canvas input[type=file]");
+    if (!chooser) { if (tries) setTimeout(loadStart, 100, tries - 1); return; }
+    find("#start").scrollIntoView({ block: "nearest" });
+    chooser.click();
   };
 
   // A refusal stands beside the field it is about, which is marked until it changes.
