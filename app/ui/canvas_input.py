@@ -11,14 +11,17 @@ import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
+from app.i18n import say
 from app.images import fit, fit_mask, open_upload
 from app.schemas import RequestError
 from app.settings import Settings
 from app.ui.blobs import bound_blobs
+from app.ui.status import pixels_uri, safe
 from ldm_core.images import Pixels
 from ldm_core.sampling import Limits
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
+CHIP_SIDE = 48  # pixels of the small picture that stands for a folded canvas
 PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still
 
 Canvas = dict[str, Any]  # {"background": path | None, "layers": [path, …]}
@@ -74,6 +77,25 @@ def picture_and_mask(
         painted = painted.resize(picture.size, Image.Resampling.NEAREST)
     mask = None if painted is None else fit_mask(painted, limits, *size)
     return fit(picture, limits, *size).copy(), mask
+
+
+def chip_html(canvas: Canvas | None, settings: Settings, lang: str) -> str:
+    """The picture on the canvas small, with a button that takes it away; "" for an empty canvas, or a bad file."""
+    if canvas is None or canvas["background"] is None:
+        return ""
+    try:
+        picture = open_upload(Path(canvas["background"]), settings)
+    except RequestError:  # Generate says why
+        return ""
+    if _blank(picture):
+        return ""
+    picture.thumbnail((CHIP_SIDE, CHIP_SIDE))
+    small = pixels_uri(np.asarray(picture.convert("RGB")))
+    starts, away = safe(say(lang, "starts_from")), safe(say(lang, "start_away"))
+    return (
+        f'<div class="start-chip"><img src="{small}" alt="">{starts} '
+        f'<button type="button" data-press="drop-start" aria-label="{away}" title="{away}">✕</button></div>'
+    )
 
 
 def _blank(picture: Image.Image) -> bool:

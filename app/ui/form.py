@@ -115,13 +115,13 @@ class Form:
                 {"label": "batch"},
                 choices=counts,
                 value=min(PICTURES, counts[-1]),
-                filterable=False,
                 allow_custom_value=True,
                 elem_id="batch",
                 scale=1,
                 min_width=90,
             )
         gr.HTML(live_html(self._lang), elem_id="live-row")
+        self.start_chip = gr.HTML(elem_id="start-chip")  # a start picture whose section is folded
         with gr.Row(elem_id="offers"):
             self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
             self.fill = self._make(gr.Button, {"value": "fill_form"}, size="sm", elem_id="fill", min_width=0)
@@ -133,7 +133,7 @@ class Form:
     def controls(self) -> None:
         """What has a good default: the model, where there is a choice, and folded away all else."""
         self.model = self._make(
-            gr.Dropdown, {"label": "model"}, choices=[""], value="", filterable=False, allow_custom_value=True,
+            gr.Dropdown, {"label": "model"}, choices=[""], value="", allow_custom_value=True,
             visible=False, elem_id="model",
         )  # fmt: skip
         self._start_picture()
@@ -157,7 +157,6 @@ class Form:
                         {"label": "sampler"},
                         choices=list(self.limits.samplers),
                         value=self.limits.samplers[0],
-                        filterable=False,
                         allow_custom_value=True,
                         elem_id="sampler",
                     )
@@ -194,7 +193,7 @@ class Form:
             )
 
     def _start_picture(self) -> None:
-        with self._make(gr.Accordion, {"label": "start_picture"}, open=False, elem_id="start"):
+        with self._make(gr.Accordion, {"label": "start_picture"}, open=False, elem_id="start") as self.start:
             self._make(gr.Markdown, {"value": "start_info"}, elem_classes="note")
             # Its properties never change: an update would build a new editor, without keep_files.
             self.canvas = keep_files(

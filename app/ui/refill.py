@@ -13,11 +13,11 @@ from app.i18n import say
 from app.metadata import read_png
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
-from app.ui.canvas_input import for_canvas
+from app.ui.canvas_input import Canvas, chip_html, for_canvas
 from app.ui.form import PICTURES, Form, values_from
 from app.ui.picture import Stage
 from app.ui.status import Picture, line_html, refusal_html
-from app.ui.translation import LOCAL, PRIVATE, language
+from app.ui.translation import LOCAL, PRIVATE, QUIET, language
 from ldm_core.metadata import read_parameters
 from ldm_core.sampling import SamplingParams
 
@@ -46,16 +46,24 @@ class Refill:
         """From a picture onward: as a start picture, its settings, variations of it."""
         form, stage = self.form, self.stage
         refit = "() => window.latentLab.refitCanvas()"
-        taken = form.use_shown.click(self.use_shown, stage.shown, [stage.line, form.canvas], **PRIVATE)
+        placed = [stage.line, form.canvas, form.start_chip]
+        taken = form.use_shown.click(self.use_shown, stage.shown, placed, **PRIVATE)
         taken.then(js=refit, **LOCAL)
         form.canvas.upload(js=refit, **LOCAL)
         act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
         acted = act.click(
-            self.act, asked, [stage.line, form.canvas, form.model, *form.fields],
+            self.act, asked, [*placed, form.model, *form.fields],
             js="() => window.latentLab.takeAction()", **PRIVATE,
         )  # fmt: skip
         acted.then(js="() => window.latentLab.acted()", **LOCAL)
+        form.start.collapse(self.chip, form.canvas, form.start_chip, **QUIET)
+        drop = gr.Button(visible="hidden", elem_id="drop-start")  # pressed by the chip's ✕
+        drop.click(lambda: (None, ""), None, [form.canvas, form.start_chip], **QUIET)
+
+    def chip(self, canvas: Canvas | None, request: gr.Request) -> str:
+        """What stands for the canvas while its section is folded."""
+        return chip_html(canvas, self.service.settings, language(request, self.lang))
 
     def restore(self, file: str | None, request: gr.Request) -> Updates:
         """Fill the form from a PNG's settings."""
@@ -133,4 +141,8 @@ class Refill:
     def _on_canvas(self, path: Path | None, lang: str) -> Updates:
         if path is None or not path.is_file():
             return {self.stage.line: line_html(say(lang, "gone"), "failed")}
-        return {self.stage.line: line_html(say(lang, "on_canvas"), "done"), self.form.canvas: for_canvas(path)}
+        return {
+            self.stage.line: line_html(say(lang, "on_canvas"), "done"),
+            self.form.canvas: for_canvas(path),
+            self.form.start_chip: chip_html({"background": str(path)}, self.service.settings, lang),
+        }

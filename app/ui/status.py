@@ -125,7 +125,7 @@ def thumbs_html(pictures: Sequence[Picture], lang: str) -> str:
 
 
 def pixels_uri(pixels: Pixels) -> str:
-    """uint8 [h,w,3] as a data URI."""
+    """uint8 [h,w,3] or [h,w] as a PNG in the page itself."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
     return _uri(buffer.getvalue())

@@ -50,6 +50,13 @@ def wait_for_picture(page: Page) -> None:
     expect(page.locator("#stop")).to_be_disabled()
 
 
+def put_on_canvas(page: Page, picture: Path) -> None:
+    page.click("#start > button")
+    expect(page.locator("#canvas canvas").first).to_be_visible()
+    page.wait_for_timeout(1000)  # a file that comes before the editor has set itself up is lost
+    page.set_input_files("#canvas input[type=file]", picture)
+
+
 def download(page: Page, path: Path) -> Path:
     with page.expect_download() as caught:
         page.click("#download")
@@ -143,11 +150,8 @@ def test_inpaint_on_the_page(page: Page, tmp_path: Path):
 
     picture = tmp_path / "blue.png"
     Image.new("RGB", (512, 512), (40, 90, 200)).save(picture)
-    page.click("#start > button")
+    put_on_canvas(page, picture)
     canvas = page.locator("#canvas canvas").first
-    expect(canvas).to_be_visible()
-    page.wait_for_timeout(1000)  # a file that comes before the editor has set itself up is lost
-    page.set_input_files("#canvas input[type=file]", picture)
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(4000)  # the editor fits the picture in, and says nothing when it has
     box = canvas.bounding_box()
@@ -213,6 +217,26 @@ def test_a_restored_file_offers_to_load_the_picture_it_began_from(page: Page, tm
     page.wait_for_timeout(1000)  # until the canvas has sent it
     page.click("#generate")
     expect(page.locator("#source")).to_contain_text("Redraws the picture on the canvas")
+
+
+def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Page, tmp_path: Path):
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "start.png")
+    ask(page, "a cat", 2)
+    put_on_canvas(page, tmp_path / "start.png")
+    page.wait_for_timeout(1000)  # until the canvas has sent it
+    chip = page.locator(".start-chip")
+    expect(chip).to_be_hidden()
+    page.click("#start > button")
+    expect(chip).to_contain_text("Starts from this picture")
+    expect(chip.locator("img")).to_have_js_property("naturalWidth", 32)
+    page.click("#generate")
+    wait_for_picture(page)
+    expect(page.locator("#source")).to_contain_text("Redraws the picture on the canvas")
+    chip.get_by_role("button").click()
+    expect(chip).to_be_hidden()
+    page.click("#generate")
+    expect(page.locator("#source")).not_to_contain_text("Redraws")
+    wait_for_picture(page)
 
 
 def test_theme_scaling_and_a_lost_connection(page: Page):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.i18n import say
 from app.labs.common.panels.links import lab_link
-from app.labs.common.panels.pictures import data_uri
-from app.ui.status import safe
+from app.ui.status import pixels_uri, safe
 
 if TYPE_CHECKING:
     from app.labs.overview.story import Story
@@ -52,8 +51,8 @@ def _stages(story: Story, lang: str) -> list[str]:
         f"<nav>{_link('schedules', {}, 'overview_to_schedules', lang)} "
         f"{_link('architecture', {}, 'overview_to_unet', lang)}</nav>"
     )
-    context = f'<img class="context" src="{data_uri(story.context)}" alt="{safe(say(lang, "overview_context"))}">'
-    picture = f'<img src="{data_uri(story.picture)}" alt="{safe(say(lang, "picture_alt", prompt=story.prompt))}">'
+    context = f'<img class="context" src="{pixels_uri(story.context)}" alt="{safe(say(lang, "overview_context"))}">'
+    picture = f'<img src="{pixels_uri(story.picture)}" alt="{safe(say(lang, "picture_alt", prompt=story.prompt))}">'
     shape = "×".join(map(str, story.latent_shape))
     side, count = story.picture.shape, say(lang, "overview_count", count=len(story.tokens))
     return [
@@ -85,7 +84,7 @@ def _stack(pictures: list[Pixels], alt: str) -> str:
     return (
         '<span class="stack">'
         + "".join(
-            f'<img data-step="{k}" src="{data_uri(pixels)}" alt="{safe(alt)}">' for k, pixels in enumerate(pictures)
+            f'<img data-step="{k}" src="{pixels_uri(pixels)}" alt="{safe(alt)}">' for k, pixels in enumerate(pictures)
         )
         + "</span>"
     )

@@ -12,12 +12,11 @@ import gradio as gr
 from app.i18n import say
 from app.labs.common.panels.job_panel import PROMPT
 from app.labs.common.panels.panel import Lab, Panel, Updates
-from app.labs.common.panels.pictures import data_uri
 from app.labs.xy_plot.filling import Filling, fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
-from app.ui.status import line_html, safe
+from app.ui.status import line_html, pixels_uri, safe
 from app.ui.translation import PRIVATE, QUIET, language
 from ldm_core import __version__
 from ldm_core.config import MAX_SEED
@@ -211,7 +210,7 @@ def sheet_html(sheet: Sheet, plan: Plan, lang: str) -> str:
     """The sheet in a frame that scrolls, by keyboard too."""
     axes = ", ".join(f"{axis.title(lang)} {' '.join(axis.labels())}" for axis in plan.axes if axis is not None)
     alt = safe(say(lang, "sheet_alt", axes=axes, filled=sheet.filled, cells=len(plan.cells)))
-    source = data_uri(sheet.pixels(SHOWN_PIXELS))
+    source = pixels_uri(sheet.pixels(SHOWN_PIXELS))
     return (
         f'<div class="sheet" tabindex="0" role="region" aria-label="{alt}">'
         f'<img src="{source}" alt="{alt}" data-filled="{sheet.filled}"></div>'

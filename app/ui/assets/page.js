@@ -172,6 +172,8 @@
     const offer = event.target.closest?.("[data-replace]");
     if (offer) say(prompt().value.replace(offer.dataset.replace, offer.dataset.by));
     if (event.target.closest?.("[data-load]")) loadStart();
+    const press = event.target.closest?.("[data-press]");
+    if (press) click(press.dataset.press);
   };
   const loadStart = (tries = 20) => { // the canvas is made when its section opens
     unfold("start");

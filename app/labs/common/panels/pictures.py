@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from app.images import fit, open_upload
 from app.service import Service
-from app.ui.status import safe
+from app.ui.status import pixels_uri, safe
 from ldm_core.images import Pixels
 
 SHIPPED = Path(__file__).parents[3] / "ui" / "assets" / "lab-picture.png"
@@ -27,7 +23,7 @@ def chosen(service: Service, path: str | None) -> Pixels:
 def figures(pictures: Sequence[tuple[str, Pixels]], smooth: bool = False) -> str:
     """Pictures side by side with a line under each."""
     cells = "".join(
-        f'<figure><img src="{data_uri(pixels)}" alt="{safe(name)}"><figcaption>{safe(name)}</figcaption></figure>'
+        f'<figure><img src="{pixels_uri(pixels)}" alt="{safe(name)}"><figcaption>{safe(name)}</figcaption></figure>'
         for name, pixels in pictures
     )
     return f'<div class="figures{" smooth" if smooth else ""}">{cells}</div>'
@@ -40,10 +36,3 @@ def colour_bar(ends: tuple[str, str, str], label: str) -> str:
         f'<div class="colour-bar"><span>{safe(label)}</span><span>{low}</span><i></i><span>{middle}</span><i></i>'
         f"<span>{high}</span></div>"
     )
-
-
-def data_uri(pixels: Pixels) -> str:
-    """uint8 [H,W,3] or [H,W] as a PNG in the page itself."""
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", compress_level=3)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
