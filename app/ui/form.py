@@ -133,9 +133,14 @@ class Form:
     def controls(self) -> None:
         """What has a good default: the model, where there is a choice, and folded away all else."""
         self.model = self._make(
-            gr.Dropdown, {"label": "model"}, choices=[""], value="", allow_custom_value=True,
-            visible=False, elem_id="model",
-        )  # fmt: skip
+            gr.Dropdown,
+            {"label": "model"},
+            choices=[""],
+            value="",
+            allow_custom_value=True,
+            visible=False,
+            elem_id="model",
+        )
         self._start_picture()
         with self._make(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
             self._named["negative_prompt"] = self._make(

@@ -63,8 +63,15 @@ class GenerateTab:
         form, stage = self.form, self.stage
         buttons = [form.generate, form.stop]
         outputs = [
-            *buttons, self.job_id, stage.line, stage.source, stage.frame, *stage.about_one, stage.thumbs, stage.history,
-        ]  # fmt: skip
+            *buttons,
+            self.job_id,
+            stage.line,
+            stage.source,
+            stage.frame,
+            *stage.about_one,
+            stage.thumbs,
+            stage.history,
+        ]
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
         running = form.generate.click(
             self.run, [stage.history, form.canvas, form.model, *form.fields], outputs, concurrency_limit=None, **PRIVATE
@@ -87,9 +94,13 @@ class GenerateTab:
         """What is said about the prompt while it is typed, and where prompts come from besides typing."""
         form = self.form
         form["prompt"].change(
-            self.read_prompt, [form["prompt"], form.model], form.reading, trigger_mode="always_last", queue=False,
+            self.read_prompt,
+            [form["prompt"], form.model],
+            form.reading,
+            trigger_mode="always_last",
+            queue=False,
             **PRIVATE,
-        )  # fmt: skip
+        )
         about = [*form.limited, form.reading, form.chips]
         form.model.input(self.choose, [form["prompt"], form.model], about, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")

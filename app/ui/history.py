@@ -59,13 +59,25 @@ class HistoryTab:
                     gr.Textbox, words, value="", max_lines=1, elem_id="history-search", scale=3, min_width=200
                 )
                 self.model = make(
-                    gr.Dropdown, {"label": "model"}, choices=[""], value="", filterable=False, visible=False,
-                    elem_id="history-model", scale=1, min_width=140,
-                )  # fmt: skip
+                    gr.Dropdown,
+                    {"label": "model"},
+                    choices=[""],
+                    value="",
+                    filterable=False,
+                    visible=False,
+                    elem_id="history-model",
+                    scale=1,
+                    min_width=140,
+                )
                 since = make(
-                    gr.Dropdown, {"label": "history_since", "choices": {key: f"since_{key}" for key in SINCE}},
-                    value="any", filterable=False, elem_id="history-since", scale=1, min_width=140,
-                )  # fmt: skip
+                    gr.Dropdown,
+                    {"label": "history_since", "choices": {key: f"since_{key}" for key in SINCE}},
+                    value="any",
+                    filterable=False,
+                    elem_id="history-since",
+                    scale=1,
+                    min_width=140,
+                )
                 favourites = make(
                     gr.Checkbox, {"label": "favourites_only"}, value=False, elem_id="history-favourites", min_width=140
                 )
@@ -86,9 +98,13 @@ class HistoryTab:
         keep = gr.Button(visible="hidden", elem_id="keep")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
         keep.click(
-            self.keep, [asked, stage.history, self.shown, *self.controls], [stage.history, stage.thumbs, *drawn],
-            js="(_, ...others) => [window.latentLab.takeAction(), ...others]", trigger_mode="multiple", **PRIVATE,
-        )  # fmt: skip
+            self.keep,
+            [asked, stage.history, self.shown, *self.controls],
+            [stage.history, stage.thumbs, *drawn],
+            js="(_, ...others) => [window.latentLab.takeAction(), ...others]",
+            trigger_mode="multiple",
+            **PRIVATE,
+        )
         self._stage = stage
 
     def draw(self, request: gr.Request, *controls: Any) -> Updates:
@@ -160,6 +176,10 @@ def _picture(record: Record, path: Path) -> Picture | None:
     facts = {"seed": record.seed, "width": record.width, "height": record.height, "model": record.model}
     facts["steps"] = settings.steps
     return Picture(
-        str(path), record.prompt, json.dumps(settings.to_dict(), ensure_ascii=False), facts, record.favourite,
+        str(path),
+        record.prompt,
+        json.dumps(settings.to_dict(), ensure_ascii=False),
+        facts,
+        record.favourite,
         record.created,
-    )  # fmt: skip
+    )

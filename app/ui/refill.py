@@ -53,9 +53,12 @@ class Refill:
         act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
         acted = act.click(
-            self.act, asked, [*placed, form.model, *form.fields],
-            js="() => window.latentLab.takeAction()", **PRIVATE,
-        )  # fmt: skip
+            self.act,
+            asked,
+            [*placed, form.model, *form.fields],
+            js="() => window.latentLab.takeAction()",
+            **PRIVATE,
+        )
         acted.then(js="() => window.latentLab.acted()", **LOCAL)
         form.start.collapse(self.chip, form.canvas, form.start_chip, **QUIET)
         drop = gr.Button(visible="hidden", elem_id="drop-start")  # pressed by the chip's ✕
