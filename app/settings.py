@@ -28,13 +28,13 @@ class Settings:
     what stands beside it is the option's help.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 7860
-    weights: Path = EMOJI_128
+    host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 lets other machines in
+    port: int = 7860  # to listen on; 0 is any that is free
+    weights: Path = EMOJI_128  # the page's own model: a .safetensors or .ckpt file, or a diffusers folder
     models: Path | None = None  # folder of further weights files and diffusers folders to choose from
     model_bytes: int = 8_000_000_000  # of weights in memory, --weights included; the model used least recently leaves
-    device: str = "auto"
-    dtype: str = "auto"
+    device: str = "auto"  # auto, cpu, mps, cuda or cuda:1
+    dtype: str = "auto"  # auto, float32, bfloat16 or float16
     runtime: str = "auto"  # auto, torch or openvino: what executes the networks
     threads: int | None = None  # of the processor; None is the runtime's own rule
     root_path: str = ""  # path under which a reverse proxy serves this, whether it strips it or not
