@@ -172,6 +172,12 @@ class History:
             )
         self._forget_inputs(job_id)
 
+    def refuse(self, job_id: str) -> None:
+        """A job was written down and then refused: nobody has been told of it."""
+        with self._write() as db:
+            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+        self._forget_inputs(job_id)
+
     def unfinished(self, said: str) -> list[Job]:
         """Jobs that were under way when the last process ended, to run again once; after that they end as `said`."""
         jobs = []
@@ -194,6 +200,12 @@ class History:
         """A client's own job, also one of an earlier process."""
         found = self._read("SELECT id, request, state, message FROM jobs WHERE id = ? AND client = ?", job_id, client)
         return JobRecord(found[0][0], json.loads(found[0][1]), *found[0][2:]) if found else None
+
+    def begins(self, start: str, client: str) -> str | None:
+        """The id of a client's own job that begins so."""
+        sql = "SELECT id FROM jobs WHERE id >= ? AND id < ? AND client = ?"
+        found = self._read(sql, start, start + "g", client)  # ids are hexadecimal
+        return found[0][0] if found else None
 
     # -- pictures --------------------------------------------------------------------------------------------------
 

@@ -212,9 +212,9 @@ class Service:
                 self.history.accept(job)  # before anybody is told
         try:
             self.engine.submit(job)
-        except RequestError as error:
+        except RequestError:
             if self.history is not None and job.durable:
-                self.history.end(job.id, "failed", str(error))
+                self.history.refuse(job.id)
             raise
         self._tell_accepted(job)
         return job
@@ -280,6 +280,11 @@ class Service:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
         job, client = self.engine.get(job_id), client or self.here()
         return job if job is not None and (client is None or job.client == client) else None
+
+    def job_beginning(self, start: str, client: str) -> str | None:
+        """The id of a client's own job that begins so, also of an earlier process; None where there is none."""
+        running = self.engine.begins(start, client)
+        return running or (self.history.begins(start, client) if self.history is not None else None)
 
     def cancel(self, job_id: str, client: str | None = None) -> bool:
         """Stop a client's own job at its next step."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -32,28 +31,6 @@ NAMES = {
     Failed: "failed",
     Cancelled: "cancelled",
 }
-KEPT_KEYS = 1024
-
-
-class Keys:
-    """Idempotency keys: the same key of the same client is the same job, whatever came between."""
-
-    def __init__(self) -> None:
-        self._jobs: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
-        self.lock = threading.Lock()
-
-    def find(self, client: str, key: str, body: str) -> str | None:
-        """The job this key has made; 409 where it was asked for something else."""
-        known = self._jobs.get((client, key))
-        if known is not None and known[1] != body:
-            raise ApiError(409, "idempotency_conflict", "This Idempotency-Key was used for another request.")
-        return known[0] if known else None
-
-    def keep(self, client: str, key: str, body: str, job_id: str) -> None:
-        """Remember the job; the oldest keys are forgotten."""
-        self._jobs[client, key] = (job_id, body)
-        while len(self._jobs) > KEPT_KEYS:
-            self._jobs.popitem(last=False)
 
 
 @router.post("", status_code=202)
@@ -64,28 +41,38 @@ async def create(
     idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
 ) -> JobAnswer:
     """Queue a generation. Only DELETE stops it, never a closed connection."""
-    keys: Keys = who.request.app.state.idempotency
-    job = await asyncio.to_thread(_create, wanted, who, keys, idempotency_key)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return describe(who, job)
+    answer = await asyncio.to_thread(_create, wanted, who, idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{answer.id}"
+    return answer
 
 
-def _create(wanted: JobRequest, who: Caller, keys: Keys, key: str | None) -> Job:
+def _create(wanted: JobRequest, who: Caller, key: str | None) -> JobAnswer:
     if wanted.mask is not None and wanted.init_image is None:
         raise ApiError(400, "invalid", "mask: a mask needs an init_image.", "mask")
-    body = wanted.model_dump_json()
-    with keys.lock:
-        if key is not None and (known := keys.find(who.client, key, body)) is not None:
-            return who.job(known)
-        values = wanted.model_dump(exclude={"init_image", "mask", "user", "model"}, exclude_none=True)
-        request = read_params(values)
-        image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
-        mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
-        check_params(request, who.service.limits_of(wanted.model))
-        about: dict[str, Any] = {"model": wanted.model, "user": wanted.user or "", "durable": True}
-        [job] = calls.submit(who, request, request.batch, Starting(image, mask), **about)
-        if key is not None:
-            keys.keep(who.client, key, body, job.id)
+    if key is None:
+        return describe(who, _submit(wanted, who))
+    begin, rest = _digest(who.client, key), _digest(wanted.model_dump_json())
+    with who.request.app.state.idempotency:
+        if (known := who.service.job_beginning(begin, who.client)) is None:
+            return describe(who, _submit(wanted, who, id=begin + rest))
+    if known != begin + rest:
+        raise ApiError(409, "idempotency_conflict", "This Idempotency-Key was used for another request.")
+    return state(known, who)
+
+
+def _digest(*parts: str) -> str:
+    """Half a job's id: the same of the same key, and of the same body, also in the next process."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _submit(wanted: JobRequest, who: Caller, **about: Any) -> Job:
+    values = wanted.model_dump(exclude={"init_image", "mask", "user", "model"}, exclude_none=True)
+    request = read_params(values)
+    image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
+    mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
+    check_params(request, who.service.limits_of(wanted.model))
+    about = {"model": wanted.model, "user": wanted.user or "", "durable": True, **about}
+    [job] = calls.submit(who, request, request.batch, Starting(image, mask), **about)
     return job
 
 

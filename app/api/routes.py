@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
@@ -22,7 +24,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 def include(app: FastAPI) -> None:
     """Add the routes, and what they remember, to an app whose state has the service."""
-    app.state.idempotency = jobs.Keys()
+    app.state.idempotency = threading.Lock()  # a key that comes twice at once makes one job
     app.state.a1111_options = {}
     app.state.live = Live(app.state.service)
     errors.install(app)

@@ -72,6 +72,11 @@ class Engine:
         """A job that is waiting, running, or recently ended."""
         return self._jobs.get(job_id)
 
+    def begins(self, start: str, client: str) -> str | None:
+        """The id of a client's job that begins so, among those `get` finds."""
+        mine = (job.id for job in list(self._jobs.values()) if job.client == client)
+        return next((job_id for job_id in mine if job_id.startswith(start)), None)
+
     def jobs(self, client: str) -> list[Job]:
         """A client's jobs that have not ended, oldest first."""
         return [job for job in list(self._jobs.values()) if job.client == client and not job.done]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -12,6 +13,7 @@ from tests.app.serving import serve
 from tests.tiny import tiny_checkpoint
 
 ENV = {"OMP_NUM_THREADS": "1"}
+FIRST: dict[str, Any] = {"json": {"prompt": "first", "steps": 1, "seed": 3}, "headers": {"Idempotency-Key": "first"}}
 
 
 def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
@@ -20,7 +22,7 @@ def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
     with serve(tmp_path, *options, env=ENV) as served:
         served.wait("/readyz")
         client = httpx.Client(base_url=served.url, timeout=60)
-        finished = client.post("/v1/jobs", json={"prompt": "first", "steps": 1, "seed": 3}).json()["id"]
+        finished = client.post("/v1/jobs", **FIRST).json()["id"]
         while client.get(f"/v1/jobs/{finished}").json()["status"] != "done":
             time.sleep(0.05)
         running = [
@@ -36,6 +38,7 @@ def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
         while any(client.get(f"/v1/jobs/{job}").json()["status"] in ("queued", "running") for job in running):
             assert time.monotonic() < end
             time.sleep(0.1)
+        assert client.post("/v1/jobs", **FIRST).json()["id"] == finished  # the key is remembered
         states = [client.get(f"/v1/jobs/{job}").json() for job in (finished, *running)]
         assert [state["status"] for state in states] == ["done"] * 4
         seeds = [[image["seed"] for image in state["images"]] for state in states]
