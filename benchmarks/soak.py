@@ -1,0 +1,133 @@
+"""Whether a busy server stays the size it is: `python benchmarks/soak.py` lets 16 clients ask for ten minutes.
+
+Anonymous memory, threads and open files of the server's process (Linux), looked at every `--every` seconds. What a
+client asks for is drawn at random: pictures of several counts and steps, a job whose events it leaves, rubbish. Memory
+has to grow by at most 5 % after the first minute, threads and files not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import httpx  # noqa: E402
+
+from benchmarks.memory import anonymous  # noqa: E402
+from tests.app.serving import serve  # noqa: E402
+from tests.tiny import tiny_checkpoint  # noqa: E402
+
+EMBEDDED = ROOT / "weights" / "emoji-128.safetensors"
+
+
+@dataclass(frozen=True)
+class Look:
+    """The server's process at a moment: bytes, threads, open files, and pictures it has made."""
+
+    seconds: float
+    memory: int
+    threads: int
+    files: int
+    pictures: int
+
+    def line(self) -> str:
+        held = f"{self.memory / 1e6:6.0f} MB  {self.threads:3d} threads  {self.files:3d} files"
+        return f"{self.seconds:5.0f} s  {held}  {self.pictures} pictures"
+
+
+class Asking:
+    """Clients that ask until they are told to stop."""
+
+    def __init__(self, url: str, clients: int, pause: float) -> None:
+        self.url, self.pause, self.pictures = url, pause, 0
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._ask, args=(k,)) for k in range(clients)]
+
+    def _ask(self, number: int) -> None:
+        drawn = random.Random(number)
+        http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer soak-{number}"}, timeout=300)
+        while not self.over.wait(self.pause):
+            with contextlib.suppress(httpx.HTTPError):
+                drawn.choice([self._pictures, self._pictures, self._pictures, self._leave, self._rubbish])(http, drawn)
+
+    def _pictures(self, http: httpx.Client, drawn: random.Random) -> None:
+        body = {"prompt": f"a red apple {drawn.random()}", "n": drawn.randint(1, 3)}
+        answer = http.post("/v1/images/generations", json={**body, "num_inference_steps": drawn.randint(2, 12)})
+        self.pictures += len(answer.json().get("data", []))
+
+    def _leave(self, http: httpx.Client, drawn: random.Random) -> None:
+        job = http.post("/v1/jobs", json={"prompt": "a blue boat", "steps": drawn.randint(2, 12)}).json()["id"]
+        with http.stream("GET", f"/v1/jobs/{job}/events") as answer:
+            next(answer.iter_lines(), None)
+
+    def _rubbish(self, http: httpx.Client, drawn: random.Random) -> None:
+        http.post("/v1/jobs", content=drawn.randbytes(200))
+
+
+def soak(folder: Path, weights: Path, clients: int, seconds: float, every: float, pause: float) -> Iterator[Look]:
+    """The server's process from its readiness on."""
+    options = ("--weights", str(weights), "--device", "cpu", "--data-dir", str(folder / "data"))
+    with serve(folder, *options) as served:
+        served.wait("/readyz")
+        asking, pid = Asking(served.url, clients, pause), served.process.pid
+        start = time.monotonic()
+        for thread in asking.threads:
+            thread.start()
+        try:
+            while (now := time.monotonic() - start) < seconds:
+                time.sleep(min(every, max(0.1, seconds - now)))
+                proc = Path(f"/proc/{pid}")
+                threads, files = len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir()))
+                yield Look(time.monotonic() - start, anonymous(pid), threads, files, asking.pictures)
+        finally:
+            asking.over.set()
+            for thread in asking.threads:
+                thread.join()
+
+
+def grown(looks: list[Look], settled: float = 60) -> tuple[float, int, int]:
+    """(share by which memory grew, threads more, files more) from the end of the first minute to the end.
+
+    Medians of five looks at both ends: pictures under way come and go.
+    """
+    after = [look for look in looks if look.seconds >= settled]
+
+    def middle(some: list[Look], of: str) -> int:
+        return sorted(int(getattr(look, of)) for look in some)[len(some) // 2]
+
+    ends = {of: (middle(after[:5], of), middle(after[-5:], of)) for of in ("memory", "threads", "files")}
+    (before, now) = ends["memory"]
+    return now / before - 1, ends["threads"][1] - ends["threads"][0], ends["files"][1] - ends["files"][0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clients", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--every", type=float, default=10)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds a client waits between two requests")
+    parser.add_argument("--tiny", action="store_true", help="small random weights: the service alone")
+    args = parser.parse_args()
+    looks: list[Look] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights = tiny_checkpoint(folder) if args.tiny else EMBEDDED
+        for look in soak(folder, weights, args.clients, args.seconds, args.every, args.pause):
+            looks.append(look)
+            print(look.line(), flush=True)
+    memory, threads, files = grown(looks)
+    print(f"after the first minute: memory {memory:+.1%}, threads {threads:+d}, files {files:+d}")
+
+
+if __name__ == "__main__":
+    main()
