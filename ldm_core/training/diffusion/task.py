@@ -94,8 +94,7 @@ class DiffusionTask:
         adam = torch.optim.AdamW(rest, s.loop.lr, s.betas, weight_decay=s.weight_decay, fused=True)
         if not matrices:
             return {"unet": adam}
-        dtype = torch.bfloat16 if self.accelerator.mixed_precision == "bf16" else torch.float32
-        return {"unet": adam, "muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay, dtype=dtype)}
+        return {"unet": adam, "muon": Muon(matrices, s.loop.lr, weight_decay=s.weight_decay)}
 
     def batch(self, step: int) -> Batch:
         """The step's share, drawn ahead by other processes where the settings or a GPU ask for that."""
