@@ -116,7 +116,7 @@ def _event_rows(name: str, path: Path) -> list[Row]:
 
 def metrics_of(runs: Iterable[Run]) -> list[str]:
     """The names of every curve in any of the runs; those of the timestep bins have a plot of their own."""
-    names = dict.fromkeys(name for run in runs for name in run if not name.startswith(BIN))
+    names = dict.fromkeys(name for run in runs for name in run if "/bin_" not in name)
     return sorted(names, key=lambda name: ("/" not in name, name))
 
 
