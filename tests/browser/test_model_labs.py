@@ -97,6 +97,7 @@ def test_a_picture_is_inverted(denoising: Page, pipe: Pipeline, tmp_path: Path):
     denoising.set_input_files("#inversion-picture input[type=file]", good)
     expect(denoising.locator("#inversion-picture")).to_contain_text("square")
     set_slider(denoising, "inversion-inversion_steps", STEPS)
+    expect(caption(denoising, "inversion")).to_contain_text("with an error of")  # everybody's, which it opens with
     opening = caption(denoising, "inversion").inner_text()
     denoising.click("#inversion-run")
     expect(caption(denoising, "inversion")).not_to_have_text(opening)

@@ -67,7 +67,7 @@ def test_a_grid_fills_cell_by_cell_and_carries_its_parameters(labs: Page, pipe: 
 
 
 def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
-    """Both through the service: not a level apart."""
+    """Both through the service: a level apart at most, whoever shared their calls."""
     open_lab(labs, "xy_plot")
     set_text(labs, "grid_prompt", "a red apple")
     choose(labs, "sheet-y_axis", say("en", "axis_none"))
@@ -91,7 +91,7 @@ def test_a_cell_is_the_picture_of_the_generate_tab(labs: Page, served: Served):
     labs.click("#generate")
     expect(labs.locator(".line.done").first).to_be_visible()
     alone = pixels(labs.locator("#stage .frame:not(.forming) img"))
-    assert (sheet[top : top + 32, left : left + 32] == alone).all()
+    assert np.abs(sheet[top : top + 32, left : left + 32].astype(int) - alone.astype(int)).max() <= 1
 
 
 def test_stop_keeps_the_cells_that_are_there(labs: Page):

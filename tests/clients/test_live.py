@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import httpx
 from PIL import Image
@@ -13,11 +14,12 @@ from tests.app.serving import Served
 
 def test_a_page_gets_its_sketch_and_no_history(served: Served):
     with httpx.Client(base_url=served.url, timeout=60) as page:
-        for _ in range(20):  # the first ones may take longer than Live allows
+        for _ in range(60):  # the first ones may take longer than Live allows, and others' jobs go first
             answer = page.post("/live", json={"page": "a", "settings": {"prompt": "a tree", "seed": 3}})
             if answer.status_code == 200:
                 break
-            assert answer.json() == {"reason": "live_slow"}
+            assert answer.json()["reason"] in ("live_slow", "live_busy")
+            time.sleep(0.5)
             page.get("/live")
         assert answer.headers["content-type"] == "image/png"
         assert Image.open(io.BytesIO(answer.content)).size == (32, 32)
