@@ -23,11 +23,9 @@ sys.path.insert(0, str(ROOT))
 
 import httpx  # noqa: E402
 
-from benchmarks.memory import anonymous  # noqa: E402
+from benchmarks.memory import WEIGHTS, anonymous  # noqa: E402
 from tests.app.serving import serve  # noqa: E402
 from tests.tiny import tiny_checkpoint  # noqa: E402
-
-EMBEDDED = ROOT / "weights" / "emoji-128.safetensors"
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def main() -> None:
     looks: list[Look] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weights = tiny_checkpoint(folder) if args.tiny else EMBEDDED
+        weights = tiny_checkpoint(folder) if args.tiny else WEIGHTS
         for look in soak(folder, weights, args.clients, args.seconds, args.every, args.pause):
             looks.append(look)
             print(look.line(), flush=True)

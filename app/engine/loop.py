@@ -64,7 +64,7 @@ class Engine:
             self._queue.add(job)
             self._forget_old()
             self._jobs[job.id] = job
-            self._reporter.positions(self._queue.waiting(), list(self._running.values()))
+            self._tell_positions()
             self._changed.notify()
         return job
 
@@ -94,7 +94,7 @@ class Engine:
             job.cancelled.set()
             if self._queue.remove(job):
                 self._ended(job, Cancelled(0, job.request.steps, waiting=True))
-                self._reporter.positions(self._queue.waiting(), list(self._running.values()))
+                self._tell_positions()
                 self._changed.notify()  # nobody may wait for its model any more
         return True
 
@@ -185,7 +185,7 @@ class Engine:
                 if found is None:
                     return
                 job = self._queue.take(*found)
-                self._reporter.positions(self._queue.waiting(), list(self._running.values()))
+                self._tell_positions()
             running = self._running[job.id] = Running(job, n=job.request.steps)
             job.emit(Started(job.request.steps))
             if job.work is not None:
@@ -316,6 +316,9 @@ class Engine:
         with self._changed:
             if self._running.pop(job.id, None) is not None:
                 self._queue.ended(job)
+
+    def _tell_positions(self) -> None:
+        self._reporter.positions(self._queue.waiting(), list(self._running.values()))
 
     def _forget_old(self) -> None:
         ended = [job_id for job_id, job in self._jobs.items() if job.done]

@@ -6,6 +6,8 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -91,3 +93,8 @@ class FakeService:
             write_png(path, np.full((128, 128, 3), 200, np.uint8), r.image(k), "0" * 64, "test")
             images.append(GeneratedImage(path, r.image(k).seed or 0, 128, 128))
         return GenerateResult(r, tuple(images), 0.5, r.steps)
+
+
+def asked_in(lang: str) -> Any:
+    """A request of a page in this language."""
+    return SimpleNamespace(query_params={"lang": lang})

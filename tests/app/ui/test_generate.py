@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,7 @@ from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
-from tests.app.ui.fake import FakeService
+from tests.app.ui.fake import FakeService, asked_in
 
 GOOD = dict(zip(FIELDS, values_from(SamplingParams("a", steps=2, seed=7), Limits()), strict=True))
 
@@ -30,10 +29,6 @@ def tab(tmp_path: Path) -> Iterator[GenerateTab]:
         tab = GenerateTab(blocks, service, Translation("en"))  # type: ignore[arg-type]
     yield tab
     service.engine.close()
-
-
-def asked_in(lang: str) -> Any:
-    return SimpleNamespace(query_params={"lang": lang})
 
 
 def run(tab: GenerateTab, values: dict[str, Any], lang: str = "en", canvas: Any = None) -> list[dict[Any, Any]]:

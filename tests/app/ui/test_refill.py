@@ -20,7 +20,7 @@ from app.ui.refill import Refill
 from app.ui.translation import Translation
 from ldm_core.metadata import KEY, write_png
 from ldm_core.sampling import SamplingParams
-from tests.app.ui.fake import FakeService
+from tests.app.ui.fake import FakeService, asked_in
 
 
 @pytest.fixture
@@ -30,10 +30,6 @@ def refill(tmp_path: Path) -> Iterator[Refill]:
         tab = GenerateTab(blocks, service, Translation("en"))  # type: ignore[arg-type]
     yield tab.refill
     service.engine.close()
-
-
-def asked_in(lang: str) -> Any:
-    return SimpleNamespace(query_params={"lang": lang})
 
 
 def said(refill: Refill, updates: dict[Any, Any]) -> str:

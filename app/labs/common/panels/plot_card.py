@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -65,10 +65,11 @@ def wire_files(cards: Sequence[PlotCard], service: Service, lab: str) -> None:
     for number, card in enumerate(cards):
         card.number = number
 
-    def save(asked: Mapping[str, Any] | None, *plots: Plot | None) -> Any:
-        number, kind = (asked or {}).get("plot"), (asked or {}).get("kind")
-        plot = plots[number] if isinstance(number, int) and 0 <= number < len(plots) else None
-        return str(save_plot(plot, service.outputs, kind)) if plot is not None and kind in FORMATS else gr.skip()
+    def save(asked: Any, *plots: Plot | None) -> Any:
+        wanted = asked if isinstance(asked, dict) else {}  # what a browser sends is anybody's
+        plot = next((plot for k, plot in enumerate(plots) if k == wanted.get("plot")), None)
+        kind = next((kind for kind in FORMATS if kind == wanted.get("kind")), None)
+        return gr.skip() if plot is None or kind is None else str(save_plot(plot, service.outputs, kind))
 
     asked = gr.JSON(visible="hidden")
     file = gr.DownloadButton(visible="hidden")
