@@ -22,7 +22,7 @@ class Runtime(Protocol):
     """
 
     name: str
-    threads: int | None  # of the processor; None is every core
+    threads: int | None  # of the processor, as asked for; None is the runtime's own rule
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""

@@ -12,7 +12,7 @@ from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.runtime import cache, convert
 from ldm_core.runtime.base import Runtime, RuntimeUnavailable, check_parity
 from ldm_core.runtime.openvino import OpenVINORuntime, graph_name, why_not
-from ldm_core.runtime.threads import default_threads
+from ldm_core.runtime.threads import is_small
 from ldm_core.runtime.torch import TorchRuntime
 
 RUNTIMES = ("auto", "torch", "openvino")
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model in memory, the file it came from and its sha256; threads None is ldm_core.runtime.threads' rule."""
+    """A model in memory, the file it came from and its sha256; threads None is a runtime's own rule."""
 
     model: LatentDiffusion
     weights: Path
@@ -87,7 +87,7 @@ def openvino(candidate: Candidate, reference: Runtime, may_convert: bool) -> Ope
 
 
 def _started(folder: Path, candidate: Candidate, reference: Runtime) -> OpenVINORuntime:
-    threads = candidate.threads or default_threads(candidate.model)
-    runtime = OpenVINORuntime(folder, candidate.model.config, candidate.dtype, threads)
+    model = candidate.model
+    runtime = OpenVINORuntime(folder, model.config, candidate.dtype, is_small(model), candidate.threads)
     check_parity(runtime, reference, candidate.model.config, candidate.dtype)
     return runtime

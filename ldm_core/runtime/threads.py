@@ -1,23 +1,37 @@
-"""How many processor threads make a picture: one for a small model, every core for a large one."""
+"""How a processor's cores share the work: a small model's rows side by side, a large model's layers together."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
 
-# A small network's layers take microseconds: a second thread gains a tenth, and where another program keeps one core
-# busy the first waits for it at every layer, 2 to 11 times as long (docs/performance.md).
+# A small network's layers take microseconds: two threads at one layer wait for each other longer than they compute,
+# and far longer where another program keeps a core busy. One thread a row needs no waiting (docs/performance.md).
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
+MOST_STREAMS = 16  # each has memory of its own for what lies between layers
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def default_threads(model: nn.Module) -> int | None:
-    """1 for a small model, None (every core) for a large one. Its size decides, not the machine or the request:
-    other threads give other last bits, and a picture has the same ones alone and in a crowd.
+def is_small(model: nn.Module) -> bool:
+    """Whether a row is best computed by one thread. The size decides, not the machine or the request: other threads
+    at a layer give other last bits, and a picture has the same ones alone and in a crowd.
     """
-    return 1 if sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS else None
+    return sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS
+
+
+def cores() -> int:
+    """How many cores this process may use: those it is bound to, within its container's quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(bound, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or "max": no quota
+        return bound
 
 
 @contextmanager

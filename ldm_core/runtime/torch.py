@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.models.latent_diffusion import LatentDiffusion
-from ldm_core.runtime.threads import default_threads, torch_threads
+from ldm_core.runtime.threads import is_small, torch_threads
 
 
 class TorchRuntime:
@@ -18,15 +18,16 @@ class TorchRuntime:
     name = "torch"
 
     def __init__(self, model: LatentDiffusion, threads: int | None = None) -> None:
-        """threads None is the rule for a model of this size (ldm_core.runtime.threads)."""
+        """threads None: one for a small model, every core for a large one."""
         self.model = model
-        self.threads = threads or default_threads(model)
+        self.threads = threads
+        self._at_a_layer = threads or (1 if is_small(model) else None)
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        with torch.no_grad(), torch_threads(self.threads):
+        with torch.no_grad(), torch_threads(self._at_a_layer):
             yield
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:

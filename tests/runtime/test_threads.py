@@ -1,4 +1,4 @@
-"""One thread for a small model, every core for a large one, unless a number is asked for."""
+"""A small model's rows are shared out among the cores, on torch one thread has them; or as many as are asked for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import ldm_core
 from ldm_core.checkpoint.state_dict_check import empty_model
 from ldm_core.config import EMOJI_128, SD_V1, ModelConfig
 from ldm_core.pipeline import Pipeline
+from ldm_core.runtime import threads
 from ldm_core.runtime.openvino import OpenVINORuntime
-from ldm_core.runtime.threads import default_threads, torch_threads
+from ldm_core.runtime.threads import is_small, torch_threads
 
 
 @pytest.fixture
@@ -37,9 +38,21 @@ def seen(pipe: Pipeline, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize(("config", "threads"), [(EMOJI_128, 1), (SD_V1, None)], ids=["embedded", "SD v1"])
-def test_size_decides(config: ModelConfig, threads: int | None):
-    assert default_threads(empty_model(config)) == threads
+@pytest.mark.parametrize(("config", "small"), [(EMOJI_128, True), (SD_V1, False)], ids=["embedded", "SD v1"])
+def test_size_decides(config: ModelConfig, small: bool):
+    assert is_small(empty_model(config)) == small
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None)]
+)
+def test_a_container_s_quota_bounds_the_cores(
+    quota: str, most: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda pid: set(range(64)))
+    assert threads.cores() == (most or 64)
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, 1), (2, 2)])
@@ -62,9 +75,22 @@ def test_torch_that_takes_over_keeps_what_was_asked_for(
     assert found == [2] * 3
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(None, 1), (2, 2)])
-def test_openvino_computes_on_them(asked: int | None, expected: int, cache: Path, tiny_weights: Path):
-    runtime = ldm_core.load(tiny_weights, "cpu", "float32", "openvino", threads=asked)._runtime
+@pytest.mark.skipif(threads.cores() < 2, reason="there is one core")
+@pytest.mark.parametrize("asked", [1, 2])
+def test_openvino_shares_a_small_model_s_rows_out_among_them(asked: int, cache: Path, tiny_weights: Path):
+    pipe = ldm_core.load(tiny_weights, "cpu", "float32", "openvino", threads=asked)
+    runtime = pipe._runtime
     assert isinstance(runtime, OpenVINORuntime)
-    compiled = runtime._requests["unet"].get_compiled_model()
-    assert compiled.get_property("INFERENCE_NUM_THREADS") == expected
+    requests = runtime._requests["unet"]
+    compiled = requests[0].get_compiled_model()
+    assert [compiled.get_property(name) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")] == [asked, asked]
+    pipe.generate("a red apple", steps=1)  # two rows: the prompt's and the one without it
+    rows = [request.get_input_tensor(0).shape[0] for request in requests[:2]]
+    assert rows == ([2] if asked == 1 else [1, 1])
+
+
+def test_the_picture_is_the_same_on_any_number_of_them(cache: Path, tiny_weights: Path):
+    for dtype in ("float32", "bfloat16"):
+        pipes = [ldm_core.load(tiny_weights, "cpu", dtype, "openvino", threads=n) for n in (1, 2)]
+        one, two = [pipe.generate("a red apple", steps=2, batch=2) for pipe in pipes]
+        assert (one == two).all()
