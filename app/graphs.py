@@ -20,36 +20,42 @@ log = logging.getLogger(__name__)
 class GraphMaker:
     """One attempt, in a process of its own at low priority; `ready` is given the same pipeline on OpenVINO."""
 
-    def __init__(self, pipe: Pipeline, candidate: Candidate, ready: Callable[[Pipeline], None]) -> None:
-        self._pipe, self._candidate, self._ready = pipe, candidate, ready
+    def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="graphs", daemon=True)
 
-    def start(self) -> None:
+    def start(self, pipe: Pipeline, candidate: Candidate, ready: Callable[[Pipeline], None]) -> None:
         """Begin, unless OpenVINO is out of the question for this model or on this machine."""
         root = cache.cache_root()
-        if root is not None and self._candidate.why_not_openvino() is None:
-            self._process = convert.start(self._candidate.weights, root)
+        if root is not None and candidate.why_not_openvino() is None:
+            self._process = convert.start(candidate.weights, root)
+            args = (self._process, pipe, candidate, ready)  # held by the thread alone: the model is to leave memory
+            self._thread = threading.Thread(target=self._run, args=args, name="graphs", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
         """Give up."""
         self._closed = True
-        if self._process is not None:
+        if self._process is not None and self._thread is not None:
             self._process.kill()
             self._thread.join(timeout=10)
 
-    def _run(self) -> None:
-        assert self._process is not None
+    def _run(
+        self,
+        process: subprocess.Popen[str],
+        pipe: Pipeline,
+        candidate: Candidate,
+        ready: Callable[[Pipeline], None],
+    ) -> None:
         start = time.monotonic()
         try:
-            convert.finish(self._process)
-            reference = TorchRuntime(self._pipe.model, self._candidate.threads)
-            runtime = openvino(self._candidate, reference, may_convert=False)
+            convert.finish(process)
+            reference = TorchRuntime(pipe.model, candidate.threads)
+            runtime = openvino(candidate, reference, may_convert=False)
         except RuntimeUnavailable as reason:
             if not self._closed:
                 log.warning("torch goes on making the pictures: %s", reason)
             return
         log.info("OpenVINO makes the next pictures; its graphs took %.0f s", time.monotonic() - start)
-        self._ready(self._pipe.with_runtime(runtime))
+        ready(pipe.with_runtime(runtime))

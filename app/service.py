@@ -7,15 +7,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.clients import Clients
-from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped, sentence
+from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped
 from app.history import History
 from app.i18n import Sentence
-from app.models import ModelFile, ModelFolder, ModelPool, Progress, read_file
+from app.loading import Loader, State
+from app.models import ModelFolder, ModelPool
 from app.pictures import Pictures
 from app.schemas import RequestError, check_params
 from app.settings import Settings
@@ -26,25 +27,11 @@ from ldm_core.text.knowledge import Knowledge, Reading
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
-    from app.engine.model import PipelineModel
     from ldm_core.pipeline import Pipeline
     from ldm_core.text.tokenizer import TokenCount
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class State:
-    """Where the service is on its way to readiness; progress lies in [0, 1]."""
-
-    phase: Literal["starting", "loading", "ready", "failed"]
-    message: Sentence
-    model: str = ""
-    device: str = ""
-    dtype: str = ""
-    progress: float = 0.0
-    runtime: str = ""
 
 
 class NotReady(RequestError):
@@ -56,9 +43,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.state = State("starting", Sentence("at_start"))
-        self.pipe: Pipeline | None = None
-        self._operator = Limits(
+        operator = Limits(
             max_steps=settings.max_steps,
             max_batch=settings.max_batch,
             max_side=settings.max_side,
@@ -67,15 +52,15 @@ class Service:
         )
         self.clients = Clients(settings)
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
-        self.models = ModelFolder(settings.weights, self._operator)
-        self.pool = ModelPool(self.models.find, self._load_other, lambda: self.engine.wake())
+        self.models = ModelFolder(settings.weights, operator)
+        self.loader = Loader(settings, self.models, operator)
+        self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
         self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
         self.pictures = Pictures(settings, self.models.find, self.history)
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
         self.engine.on_end = self._journal_end
         self._closing = False
-        self._own: PipelineModel | None = None
         self._left: list[Job] | None = None  # what an earlier process has not finished
 
     @property
@@ -88,70 +73,27 @@ class Service:
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
     def _load(self) -> None:
-        name = self.settings.weights.stem
         try:
-            self.state = State("loading", Sentence("at_import"), name, progress=0.1)
-            import ldm_core.pipeline  # the slow import, seconds
-
-            self.state = State(
-                "loading", Sentence("at_reading", {"file": self.settings.weights.name}), name, progress=0.6
-            )
-            s = self.settings
-            pipe = ldm_core.pipeline.load(s.weights, s.device, s.dtype, s.runtime, s.threads)
-            config = pipe.config
-            if (most := self.settings.max_side) < config.image_size:
-                raise ValueError(f"max_side is {most}, but {name} makes pictures of {config.image_size} pixels")
-            itemsize = pipe.dtype.itemsize * (2 if s.runtime != "torch" and pipe.device.type == "cpu" else 1)
-            size = itemsize * sum(p.numel() for p in pipe.model.parameters())
-            limits = self._operator.for_model(config)
-            self.models.own = replace(self.models.own, sha256=pipe.weights_sha256, bytes=size, limits=limits)
-            self.pool.room = s.model_bytes - size
+            model = self.loader.load_own()
+            self.pool.room = self.settings.model_bytes - self.models.own.bytes
             self._run_again(lambda job: not job.model)  # before any new job is accepted
-            self._serve(pipe)
+            self.engine.start(model, self.pool)
+            self.loader.ready()
         except Exception as error:
-            log.exception("loading %s failed", self.settings.weights)
-            self.state = State("failed", _fault(error), name)
+            self.loader.failed(error)
             return
-        if s.models is not None:
-            self.models.scan(s.models, lambda path: read_file(path, self._operator, self.pool.room, itemsize))
+        self.loader.scan(self.pool.room)
         self._run_again(lambda job: bool(job.model))
 
-    def _serve(self, pipe: Pipeline) -> None:
-        """Hand the pipeline to the engine."""
-        self.pipe = pipe
-        model = self._own = self._asked(pipe, self.settings.weights, self._tell_runtime)
-        self.engine.start(model, self.pool)
-        name, dtype = self.settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
-        self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
+    @property
+    def state(self) -> State:
+        """How far the page's own model is."""
+        return self.loader.state
 
-    def _asked(self, pipe: Pipeline, weights: Path, changed: Callable[[Pipeline], None]) -> PipelineModel:
-        """The pipeline as the engine asks it; a faster runtime is made for it meanwhile, where there is one."""
-        from app.engine.model import PipelineModel
-        from app.graphs import GraphMaker
-        from ldm_core.runtime.choose import Candidate
-
-        model = PipelineModel(pipe, changed)
-        if self.settings.runtime == "auto" and pipe.runtime == "torch":
-            candidate = Candidate(pipe.model, weights, pipe.weights_sha256, self.settings.threads)
-            model.graphs = GraphMaker(pipe, candidate, model.use)
-            model.graphs.start()
-        return model
-
-    def _load_other(self, file: ModelFile, progress: Progress) -> PipelineModel:
-        """A model of the folder; in a thread of the pool's."""
-        from ldm_core.pipeline import load
-
-        s = self.settings
-        told = lambda done, size: progress(done / max(1, size))  # noqa: E731
-        pipe = load(file.path, s.device, s.dtype, s.runtime, s.threads, progress=told)
-        if pipe.weights_sha256 != file.sha256:
-            raise ValueError(f"{file.name} has changed since the server looked at it")
-        return self._asked(pipe, file.path, lambda pipe: None)
-
-    def _tell_runtime(self, pipe: Pipeline) -> None:
-        """The next pictures are made by this pipeline."""
-        self.pipe = pipe
-        self.state = replace(self.state, runtime=pipe.runtime)
+    @property
+    def pipe(self) -> Pipeline | None:
+        """The page's own model; None until pictures can be made."""
+        return self.loader.pipe
 
     @property
     def knowledge(self) -> Knowledge | None:
@@ -314,17 +256,10 @@ class Service:
 
     def close(self) -> None:
         """End the engine; a temporary folder of pictures goes with it."""
-        if self._own is not None:
-            self._own.close()
+        self.loader.close()
         self._closing = True
         self.engine.close()
         self.pool.close()
         if self.history is not None:
             self.history.close()
         self.pictures.close()
-
-
-def _fault(error: Exception) -> Sentence:
-    if isinstance(error, OSError) and error.filename is not None:
-        return Sentence("as_said", {"text": f"{error.strerror}: {error.filename}."})
-    return sentence(error, "not_readable")

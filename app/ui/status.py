@@ -16,8 +16,8 @@ from PIL import Image
 
 from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
+from app.loading import State
 from app.schemas import GeneratedImage, GenerateResult, RequestError
-from app.service import State
 from ldm_core.images import Pixels, sheet_columns
 from ldm_core.sampling import SamplingParams
 

@@ -94,7 +94,8 @@ def test_closing_ends_the_process_that_makes_graphs(
 ):
     monkeypatch.setenv("LATENT_LAB_CACHE", str(tmp_path))
     service = services()
-    graphs = service._own.graphs if service._own else None
+    assert service.loader._own is not None
+    graphs = service.loader._own.graphs
     assert graphs is not None and graphs._process is not None
     service.close()
     assert graphs._process.poll() is not None

@@ -79,7 +79,7 @@ def test_without_a_home_and_with_a_folder_that_comes_and_goes(tmp_path: Path):
 def test_a_page_that_failed_is_not_ready(tmp_path: Path):
     app = build(Settings(output_dir=tmp_path))
     service, page = app.state.service, app.state.page
-    service.state = type(service.state)("ready", service.state.message)
+    service.loader.state = type(service.state)("ready", service.state.message)
     client = TestClient(app, "http://127.0.0.1")  # without its start: nothing is loaded
     assert client.get("/readyz").status_code == 503 and "being opened" in client.get("/readyz").json()["message"]
     page.broken = True

@@ -15,8 +15,8 @@ from schemathesis.specs.openapi import checks
 from starlette.applications import Starlette
 
 from app.i18n import Sentence
+from app.loading import State
 from app.server import build
-from app.service import State
 from app.settings import Settings
 from tests.app.engine.fake import FakeModel
 
@@ -41,8 +41,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     limits = {"max_steps": 2, "max_side": 64, "requests_per_minute": 10**9, "allowed_hosts": ("testserver",)}
     app = build(Settings(data_dir=tmp_path_factory.mktemp("data"), **limits))
     service = app.state.service
-    service.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)
-    service.state = State("ready", Sentence("state_ready"), "tiny")
+    service.loader.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)
+    service.loader.state = State("ready", Sentence("state_ready"), "tiny")
     service.engine.start(FakeModel())
     app.state.page.app = Starlette()
     app.router.lifespan_context = idle

@@ -13,9 +13,9 @@ import numpy as np
 
 from app.engine import Engine, Job, Quotas, Stepped
 from app.i18n import Sentence
+from app.loading import State
 from app.models import ModelFolder
 from app.schemas import GeneratedImage, GenerateResult, check_params
-from app.service import State
 from app.settings import Settings
 from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams

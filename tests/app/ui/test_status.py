@@ -14,9 +14,9 @@ from PIL import Image
 
 from app.engine import Cancelled, Done, Failed, Queued, Started, Stepped
 from app.i18n import Sentence
+from app.loading import State
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult
-from app.service import State
 from app.ui.status import Picture, facts_html, file_uri, history_html, line_html, safe, state_html, view
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
