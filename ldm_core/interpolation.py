@@ -26,7 +26,7 @@ def interpolate(pipe: Pipeline, start: SamplingParams, end_prompt: str, end_seed
         ends.check(pipe.limits)
     a, b = pipe.condition(start), pipe.condition(end)
     shape = pipe.config.latent_shape(start.height, start.width)
-    grid, rows = pipe.model.schedule.grid(start.timestep_spacing, start.steps, start.eta), []
+    grid, rows = pipe.schedule.grid(start.timestep_spacing, start.steps, start.eta), []
     for weight in torch.linspace(0.0, 1.0, frames).tolist():
         between = replace(a, context=lerp(a.context, b.context, weight))
         rows.append(start_row(replace(start, variation_seed=end_seed, variation_strength=weight), grid, between, shape))

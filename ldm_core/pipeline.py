@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldm_core.checkpoint import load_model
+from ldm_core.checkpoint import CheckpointError, HeldModel, LoadedModel, load_model
 from ldm_core.checkpoint.files import Progress
 from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
@@ -50,19 +50,28 @@ def load(
     """A pipeline from our safetensors, an SD v1 single file (.safetensors, .ckpt) or a diffusers folder.
 
     runtime is torch, openvino (whose graphs are made now where they are not cached: a minute and more), or auto:
-    OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is the runtime's
-    own rule: one for a small model, every core for a large one. parameterization says what the network predicts
-    where the file does not say it or is wrong. progress is told bytes done and in all; what it raises ends the load.
-    Raises CheckpointError for a file that is no model, ValueError for an unknown device, dtype or runtime and for a
-    runtime that cannot be had.
+    OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is every core, but
+    for a small model on torch: one. parameterization says what the network predicts where the file does not say it or
+    is wrong. progress is told bytes done and in all; what it raises ends the load. Raises CheckpointError for a file
+    that is no model, ValueError for an unknown device, dtype or runtime and for a runtime that cannot be had.
     """
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization, progress=progress)
+    name, sha256 = Path(path).stem, loaded.sha256
+
+    def again() -> LoadedModel:
+        found = load_model(path, dtype=precision, device=where, parameterization=parameterization)
+        if found.sha256 != sha256:
+            raise CheckpointError(f"{name} has changed since it was loaded")
+        return found
+
     tokenizer = Tokenizer.load(loaded.tokenizer_dir, loaded.config.text.text_len) if loaded.config.text else None
-    model = loaded.model.requires_grad_(False)
-    chosen = choose(runtime, Candidate(model, loaded.path, loaded.sha256, threads))
-    return Pipeline(model, tokenizer, Path(path).stem, loaded.sha256, chosen)
+    chosen = choose(runtime, Candidate(loaded.model.requires_grad_(False), loaded.path, sha256, threads))
+    pipe = Pipeline(HeldModel(loaded.model, again), tokenizer, name, sha256, chosen)
+    if pipe.runtime != "torch":
+        pipe.let_go()
+    return pipe
 
 
 class Pipeline:
@@ -73,25 +82,39 @@ class Pipeline:
 
     def __init__(
         self,
-        model: LatentDiffusion,
+        model: LatentDiffusion | HeldModel,
         tokenizer: Tokenizer | None,
         name: str = "model",
         sha256: str = "",
         runtime: Runtime | None = None,
     ) -> None:
         """runtime None is eager torch."""
-        self.model = model.eval().requires_grad_(False)
+        self._held = model if isinstance(model, HeldModel) else HeldModel(model)
+        model = self.model.eval().requires_grad_(False)
         self.config: ModelConfig = model.config
+        self.schedule = model.schedule
         self.tokenizer = tokenizer
         self.weights_name = name
         self.weights_sha256 = sha256
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
         self._runtime = runtime or TorchRuntime(model)
-        self.denoise = Denoiser(self._runtime.unet, model.schedule, model.config.parameterization, self.device)
+        self.denoise = Denoiser(self._runtime.unet, self.schedule, model.config.parameterization, self.device)
         self.limits = Limits.of_model(model.config)
-        self._context = lru_cache(maxsize=256)(self._encode_one)
+        # A function of the parts it needs: a method would be a cycle, and keep a model that is to leave memory.
+        self._context = lru_cache(maxsize=256)(partial(_encode, self._runtime, tokenizer, self.device))
         self._linear_preview: LinearPreview | None = None
+
+    @property
+    def model(self) -> LatentDiffusion:
+        """The modules, for whatever looks inside a network. On another runtime than torch they are read from the file
+        when first asked for, and stay; CheckpointError where it is gone.
+        """
+        return self._held.model
+
+    def let_go(self) -> None:
+        """Let the modules leave memory until something asks for them. Of no use on torch, which computes with them."""
+        self._held.let_go()
 
     @property
     def runtime(self) -> str:
@@ -100,30 +123,21 @@ class Pipeline:
 
     @property
     def threads(self) -> int | None:
-        """Of the processor, that execute the networks; None is every core."""
+        """Of the processor, as asked for; None is the runtime's own rule."""
         return self._runtime.threads
 
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
         """The same model on another runtime; None is eager torch, on as many threads as now."""
         other = runtime or TorchRuntime(self.model, self._runtime.threads)
-        return Pipeline(self.model, self.tokenizer, self.weights_name, self.weights_sha256, other)
+        return Pipeline(self._held, self.tokenizer, self.weights_name, self.weights_sha256, other)
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
     def encode_prompt(self, prompt: str) -> Tensor:
         """Prompt, perhaps with weights (see prompt_syntax), → context [L,D]; what does not fit is dropped. Cached."""
-        return self._context(SamplingParams(prompt).prompt)  # ValueError for what is no text
-
-    @torch.no_grad()
-    def _encode_one(self, prompt: str) -> Tensor:
         if self.tokenizer is None:
             raise ValueError(f"{self.weights_name} has no text encoder: it cannot follow a prompt")
-        pieces = [replace(piece, text=self.tokenizer.clean(piece.text)) for piece in parse(prompt)]
-        text = plain(pieces)
-        context = self._runtime.encode_text(self.tokenizer.encode([text]))[0].to(self.device)
-        if all(piece.weight == 1.0 for piece in pieces):
-            return context
-        return weigh(context, token_weights(pieces, self.tokenizer.spans(text), len(context)))
+        return self._context(SamplingParams(prompt).prompt)  # ValueError for what is no text
 
     def condition(self, params: SamplingParams) -> Conditioning:
         """What the network is told of a request: prompts, or a class, or nothing, as the model was trained."""
@@ -164,7 +178,7 @@ class Pipeline:
         params = self.resolved(params)
         params.check(self.limits)
         conditioning = self.condition(params)
-        schedule, shape = self.model.schedule, self.config.latent_shape(params.height, params.width)
+        schedule, shape = self.schedule, self.config.latent_shape(params.height, params.width)
         grid = schedule.grid(params.timestep_spacing, params.steps, params.eta)
         z0 = None if init_image is None else self.encode_image(init_image)
         if z0 is not None:
@@ -241,6 +255,17 @@ class Pipeline:
         except RuntimeFailed as fault:
             log.warning("%s; the picture starts again on torch", fault)
             return self.with_runtime().generate(request, init_image=init_image, mask=mask, **settings)
+
+
+@torch.no_grad()
+def _encode(runtime: Runtime, tokenizer: Tokenizer | None, device: torch.device, prompt: str) -> Tensor:
+    assert tokenizer is not None
+    pieces = [replace(piece, text=tokenizer.clean(piece.text)) for piece in parse(prompt)]
+    text = plain(pieces)
+    context = runtime.encode_text(tokenizer.encode([text]))[0].to(device)
+    if all(piece.weight == 1.0 for piece in pieces):
+        return context
+    return weigh(context, token_weights(pieces, tokenizer.spans(text), len(context)))
 
 
 def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:

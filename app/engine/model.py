@@ -87,6 +87,8 @@ class PipelineModel:
     def use(self, pipe: Pipeline) -> None:
         """Make the next pictures with this pipeline; those under way are finished by theirs."""
         self.pipe = pipe
+        if pipe.runtime != "torch":
+            pipe.let_go()
         self._changed(pipe)
 
     def prepare(self, job: Job) -> list[PipelineRow]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -34,6 +36,31 @@ class LoadedModel:
     def tokenizer_dir(self) -> Path:
         """The folder with vocab.json and merges.txt; CheckpointError where no fitting one is found."""
         return require_tokenizer(self.path, self.config)
+
+
+class HeldModel:
+    """A model that may leave memory while nothing looks inside it, and comes back from its file. Thread-safe."""
+
+    def __init__(self, model: LatentDiffusion, again: Callable[[], LoadedModel] | None = None) -> None:
+        """`again` loads it once more; without it the model stays."""
+        self._model: LatentDiffusion | None = model
+        self._again = again
+        self._lock = threading.Lock()
+
+    @property
+    def model(self) -> LatentDiffusion:
+        """The model, read again where it has left. CheckpointError where its file is gone or another one now."""
+        with self._lock:
+            if self._model is None:
+                assert self._again is not None
+                self._model = self._again().model.requires_grad_(False)
+            return self._model
+
+    def let_go(self) -> None:
+        """Take it out of memory, once nobody uses it any more."""
+        if self._again is not None:
+            with self._lock:
+                self._model = None
 
 
 def load_model(

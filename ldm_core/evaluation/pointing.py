@@ -26,7 +26,7 @@ def finest_map(pipe: Pipeline, image: Pixels, prompt: str, seed: int) -> Tensor:
     """
     z = pipe.encode_image(image)[None]
     t = torch.tensor([TIMESTEP])
-    alpha_bar = pipe.model.schedule.alpha_bar_at(t).float().view(1, 1, 1, 1)
+    alpha_bar = pipe.schedule.alpha_bar_at(t).float().view(1, 1, 1, 1)
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
     x = alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * noise
     maps: list[Tensor] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,10 +71,12 @@ def runtimes(job: Job) -> set[str]:
 
 def test_torch_answers_then_openvino(services: Callable[..., Service], graphs: Path):
     service = services()
-    assert service.state.runtime == "torch"
+    assert service.state.runtime == "torch" and service.pipe is not None
+    torchs = weakref.ref(service.pipe.model)
     assert runtimes(service.submit(PARAMS)) == {"torch"}
     wait(lambda: service.state.runtime == "openvino")
     assert runtimes(service.submit(PARAMS)) == {"openvino"}
+    wait(lambda: torchs() is None, 10)
     service.close()
     again = services()
     assert again.state.runtime == "openvino", "the graphs are in the cache now"

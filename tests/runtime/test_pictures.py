@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 import torch
 
 import ldm_core
+from ldm_core.checkpoint import CheckpointError, save_model
+from ldm_core.config import TINY
 from ldm_core.pipeline import Pipeline, finish
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.runtime.torch import TorchRuntime
+from tests.tiny import tiny_model
 
 SETTINGS = {"steps": 4, "guidance_scale": 3.0, "seed": 11}
 
@@ -104,3 +108,24 @@ def test_large_picture_is_decoded_in_tiles(tiny_weights: Path, monkeypatch: pyte
     sides.clear()
     pipe.decode(torch.zeros(1, 4, 768 // f, 32 // f))
     assert sides == [768]
+
+
+def test_the_modules_leave_memory_and_come_back_from_the_file(cache: Path, tiny_weights: Path):
+    pipe, torchs = (load(tiny_weights, name) for name in ("openvino", "torch"))
+    assert pipe._held._model is None
+    before = pipe.generate("a red apple", **SETTINGS)
+    assert pipe._held._model is None, "a picture does not ask for them"
+    for name, weight in pipe.model.state_dict().items():
+        assert torch.equal(weight, torchs.model.state_dict()[name]), name
+    assert not any(parameter.requires_grad for parameter in pipe.model.parameters())
+    assert np.array_equal(pipe.generate("a red apple", **SETTINGS), before)
+
+
+def test_modules_of_a_file_that_has_changed_are_refused(cache: Path, tiny_weights: Path, tmp_path: Path):
+    path = tmp_path / "tiny.safetensors"
+    shutil.copy(tiny_weights, path)
+    pipe = load(path, "openvino")
+    save_model(tiny_model(seed=1), TINY, path, "float32")
+    with pytest.raises(CheckpointError, match="has changed since it was loaded"):
+        _ = pipe.model
+    assert pipe.generate("a red apple", **SETTINGS).any(), "its graphs are still there"

@@ -52,7 +52,7 @@ class Inverted:
 def invert(pipe: Pipeline, picture: Pixels, prompt: str, steps: int, refine: int) -> Generator[Stepped, None, Inverted]:
     """uint8 [H,W,3] → noise → picture, conditioned on a prompt (may be empty) without guidance, over `steps` steps."""
     z = pipe.encode_image(picture)
-    grid = pipe.model.schedule.grid("uniform", steps, 0.0)
+    grid = pipe.schedule.grid("uniform", steps, 0.0)
     cond = Conditioning(pipe.encode_prompt(prompt))
     total = steps * (2 + refine)
     up = yield from _path(pipe, Row(ddim_inversion(z, grid, refine=refine), cond, None, steps), 0, total)

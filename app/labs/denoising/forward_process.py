@@ -29,7 +29,7 @@ class Noised:
 
 def noised(pipe: Pipeline, picture: Pixels, t: int, seed: int) -> Generator[Stepped, None, Noised]:
     """A picture uint8 [H,W,3] at timestep t, with the noise of `seed` the same at every t."""
-    schedule, at = pipe.model.schedule, torch.tensor([t])
+    schedule, at = pipe.schedule, torch.tensor([t])
     tables, generator = tables_of(schedule), torch.Generator().manual_seed(seed)
     x0 = to_tensor(picture[None])
     z0 = pipe.encode_image(picture)[None]

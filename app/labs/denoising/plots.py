@@ -95,7 +95,7 @@ def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped
     here = trajectory.steps[i - 1]
     if here.uncond is None:
         raise RequestError("fault_no_guidance")
-    a = pipe.model.schedule.alpha_bar_at(torch.tensor(here.t))
+    a = pipe.schedule.alpha_bar_at(torch.tensor(here.t))
     x0 = [to_eps_x0("eps", eps, here.x, a).x0 for eps in (here.uncond, here.cond)]
     yield DONE
     uncond, cond, mixed = pipe.decode(torch.stack([*x0, here.answer.x0]))

@@ -109,7 +109,7 @@ def record_etas(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, No
 
 
 def _grid(pipe: Pipeline, params: SamplingParams) -> TimestepGrid:
-    return pipe.model.schedule.grid(params.timestep_spacing, params.steps, params.eta)
+    return pipe.schedule.grid(params.timestep_spacing, params.steps, params.eta)
 
 
 class _KeepOutput:
@@ -127,7 +127,7 @@ class _KeepOutput:
 def _record(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, None, list[Trajectory]]:
     """All branches, as long as each other and replayed as far, in one batch a step."""
     network = _KeepOutput(pipe.denoise.apply_model)
-    denoise = Denoiser(network, pipe.model.schedule, pipe.config.parameterization, pipe.device)
+    denoise = Denoiser(network, pipe.schedule, pipe.config.parameterization, pipe.device)
     rows = [_start(pipe, branch) for branch in branches]
     kept = [list(branch.replayed) for branch in branches]
 
@@ -151,7 +151,7 @@ def _start(pipe: Pipeline, branch: Branch) -> Row:
 
 def _record_step(pipe: Pipeline, step: Step, k: int, out: Sequence[Tensor]) -> StepRecord:
     """Row k of a tick; `out` holds the network's 1 or 2 outputs [C,h,w] for it, the unconditional one first."""
-    a = pipe.model.schedule.alpha_bar_at(torch.tensor(step.t))
+    a = pipe.schedule.alpha_bar_at(torch.tensor(step.t))
     eps = [to_eps_x0(pipe.config.parameterization, term, step.x[k], a).eps for term in out]
     answer = Prediction(step.eps[k], step.x0[k])
     return StepRecord(step.t, step.x[k], answer, eps[0] if len(eps) == 2 else None, eps[-1])

@@ -52,7 +52,7 @@ def sample_on_schedules(
     pipe: Pipeline, params: SamplingParams, schedules: Mapping[str, NoiseSchedule]
 ) -> Generator[Stepped, None, Respaced]:
     """The same request by DDIM (η = 0) on each schedule, all of them in one batch a step."""
-    grids = {kind: cross_schedule_grid(pipe.model.schedule, s, params.steps) for kind, s in schedules.items()}
+    grids = {kind: cross_schedule_grid(pipe.schedule, s, params.steps) for kind, s in schedules.items()}
     conditioning, shape = pipe.condition(params), pipe.config.latent_shape()
     rows = [start_row(params, grid, conditioning, shape) for grid in grids.values()]
     pictures = pipe.decode((yield from follow_run(sample_loop(pipe.denoise, rows))))
@@ -72,7 +72,7 @@ def _run(pipe: Pipeline, params: SamplingParams, schedule: str) -> Run:
         return pipe.stream(params, timestep_spacing=schedule)
     c = pipe.config.schedule
     walked = make_schedules([schedule], c.timesteps, c.linear_start, c.linear_end, c.cosine_s)[schedule]
-    grid = cross_schedule_grid(pipe.model.schedule, walked, params.steps, params.eta)
+    grid = cross_schedule_grid(pipe.schedule, walked, params.steps, params.eta)
     shape = pipe.config.latent_shape(params.height, params.width)
     return sample_loop(pipe.denoise, [start_row(params, grid, pipe.condition(params), shape)])
 

@@ -133,7 +133,7 @@ class Steps(Panel):
         from ldm_core.diffusion.schedule import NoiseSchedule
 
         pipe = self.service.pipe
-        schedule = NoiseSchedule.from_config(SD_SCHEDULE) if pipe is None else pipe.model.schedule
+        schedule = NoiseSchedule.from_config(SD_SCHEDULE) if pipe is None else pipe.schedule
         S = int(values["S"])
         plots = step_grids(schedule, S, lang), step_noise(schedule, S, float(values["eta_lab"]), lang)
         return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}

@@ -93,9 +93,7 @@ def test_the_trained_schedule_respaced_is_itself():
 
 
 def test_the_trained_schedule_makes_the_pipelines_own_picture(pipe: Pipeline):
-    made, steps = answer(
-        sample_on_schedules(pipe, SamplingParams("a cat", steps=3, seed=7), {"linear": pipe.model.schedule})
-    )
+    made, steps = answer(sample_on_schedules(pipe, SamplingParams("a cat", steps=3, seed=7), {"linear": pipe.schedule}))
     expected = pipe.decode(finish(pipe.stream("a cat", steps=3, seed=7)))[0]
     assert [s.i for s in steps] == [1, 2, 3] and all(isinstance(s, Stepped) for s in steps)
     assert np.abs(made.pictures["linear"].astype(int) - expected.astype(int)).max() <= 2

@@ -174,7 +174,7 @@ def test_scheduled_pictures_are_the_pipelines_own(pipe: Pipeline):
 
 
 def test_noise_of_other_schedules_is_ddims(pipe: Pipeline):
-    trained = pipe.model.schedule
+    trained = pipe.schedule
     own, made = trained.grid("uniform", 10, 0.7), cross_schedule_grid(trained, trained, 10, 0.7)
     torch.testing.assert_close(made.sigma, own.sigma, rtol=1e-3, atol=1e-5)
     cosine = NoiseSchedule(make_beta_schedule("cosine", trained.num_timesteps))
