@@ -40,12 +40,12 @@ def build_page(service: Service) -> gr.Blocks:
             history = HistoryTab(service, translation)
             results = SharedResults(service)
             labs = [LabTab(lab, service, translation, results) for lab in LABS]
+        translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
         tab.form.sampler_says_on([tab.form["sampler"].change, switched.then])
         history.wire(tab.stage, switched)
         _wire_labs(blocks, tabs, labs, switched)
-        translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         add_endpoint(service)
     _report_to(header, blocks)
     blocks.queue(default_concurrency_limit=16, max_size=None)
@@ -115,14 +115,16 @@ def _wire_language(
 ) -> Any:
     outputs = [*translation.components, tab.stage.scaling, header, tab.form.chips]
 
-    def translate(request: gr.Request) -> list[Any]:
+    def translate(request: gr.Request) -> dict[Any, Any]:
         lang = language(request, service.settings.lang)
-        updates: list[Any] = [{**gr.update(), **properties} for properties in translation.updates(lang)]
-        return [*updates, scaling_update(lang), state_html(service.state, lang), chips_html(service.knowledge, lang)]
+        updates = [{**gr.update(), **properties} for properties in translation.updates(lang)]
+        apart = {tab.stage.scaling: scaling_update(lang), header: state_html(service.state, lang)}
+        chips = {tab.form.chips: chips_html(service.knowledge, lang)}
+        return {**dict(zip(translation.components, updates, strict=True)), **apart, **chips}
 
-    def opened(request: gr.Request) -> list[Any]:
+    def opened(request: gr.Request) -> dict[Any, Any]:
         same = language(request, service.settings.lang) == translation.lang
-        return [gr.skip()] * len(outputs) if same else translate(request)
+        return {header: gr.skip()} if same else translate(request)
 
     blocks.load(opened, None, outputs, **PRIVATE)
     return switch.click(translate, None, outputs, js=SWITCH, **PRIVATE)

@@ -55,6 +55,14 @@ def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(page:
     expect(eta).to_be_enabled()
 
 
+def test_every_part_changes_its_language_and_back(page: Page):
+    parts = {"#state": ("ready", "就绪"), "#scaling": ("Smooth", "平滑"), ".credits": ("Trained on open emoji sets", "开放")}
+    for k in (1, 0):
+        page.click("#language")
+        for part, words in parts.items():
+            expect(page.locator(part).first).to_contain_text(words[k])
+
+
 def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(page: Page):
     page.focus("#prompt textarea")
     page.keyboard.type("what?")
