@@ -82,10 +82,10 @@ def surprise(knowledge: Knowledge | None, examples: tuple[str, ...], rng: random
     colour, another = rng.sample([c for c in knowledge.colours if c not in ("white", "grey")], 2)
     return rng.choice(
         (
-            f"a {colour} {one}",
-            f"a {colour} {one} and a {another} {other}",
+            _article(f"{colour} {one}"),
+            f"{_article(f'{colour} {one}')} and {_article(f'{another} {other}')}",
             f"{_article(one)} {rng.choice(('left of', 'above', 'next to'))} {_article(other)}",
-            f"{_article(one)} on a {colour} background",
+            f"{_article(one)} on {_article(f'{colour} background')}",
         )
     )
 
@@ -99,5 +99,5 @@ def live_html(lang: str) -> str:
     return (
         '<div class="live-row"><button type="button" role="switch" aria-checked="false" id="live-switch"><i></i>'
         f'<span data-word="live">{safe(say(lang, "live"))}</span></button>'
-        f'<span id="live-says" role="status">{safe(say(lang, "live_info"))}</span></div>'
+        f'<span id="live-says" role="status" data-word="live_info">{safe(say(lang, "live_info"))}</span></div>'
     )

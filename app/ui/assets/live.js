@@ -6,7 +6,12 @@
   const LOADING = 3000;
   const page = Math.random().toString(36).slice(2);
   const switched = () => document.getElementById("live-switch");
-  const says = (text) => { const el = document.querySelector("#live-says"); if (el) el.textContent = text; };
+  const says = (key, seconds) => { // what has no number in it follows the language (`translate` in page.js)
+    const el = document.querySelector("#live-says");
+    if (!el) return;
+    el.textContent = key ? lab.word(key).replace("{seconds}", seconds) : "";
+    if (key && !seconds) el.dataset.word = key; else delete el.dataset.word;
+  };
   const prompt = () => document.querySelector("#prompt textarea")?.value ?? "";
   let on = false, form = {}, held = null, drawn = "", timer, asking;
 
@@ -41,7 +46,7 @@
         const blob = await answer.blob();
         if (mine !== asking || !on || lab.busy()) return;
         show(blob);
-        says(lab.word("live_says").replace("{seconds}", answer.headers.get("x-seconds")));
+        says("live_says", answer.headers.get("x-seconds"));
       }
     } catch { drawn = ""; } // a later one took its place, or the connection is lost, which is said elsewhere
   };
@@ -57,7 +62,7 @@
       lab.click("live-seed"); // what is held stands in the field, and goes when Live does
     }
     switched()?.setAttribute("aria-checked", String(on));
-    says(lab.word(why ?? (on ? "live_info" : "")) ?? "");
+    says(why ?? (on ? "live_info" : ""));
     if (on) soon(0);
   };
   const offer = async () => {

@@ -149,7 +149,11 @@
     const bare = prompt().value.replace(new RegExp(any, "gi"), "").trim();
     const style = kind === "ground" ? bare.match(/,\s*[\w ]+ style$/i)?.[0] ?? "" : "";
     const stem = style ? bare.slice(0, -style.length) : bare;
-    say(there ? bare : `${stem}${chips[kind](chip.dataset[kind])}${style}`);
+    say(there ? bare : `${stem}${chips[kind](chip.dataset[kind])}${style}`.replace(/^[\s,]+/, ""));
+  };
+  const asWord = (text) => { // not where it is a part of a longer one
+    const [plain, edge] = [text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), (sign) => (/\w/.test(sign) ? "\\b" : "")];
+    return new RegExp(`${edge(text[0])}${plain}${edge(text.at(-1))}`, "i");
   };
   // Settings as other programs write them, pasted into the prompt: a button offers to fill the form with them.
   const SETTINGS = /(^|\n)\s*Steps: *\d+ *,.*(Sampler|CFG scale|Seed):/;
@@ -170,7 +174,7 @@
     const chip = event.target.closest?.("#chips [data-style], #chips [data-ground]");
     if (chip) toggleChip(chip);
     const offer = event.target.closest?.("[data-replace]");
-    if (offer) say(prompt().value.replace(offer.dataset.replace, offer.dataset.by));
+    if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
     if (event.target.closest?.("[data-load]")) loadStart();
     const press = event.target.closest?.("[data-press]");
     if (press) click(press.dataset.press);
@@ -193,6 +197,7 @@
     document.querySelectorAll(".fault-text").forEach((el) => el.remove());
     const said = find("#line [data-field]");
     if (!said) return;
+    said.hidden = false;
     const name = said.dataset.field;
     if (name !== "prompt" && name !== "batch") unfold(name === "strength" ? "start" : "advanced");
     const field = document.getElementById(name);
@@ -205,7 +210,7 @@
     field.append(text);
     const box = field.querySelector("input, textarea");
     box?.focus();
-    box?.addEventListener("input", () => { field.classList.remove("fault"); text.remove(); }, { once: true });
+    box?.addEventListener("input", () => { field.classList.remove("fault"); text.remove(); said.hidden = true; }, { once: true });
   };
 
   // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.

@@ -68,10 +68,14 @@
     const made = cell.dataset.made ? new Date(1000 * cell.dataset.made).toLocaleString(document.documentElement.lang) : "";
     dialog.querySelector(".facts").textContent = [cell.dataset.facts, made].filter(Boolean).join(" · ");
     const told = Object.entries(JSON.parse(cell.dataset.settings)).filter(([name, value]) => value !== (UNSAID[name] ?? null));
-    dialog.querySelector("dl").replaceChildren(...told.flatMap(([name, value]) => [
-      Object.assign(document.createElement("dt"), { textContent: lab.word(name) ?? name.replaceAll("_", " ") }),
-      Object.assign(document.createElement("dd"), { textContent: value }),
-    ]));
+    dialog.querySelector("dl").replaceChildren(...told.map(([name, value]) => {
+      const pair = document.createElement("div"); // a name and its value stay on one line
+      pair.append(
+        Object.assign(document.createElement("dt"), { textContent: lab.word(name) ?? name.replaceAll("_", " ") }),
+        Object.assign(document.createElement("dd"), { textContent: value }),
+      );
+      return pair;
+    }));
     dialog.querySelector(".ways").replaceChildren(...ways().map(([key, run]) => {
       const el = Object.assign(document.createElement("button"), { type: "button", textContent: lab.word(key) });
       el.dataset.way = key;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from html import unescape
 
 import pytest
@@ -58,4 +59,5 @@ def test_a_surprise_is_made_of_known_words(knowledge: Knowledge):
     assert len(said) > 40
     for prompt in said:
         assert not knowledge.read(prompt).unknown, prompt
+        assert not re.search(r"\ba [aeio]|\ban [^aeiou]", prompt), prompt
     assert surprise(None, ("a cat",), random.Random(0)) == "a cat"
