@@ -40,18 +40,25 @@ class Costs:
         self._most[key] = max(1, rows // 2)
 
     def limit(self, key: Hashable) -> int:
-        """Rows the next call may have: the largest power of two that has paid, or the next one while it is unknown."""
-        rows, most = 2, self._most.get(key, MOST_ROWS)
-        while 2 * rows <= most:
-            now, more = self._per_row(key, rows), self._per_row(key, 2 * rows)
-            if now is None:
-                break
-            if more is None or self._stale(key, 2 * rows, more > GAIN * now):
-                return 2 * rows
-            if more > GAIN * now:
-                break
+        """Rows the next call may have: the largest power of two that has paid, or the next one while it is unknown.
+
+        One that does not pay is passed over once: on two cores four rows may cost twice what two do, and eight less.
+        """
+        most = self._most.get(key, MOST_ROWS)
+        paying, least = 2, self._per_row(key, 2)
+        if least is None:
+            return min(paying, most)
+        rows, misses = 2 * paying, 0
+        while rows <= most and misses < 2:
+            cost = self._per_row(key, rows)
+            if cost is None or self._stale(key, rows, cost > GAIN * least):
+                return rows
+            if cost <= GAIN * least:
+                paying, least, misses = rows, cost, 0
+            else:
+                misses += 1
             rows *= 2
-        return min(rows, most)
+        return min(paying, most)
 
     def predict(self, key: Hashable, rows: int) -> float:
         """Seconds of a call of `rows` rows, from the nearest count measured; 0 where nothing is known."""
