@@ -19,7 +19,7 @@ from app.schemas import RequestError
 from app.service import Service
 from app.ui.picture import Stage
 from app.ui.status import Picture, history_html, safe, thumbs_html
-from app.ui.translation import PRIVATE, Translation, language
+from app.ui.translation import PRIVATE, Translation, language, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds
 MOST = 600  # pictures a page shows; a search finds the others
@@ -138,16 +138,15 @@ class HistoryTab:
         if history is None:
             return {self.gallery: _note("history_off", lang), self.more: gr.update(visible=False)}
         models = history.models(client)
-        if asked.model not in models:
-            asked = replace(asked, model="")
-        wanted = asked.filter()
+        model = asked.model if asked.model in models else ""
+        wanted = replace(asked, model=model).filter()
         records = history.images(client, wanted, most + 1)
         pictures = [p for record in records[:most] if (p := _picture(record, history.pictures / record.name))]
         choices = [(say(lang, "since_any"), ""), *((name, name) for name in models)]
         return {
             self.gallery: gallery_html(pictures, wanted, len(records) > most, lang),
             self.more: gr.update(visible=len(records) > most < MOST),
-            self.model: gr.update(choices=choices, value=asked.model, visible=len(models) > 1),
+            self.model: offered(choices, asked.model, model, visible=len(models) > 1),
             self.shown: most,
         }
 

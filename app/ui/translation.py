@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -20,6 +20,12 @@ def language(request: gr.Request | None, default: str) -> str:
     """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
     asked = request.query_params.get("lang") if request is not None else None
     return asked if asked in ("en", "zh") else default
+
+
+def offered(choices: Sequence[tuple[str, str]], asked: str | None, picked: str, **more: Any) -> Any:
+    """A list's new choices, and its value only where another was asked for: what was chosen meanwhile stays."""
+    value = {} if asked == picked else {"value": picked}
+    return gr.update(choices=list(choices), **value, **more)
 
 
 class Translation:

@@ -11,6 +11,7 @@ from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, Traject
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import colour_bar, figures
 from app.labs.common.shared_results import Work
+from app.ui.translation import offered
 
 if TYPE_CHECKING:
     from app.labs.attention.maps import AttentionMaps
@@ -68,7 +69,7 @@ class HeatMaps(StepPanel):
         return {
             self.shown: figures(large) + colour_bar(("½×", "1×", "2×"), say(lang, "heat_scale")) + figures(small),
             **self.card.show(shares_plot(made, int(token), layer, int(head), lang), lang),
-            **{self.shared[n]: gr.update(choices=choices[n], value=picked[n]) for n in choices},
+            **{self.shared[n]: offered(choices[n], values[n], picked[n]) for n in choices},
         }
 
     def _choices(self, lang: str, made: AttentionMaps) -> dict[str, list[tuple[str, str]]]:

@@ -63,6 +63,8 @@ def test_one_s_own_as_the_controls_ask(service: Any, tab: HistoryTab) -> None:
     html = drawn[tab.gallery]
     assert "secret" not in html and "<apple>" not in html and names[0] in html and names[1] in html
     assert drawn[tab.model]["visible"] and [value for _, value in drawn[tab.model]["choices"]] == ["", "one", "two"]
+    assert "value" not in drawn[tab.model], "a model chosen while this was drawn stays chosen"
+    assert tab.draw(EN, "", "gone", "any", False)[tab.model]["value"] == ""
     cat = tab.draw(EN, "CAT", "two", "week", False)[tab.gallery]
     assert names[1] in cat and names[0] not in cat and 'href="pictures.zip?q=CAT&amp;model=two&amp;since=' in cat
     assert "No picture of yours fits" in tab.draw(EN, "", "", "any", True)[tab.gallery]
