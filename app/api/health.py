@@ -12,11 +12,13 @@ OPENING = "The page is being opened."
 
 
 @router.get("/healthz")
+@router.head("/healthz", include_in_schema=False)  # what monitors send
 def healthz() -> dict[str, str]:
     """200 as soon as the process answers."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": dict[str, str | float]}})
 def readyz(request: Request, response: Response) -> dict[str, str | float]:
     """200 when the page is open and a picture can be made and saved, else 503; the body says why."""

@@ -86,6 +86,8 @@ def test_a_page_that_failed_is_not_ready(tmp_path: Path):
     assert client.get("/readyz").status_code == 503 and "log has the details" in client.get("/readyz").json()["message"]
     page.app = Page(service)
     assert client.get("/readyz").status_code == 200
+    for path in ("/readyz", "/healthz"):  # monitors ask without a body
+        assert client.head(path).status_code == 200 and client.head(path).content == b""
 
 
 @pytest.mark.parametrize(
