@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -143,6 +144,26 @@ def test_a_closed_tab_leaves_the_job_to_the_next(served: Served, page: Page):
     expect(second.locator("#line")).to_contain_text("Stopped")
 
 
+def test_a_duplicated_tab_has_no_job_of_its_own(served: Served, page: Page):
+    """A browser's Duplicate copies the tab's memory; the run and its Stop stay with the first."""
+    ask(page, "a tree", LONG)
+    page.click("#generate")
+    expect(page.locator("#stop")).to_be_enabled()
+    expect(page.locator("#line")).to_contain_text("Step")
+    memory = page.evaluate("Object.entries(sessionStorage)")
+    double = page.context.new_page()
+    double.add_init_script(f"for (const [key, value] of {json.dumps(memory)}) sessionStorage.setItem(key, value)")
+    double.goto(served.url)
+    double.wait_for_selector("#generate:enabled")
+    expect(double.locator("#prompt textarea")).to_have_value("a tree")
+    expect(double.locator("#line")).not_to_contain_text("Step")
+    expect(double.locator("#stop")).to_be_disabled()
+    double.close()
+    expect(page.locator("#stop")).to_be_enabled()
+    page.click("#stop")
+    expect(page.locator("#line")).to_contain_text("Stopped")
+
+
 def test_inpaint_on_the_page(page: Page, tmp_path: Path):
     """Paint over the left half of a picture: the right half keeps its pixels, the left changes."""
     import numpy as np
@@ -273,6 +294,11 @@ def test_a_value_out_of_range_is_refused_beside_its_field(page: Page, field: str
     expect(page.locator("#generate")).to_be_enabled()
     page.fill(f"#{field} input", "3")
     expect(page.locator(".fault")).to_have_count(0)
+    expect(page.locator("#line .failed")).not_to_be_visible()
+    page.fill(f"#{field} input", value)
+    page.click("#generate")  # the same refusal once more is said once more
+    expect(page.locator("#line .failed")).to_be_visible()
+    page.fill(f"#{field} input", "3")
     page.click("#generate")
     wait_for_picture(page)
 

@@ -15,7 +15,30 @@ from tests.browser.test_page import LONG, ask, wait_for_picture
 from tests.tiny import tiny_checkpoint
 
 pytestmark = pytest.mark.browser
+AGAIN = 250  # steps of a run that is made twice
 TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
+
+
+def test_a_journaled_run_is_found_again(profile: BrowserContext, tmp_path: Path):
+    """kill -9 in mid-run: the page finds the job that runs again, and shows its pictures."""
+    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--runtime", "torch", "--data-dir", str(tmp_path / "data"))
+    page, port = profile.new_page(), free_port()
+    with serve(tmp_path, *options, port=port) as server:
+        server.wait("/readyz")
+        server.wait_for_page()
+        page.goto(server.url)
+        page.wait_for_selector("#generate:enabled")
+        ask(page, "a lighthouse", AGAIN)
+        page.click("#generate")
+        expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{AGAIN}"))
+        server.process.kill()
+        expect(page.locator("#connection.lost")).to_be_visible()
+    with serve(tmp_path, *options, port=port) as server:
+        server.wait("/readyz")
+        wait_for_picture(page)
+        expect(page.locator("#prompt textarea")).to_have_value("a lighthouse")
+        expect(page.locator("#stage .frame img")).to_have_count(1)
+    page.close()
 
 
 def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Path):

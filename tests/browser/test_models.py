@@ -1,0 +1,79 @@
+"""Two models on one server: over HTTP by name, on the page by choice; a picture's file says which made it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+
+from ldm_core.checkpoint import load_model
+from tests.app.serving import Served, serve
+from tests.browser.conftest import opened
+from tests.browser.driving import choose
+from tests.browser.test_page import ask, download, wait_for_picture
+from tests.tiny import tiny_checkpoint
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """tiny, and other in the folder of models."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "models").mkdir()
+    tiny_checkpoint(folder / "models", seed=1, name="other.safetensors")
+    options = ("--weights", str(tiny_checkpoint(folder)), "--models", str(folder / "models"), "--runtime", "torch")
+    with serve(folder, *options) as server:
+        server.wait("/readyz")
+        server.wait_for_page()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hashes(two: Served) -> dict[str, str]:
+    folder = two.log.parent
+    files = {"tiny": folder / "tiny.safetensors", "other": folder / "models" / "other.safetensors"}
+    return {name: load_model(path).sha256 for name, path in files.items()}
+
+
+def made_by(png: bytes) -> str:
+    text = Image.open(io.BytesIO(png)).text["latent-lab"]  # type: ignore[attr-defined]
+    return str(json.loads(text)["weights_sha256"])
+
+
+def test_requests_name_their_model(two: Served, hashes: dict[str, str]):
+    listed = {model["id"] for model in httpx.get(f"{two.url}/v1/models").json()["data"]}
+    assert {"tiny", "other"} <= listed
+    pictures = {}
+    for name in ("tiny", "other", "tiny"):  # there and back: one leaves nothing of itself behind
+        body = {"model": name, "prompt": "a red apple", "num_inference_steps": 2, "seed": 5}
+        answer = httpx.post(f"{two.url}/v1/images/generations", json=body, timeout=120).json()
+        png = base64.b64decode(answer["data"][0]["b64_json"])
+        assert made_by(png) == hashes[name]
+        pixels = Image.open(io.BytesIO(png)).tobytes()
+        assert pictures.setdefault(name, pixels) == pixels
+    assert pictures["tiny"] != pictures["other"]
+
+
+def test_the_page_offers_both_and_makes_the_chosen_one_s_picture(
+    two: Served, hashes: dict[str, str], profile: BrowserContext, tmp_path: Path
+):
+    with opened(profile, two) as page:
+        pick(page, "other", tmp_path, hashes["other"])
+        pick(page, "tiny", tmp_path, hashes["tiny"])
+
+
+def pick(page: Page, name: str, folder: Path, sha256: str) -> None:
+    expect(page.locator("#model")).to_be_visible()
+    choose(page, "model", name)
+    ask(page, "a red apple", 2)
+    page.click("#generate")
+    wait_for_picture(page)
+    assert made_by(download(page, folder / f"{name}.png").read_bytes()) == sha256
