@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -73,7 +74,8 @@ class Asking:
 
 
 def soak(folder: Path, weights: Path, clients: int, seconds: float, every: float, pause: float) -> Iterator[Look]:
-    """The server's process from its readiness on."""
+    """The server's process from its readiness on. Graphs are made before: a change of runtime is not growth."""
+    subprocess.run([sys.executable, "-m", "ldm_core.runtime.convert", str(weights)], cwd=ROOT, check=False)
     options = ("--weights", str(weights), "--device", "cpu", "--data-dir", str(folder / "data"))
     with serve(folder, *options) as served:
         served.wait("/readyz")
