@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,13 +45,16 @@ class Loader:
         self._own: PipelineModel | None = None
         self.state = State("starting", Sentence("at_start"))
         self.pipe: Pipeline | None = None  # of the page's own model, once pictures can be made
+        self.imported = threading.Event()  # set when torch is there, or cannot be had
 
     def load_own(self) -> PipelineModel:
         """The page's own model, whose size and limits `models` then knows. Raises what is wrong with its file."""
         s, name = self._settings, self._settings.weights.stem
         self.state = State("loading", Sentence("at_import"), name, progress=0.1)
-        import ldm_core.pipeline  # the slow import, seconds
-
+        try:
+            import ldm_core.pipeline  # the slow import, seconds
+        finally:
+            self.imported.set()
         self.state = State("loading", Sentence("at_reading", {"file": s.weights.name}), name, progress=0.6)
         pipe = ldm_core.pipeline.load(s.weights, s.device, s.dtype, s.runtime, s.threads)
         if s.max_side < pipe.config.image_size:
