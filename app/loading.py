@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+HEAD_START_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,14 @@ class Loader:
         self._own: PipelineModel | None = None
         self.state = State("starting", Sentence("at_start"))
         self.pipe: Pipeline | None = None  # of the page's own model, once pictures can be made
-        self.imported = threading.Event()  # set when torch is there, or cannot be had
+        self._imported, self._settled = threading.Event(), threading.Event()
+
+    def give_head_start(self) -> None:
+        """Return when torch is imported and a small model is loaded, or a large one has begun: two imports at once take
+        turns at Python's lock, and the first picture would wait for both.
+        """
+        self._imported.wait()
+        self._settled.wait(HEAD_START_SECONDS)
 
     def load_own(self) -> PipelineModel:
         """The page's own model, whose size and limits `models` then knows. Raises what is wrong with its file."""
@@ -54,7 +62,7 @@ class Loader:
         try:
             import ldm_core.pipeline  # the slow import, seconds
         finally:
-            self.imported.set()
+            self._imported.set()
         self.state = State("loading", Sentence("at_reading", {"file": s.weights.name}), name, progress=0.6)
         pipe = ldm_core.pipeline.load(s.weights, s.device, s.dtype, s.runtime, s.threads)
         if s.max_side < pipe.config.image_size:
@@ -72,11 +80,13 @@ class Loader:
         pipe = self.pipe = self._own.pipe
         name, dtype = self._settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
         self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
+        self._settled.set()
 
     def failed(self, error: Exception) -> None:
         """Say why the page's own model cannot be had."""
         log.error("loading %s failed", self._settings.weights, exc_info=error)
         self.state = State("failed", _fault(error), self._settings.weights.stem)
+        self._settled.set()
 
     def scan(self, room: int) -> None:
         """Look at the folder of models; `room` bytes of memory are there for one of them."""

@@ -112,7 +112,7 @@ def build(settings: Settings) -> FastAPI:
     page = Page(service)
 
     async def open_page(stack: contextlib.AsyncExitStack, uploads: Path) -> None:
-        await asyncio.to_thread(service.loader.imported.wait)  # two imports at once take turns at Python's lock
+        await asyncio.to_thread(service.loader.give_head_start)
         try:
             inner = await asyncio.to_thread(_mount_page, service, uploads)
             await stack.enter_async_context(inner.router.lifespan_context(inner))

@@ -65,6 +65,11 @@ def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
     return [values[name] for name in FIELDS]
 
 
+def _trained(limits: Limits) -> str:
+    """The side that the model was trained at, where page.js finds it also while Advanced is folded."""
+    return f'<i data-trained="{limits.image_size}"></i>'
+
+
 class Form:
     """Prompt, buttons and controls; `fields` maps the request's names to components in the order of FIELDS.
 
@@ -121,6 +126,7 @@ class Form:
                 min_width=90,
             )
         gr.HTML(live_html(self._lang), elem_id="live-row")
+        self.trained = gr.HTML(_trained(self.limits), visible="hidden")
         self.start_chip = gr.HTML(elem_id="start-chip")  # a start picture whose section is folded
         with gr.Row(elem_id="offers"):
             self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
@@ -172,6 +178,7 @@ class Form:
                 side, multiple = self.limits.image_size, self.limits.size_multiple
                 for name in ("width", "height"):
                     self._number(name, multiple, self.limits.max_side, side, multiple, info=False)
+            self._make(gr.Markdown, {"value": "size_note"}, elem_classes="note", elem_id="size-note")
             with self._make(gr.Accordion, {"label": "restore"}, open=False, elem_id="restore"):
                 self._make(gr.Markdown, {"value": "restore_info"}, elem_classes="note")
                 self.restore = self._make(
@@ -290,10 +297,11 @@ class Form:
         same_size = trained == self.limits.image_size and not chosen
         sizes = [gr.skip() if same_size else gr.update(value=trained) for _ in sides]
         guidance = gr.skip() if own == self.limits.guidance_scale and not chosen else gr.update(value=own)
-        return [*sides, *sizes, gr.update(choices=list(limits.samplers)), guidance]
+        return [*sides, *sizes, gr.update(choices=list(limits.samplers)), guidance, _trained(limits)]
 
     @property
     def limited(self) -> list[Any]:
         """The components that limit_updates is for."""
         sliders = [self._sliders[name] for name in ("width", "height")]
-        return [*sliders, *(self._named[name] for name in ("width", "height", "sampler", "guidance_scale"))]
+        named = [self._named[name] for name in ("width", "height", "sampler", "guidance_scale")]
+        return [*sliders, *named, self.trained]

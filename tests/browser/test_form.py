@@ -63,6 +63,19 @@ def test_every_part_changes_its_language_and_back(page: Page):
             expect(page.locator(part).first).to_contain_text(words[k])
 
 
+def test_a_size_beyond_the_trained_one_is_marked_and_explained(page: Page):
+    unfold(page)
+    note = page.locator("#size-note")
+    expect(note).not_to_be_visible()
+    page.fill("#width input >> nth=0", "64")
+    expect(note).to_contain_text("Larger than the model was trained on")
+    page.click("#advanced > button")
+    page.click("#advanced > button")
+    expect(note).to_be_visible()
+    page.fill("#width input >> nth=0", "32")
+    expect(note).not_to_be_visible()
+
+
 def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(page: Page):
     page.focus("#prompt textarea")
     page.keyboard.type("what?")

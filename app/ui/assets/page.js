@@ -118,6 +118,8 @@
     const seed = `${word("seed")} ${form.seed || word("seed_random")}`;
     const said = [`${form.steps}`, `${form.guidance_scale}`, form.sampler, seed].join(" · ");
     find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
+    const trained = Number(find("[data-trained]")?.dataset.trained ?? Infinity);
+    document.body.classList.toggle("too-large", Math.max(form.width, form.height) > trained);
   };
   // A link carries all settings in its fragment, which no server sees.
   const linked = () => {
