@@ -12,7 +12,7 @@ from ldm_core.config import ModelConfig
 # Largest relative RMS distance from eager torch in the same precision. bf16 keeps 8 bits of a number: two correct
 # networks of this depth differ by about 0.01 in it, a wrong one by 0.1 and more.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 2e-2}
-PARITY_CELLS = 16  # latent cells a side: a check at the full size would cost seconds with large models
+SMALL_CELLS = 16  # latent cells a side where any size will do: the full one takes seconds and gigabytes of large models
 
 
 class Runtime(Protocol):
@@ -51,8 +51,7 @@ class RuntimeFailed(RuntimeError):
 
 def check_parity(runtime: Runtime, reference: Runtime, config: ModelConfig, dtype: torch.dtype) -> None:
     """One step and one decode of a small latent; RuntimeUnavailable where the two differ by more than TOLERANCE."""
-    multiple = 2 ** (len(config.unet.channel_mult) - 1)
-    side = max(multiple, PARITY_CELLS // multiple * multiple)
+    side = small_side(config)
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(2, config.first_stage.embed_dim, side, side, generator=generator)
     t = torch.tensor([0.1, 0.9]) * config.schedule.timesteps
@@ -65,6 +64,12 @@ def check_parity(runtime: Runtime, reference: Runtime, config: ModelConfig, dtyp
         distance = relative_distance(found, expected)
         if not distance <= TOLERANCE[dtype]:  # NaN is no distance
             raise RuntimeUnavailable(f"{runtime.name}'s {network} differs from torch's by {distance:.2g} of its size")
+
+
+def small_side(config: ModelConfig) -> int:
+    """Latent cells a side, about SMALL_CELLS, that the network can halve and double."""
+    multiple = 2 ** (len(config.unet.channel_mult) - 1)
+    return max(multiple, SMALL_CELLS // multiple * multiple)
 
 
 def relative_distance(found: Tensor, expected: Tensor) -> float:

@@ -56,7 +56,7 @@ def convert(weights: Path, root: Path) -> Path:
         raise RuntimeUnavailable(reason)
     name = graph_name(loaded.sha256, loaded.config)
     found = cache.find(root, name)
-    return found or cache.store(root, name, lambda folder: write_graphs(loaded.model.float(), folder))
+    return found or cache.store(root, name, lambda folder: write_graphs(loaded.model, folder))
 
 
 def main(argv: list[str] | None = None) -> int:

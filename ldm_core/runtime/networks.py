@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.runtime.base import small_side
 
 NETWORKS = ("unet", "decoder", "text", "encoder")  # in the order in which a picture misses them
 
@@ -36,13 +37,14 @@ class Network:
 
 
 def traceable(model: LatentDiffusion) -> dict[str, Network]:
-    """The networks of an fp32 model on the CPU, by name.
+    """The networks of a model on the CPU, by name, to be traced in fp32.
 
     Raises ValueError for a model conditioned on pictures: its condition is not one tensor.
     """
     config = model.config
-    latent = torch.randn(2, *config.latent_shape())
-    pixels = torch.randn(2, config.first_stage.in_channels, config.image_size, config.image_size)
+    side = small_side(config)  # a graph serves every size, whatever it was traced at
+    latent = torch.randn(2, config.latent_shape()[0], side, side)
+    pixels = torch.randn(2, config.first_stage.in_channels, *2 * [side * config.first_stage.downsampling])
     x_shape, image_shape = (-1, latent.shape[1], -1, -1), (-1, pixels.shape[1], -1, -1)
     stage = model.first_stage_model
     networks = {

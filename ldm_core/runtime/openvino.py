@@ -159,7 +159,10 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def write_graphs(model: torch.nn.Module, folder: Path) -> None:
-    """Trace the networks of an fp32 LatentDiffusion on the CPU into folder/{unet,decoder,text,encoder}.xml and .bin."""
+    """Trace the networks of a LatentDiffusion on the CPU into folder/{unet,decoder,text,encoder}.xml and .bin.
+
+    They are made fp32 one after the other, and the UNet's weights are gone afterwards: memory holds one at a time.
+    """
     from ldm_core.models.latent_diffusion import LatentDiffusion
     from ldm_core.runtime.networks import traceable
 
@@ -168,6 +171,7 @@ def write_graphs(model: torch.nn.Module, folder: Path) -> None:
     networks = traceable(model)
     for name in (name for name in NETWORKS if name in networks):
         network = networks[name]
+        network.module.float()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes, which the parity check answers
             graph = ov.convert_model(
@@ -176,6 +180,8 @@ def write_graphs(model: torch.nn.Module, folder: Path) -> None:
                 input=[ov.PartialShape(list(shape)) for shape in network.shapes],
             )
         ov.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
+        if name == "unet":
+            network.module.to("meta")
 
 
 def processor() -> str:
