@@ -56,7 +56,11 @@ def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(page:
 
 
 def test_every_part_changes_its_language_and_back(page: Page):
-    parts = {"#state": ("ready", "就绪"), "#scaling": ("Smooth", "平滑"), ".credits": ("Trained on open emoji sets", "开放")}
+    parts = {
+        "#state": ("ready", "就绪"),
+        "#scaling": ("Smooth", "平滑"),
+        ".credits": ("Trained on open emoji sets", "开放"),
+    }
     for k in (1, 0):
         page.click("#language")
         for part, words in parts.items():
