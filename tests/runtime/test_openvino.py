@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.peers import sd_weights
 from ldm_core.checkpoint import load_model
 from ldm_core.config import ModelConfig
 from ldm_core.runtime import convert
@@ -107,6 +108,22 @@ def test_embedded_model_in_both_precisions(tmp_path: Path, monkeypatch: pytest.M
         if dtype == torch.float32:
             assert max(differences(runtime, TorchRuntime(made.model), loaded.config).values()) < 1e-5
         check_rows(runtime, loaded.config)
+
+
+@pytest.mark.slow
+def test_sd_v1_s_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its graphs are traced at a quarter of its size a side and serve the whole."""
+    pytest.importorskip("openvino")
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("LATENT_LAB_CACHE", str(tmp_path))
+    weights = sd_weights(tmp_path)
+    loaded = load_model(weights, dtype=torch.bfloat16)
+    made = Candidate(loaded.model.requires_grad_(False), weights, loaded.sha256)
+    runtime, reference = choose("openvino", made), TorchRuntime(made.model)
+    asked = inputs(loaded.config, 1)
+    for name in ("unet", "decode", "encode_text"):
+        distance = relative_distance(getattr(runtime, name)(*asked[name]), getattr(reference, name)(*asked[name]))
+        assert distance < TOLERANCE[torch.bfloat16], name
 
 
 START = """
