@@ -104,11 +104,6 @@ class Job:
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
-    def line(self) -> str:
-        """In whose line it waits."""
-        return f"{self.client} {self.user}"
-
-    @property
     def done(self) -> bool:
         """Whether the last event there will ever be is in."""
         return bool(self.events) and isinstance(self.events[-1], (Done, Failed, Cancelled))

@@ -18,7 +18,7 @@ from app.engine.job import Cancelled, Done, Failed, Job, Started, for_people, se
 from app.engine.metrics import Metrics
 from app.engine.models import Models
 from app.engine.progress import Reporter, Running
-from app.engine.queue import FairQueue, Quotas
+from app.engine.queue import FairQueue, QueueFull, Quotas
 from app.engine.rows import Kind, Model, Pool, Row, StartedAgain, pick, units
 from ldm_core.images import Pixels
 
@@ -58,10 +58,12 @@ class Engine:
         self._models = Models(model, pool)
         self._thread.start()
 
-    def submit(self, job: Job) -> Job:
-        """Take a job, or raise QueueFull."""
+    def submit(self, job: Job, promised: bool = False) -> Job:
+        """Take a job, or raise QueueFull, which one that was accepted before (`promised`) is spared."""
         with self._changed:
-            self._queue.add(job)
+            if self._closed:
+                raise QueueFull("closing")
+            self._queue.add(job, promised)
             self._forget_old()
             self._jobs[job.id] = job
             self._tell_positions()
@@ -123,17 +125,18 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            with self._changed:
-                while not (self._running or self._startable() or self._closed):
-                    self._changed.wait(LOADING_SECONDS if len(self._queue) else None)
-                if self._closed and not self._running:
-                    return
             try:
+                with self._changed:
+                    while not (self._running or self._startable() or self._closed):
+                        self._changed.wait(LOADING_SECONDS if len(self._queue) else None)
+                    if self._closed and not self._running:
+                        return
                 self._tick()
             except Exception as error:  # of the loop itself: whoever was in it fails, the next tick goes on
                 log.exception("a tick failed")
                 for running in list(self._running.values()):
                     self._fail(running.job, error)
+                time.sleep(LOADING_SECONDS)  # where it fails at once again, others get the processor
 
     def _tick(self) -> None:
         start, self._answered = time.monotonic(), 0
@@ -181,7 +184,7 @@ class Engine:
                 if (may_start := self._startable()) is None:
                     return
                 lines = (client for client in self._queue.order() if self._room(client.name))
-                found = next(((line, job) for line in lines for job in line.waiting if may_start(job)), None)
+                found = next(((line, job) for line in lines for job in line.in_turn() if may_start(job)), None)
                 if found is None:
                     return
                 job = self._queue.take(*found)
@@ -197,11 +200,11 @@ class Engine:
                 running.n = running.rows[0].n
             except Exception as error:
                 self._fail(job, error)
-            self._queue.charge(job.line, time.monotonic() - start)
+            self._queue.charge(job, time.monotonic() - start)
 
     def _room(self, client: str) -> bool:
         """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""
-        mine = [r for r in self._running.values() if r.job.line == client]
+        mine = [r for r in self._running.values() if r.job.client == client]
         rows = [row for r in mine for row in r.rows if not row.finished]
         labs = any(r.work is not None for r in mine)
         most = max((self._costs.limit(("denoise", row.key)) for row in rows), default=1)
@@ -213,7 +216,10 @@ class Engine:
         for running in self._running.values():
             for row in running.rows:
                 if row.finished == (kind == "decode") and row.index not in running.images:
-                    lines.setdefault(running.job.line, []).append(row)
+                    lines.setdefault(running.job.client, []).append(row)
+        for name, rows in lines.items():
+            users = self._queue.users(name)
+            rows.sort(key=lambda row: users.get(row.job.user, 0.0))  # stable: a user's rows stay in order
         served = {name: self._queue.served(name) for name in lines}
         calls = pick(kind, lines, served, self._costs)
         return [[row] for rows in calls for row in rows] if self._strict else calls
@@ -246,7 +252,7 @@ class Engine:
         else:
             self.metrics.images.inc(len(rows))
         for row in rows:
-            self._queue.charge(row.job.line, seconds * units(kind, row) / size)
+            self._queue.charge(row.job, seconds * units(kind, row) / size)
             if row.error is not None:
                 self._fail(row.job, row.error)
 
@@ -273,15 +279,15 @@ class Engine:
 
     def _step_labs(self) -> None:
         """One step of a lab's question for every client that has had no more than anybody else."""
-        active = {r.job.line for r in self._running.values()}
+        active = {r.job.client for r in self._running.values()}
         for client in self._queue.order():
-            mine = next((r for r in self._running.values() if r.work and r.job.line == client.name), None)
+            mine = next((r for r in self._running.values() if r.work and r.job.client == client.name), None)
             least = min((self._queue.served(name) for name in active), default=0.0)
             if mine is None or client.served > least:
                 continue
             start = time.monotonic()
             self._step_lab(mine)
-            self._queue.charge(client.name, time.monotonic() - start)
+            self._queue.charge(mine.job, time.monotonic() - start)
 
     def _step_lab(self, running: Running) -> None:
         assert running.work is not None
@@ -307,7 +313,10 @@ class Engine:
 
     def _ended(self, job: Job, event: Done | Failed | Cancelled) -> None:
         if not job.done:
-            self.on_end(job, event)
+            try:
+                self.on_end(job, event)
+            except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
+                log.exception("the end of job %s could not be written down", job.id)
             job.end(event)
             self.metrics.ended(event)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from app.engine.job import Job
 from app.schemas import RequestError
 
+MOST_USERS = 1000  # of one client whose account is kept
+
 
 class QueueFull(RequestError):
-    """Too many jobs wait already, of everybody (`queue_full`) or of this client (`client_queue_full`)."""
+    """Too many jobs wait already, of everybody (`queue_full`) or of this client (`client_queue_full`); or the end has
+    begun (`closing`).
+    """
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,28 @@ class Quotas:
 
 @dataclass(eq=False)
 class Client:
-    """One client's line. `served` is the engine's seconds spent on it; who is behind comes first."""
+    """One client's line. `served` is the engine's seconds spent on it; who is behind comes first.
+
+    Behind an API key `users` take turns within what the key gets, by the same account.
+    """
 
     name: str
     served: float = 0.0
     waiting: list[Job] = field(default_factory=list)
     running: int = 0
+    users: dict[str, float] = field(default_factory=dict)
+
+    def in_turn(self) -> list[Job]:
+        """Its waiting jobs as they will start: those of the user served least first."""
+        places: dict[str, int] = {}
+        for user in sorted({job.user for job in self.waiting}, key=lambda user: self.users.get(user, 0.0)):
+            places[user] = len(places)
+        seen: dict[str, int] = {}
+        turns: list[tuple[int, int, int, Job]] = []
+        for job in self.waiting:
+            seen[job.user] = seen.get(job.user, 0) + 1
+            turns.append((seen[job.user], places[job.user], len(turns), job))
+        return [job for *_, job in sorted(turns, key=lambda turn: turn[:3])]
 
     @property
     def active(self) -> bool:
@@ -51,21 +71,25 @@ class FairQueue:
     def __len__(self) -> int:
         return sum(len(client.waiting) for client in self._clients.values())
 
-    def add(self, job: Job) -> None:
-        """Put a job at the end of its client's line, or raise QueueFull."""
-        client = self._clients.get(job.line)
-        if len(self) >= self._quotas.jobs:
+    def add(self, job: Job, promised: bool = False) -> None:
+        """Put a job at the end of its client's line, or raise QueueFull; one that was `promised` always has a place."""
+        client = self._clients.get(job.client)
+        if len(self) >= self._quotas.jobs and not promised:
             raise QueueFull("queue_full", count=len(self))
-        if client is not None and len(client.waiting) >= self._quotas.client_jobs:
+        if client is not None and len(client.waiting) >= self._quotas.client_jobs and not promised:
             raise QueueFull("client_queue_full", count=len(client.waiting))
         if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
             served = min((c.served for c in self._clients.values()), default=0.0)
-            client = self._clients[job.line] = Client(job.line, served)
+            client = self._clients[job.client] = Client(job.client, served)
+        if len(client.users) > MOST_USERS:  # names are anybody's to make up
+            waiting = {job.user for job in client.waiting}
+            client.users = {user: served for user, served in client.users.items() if user in waiting}
+        client.users.setdefault(job.user, min(client.users.values(), default=0.0))
         client.waiting.append(job)
 
     def remove(self, job: Job) -> bool:
         """Take a waiting job out; False where it does not wait."""
-        client = self._clients.get(job.line)
+        client = self._clients.get(job.client)
         if client is None or job not in client.waiting:
             return False
         client.waiting.remove(job)
@@ -84,23 +108,29 @@ class FairQueue:
 
     def ended(self, job: Job) -> None:
         """A job that was taken runs no more."""
-        client = self._clients[job.line]
+        client = self._clients[job.client]
         client.running -= 1
         self._forget(client)
 
-    def charge(self, name: str, seconds: float) -> None:
-        """The engine has spent `seconds` on this client."""
-        if name in self._clients:
-            self._clients[name].served += seconds
+    def charge(self, job: Job, seconds: float) -> None:
+        """The engine has spent `seconds` on this job, and so on its client."""
+        if (client := self._clients.get(job.client)) is not None:
+            client.served += seconds
+            client.users[job.user] = client.users.get(job.user, 0.0) + seconds
 
     def served(self, name: str) -> float:
         """Seconds spent on this client since it came; infinity once it has nothing left here."""
         client = self._clients.get(name)
         return math.inf if client is None else client.served
 
+    def users(self, name: str) -> Mapping[str, float]:
+        """Seconds spent on each of a client's users."""
+        client = self._clients.get(name)
+        return {} if client is None else client.users
+
     def waiting(self) -> list[Job]:
         """Waiting jobs in the order in which they will start if they all cost the same."""
-        lines = [client.waiting for client in self.order()]
+        lines = [client.in_turn() for client in self.order()]
         longest = max(map(len, lines), default=0)
         return [line[k] for k in range(longest) for line in lines if k < len(line)]
 

@@ -152,6 +152,33 @@ def test_full_queues(engine: Engine, model: FakeModel) -> None:
         submit(engine, "draw", client="c")
 
 
+def test_a_client_s_users_share_its_quota_and_take_turns(engine: Engine, model: FakeModel) -> None:
+    hold(engine, model)
+    crowd = [submit(engine, "draw", client="key", user=f"user {k % 3}") for k in range(33)]
+    late = submit(engine, "draw", client="key", user="late")
+    assert late.last(Queued) is not None and late.last(Queued).position <= 4  # type: ignore[union-attr]
+    with pytest.raises(QueueFull):
+        for k in range(3):
+            submit(engine, "draw", client="key", user=f"made up {k}")
+    model.gate.set()
+    assert all(isinstance(job.wait(), Done) for job in [*crowd, late])
+
+
+def test_an_end_that_cannot_be_written_down_is_an_end_all_the_same(engine: Engine, model: FakeModel) -> None:
+    def full(job: Job, event: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    engine.on_end = full
+    ends = [submit(engine, prompt).wait() for prompt in ("fail", "unsaved", "draw", "unprepared", "draw")]
+    assert [type(end) for end in ends] == [Failed, Failed, Done, Failed, Done]
+
+
+def test_nothing_is_taken_after_the_end_has_begun(engine: Engine) -> None:
+    engine.close()
+    with pytest.raises(QueueFull, match="ending"):
+        submit(engine, "draw")
+
+
 def test_a_job_nobody_watches_is_given_up(engine: Engine, model: FakeModel) -> None:
     job = submit(engine, "wait", steps=1000)
     job.deadline = 0.0
