@@ -7,6 +7,7 @@ when the process died runs again once, with the same seed and the same names of 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -119,8 +120,10 @@ class History:
         self.trim()
 
     def close(self) -> None:
-        """Let the folder go."""
+        """Let the folder go. An orderly end is no run that a job had."""
         with self._lock:
+            with self._db:
+                self._db.execute("UPDATE jobs SET tries = tries - 1 WHERE state = 'accepted'")
             self._db.close()
 
     # -- the journal -----------------------------------------------------------------------------------------------
@@ -132,13 +135,20 @@ class History:
                 raise RequestError("history_full" if whose is None else "client_history_full")
 
     def accept(self, job: Job) -> None:
-        """Write a job and its inputs down."""
-        for name, pixels in (("init", job.init_image), ("mask", job.mask)):
-            if pixels is not None:
-                Image.fromarray(pixels).save(self._input(job.id, name))
+        """Write a job and its inputs down; RequestError where that cannot be, on a full disk say."""
         row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time(), job.model)
-        with self._write() as db:
-            db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?, ?)", row)
+        try:
+            for name, pixels in (("init", job.init_image), ("mask", job.mask)):
+                if pixels is not None:
+                    with self._input(job.id, name).open("wb") as file:
+                        Image.fromarray(pixels).save(file, format="PNG")
+                        file.flush()
+                        os.fsync(file.fileno())  # the row must not outlive what it needs
+            with self._write() as db:
+                db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?, ?)", row)
+        except (OSError, sqlite3.Error) as error:
+            self._forget_inputs(job.id)
+            raise RequestError("not_kept", reason=getattr(error, "strerror", None) or str(error)) from None
 
     def finish(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
         """A job's pictures are on disk."""
@@ -162,7 +172,7 @@ class History:
                 )
             db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
         self._forget_inputs(job.id)
-        self._make_fit(job.client)
+        self._make_fit(job.client, keep=job.id)
 
     def end(self, job_id: str, state: str, message: str | None = None) -> None:
         """A job has ended without pictures."""
@@ -190,9 +200,13 @@ class History:
                     db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
                     self._forget_inputs(job_id)
                     continue
+                try:
+                    pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
+                    wanted = SamplingParams.from_dict(json.loads(request))
+                except (OSError, ValueError, SyntaxError) as error:  # damaged on the disk: this job alone cannot run
+                    db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (f"{error}", job_id))
+                    continue
                 db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
-                pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
-                wanted = SamplingParams.from_dict(json.loads(request))
                 jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
         return jobs
 
@@ -271,17 +285,17 @@ class History:
         [[size]] = self._read(sql, int(favourites), *values)
         return int(size)
 
-    def _make_fit(self, client: str) -> None:
-        """Delete the oldest of a client, then of everybody, that are more than may be kept."""
-        self._delete_oldest(self._bytes(client) - self._settings.client_history_bytes, client)
-        self._delete_oldest(self._bytes() - self._settings.history_bytes)
+    def _make_fit(self, client: str, keep: str = "") -> None:
+        """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s."""
+        self._delete_oldest(self._bytes(client) - self._settings.client_history_bytes, keep, client)
+        self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
 
-    def _delete_oldest(self, over: int, client: str | None = None) -> None:
+    def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> None:
         """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone."""
         if over <= 0:
             return
-        sql, values = _of("SELECT name, client, bytes FROM images WHERE favourite = 0", client)
-        for name, whose, size in self._read(f"{sql} ORDER BY created", *values):
+        sql, values = _of("SELECT name, client, bytes FROM images WHERE favourite = 0 AND job != ?", client)
+        for name, whose, size in self._read(f"{sql} ORDER BY created", keep, *values):
             self.delete(name, whose)
             over -= size
             if over <= 0:

@@ -67,7 +67,7 @@ class Page:
         """End every job and every stream, so that their connections end."""
         if self.stop is not None:
             asyncio.get_running_loop().call_soon_threadsafe(self.stop.set)
-        threading.Thread(target=self._service.engine.close, daemon=True).start()
+        threading.Thread(target=self._service.stop, daemon=True).start()
 
     def _says(self) -> str:
         state = self._service.state

@@ -154,7 +154,7 @@ class Service:
                 self.history.accept(job)  # before anybody is told
         try:
             self.engine.submit(job)
-        except RequestError:
+        except RequestError:  # nobody has been told of it
             if self.history is not None and job.durable:
                 self.history.refuse(job.id)
             raise
@@ -203,9 +203,9 @@ class Service:
         for job in filter(which, self._left):
             try:
                 self.models.find(job.model)
-                self.engine.submit(job)
+                self.engine.submit(job, promised=True)
             except QueueFull:
-                continue  # the next start runs it
+                continue  # the end has begun: the next start runs it
             except RequestError as error:  # the model has gone
                 self.history.end(job.id, "failed", str(error))
 
@@ -254,11 +254,15 @@ class Service:
         if self.history is not None:
             self.history.trim()
 
-    def close(self) -> None:
-        """End the engine; a temporary folder of pictures goes with it."""
-        self.loader.close()
+    def stop(self) -> None:
+        """Take no more jobs and end those under way; those that are written down run again at the next start."""
         self._closing = True
         self.engine.close()
+
+    def close(self) -> None:
+        """End everything; a temporary folder of pictures goes with it."""
+        self.loader.close()
+        self.stop()
         self.pool.close()
         if self.history is not None:
             self.history.close()

@@ -31,6 +31,11 @@ def done(history: History, made: Job, size: int = 100) -> str:
     return path.name
 
 
+def crash(history: History) -> None:
+    """The end of a process that could do nothing more."""
+    history._db.close()
+
+
 def test_accepted_jobs_run_again_once_with_their_inputs(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
     mask = np.full((8, 8), 255, np.uint8)
@@ -41,19 +46,68 @@ def test_accepted_jobs_run_again_once_with_their_inputs(tmp_path: Path) -> None:
     history.accept(cancelled)
     history.end(cancelled.id, "cancelled")
     done(history, job())
-    history.close()
+    crash(history)
 
     history = History(tmp_path, SETTINGS)
     [again] = history.unfinished("interrupted")
     assert (again.id, again.request, again.client) == (accepted.id, accepted.request, "me")
     assert again.init_image is not None and again.mask is not None
     assert (again.init_image == picture).all() and (again.mask == mask).all()
-    history.close()
+    crash(history)
 
     history = History(tmp_path, SETTINGS)
     assert history.unfinished("The server was restarted twice.") == []
     ended = history.job(accepted.id, "me")
     assert ended is not None and (ended.state, ended.message) == ("interrupted", "The server was restarted twice.")
+    history.close()
+
+
+def test_an_orderly_end_is_no_run(tmp_path: Path) -> None:
+    made = job()
+    for start in range(4):
+        history = History(tmp_path, SETTINGS)
+        assert [again.id for again in history.unfinished("interrupted")] == ([made.id] if start else [])
+        if not start:
+            history.accept(made)
+        history.close()
+
+
+def test_an_input_that_cannot_be_read_ends_its_own_job_alone(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    damaged, good = job(init_image=np.zeros((8, 8, 3), np.uint8)), job()
+    history.accept(damaged)
+    history.accept(good)
+    crash(history)
+    (tmp_path / "inputs" / f"{damaged.id}-init.png").write_bytes(b"")
+    history = History(tmp_path, SETTINGS)
+    assert [again.id for again in history.unfinished("interrupted")] == [good.id]
+    ended = history.job(damaged.id, "me")
+    assert ended is not None and ended.state == "failed"
+    history.close()
+
+
+def test_what_cannot_be_written_down_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(tmp_path, SETTINGS)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("app.history.os.fsync", full)
+    with pytest.raises(RequestError, match="could not be written down: No space left on device"):
+        history.accept(job(init_image=np.zeros((8, 8, 3), np.uint8)))
+    assert not list((tmp_path / "inputs").iterdir())
+    history.close()
+
+
+def test_the_newest_picture_is_there_even_where_favourites_leave_it_no_room(tmp_path: Path) -> None:
+    history = History(tmp_path, SETTINGS)
+    kept = done(history, job(), size=950)
+    assert history.favour(kept, "me", True)
+    history.check_room("me")
+    newest = done(history, job(), size=100)
+    assert (history.pictures / newest).exists()
+    later = done(history, job(), size=10)
+    assert not (history.pictures / newest).exists() and (history.pictures / later).exists()
     history.close()
 
 

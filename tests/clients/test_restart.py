@@ -52,3 +52,21 @@ def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
         assert client.get("/v1/history", params={"q": "first"}).json()[0]["seed"] == 3
         assert client.delete(f"/v1/history/{name}").status_code == 204
         assert second.poll() is None
+
+
+def test_an_orderly_end_leaves_jobs_to_the_next_start(tmp_path: Path) -> None:
+    """SIGTERM twice, each time in mid-run: the jobs are neither cancelled nor given up."""
+    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
+    jobs: list[str] = []
+    for ended in (False, False, True):
+        with serve(tmp_path, *options, "--runtime", "torch", env=ENV) as served:
+            served.wait("/readyz")
+            client = httpx.Client(base_url=served.url, timeout=60)
+            body = {"steps": 150, "batch": 2}
+            jobs = jobs or [client.post("/v1/jobs", json={"prompt": f"{k}", **body}).json()["id"] for k in range(3)]
+            end = time.monotonic() + 120
+            while ended and any(client.get(f"/v1/jobs/{job}").json()["status"] != "done" for job in jobs):
+                assert time.monotonic() < end, [client.get(f"/v1/jobs/{job}").json() for job in jobs]
+                time.sleep(0.1)
+            served.process.send_signal(signal.SIGTERM)
+            served.process.wait(10)
