@@ -178,8 +178,11 @@ def set_options(values: dict[str, Any], who: Called) -> Any:
     checkpoint = values.get("sd_model_checkpoint")
     _checkpoint(who, values)
     kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
-    if len(kept) < KEPT_OPTIONS and isinstance(checkpoint, str):
+    if isinstance(checkpoint, str):
+        kept.pop(who.client, None)
         kept[who.client] = {"sd_model_checkpoint": checkpoint}
+        if len(kept) > KEPT_OPTIONS:
+            del kept[next(iter(kept))]  # the one set longest ago
     return JSONResponse(None)
 
 

@@ -98,10 +98,13 @@ def submit(
         request = replace(request, seed=int(np.random.default_rng().integers(0, MAX_SEED - n)))
     first = read_params({**request.to_dict(), "batch": 1})
     read_params({**first.to_dict(), "batch": n})  # the last picture's seed must be a seed too
+    height, width = (first.height, first.width) if init is None else init.shape[:2]
+    pixels = (width or limits.image_size) * (height or limits.image_size)
+    together = max(1, min(limits.max_batch, limits.max_pixels // pixels))
     jobs: list[Job] = []
     try:
         while (made := sum(job.request.batch for job in jobs)) < n:
-            part = replace(first.image(made), batch=min(limits.max_batch, n - made))
+            part = replace(first.image(made), batch=min(together, n - made))
             jobs.append(service.submit(part, init, mask, model=model, client=who.client, **about))
     except ValueError:
         cancel(who, jobs)

@@ -24,7 +24,8 @@ def signed_url(who: Caller, name: str) -> str:
     """An address from which anybody who has it may fetch this picture for an hour."""
     expires = int(time.time()) + URL_SECONDS
     query = urlencode({"expires": expires, "signature": _signature(name, expires)})
-    return f"{who.request.url_for('picture', name=name)}?{query}"
+    url = who.request.url_for("picture", name=name)
+    return f"{url.replace(path=who.service.settings.root_path + url.path)}?{query}"
 
 
 @router.get("/v1/files/{name}", response_class=FileResponse)

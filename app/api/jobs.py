@@ -42,7 +42,7 @@ async def create(
 ) -> JobAnswer:
     """Queue a generation. Only DELETE stops it, never a closed connection."""
     answer = await asyncio.to_thread(_create, wanted, who, idempotency_key)
-    response.headers["Location"] = f"/v1/jobs/{answer.id}"
+    response.headers["Location"] = f"{who.service.settings.root_path}/v1/jobs/{answer.id}"
     return answer
 
 

@@ -80,8 +80,8 @@ async def edits(request: Request, who: Called) -> Any:
             raise ApiError(400, "invalid", "image: a picture is needed.", "image")
         named = {name: value for name, value in form.items() if isinstance(value, str)}
         mask_file = form.get("mask")
-        picture = await files[0].read()
-        mask = await mask_file.read() if isinstance(mask_file, UploadFile) else None
+        picture = await _read(who, files[0], "image")
+        mask = await _read(who, mask_file, "mask") if isinstance(mask_file, UploadFile) else None
     try:
         wanted = ImagesRequest.model_validate(named)
     except ValidationError as error:
@@ -91,6 +91,14 @@ async def edits(request: Request, who: Called) -> Any:
     image = await asyncio.to_thread(calls.opened, who, picture)
     start = Starting(image, None if mask is None else _as_mask(await asyncio.to_thread(calls.opened, who, mask)))
     return await _make(wanted, who, "image_edit", start)
+
+
+async def _read(who: Caller, file: UploadFile, param: str) -> bytes:
+    """An upload's bytes, which wait on the disk until their size is known."""
+    most = who.service.settings.max_upload_bytes
+    if file.size is None or file.size > most:
+        raise ApiError(413, "too_large", f"{param}: at most {most / 1e6:.0f} MB.", param)
+    return await file.read()
 
 
 async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting | None) -> Any:
@@ -142,14 +150,12 @@ async def _streamed(
                 if due and isinstance(seen, Stepped) and seen.preview is not None:
                     if seen.i / seen.n < sent / (wanted.partial_images + 1):
                         continue
-                    yield event(
-                        "partial_image",
-                        calls.encoded_preview(seen.preview, size, wanted.output_format),
-                        partial_image_index=sent,
-                    )
+                    preview = await asyncio.to_thread(calls.encoded_preview, seen.preview, size, wanted.output_format)
+                    yield event("partial_image", preview, partial_image_index=sent)
                     sent += 1
             for image in calls.ended(job).result.images:
-                content = calls.encoded(image, size, wanted.output_format, wanted.output_compression)
+                how = wanted.output_format, wanted.output_compression
+                content = await asyncio.to_thread(calls.encoded, image, size, *how)
                 usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
                 details = {"image_tokens": 0, "text_tokens": 0}
                 yield event("completed", content, seed=image.seed, usage={**usage, "input_tokens_details": details})

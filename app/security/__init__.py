@@ -41,8 +41,8 @@ def protected(
         lambda inner: PagePassword(inner, settings.page_password),
         lambda inner: Rates(inner, settings.requests_per_minute, whose),
         lambda inner: Origins(inner, settings),
-        lambda inner: Prefix(inner, settings.root_path),
         RequestLog,
+        lambda inner: Prefix(inner, settings.root_path),
         ResponseHeaders,  # outermost: refusals carry the headers too
     ):
         app = layer(app)

@@ -91,6 +91,12 @@ def test_edit(client: openai.OpenAI) -> None:
     assert (pixels[:, 17:] == (200, 40, 90)).all() and not (pixels[:, :16] == (200, 40, 90)).all()
 
 
+def test_an_upload_is_measured_before_it_is_read(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError, match="at most 20 MB") as caught:
+        client.images.edit(image=("a.png", bytes(20_000_001), "image/png"), prompt="b")
+    assert caught.value.status_code == 413
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "param"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -9,7 +11,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from app.api.calls import Caller
+from app.api.files import signed_url
 from app.security import protected
+from app.server import build
 from app.settings import Settings
 
 
@@ -42,3 +47,12 @@ def test_without_a_prefix_nothing_changes():
 def test_what_is_no_path_is_refused(said: str):
     with pytest.raises(ValueError, match="root_path must be a path like /lab"):
         Settings(root_path=said)
+
+
+def test_addresses_in_answers_have_the_prefix(tmp_path: Path):
+    app = build(Settings(root_path="/lab", output_dir=tmp_path))
+    service = app.state.service
+    scope = {"type": "http", "app": app, "headers": [(b"host", b"lab.example.org")], "scheme": "https", "path": "/",
+             "server": ("lab.example.org", 443), "query_string": b"", "router": app.router}  # fmt: skip
+    who = Caller(service, "me", Request(scope))
+    assert signed_url(who, "a.png").startswith("https://lab.example.org/lab/v1/files/a.png?expires=")
