@@ -28,6 +28,8 @@ from benchmarks.memory import WEIGHTS, anonymous  # noqa: E402
 from tests.app.serving import serve  # noqa: E402
 from tests.tiny import tiny_checkpoint  # noqa: E402
 
+CROWDED = 45.0  # seconds at the start in which clients do not pause: the largest calls there will be are soon met
+
 
 @dataclass(frozen=True)
 class Look:
@@ -79,12 +81,13 @@ def soak(folder: Path, weights: Path, clients: int, seconds: float, every: float
     options = ("--weights", str(weights), "--device", "cpu", "--data-dir", str(folder / "data"))
     with serve(folder, *options) as served:
         served.wait("/readyz")
-        asking, pid = Asking(served.url, clients, pause), served.process.pid
+        asking, pid = Asking(served.url, clients, 0.0), served.process.pid
         start = time.monotonic()
         for thread in asking.threads:
             thread.start()
         try:
             while (now := time.monotonic() - start) < seconds:
+                asking.pause = 0.0 if now < CROWDED else pause
                 time.sleep(min(every, max(0.1, seconds - now)))
                 proc = Path(f"/proc/{pid}")
                 threads, files = len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir()))
