@@ -24,7 +24,7 @@ def language(request: gr.Request | None, default: str) -> str:
 
 def offered(choices: Sequence[tuple[str, str]], asked: str | None, picked: str, **more: Any) -> Any:
     """A list's new choices, and its value only where another was asked for: what was chosen meanwhile stays."""
-    value = {} if asked == picked else {"value": picked}
+    value: dict[str, Any] = {} if asked == picked else {"value": picked}
     return gr.update(choices=list(choices), **value, **more)
 
 
