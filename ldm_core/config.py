@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_args, get_type_hints
 
 FirstStageKind = Literal["kl", "vq", "identity"]
 ConditioningKey = Literal["concat", "crossattn", "hybrid", "adm"]
@@ -153,7 +153,7 @@ class ScheduleConfig:
         )
         _require(self.cosine_s > 0, f"cosine_s must be above 0, not {self.cosine_s}")
         _require(0 <= self.v_posterior <= 1, f"v_posterior must lie in [0, 1], not {self.v_posterior}")
-        kinds = ("linear", "cosine", "sqrt_linear", "sqrt")
+        kinds = get_args(BetaSchedule)
         _require(self.beta_schedule in kinds, f"beta_schedule must be one of {kinds}, not {self.beta_schedule!r}")
 
 

@@ -52,7 +52,7 @@ class Img2Img(Text2Img):
     init_images: list[str] = Field(default_factory=list)
     mask: str | None = None  # white is repainted
     inpainting_mask_invert: int | bool = 0
-    denoising_strength: float = 0.75
+    denoising_strength: float = SamplingParams.strength
 
 
 class Picture(Body):

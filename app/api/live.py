@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from app.api import calls
 from app.api.calls import Caller, identified
+from app.api.schemas import Body
 from app.engine import Cancelled
 from app.live import TRIAL, Live, LiveOff, Sketch
 from app.schemas import read_params
@@ -20,7 +21,7 @@ from app.schemas import read_params
 router = APIRouter(prefix="/live", include_in_schema=False)
 
 
-class Wanted(BaseModel):
+class Wanted(Body):
     """What a page wants drawn."""
 
     page: str = Field(max_length=64)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ldm_core.sampling import is_unicode
+from ldm_core.sampling import SamplingParams, is_unicode
 
 Quality = Literal["auto", "low", "medium", "high", "standard", "hd"]
 Format = Literal["png", "jpeg", "webp"]
@@ -105,16 +105,20 @@ class JobRequest(Body):
 
     prompt: str
     negative_prompt: str = ""
-    steps: int = 25
-    eta: float = 0.0
+    steps: int = SamplingParams.steps
+    eta: float = SamplingParams.eta
     guidance_scale: float | None = None
     guidance_interval: tuple[float, float] | None = None  # of t/T: guidance acts within
-    sampler: str = "ddim"
+    sampler: str = SamplingParams.sampler
+    timestep_spacing: str = SamplingParams.timestep_spacing
     seed: int | None = None
-    batch: int = 1
+    variation_seed: int | None = None
+    variation_strength: float = SamplingParams.variation_strength
+    batch: int = SamplingParams.batch
     width: int | None = None
     height: int | None = None
-    strength: float = 0.75
+    strength: float = SamplingParams.strength
+    label: int | None = None  # the class a class-conditional model draws
     init_image: str | None = None  # base64
     mask: str | None = None  # base64; white is repainted
     model: str = ""  # any name that /v1/models gives one; "": the page's own

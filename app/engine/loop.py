@@ -148,7 +148,6 @@ class Engine:
         for call in self._picked("decode"):
             self._ask("decode", call, self._decode)
         self._step_labs()
-        self.metrics.waiting.set(len(self._queue))
         self.metrics.running.set(len(self._running))
         self.metrics.tick.observe(time.monotonic() - start)
         self._reporter.note(self._answered, time.monotonic() - start)
@@ -327,6 +326,7 @@ class Engine:
                 self._queue.ended(job)
 
     def _tell_positions(self) -> None:
+        self.metrics.waiting.set(len(self._queue))
         self._reporter.positions(self._queue.waiting(), list(self._running.values()))
 
     def _forget_old(self) -> None:

@@ -59,6 +59,12 @@ def test_a_job_to_its_pictures(mine: httpx.Client) -> None:
     assert Image.open(io.BytesIO(file.content)).size == (32, 32)
 
 
+def test_every_setting_of_a_generation_is_taken(mine: httpx.Client) -> None:
+    settings = {"timestep_spacing": "trailing", "variation_seed": 9, "variation_strength": 0.2, "eta": 0.5, "seed": 3}
+    job = create(mine, **settings, sampler="ddim", guidance_interval=[0.1, 0.9])
+    assert settings.items() <= job["request"].items()
+
+
 def test_events_resume_after_the_last_one_seen(mine: httpx.Client) -> None:
     job = create(mine)
     events = read(mine, job["id"])

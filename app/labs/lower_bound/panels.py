@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.schemas import RequestError
+from ldm_core.config import BetaSchedule
 
-SCHEDULES = {kind: f"schedule_{kind}" for kind in ("linear", "cosine", "sqrt_linear", "sqrt")}
+SCHEDULES = {kind: f"schedule_{kind}" for kind in get_args(BetaSchedule)}
 FORMS = {form: f"form_{form}" for form in ("eps", "x0", "x0_published", "v")}
 LOSSES = {loss: f"objective_{loss}" for loss in ("bound", "eps", "x0", "v", "min_snr")}
 MEASURED = {form: f"measured_{form}" for form in ("eps", "x0", "v")}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
 from app.i18n import say
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values, crossing
 from app.schemas import RequestError
+from ldm_core.config import BetaSchedule, TimestepSpacing
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 
-KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")
-GRIDS = ("uniform", "quad", "trailing")
+KINDS = get_args(BetaSchedule)
+GRIDS = get_args(TimestepSpacing)
 MAX_T = 10_000  # ten times what anybody trains with; a million would take the page's memory
 
 
@@ -154,7 +156,7 @@ def step_grids(schedule: NoiseSchedule, steps: int, lang: str) -> Plot:
     T = schedule.num_timesteps
     if not 1 <= steps <= T:
         raise RequestError("fault_steps", steps=steps, T=T)
-    walked = {kind: make_ddim_timesteps(kind, steps, T)[::-1] for kind in GRIDS}  # type: ignore[arg-type]
+    walked = {kind: make_ddim_timesteps(kind, steps, T)[::-1] for kind in GRIDS}
     places = np.arange(1, steps + 1, dtype=float)
     series = tuple(
         Series(say(lang, f"grid_{kind}"), places, t.astype(float), i) for i, (kind, t) in enumerate(walked.items())
@@ -179,7 +181,7 @@ def step_noise(schedule: NoiseSchedule, steps: int, eta: float, lang: str) -> Pl
     places = np.arange(1, steps + 1, dtype=float)
     series, total = [], []
     for i, kind in enumerate(GRIDS):
-        sigma = schedule.grid(kind, steps, eta).sigma.double().numpy()  # type: ignore[arg-type]
+        sigma = schedule.grid(kind, steps, eta).sigma.double().numpy()
         series.append(Series(say(lang, f"grid_{kind}"), places, sigma, i))
         total.append(say(lang, "value_at", name=say(lang, f"grid_{kind}"), value=f"{sigma.max():.3g}"))
     return Plot(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -13,9 +13,9 @@ from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.ui.status import line_html
-from ldm_core.config import MAX_SEED
+from ldm_core.config import MAX_SEED, BetaSchedule
 
-KINDS = ("linear", "cosine", "sqrt_linear", "sqrt")  # app.labs.schedules.curves has them too, but brings torch with it
+KINDS: tuple[str, ...] = get_args(BetaSchedule)
 SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
 QUANTITIES = {
     name: f"quantity_{name}"

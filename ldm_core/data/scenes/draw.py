@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import SIZE, Corpus
 from ldm_core.data.scenes.recolour import contrast, read_colour, recolour
 from ldm_core.data.scenes.structure import Box, Scene
+from ldm_core.images import Pixels
 
-Pixels = NDArray[np.uint8]
 SEEN = 8  # alpha from which a pixel counts as part of the drawing
 SQUARE = 0.88  # a drawing that covers more of its picture brings a ground of its own
 

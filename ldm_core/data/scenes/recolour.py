@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS, to_lab
+from ldm_core.images import Pixels
 
-Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 INK, PAPER = 22.0, 90.0  # L* below and above which colourless pixels are outlines and white
