@@ -91,11 +91,15 @@ def test_cells_by_rows_sheet_after_sheet():
 @pytest.mark.parametrize(
     ("axes", "english", "chinese"),
     [
-        ([("steps", "5, ten")], "X axis: Steps must be a number, not “ten”.", "X 轴：步数必须是数字，不能是“ten”。"),
+        (
+            [("steps", "5, ten")],
+            "X axis: Steps must be a number, not “ten”.",
+            "X 轴：采样步数必须是数字，不能是“ten”。",
+        ),
         ([("eta", "nan")], "X axis: Eta must be a number, not “nan”.", "不能是“nan”"),
-        ([("steps", "2.5")], "Steps must be a whole number, not “2.5”.", "步数必须是整数"),
-        ([("steps", "0")], "Steps must be at least 1, not 0.", "步数至少为 1，不能是 0。"),
-        ([("seed", "-1")], f"Seed must lie between 0 and {MAX_SEED}, not -1.", "种子必须在"),
+        ([("steps", "2.5")], "Steps must be a whole number, not “2.5”.", "采样步数必须是整数"),
+        ([("steps", "0")], "Steps must be at least 1, not 0.", "采样步数至少为 1，不能是 0。"),
+        ([("seed", "-1")], f"Seed must lie between 0 and {MAX_SEED}, not -1.", "随机种子必须在"),
         ([("steps", "1e999")], "X axis: Steps must be a number", "X 轴"),
         ([("seed", ",".join(map(str, range(65))))], "65 cells are too many; at most 64 are allowed", "65 格太多"),
         ([("seed", "1,2,3,4,5,6,7,8,9"), ("eta", "0,.1,.2,.3,.4,.5,.6,.7")], "72 cells are too many", "72 格太多"),
@@ -105,7 +109,7 @@ def test_cells_by_rows_sheet_after_sheet():
         ([("steps", " , ")], "X axis: type at least one value", "X 轴：请至少输入一个值"),
         ([("steps", "5"), ("eta", "")], "Y axis: type at least one value", "Y 轴：请至少输入一个值"),
         ([("words", "pear, star")], "X axis: the prompt does not contain “pear”", "提示词里没有“pear”"),
-        ([("steps", "5"), ("steps", "6")], "Steps stands on two axes", "步数出现在两条轴上"),
+        ([("steps", "5"), ("steps", "6")], "Steps stands on two axes", "采样步数出现在两条轴上"),
         ([("colour", "5")], "X axis: there is nothing named colour", "没有名为 colour 的设置"),
         ([("none", "5")], "Choose at least one axis.", "请至少选择一条轴。"),
         ([("words", "x" * 1001)], "X axis is 1001 characters long", "X 轴有 1001 个字符"),
@@ -185,7 +189,7 @@ def test_noise_of_other_schedules_is_ddims(pipe: Pipeline):
 def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterator[Service]:
     made: Path = tmp_path_factory.mktemp("out")
     service = Service(Settings(output_dir=made))
-    service.pipe = pipe
+    service.loader.pipe = pipe
     service.engine.start(PipelineModel(pipe))
     small = replace(service.limits, image_size=32, samplers=tuple(SAMPLERS))
     service.models.own = replace(service.models.own, limits=small)
@@ -248,7 +252,7 @@ def test_a_grid_is_filled_and_its_file_says_how(panel: grid.GridPanel, service: 
 
 def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, service: Service):
     seen = press(panel, stop_after=1, grid_steps=2, x_axis="seed", x_values="1,2,3,4", y_axis="none")
-    assert "Stopped: 1 of 4 cells are filled." in [u[panel.line] for u in seen if panel.line in u][-1]
+    assert "Stopped. Cells filled: 1 of 4." in [u[panel.line] for u in seen if panel.line in u][-1]
     assert any("value" in u.get(panel.download, {}) for u in seen)
     assert not panel.filling_by_name
     job = service.submit(BASE)
@@ -261,7 +265,7 @@ def test_faults_and_the_estimate_stand_in_place(panel: grid.GridPanel):
     assert "X axis: Steps must be a number, not “five”." in next(u[panel.note] for u in seen if u.get(panel.note))
     assert seen[-1][panel.run]["interactive"]
     left = panel.redraw(None, *values(panel), False)  # type: ignore[arg-type]
-    assert left[panel.estimate] == "2 × 2 = 4 cells (at most 64), 6 steps together."
+    assert left[panel.estimate] == "Cells: 2 × 2 = 4 (at most 64); steps together: 6."
     assert 'data-filled="0"' in left[panel.shown]
     left = panel.redraw(None, *values(panel, x_values=""), True)  # type: ignore[arg-type]
     assert "X axis: type at least one value" in left[panel.note] and left[panel.estimate] == ""
