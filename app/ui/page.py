@@ -25,7 +25,7 @@ from app.ui.translation import LOCAL, PRIVATE, QUIET, Translation, language
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
 LINKED = itertools.count(1)  # below zero, numbers that nothing else gives the panels: a link draws what it opens
-SWITCH = "() => window.latentLab.switchLanguage()"
+SWITCH = "(...values) => { window.latentLab.switchLanguage(); return values; }"
 
 
 def build_page(service: Service) -> gr.Blocks:
@@ -109,25 +109,32 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     form.refill_on(blocks.load(opened, form["prompt"], outputs, **PRIVATE))
     timer.tick(ticked, form["prompt"], outputs, **PRIVATE)
 
+    def after_run(request: gr.Request) -> str:
+        return state_html(service.state, language(request, service.settings.lang))
+
+    tab.ended.then(after_run, None, header, **QUIET)  # a faster runtime may have taken over meanwhile
+
 
 def _wire_language(
     blocks: gr.Blocks, service: Service, translation: Translation, header: gr.HTML, switch: gr.Button, tab: GenerateTab
 ) -> Any:
-    outputs = [*translation.components, tab.stage.scaling, header, tab.form.chips]
+    form = tab.form
+    about = [form["prompt"], form.model]
+    outputs = [*translation.components, tab.stage.scaling, header, form.chips, form.reading]
 
-    def translate(request: gr.Request) -> dict[Any, Any]:
+    def translate(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
         lang = language(request, service.settings.lang)
         updates = [{**gr.update(), **properties} for properties in translation.updates(lang)]
         apart = {tab.stage.scaling: scaling_update(lang), header: state_html(service.state, lang)}
-        chips = {tab.form.chips: chips_html(service.knowledge, lang)}
-        return {**dict(zip(translation.components, updates, strict=True)), **apart, **chips}
+        words = {form.chips: chips_html(service.knowledge, lang), form.reading: tab.read_prompt(prompt, model, request)}
+        return {**dict(zip(translation.components, updates, strict=True)), **apart, **words}
 
-    def opened(request: gr.Request) -> dict[Any, Any]:
+    def opened(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
         same = language(request, service.settings.lang) == translation.lang
-        return {header: gr.skip()} if same else translate(request)
+        return {header: gr.skip()} if same else translate(prompt, model, request)
 
-    blocks.load(opened, None, outputs, **PRIVATE)
-    return switch.click(translate, None, outputs, js=SWITCH, **PRIVATE)
+    blocks.load(opened, about, outputs, **PRIVATE)
+    return switch.click(translate, about, outputs, js=SWITCH, **PRIVATE)
 
 
 def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: Any) -> None:
@@ -139,6 +146,8 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
     switched.then(js=ask(len(numbers)), outputs=numbers, **LOCAL)
 
     def follow(query: Mapping[str, str]) -> dict[Any, Any]:
+        if query.get("lab") in ("generate", "history"):
+            return {tabs: gr.Tabs(selected=query["lab"])}
         lab, values = link_state(query, labs)
         if lab is None:
             return {tabs: gr.skip()}

@@ -96,6 +96,28 @@
     menu.setAttribute("aria-label", document.documentElement.lang === "zh" ? "页面" : "Page");
   };
 
+  // The tab that is shown stands in the address, so that Back, Forward and a reload come to it.
+  let at = "generate";
+  const shownTab = () => {
+    const shown = [...document.querySelectorAll("#generate-tab, #history-tab, .lab[id]")].find((el) => el.checkVisibility());
+    return shown?.id.replace(/^lab-|-tab$/g, "");
+  };
+  const noteTab = () => {
+    const key = shownTab();
+    if (!key || key === at) return;
+    at = key;
+    const address = new URL(location.href);
+    if (key === (address.searchParams.get("lab") ?? "generate")) return; // the address was there first
+    address.searchParams.delete("state");
+    if (key === "generate") address.searchParams.delete("lab"); else address.searchParams.set("lab", key);
+    history.pushState(null, "", address);
+  };
+  window.addEventListener("popstate", () => {
+    const query = new URLSearchParams(location.search);
+    if (!query.has("lab")) query.set("lab", "generate");
+    if (query.get("lab") !== at || query.has("state")) follow(`?${query}`);
+  });
+
   // A lesson one step at a time, large: arrows and space go on, Escape leaves. What the lab shows stands beside it.
   const present = (key) => {
     const lesson = document.querySelector(`[data-lesson="${key}"]`);
@@ -141,6 +163,7 @@
   let ready = false;
   const watch = () => {
     fillMenu();
+    noteTab();
     const now = Boolean(document.querySelector("#state .state.ready"));
     if (now && !ready) document.querySelectorAll(".lab-redraw button, button.lab-redraw").forEach((button) => {
       if (button.closest("[role=tabpanel]")?.checkVisibility()) button.click();

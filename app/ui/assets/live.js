@@ -13,7 +13,8 @@
     if (key && !seconds) el.dataset.word = key; else delete el.dataset.word;
   };
   const prompt = () => document.querySelector("#prompt textarea")?.value ?? "";
-  let on = false, form = {}, held = null, drawn = "", timer, asking;
+  const HELD = "latent-lab-held"; // of sessionStorage: after a reload the field still has the seed that Live put there
+  let on = false, form = {}, held = Number(lab.keptTab(HELD)) || null, drawn = "", timer, asking;
 
   const settings = () => ({
     prompt: prompt(), negative_prompt: form.negative_prompt ?? "", guidance_scale: form.guidance_scale,
@@ -58,7 +59,7 @@
       asking?.abort();
       document.body.classList.remove("sketched");
       lab.keepTab("latent-lab-live", on ? "on" : "");
-      if (on) held ??= Math.floor(Math.random() * 2 ** 31);
+      if (on) lab.keepTab(HELD, held ??= Math.floor(Math.random() * 2 ** 31));
       lab.click("live-seed"); // what is held stands in the field, and goes when Live does
     }
     switched()?.setAttribute("aria-checked", String(on));

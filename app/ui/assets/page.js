@@ -21,6 +21,7 @@
   };
   let counted = 0;
   const count = () => ++counted; // a number that has not been there yet: a lab's panel that gets it draws itself anew
+  const wake = () => [true, false].map((interactive) => ({ __type__: "update", interactive })); // start and stop, at an end
   const setScaling = (value) => { document.body.dataset.scaling = value; };
 
   const switchLanguage = () => {
@@ -28,6 +29,7 @@
     address.searchParams.set("lang", lang() === "zh" ? "en" : "zh");
     history.replaceState(null, "", address);
     translate();
+    if (inForm) summarise(inForm);
   };
   const translate = () => { // the server translates components; these words stand inside others
     document.documentElement.lang = lang();
@@ -37,26 +39,35 @@
   const settings = () => find("#facts [data-settings]")?.dataset.settings; // of the picture whose facts are shown
   const shownSeed = () => { const text = settings(); return text ? JSON.parse(text).seed : undefined; };
   const copySettings = () => { const text = settings(); if (text) copy(text, button("copy")); };
+  const copyByHand = (text) => { // no clipboard without https: the old way
+    const area = Object.assign(document.createElement("textarea"), { value: text });
+    (find("dialog[open]") ?? document.body).append(area); // outside an open dialog nothing can be selected
+    const focused = document.activeElement;
+    area.select();
+    const copied = document.execCommand("copy");
+    area.remove();
+    focused?.focus();
+    return copied;
+  };
+  const reverts = new WeakMap(); // button → what it says when it does not say "Copied", and the timer that says it again
   const copy = async (text, target) => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // no clipboard without https: the old way
-      const area = document.createElement("textarea");
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
+    const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+    if (!copied && !copyByHand(text)) {
+      window.prompt(target?.textContent ?? "", text); // there it can be selected
+      return;
     }
-    const before = target.textContent;
+    if (!target?.matches("button")) return;
+    const before = reverts.get(target) ?? { text: target.textContent };
+    clearTimeout(before.timer);
     target.textContent = word("copied");
-    setTimeout(() => { target.textContent = before; }, 1200);
+    before.timer = setTimeout(() => { target.textContent = before.text; reverts.delete(target); }, 1200);
+    reverts.set(target, before);
   };
   const copyLink = (lab, names, values) => {
     const address = new URL(location.href);
     address.searchParams.set("lab", lab);
     address.searchParams.set("state", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
-    copy(address.href, document.activeElement);
+    copy(address.href, button(`link-${lab}`));
   };
   const download = (file) => { // one that the server has just made
     if (file?.url) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name ?? "" }).click();
@@ -91,9 +102,10 @@
   const keepJob = (id) => keepTab(JOB, id);
   const keptJob = (id) => keptTab(JOB) ?? id;
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
+  let inForm = null; // what was in the form when it last changed
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
   const keepForm = (names, values) => {
-    const form = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    const form = inForm = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     summarise(form);
     window.latentLab.liveForm(form);
     if (filled) keepTab("latent-lab-form", JSON.stringify(form));
@@ -120,6 +132,7 @@
     find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
     const trained = Number(find("[data-trained]")?.dataset.trained ?? Infinity);
     document.body.classList.toggle("too-large", Math.max(form.width, form.height) > trained);
+    markChips();
   };
   // A link carries all settings in its fragment, which no server sees.
   const linked = () => {
@@ -128,6 +141,7 @@
   };
   const share = (settings, target) => {
     const address = new URL(location.href);
+    for (const name of ["lab", "state"]) address.searchParams.delete(name); // it opens Generate
     address.hash = new URLSearchParams({ settings }).toString();
     copy(address.href, target);
   };
@@ -143,11 +157,19 @@
     document.execCommand("insertText", false, text);
   };
   const chips = { style: (name) => `, ${name}`, ground: (name) => ` on ${/^[aeiou]/.test(name) ? "an" : "a"} ${name} background` };
+  const kindOf = (chip) => (chip.dataset.style ? "style" : "ground");
+  const isThere = (chip) => {
+    const kind = kindOf(chip);
+    return prompt()?.value.includes(chips[kind](chip.dataset[kind]).trim().replace(/^, /, ""));
+  };
+  const markChips = () => document.querySelectorAll("#chips [data-style], #chips [data-ground]").forEach((chip) => {
+    chip.setAttribute("aria-pressed", Boolean(isThere(chip)));
+  });
   const toggleChip = (chip) => { // one style and one ground at most; a second click takes it out
-    const kind = chip.dataset.style ? "style" : "ground";
+    const kind = kindOf(chip);
     const names = [...document.querySelectorAll(`#chips [data-${kind}]`)].map((el) => el.dataset[kind]);
     const any = kind === "style" ? `,?\\s*\\b(?:${names.join("|")})` : `\\s*,?\\s*\\bon an? (?:${names.join("|")}) background`;
-    const there = prompt().value.includes(chips[kind](chip.dataset[kind]).trim().replace(/^, /, ""));
+    const there = isThere(chip);
     const bare = prompt().value.replace(new RegExp(any, "gi"), "").trim();
     const style = kind === "ground" ? bare.match(/,\s*[\w ]+ style$/i)?.[0] ?? "" : "";
     const stem = style ? bare.slice(0, -style.length) : bare;
@@ -218,6 +240,7 @@
   // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.
   const fit = (img) => {
     const { width, height } = img.parentElement.getBoundingClientRect();
+    if (!width) return; // another tab is shown; when this one is, its stage grows and all are fitted
     const room = Math.min(width / img.naturalWidth, height / img.naturalHeight), dots = devicePixelRatio;
     const scale = room * dots >= 1 ? Math.floor(room * dots + 0.01) / dots : room;
     img.style.width = `${img.naturalWidth * scale}px`;
@@ -229,13 +252,13 @@
   // Enter generates, Shift+Enter breaks the line, Escape stops. Enter that ends a Chinese word is none of these.
   const onKey = (event) => {
     if (event.isComposing) return;
-    if (event.key === "Enter" && event.target.closest?.("#prompt, #negative") && event.target.matches("textarea, input")) {
+    if (event.key === "Enter" && event.target.closest?.("#prompt, #negative-prompt") && event.target.matches("textarea, input")) {
       event.stopImmediatePropagation();
       if (event.shiftKey) return;
       event.preventDefault();
       click("generate");
     } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog], dialog[open]")) {
-      click("stop");
+      if (find("#generate-tab")?.checkVisibility()) click("stop"); // in another tab Escape means something else
     }
   };
 
@@ -291,7 +314,7 @@
 
   window.latentLab = {
     line, word, blame, copy, click, copyLink, copySettings, count, download, fit, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, refitCanvas, remember,
-    root, samplerSays, say, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, takePasted, undo, unfold,
+    root, samplerSays, say, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, takePasted, undo, unfold, wake,
   };
   window.addEventListener("click", onClick);
   window.addEventListener("input", onInput);
@@ -299,7 +322,7 @@
   window.addEventListener("resize", fitAll);
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keypress", (event) => { // Gradio's own meaning of Shift+Enter: submit
-    if (event.key === "Enter" && event.target.closest?.("#prompt, #negative")) event.stopImmediatePropagation();
+    if (event.key === "Enter" && event.target.closest?.("#prompt, #negative-prompt")) event.stopImmediatePropagation();
   }, true);
   const start = () => {
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
@@ -307,6 +330,10 @@
         applyTheme();
         translate();
         new MutationObserver(() => window.latentLab.onStage()).observe(find("#stage"), { childList: true, subtree: true });
+        const shown = new ResizeObserver(fitAll);
+        document.querySelectorAll("#stage, #live").forEach((el) => shown.observe(el));
+        if (find("#chips")) new MutationObserver(markChips).observe(find("#chips"), { childList: true, subtree: true });
+        markChips();
         observer.disconnect();
       }
     }).observe(document.body, { childList: true, subtree: true });

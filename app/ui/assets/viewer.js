@@ -76,12 +76,14 @@
       );
       return pair;
     }));
+    const old = [...dialog.querySelectorAll(".ways button")].indexOf(document.activeElement);
     dialog.querySelector(".ways").replaceChildren(...ways().map(([key, run]) => {
       const el = Object.assign(document.createElement("button"), { type: "button", textContent: lab.word(key) });
       el.dataset.way = key;
       el.addEventListener("click", () => run(el));
       return el;
     }));
+    if (old >= 0) dialog.querySelectorAll(".ways button")[old]?.focus(); // its keys work on, and Favourite can be undone
   };
   const move = (step) => { at = (at + step + cells.length) % cells.length; draw(); };
   const open = (cell) => {
@@ -99,16 +101,20 @@
   };
   const act = (what) => { // the server fills the form; a variation then starts by itself
     lab.remember();
+    clearTimeout(waiting);
     action = { do: what, settings: JSON.parse(cells[at].dataset.settings), file: cells[at].dataset.file };
     dialog.close();
     document.querySelector("[role=tab][data-tab-id=generate]")?.click();
     lab.click("act");
   };
   lab.takeAction = () => action;
+  let waiting;
+  const generate = () => { if (!lab.click("generate")) waiting = setTimeout(generate, 300); }; // a run is under way
+  const vary = () => { if (!document.querySelector("#line .failed")) generate(); }; // refused, the form is the old one
   lab.acted = () => {
     const done = action?.do;
     action = null;
-    if (done === "vary") lab.click("generate");
+    if (done === "vary") waiting = setTimeout(vary, 200); // once the line has its text
     if (done === "start") { lab.unfold("start"); lab.refitCanvas(); }
     lab.blame();
   };

@@ -50,11 +50,16 @@
       lab.keepTab(RUNNING, "yes");
       document.querySelector("#film .film")?.replaceChildren();
     },
-    ended: () => {
+    ended: (unexpected) => { // the words, by language, for a run whose end nobody has told of
       if (running) notify();
       running = wasRunning = false;
       lab.keepTab(RUNNING, "");
       setTimeout(lab.blame, 50); // once the line has its text
+      setTimeout(() => {
+        const said = document.querySelector("#line .line span");
+        const waits = [lab.word("sending"), lab.word("stopping")].includes(said?.textContent);
+        if (unexpected && waits && !running) said.textContent = unexpected[document.documentElement.lang];
+      }, 1000);
     },
   });
   window.addEventListener("click", (event) => {

@@ -68,7 +68,8 @@ class LabTab:
 
     def _link_button(self, translation: Translation) -> None:
         with gr.Row(elem_classes="buttons"):
-            button = translation.make(gr.Button, {"value": "copy_link"}, size="sm", min_width=120, scale=0)
+            words, place = {"value": "copy_link"}, f"link-{self.lab.key}"
+            button = translation.make(gr.Button, words, size="sm", min_width=120, scale=0, elem_id=place)
         names = json.dumps(list(self.controls))
         button.click(
             fn=None,
