@@ -79,5 +79,5 @@ def test_translation_remembers_what_components_show():
 def test_a_sentence_waits_for_its_language():
     fault = Sentence("out_of_range", {"field": Sentence("steps"), "low": 1, "high": 1000, "value": 0})
     assert str(fault) == "Steps must lie between 1 and 1000, not 0."
-    assert fault.says("zh") == "步数必须在 1 到 1000 之间，不能是 0。"
+    assert fault.says("zh") == "采样步数必须在 1 到 1000 之间，不能是 0。"
     assert say("zh", "failed", message=fault) == f"没有生成图像：{fault.says('zh')}"

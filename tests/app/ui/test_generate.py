@@ -48,8 +48,8 @@ def line(tab: GenerateTab, updates: list[dict[Any, Any]]) -> str:
     [
         ({"prompt": ""}, "Please type a prompt", "请输入提示词"),
         ({"prompt": "x" * 200_000}, "Prompt is 200000 characters long; at most 2000", "提示词有 200000 个字符"),
-        ({"steps": 0}, "Steps must be at least 1, not 0.", "步数至少为 1，不能是 0。"),
-        ({"steps": None}, "Steps must be a number.", "步数必须是数字。"),
+        ({"steps": 0}, "Steps must be at least 1, not 0.", "采样步数至少为 1，不能是 0。"),
+        ({"steps": None}, "Steps must be a number.", "采样步数必须是数字。"),
         ({"guidance_scale": float("nan")}, "not NaN or infinity", "不能是 NaN 或无穷大"),
         ({"width": 7}, "Width must be a multiple of 32", "宽必须是 32 的倍数"),
         ({"sampler": "<b>"}, "There is no sampler '<b>'", "没有名为 '<b>' 的采样器"),

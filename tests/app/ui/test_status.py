@@ -34,7 +34,7 @@ def text_of(html: str) -> str:
         (Queued(2, None), "place 2 in the queue", True),
         (Queued(3, 12.0), "place 3 in the queue, about 12 s", True),
         (Cancelled(0, 25, waiting=True), "You have left the queue.", False),
-        (Started(25), "Starting 25 steps", True),
+        (Started(25), "Starting · Steps 25", True),
         (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left", True),
         (
             Failed(Sentence("out_of_memory")),
@@ -81,7 +81,7 @@ def test_facts_carry_settings_that_make_this_picture_alone():
     images = tuple(GeneratedImage(Path(f"{k}.png"), 5 + k, 128, 96) for k in range(3))
     picture = Picture.all_of(GenerateResult(SamplingParams("a", seed=5, batch=3), images, 0.8, 25))[1]
     html = facts_html(picture, "en")
-    assert "Seed 6 · 128×96 · 25 steps · 0.8 s" in html
+    assert "Seed 6 · 128×96 · Steps 25 · 0.8 s" in html
     settings = json.loads(unescape(html.split('data-settings="')[1].split('"')[0]))
     assert SamplingParams.from_dict(settings) == SamplingParams("a", seed=6, batch=1)
 
