@@ -32,6 +32,7 @@ FIELDS = (  # the order of every list of field values
     "variation_strength",
 )
 SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
+TYPED = (*SEEDS, "batch")  # numbers that come as text: a list sends what is typed into it as that
 MODEL_KEY = "latent-lab-model"  # of sessionStorage
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
@@ -41,11 +42,11 @@ def request_from(values: Sequence[Any]) -> SamplingParams:
     """Field values in the order of FIELDS → request; RequestError where one has the wrong type (an emptied number)."""
     named = dict(zip(FIELDS, values, strict=True))
     texts = {name: named[name] or "" for name in ("prompt", "negative_prompt")}
-    return read_params(named | texts | {name: _seed(named[name]) for name in SEEDS})
+    return read_params(named | texts | {name: _typed(named[name]) for name in TYPED})
 
 
-def _seed(typed: Any) -> Any:
-    """A seed's field as a number; None where it is empty, and what is no number as it stands."""
+def _typed(typed: Any) -> Any:
+    """A field's text as a number; None where it is empty, and what is no number as it stands."""
     if not isinstance(typed, str):
         return typed
     try:
@@ -155,7 +156,7 @@ class Form:
                 lines=1,
                 max_lines=4,
                 value="",
-                elem_id="negative",
+                elem_id="negative-prompt",
                 max_length=self.limits.prompt_chars,
             )
             with gr.Row():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from app.engine import Done, Job
-from app.i18n import say
+from app.i18n import LANGUAGES, say
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, picture_and_mask
@@ -33,8 +35,8 @@ LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 SENDING = """() => { window.latentLab.sent(); const off = {__type__: "update", interactive: false};
 return [off, off, window.latentLab.line("sending")]; }"""
 STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
-IDLE = """() => { window.latentLab.ended();
-return [{__type__: "update", interactive: true}, {__type__: "update", interactive: false}]; }"""
+UNEXPECTED = json.dumps({lang: say(lang, "unexpected") for lang in LANGUAGES})
+IDLE = f"""() => {{ window.latentLab.ended({UNEXPECTED}); return window.latentLab.wake(); }}"""
 
 
 class GenerateTab:
@@ -76,7 +78,7 @@ class GenerateTab:
         running = form.generate.click(
             self.run, [stage.history, form.canvas, form.model, *form.fields], outputs, concurrency_limit=None, **PRIVATE
         )
-        running.then(js=IDLE, outputs=buttons, **LOCAL)
+        self.ended = running.then(js=IDLE, outputs=buttons, **LOCAL)
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
         form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **PRIVATE)
 
@@ -119,7 +121,8 @@ class GenerateTab:
             # in a thread: a large picture takes a second to decode, and others' previews must not wait for it
             size = (wanted.width, wanted.height)
             init, mask = await asyncio.to_thread(picture_and_mask, canvas, settings, limits, size)
-            job = self.service.submit(wanted, init, mask, model=model or "")
+            submit = partial(self.service.submit, wanted, init, mask, model=model or "")
+            job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
         except RequestError as error:
             yield {self.stage.line: refusal_html(error, lang)}
             return

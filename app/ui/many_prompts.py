@@ -23,7 +23,7 @@ from app.service import Service
 from app.ui.form import request_from
 from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
-from app.ui.translation import PRIVATE, Translation, language
+from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams
@@ -89,7 +89,8 @@ class ManyPrompts:
         going = gr.State(None)
         outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, going]
         self._going = going
-        self.start.click(self.run, [self.lines, *fields], outputs, concurrency_limit=None, **PRIVATE)
+        made = self.start.click(self.run, [self.lines, *fields], outputs, concurrency_limit=None, **PRIVATE)
+        made.then(js="() => window.latentLab.wake()", outputs=[self.start, self.stop], **LOCAL)  # whatever ended it
         self.stop.click(self.stopped, going, self.stop, concurrency_limit=None, **PRIVATE)
 
     def read(self, text: str, values: Sequence[Any]) -> list[SamplingParams]:

@@ -24,7 +24,7 @@ def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: 
     unfold(page)
     expect(page.locator("#steps input[type=number]")).to_have_value("9")
     expect(page.locator("#seed input")).to_have_value("77")
-    expect(page.locator("#negative textarea")).to_have_value("people")
+    expect(page.locator("#negative-prompt textarea")).to_have_value("people")
     expect(page.locator("#sampler input")).to_have_value("euler_a")
     page.click("#undo")
     expect(page.locator("#prompt textarea")).to_have_value(PASTED)
@@ -98,7 +98,7 @@ def test_many_prompts_become_a_sheet_and_a_zip(page: Page, tmp_path: Path):
     page.click("#many > button")
     page.fill("#many-lines textarea", "a tree\n\na house")
     page.click("#many-start")
-    expect(page.locator("#many-line")).to_contain_text("2 of 2 prompts are made.")
+    expect(page.locator("#many-line")).to_contain_text("Prompts made: 2 of 2.")
     expect(page.locator("#many-sheet img")).to_be_visible()
     with page.expect_download() as caught:
         page.click("#many-zip")

@@ -67,7 +67,7 @@ def test_found_again_kept_deleted_and_taken_home(browser: Browser, served: Serve
         expect(cells).to_have_count(2)
         cells.nth(0).click()
         viewer = page.locator("#viewer")
-        expect(viewer.locator(".facts")).to_contain_text(re.compile(r"Seed 11 · 32×32 · 2 steps · tiny · .*\d"))
+        expect(viewer.locator(".facts")).to_contain_text(re.compile(r"Seed 11 · 32×32 · Steps 2 · tiny · .*\d"))
         viewer.locator("[data-way=favourite]").click()
         expect(viewer.locator("[data-way=unfavourite]")).to_be_visible()
         page.keyboard.press("Escape")

@@ -102,7 +102,7 @@ def test_it_goes_off_by_itself_and_generate_makes_the_full_picture(page: Page, s
     page.click("#generate")
     expect(page.locator(".line.done")).to_be_visible()
     expect(page.locator("#live")).not_to_be_visible()
-    expect(page.locator("#facts")).to_contain_text(f"Seed {held} · 32×32 · 2 steps")
+    expect(page.locator("#facts")).to_contain_text(f"Seed {held} · 32×32 · Steps 2")
     sketches.off = "live_busy"
     page.fill("#prompt textarea", "a tree and ")
     expect(page.locator("#live-switch")).to_have_attribute("aria-checked", "false")

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from app.i18n import say
 from app.metadata import read_png
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 from tests.app.serving import Served
-from tests.browser.driving import choose, unfold
+from tests.browser.driving import choose, open_lab, unfold
 
 pytestmark = pytest.mark.browser
 STEPS = 60
@@ -79,7 +80,7 @@ def test_type_watch_and_get_a_picture_then_restore_it(page: Page, tmp_path: Path
     assert "+stop" in seen["buttons"] and "generate+stop" not in seen["buttons"]
     assert seen["forming"] >= 2, "the preview did not move"
     assert len(set(seen["bars"])) > 2 and seen["bars"] == sorted(seen["bars"]), "progress went backwards"
-    expect(page.locator("#facts")).to_contain_text(f"Seed 7 · 32×32 · {STEPS} steps")
+    expect(page.locator("#facts")).to_contain_text(f"Seed 7 · 32×32 · Steps {STEPS}")
 
     file = download(page, tmp_path / "made.png")
     made, info = read_png(file)
@@ -367,3 +368,75 @@ def test_a_shared_link_fills_the_form(page: Page, served: Served):
     expect(other.locator("#prompt textarea")).to_have_value("a tree")
     unfold(other)
     expect(other.locator("#seed input")).to_have_value("11")
+
+
+def test_a_picture_that_came_while_a_lab_was_open_has_its_size(page: Page):
+    ask(page, "a rocket", 200)
+    page.click("#generate")
+    expect(page.locator("#stop")).to_be_enabled()
+    open_lab(page, "schedules")
+    expect(page.locator("#panel-curves .caption").first).to_contain_text("t =")
+    page.wait_for_function("sessionStorage.getItem('latent-lab-running') === ''")
+    page.keyboard.press("Escape")  # stops nothing here
+    page.get_by_role("tab", name="Generate", exact=True).click()
+    wait_for_picture(page)
+    picture = page.locator("#stage .cell img")
+    expect(picture).to_be_visible()
+    page.wait_for_function("document.querySelector('#stage .cell img').getBoundingClientRect().width >= 32")
+
+
+def test_back_and_reload_stay_with_the_tab(page: Page):
+    selected = page.locator("[role=tab][aria-selected=true]").first
+    open_lab(page, "schedules")
+    page.wait_for_url("**/?lab=schedules")
+    page.get_by_role("tab", name="History", exact=True).click()
+    page.wait_for_url("**/?lab=history")
+    page.go_back()
+    expect(selected).to_have_text(say("en", "schedules_tab"))
+    page.reload()
+    expect(page.locator("#panel-curves .caption").first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#prompt")).to_be_visible()
+    assert "lab=" not in page.url
+    page.go_forward()
+    expect(page.locator("#panel-curves .caption").first).to_be_visible()
+    assert page.url.endswith("?lab=schedules")
+
+
+def test_a_chip_in_the_prompt_is_pressed(page: Page):
+    html = '<div id="chips"><button data-ground="red">red</button></div>'  # the tiny model has none
+    page.evaluate("(html) => document.querySelector('#reading').insertAdjacentHTML('afterend', html)", html)
+    chip = page.locator("#chips [data-ground]")
+    page.fill("#prompt textarea", "a tree")
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    chip.click()
+    expect(page.locator("#prompt textarea")).to_have_value("a tree on a red background")
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    page.fill("#prompt textarea", "a tree")
+    expect(chip).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_large_view_keeps_its_keys(page: Page):
+    ask(page, "a tree", 1, pictures=2)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.locator("#stage .cell").first.click()
+    first = page.locator("#viewer .one").get_attribute("src")
+    page.click("#viewer [data-way=next_picture]")
+    expect(page.locator("#viewer [data-way=next_picture]")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#viewer .one")).to_have_attribute("src", first or "")
+
+
+def test_what_cannot_be_copied_is_shown(page: Page):
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.default_value), dialog.dismiss()))
+    page.evaluate("document.execCommand = () => false")
+    page.evaluate("navigator.clipboard.writeText = async () => { throw new Error(); }; 0")
+    page.evaluate("latentLab.copy('some text', document.getElementById('theme'))")
+    page.wait_for_timeout(300)
+    assert asked == ["some text"]
+    page.evaluate("document.execCommand = () => true")
+    page.evaluate("for (const k of [1, 2]) latentLab.copy('x', document.getElementById('theme'))")
+    expect(page.locator("#theme")).to_have_text("Copied")
+    expect(page.locator("#theme")).to_have_text(say("en", "theme"), timeout=5000)

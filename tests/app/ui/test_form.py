@@ -67,3 +67,13 @@ def test_a_seed_is_used_as_typed_or_refused(typed: str):
     with pytest.raises(RequestError) as refused:
         request_from([*(values | {"seed": typed}).values()])
     assert refused.value.setting == "seed"
+
+
+@pytest.mark.parametrize("typed", ["3", " 3 ", "3.0", 3])
+def test_a_number_of_pictures_typed_into_its_list_is_a_number(typed: str | int):
+    values = dict(zip(FIELDS, values_from(SamplingParams("a"), Limits()), strict=True))
+    assert request_from([*(values | {"batch": typed}).values()]).batch == 3
+    for no_number in ("three", "", None):
+        with pytest.raises(RequestError, match=r"must be a number\.$") as refused:
+            request_from([*(values | {"batch": no_number}).values()])
+        assert refused.value.setting == "batch"

@@ -60,7 +60,7 @@ def last(many: ManyPrompts, seen: list[dict[Any, Any]]) -> str:
 
 def test_every_line_is_made_with_one_seed(many: ManyPrompts, tmp_path: Path):
     seen = run(many, f"a cat\n\n  {CAT} \n")
-    assert "2 of 2 prompts are made." in last(many, seen)
+    assert "Prompts made: 2 of 2." in last(many, seen)
     finished = next(u for u in seen if many.zip in u)
     with zipfile.ZipFile(finished[many.zip]["value"]) as archive:
         names = archive.namelist()
@@ -75,7 +75,7 @@ def test_every_line_is_made_with_one_seed(many: ManyPrompts, tmp_path: Path):
 
 def test_stop_keeps_what_is_there(many: ManyPrompts):
     seen = run(many, "one\ntwo\nthree", stop_at=2)
-    assert "1 of 3 prompts are made." in last(many, seen)
+    assert "Prompts made: 1 of 3." in last(many, seen)
     assert seen[-1][many.start]["interactive"] and any(many.zip in u for u in seen)
 
 

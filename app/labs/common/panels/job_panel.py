@@ -17,7 +17,7 @@ from app.labs.common.shared_results import SharedResults, Work
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.status import line_html
-from app.ui.translation import PRIVATE, Translation, language
+from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.config import MAX_SEED
 from ldm_core.sampling import SamplingParams
 
@@ -88,7 +88,12 @@ class JobPanel(Panel):
     def wire(self) -> None:
         """The button's event; the page's own events draw what it left."""
         outputs = list(dict.fromkeys([self.note, self.button, self.last, *self.outputs]))
-        self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
+        self.wire_button(outputs)
+
+    def wire_button(self, outputs: list[Any]) -> None:
+        """The button runs the job, and wakes whatever ends that."""
+        ended = self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
+        ended.then(js="() => window.latentLab.wake()[0]", outputs=self.button, **LOCAL)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `make_job` and `on_result`."""
@@ -168,7 +173,7 @@ class GenerationPanel(JobPanel):
         """The button's event, which also sets the step's range and keeps the generation."""
         step = self.shared["step"]  # made by a later panel
         outputs = [self.note, self.button, self.last, *self.outputs, step, self.kept]
-        self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
+        self.wire_button(outputs)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The kept generation comes after the slider's new range: panels asked in between would be outside of it."""
