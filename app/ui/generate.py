@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.engine import Done, Job
-from app.i18n import LANGUAGES, say
+from app.i18n import say
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, picture_and_mask
@@ -35,8 +34,7 @@ LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 SENDING = """() => { window.latentLab.sent(); const off = {__type__: "update", interactive: false};
 return [off, off, window.latentLab.line("sending")]; }"""
 STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
-UNEXPECTED = json.dumps({lang: say(lang, "unexpected") for lang in LANGUAGES})
-IDLE = f"""() => {{ window.latentLab.ended({UNEXPECTED}); return window.latentLab.wake(); }}"""
+IDLE = """() => { window.latentLab.ended(); return window.latentLab.wake(); }"""
 
 
 class GenerateTab:

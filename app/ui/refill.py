@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.metadata import read_png
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, chip_html, for_canvas
-from app.ui.form import PICTURES, Form, values_from
+from app.ui.form import FIELDS, PICTURES, Form, values_from
 from app.ui.picture import Stage
 from app.ui.status import Picture, line_html, refusal_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
@@ -78,12 +78,12 @@ class Refill:
             filled = self._filled(made, info["weights_sha256"])
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        missing = self._missing(info)
+        missing = self._missing(made, info)
         said = " ".join(say(lang, key) for key in ("restored", *missing))
         offer = say(lang, "load_start") if {"restored_picture", "restored_mask"} & {*missing} else ""
         return {self.stage.line: line_html(said, "done", load=offer), **filled}
 
-    def _missing(self, info: dict[str, str]) -> list[str]:
+    def _missing(self, made: SamplingParams, info: dict[str, str]) -> list[str]:
         """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
         pipe, missing = self.service.pipe, []
         here = {file.sha256 for file in self.service.models.usable}
@@ -95,6 +95,8 @@ class Refill:
             missing.append(known.get(start, "restored_unknown"))
         if pipe is not None and info.get("runtime", pipe.runtime) != pipe.runtime:
             missing.append("restored_runtime")
+        if any(getattr(made, f.name) != f.default for f in fields(made) if f.name not in FIELDS):
+            missing.append("restored_beyond")
         return missing or ["restored_same"]
 
     def fill(self, text: str, request: gr.Request) -> Updates:
@@ -111,13 +113,14 @@ class Refill:
 
     def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
-        lang, asked = language(request, self.lang), asked or {}
+        lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
+        settings = asked.get("settings")
         path = self.service.picture(str(asked.get("file")))
         if asked.get("do") == "start":
             return self._on_canvas(path, lang)
         line = line_html(say(lang, "settings_used"), "done")
         try:
-            made = read_params(asked.get("settings") or {})
+            made = read_params(settings if isinstance(settings, dict) else {})
             sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
             if asked.get("do") == "vary":
                 drawn, line = random.randrange(2**31), line_html("")

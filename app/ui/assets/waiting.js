@@ -50,15 +50,15 @@
       lab.keepTab(RUNNING, "yes");
       document.querySelector("#film .film")?.replaceChildren();
     },
-    ended: (unexpected) => { // the words, by language, for a run whose end nobody has told of
+    ended: () => {
       if (running) notify();
       running = wasRunning = false;
       lab.keepTab(RUNNING, "");
       setTimeout(lab.blame, 50); // once the line has its text
-      setTimeout(() => {
+      setTimeout(() => { // an end that nobody has told of: a broken stream, say
         const said = document.querySelector("#line .line span");
         const waits = [lab.word("sending"), lab.word("stopping")].includes(said?.textContent);
-        if (unexpected && waits && !running) said.textContent = unexpected[document.documentElement.lang];
+        if (waits && !running) said.textContent = lab.word("unexpected");
       }, 1000);
     },
   });
