@@ -17,7 +17,10 @@ from ldm_core.sampling import ParameterError, SamplingParams
 
 KEY = "latent-lab"
 MAX_TEXTS = 100  # of one file
-PAIR = re.compile(r'\s*([\w /-]+): *("(?:\\\\.|[^"])*"|[^,]*)(?:,|$)')
+# Strangers paste these: what each part takes, the next cannot take again, and a name has an end.
+SETTINGS = re.compile(r"^[ \t]*(Steps: *\d+ *,.*)", re.MULTILINE)
+PAIR = re.compile(r'([\w/-][\w /-]{0,99}): *("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 LINE = {  # a name in the line, lower case → the setting
     "steps": "steps", "cfg scale": "guidance_scale", "seed": "seed", "eta": "eta", "denoising strength": "strength",
     "variation seed": "variation_seed", "variation seed strength": "variation_strength",
@@ -90,17 +93,17 @@ def read_parameters(text: str) -> dict[str, Any]:
     """Settings out of a line as `parameters_line` and other programs write it; {} where it holds none.
 
     Plain values for SamplingParams.from_dict, of the wrong type where the text was: what is not known here is left out.
+    A text longer than MAX_TEXT is not read.
     """
-    found = list(re.finditer(r"(?:^|\n)\s*(Steps: *\d+ *,.*)", text))
+    found = list(SETTINGS.finditer(text)) if len(text) <= MAX_TEXT else []
     if not found:
         return {}
     above, line = text[: found[-1].start()], found[-1][1]
     prompt, _, negative = above.partition("\nNegative prompt:") if "\nNegative" in above else (above, "", "")
     named = {name.strip().lower(): value.strip().strip('"') for name, value in PAIR.findall(line)}
     values: dict[str, Any] = {ours: _number(named[theirs]) for theirs, ours in LINE.items() if theirs in named}
-    width, _, height = named.get("size", "").partition("x")
-    if width.isdecimal() and height.isdecimal():
-        values |= {"width": int(width), "height": int(height)}
+    if size := SIZE.fullmatch(named.get("size", "")):
+        values |= {"width": int(size[1]), "height": int(size[2])}
     if (sampler := sampler_named(named.get("sampler", ""))) is not None:
         values["sampler"] = sampler
     if values.get("seed") == -1:

@@ -1,6 +1,7 @@
 """What a PNG says of itself comes back as the request it was made from."""
 
 import json
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from app.metadata import file_name, read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
-from ldm_core.metadata import KEY, parameters_line, png_texts, read_parameters, write_png
+from ldm_core.metadata import KEY, MAX_TEXT, parameters_line, png_texts, read_parameters, write_png
 from ldm_core.sampling import SamplingParams
 from tests.test_images import with_chunk
 
@@ -151,6 +152,42 @@ def test_a_line_of_another_program_is_read() -> None:
         "prompt": "masterpiece, a cat", "negative_prompt": "ugly, Steps: many", "steps": 20, "sampler": "dpmpp_2m",
         "guidance_scale": 7.5, "seed": 123, "width": 512, "height": 768, "strength": 0.6,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Steps: 1, a: "' + "\\" * 100_000,
+        'Steps: 1, a: "' + '\\"' * 50_000,
+        'Steps: 1, a: "x' + ', a: "x' * 15_000,
+        "Steps: 1, " + " " * 100_000,
+        "Steps: 1, " + "a" * 100_000,
+        "Steps: 1, " + "a " * 50_000,
+        "Steps: 1, a:" + " " * 100_000,
+        " " * 100_000,
+        "\n" * 100_000,
+        " \n" * 50_000 + "x",
+        "Steps: " + "1" * 100_000,
+        "Steps: 1,\n" * 10_000,
+        "a\nNegative prompt:" * 6_000 + "\nSteps: 1, x",
+        "Steps: 1, Size: " + "9" * 100_000 + "x8",
+        "Steps: 1, Sampler: a" + " karra" * 16_000,
+    ],
+    ids=lambda text: repr(text[:24]),
+)
+def test_settings_that_take_long_to_read(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In time that grows with their length; what is longer than any file's text is not read at all."""
+    assert read_parameters(text + " " * MAX_TEXT) == {}
+    monkeypatch.setattr("ldm_core.metadata.MAX_TEXT", 10**6)
+    began = time.process_time()
+    values = read_parameters(text)
+    assert time.process_time() - began < 1
+    assert set(values) <= {"prompt", "negative_prompt", "steps"}
+
+
+def test_a_quoted_value_ends_where_its_writer_ended_it() -> None:
+    text = 'a\nSteps: 3, Note: "say \\"Seed: 1, Eta: 1\\" twice", Seed: 5, Size: 9999999x8'
+    assert read_parameters(text) == {"prompt": "a", "negative_prompt": "", "steps": 3, "seed": 5}
 
 
 @pytest.mark.parametrize("text", ["a cat", "", "Steps to the sea, Sampler: wood", "a\nSeed: 3"])

@@ -41,7 +41,11 @@ def said(refill: Refill, updates: dict[Any, Any]) -> str:
     [
         (None, "carries no Latent Lab settings", "不带 Latent Lab 的设置"),
         ("not json", "are damaged", "已损坏"),
-        (json.dumps({"request": {"prompt": "a", "steps": 0}, "weights_sha256": "", "version": ""}), "Steps", "步数"),
+        (
+            json.dumps({"request": {"prompt": "a", "steps": 0}, "weights_sha256": "", "version": ""}),
+            "Steps",
+            "采样步数",
+        ),
     ],
 )
 def test_bad_settings_in_a_png(refill: Refill, tmp_path: Path, settings: str | None, english: str, chinese: str):
@@ -73,6 +77,21 @@ def test_a_restored_file_promises_only_what_it_can(
     write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8), SamplingParams("a", seed=1), weights, "1.0", more)
     line = said(refill, refill.restore(str(tmp_path / "a.png"), asked_in("en")))
     assert says in line and ("same picture again" in line) == (says == "makes the same picture again")
+
+
+@pytest.mark.parametrize("setting", [{"timestep_spacing": "trailing"}, {"guidance_interval": (0.2, 0.8)}, {"label": 0}])
+def test_a_setting_the_form_lacks_is_said(refill: Refill, tmp_path: Path, setting: dict[str, Any]):
+    made, more = SamplingParams("a", seed=1, **setting), {"start": "noise"}
+    write_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8), made, "ab", "1.0", more)
+    for lang, words in (("en", "this form does not have"), ("zh", "此表单没有")):
+        line = said(refill, refill.restore(str(tmp_path / "a.png"), asked_in(lang)))
+        assert words in line and "same picture again" not in line and "同一张" not in line
+
+
+@pytest.mark.parametrize("asked", [["use"], "use", 3, {"do": "use", "settings": [1]}, {"do": "vary", "settings": "a"}])
+def test_a_damaged_action_is_refused(refill: Refill, asked: Any):
+    refused = refill.act(asked, asked_in("en"))
+    assert set(refused) == {refill.stage.line} and "prompt" in said(refill, refused)
 
 
 def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(refill: Refill):
