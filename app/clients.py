@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -18,15 +19,30 @@ from app.security.headers import FILES
 from app.security.messages import credential, refuse
 from app.security.uploads import account
 from app.settings import Settings
+from ldm_core.text_files import read_text
 
 COOKIE = "latent-lab-client"
 COOKIE_SECONDS = 365 * 24 * 3600
 
 
+KEY_FILE = re.compile(r"[/.~].*|.*\.(txt|keys|conf|env)", re.IGNORECASE | re.DOTALL)  # a name that means a file
+
+
 def read_keys(source: str) -> tuple[str, ...]:
-    """API keys: one a line of the file `source` names (# begins a comment), or, where there is none, between commas."""
-    lines = Path(source).read_text(encoding="utf-8").splitlines() if os.path.isfile(source) else source.split(",")
-    return tuple(key for line in lines if (key := line.partition("#")[0].strip()))
+    """API keys: one a line of the file `source` names (# begins a comment), or, where there is none, between commas.
+
+    "" is none. ValueError for a file that is not there or cannot be read, and where no key is found.
+    """
+    source = source.strip()
+    path = os.path.expanduser(source)
+    is_file = os.path.exists(path)
+    if not is_file and KEY_FILE.fullmatch(source):  # else its name would be the key, which others may guess
+        raise ValueError(f"the file of API keys {source} is not there")
+    lines = read_text(path).splitlines() if is_file else source.split(",")
+    keys = tuple(key for line in lines if (key := line.partition("#")[0].strip()))
+    if source and not keys:
+        raise ValueError(f"the file of API keys {source} holds no key" if is_file else "api_keys holds no key")
+    return keys
 
 
 class Clients:
@@ -116,11 +132,16 @@ class OwnFiles:
 
     def _allowed(self, scope: Scope) -> bool:
         asked = scope["path"].partition(FILES)[2]
-        path = os.path.realpath(asked if asked.startswith("/") else f"/{asked}")
-        if not path.startswith(self._folder + os.sep):
+        try:
+            paths = {os.path.realpath(name) for name in (asked, f"/{asked}")}  # Gradio's reading, and a lost slash
+        except ValueError:  # a NUL inside: no file's name
+            return False
+        ours = [os.path.basename(path) for path in paths if path.startswith(self._folder + os.sep)]
+        if not ours:
             return True  # no picture of ours: Gradio judges it
         address = (scope.get("client") or ("", 0))[0]
-        return self._owner(os.path.basename(path)) == self._clients.of(Headers(scope=scope), address)
+        client = self._clients.of(Headers(scope=scope), address)
+        return all(self._owner(name) == client for name in ours)
 
 
 def _name(kind: str, value: str) -> str:

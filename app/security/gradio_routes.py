@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.security.messages import header, is_multipart, read_body, refuse, replayed
+from app.security.messages import MULTIPART, header, is_multipart, read_body, refuse, replayed
 
 PREFIX = "/gradio_api/"
 OPEN = re.compile(  # of what follows PREFIX
@@ -47,8 +47,11 @@ class GradioRoutes:
             await refuse(422, REFUSED, scope, receive, send)
         elif (path.startswith(PREFIX) and not OPEN.fullmatch(path[len(PREFIX) :])) or CLOSED.match(path):
             await refuse(404, "Not found.", scope, receive, send)
-        elif path.startswith(PREFIX) and scope["method"] == "POST" and not is_multipart(scope):
-            await self._checked(scope, receive, send)
+        elif path.startswith(PREFIX) and scope["method"] == "POST":
+            if is_multipart(scope):
+                await self.app(_named_as_gradio_does(scope), receive, send)
+            else:
+                await self._checked(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -79,10 +82,20 @@ def fetches(path: str) -> bool:
 def names_remote_file(body: bytes, own_host: str) -> bool:
     """Whether JSON anywhere holds {"path": a web address} or {"url": an address of another host}."""
     try:
-        values = _dicts(json.loads(body))
-        return any(_remote(value, own_host) for value in values)
+        values = json.loads(body)
     except (ValueError, RecursionError):
         return False  # not JSON: whoever it is for refuses it
+    return any(_remote(value, own_host) for value in _dicts(values))
+
+
+def _named_as_gradio_does(scope: Scope) -> Scope:
+    """A multipart request with its type in small letters: in others Gradio's component_server reads it as JSON."""
+    kind = MULTIPART.encode()
+    headers = [
+        (name, kind + value[len(kind) :] if name == b"content-type" and value.lower().startswith(kind) else value)
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers}
 
 
 def _remote(value: dict[str, Any], own_host: str) -> bool:
@@ -90,7 +103,12 @@ def _remote(value: dict[str, Any], own_host: str) -> bool:
     if isinstance(path, str) and ADDRESS.match(path):
         return True
     # The page sends back the address the server itself gave a file; that is never fetched, and no other is taken.
-    return isinstance(url, str) and "//" in url and urlsplit(url.strip()).netloc.lower() not in (own_host, "")
+    if not isinstance(url, str) or "//" not in url:
+        return False
+    try:
+        return urlsplit(url.strip()).netloc.lower() not in (own_host, "")
+    except ValueError:  # http://[: what cannot be parsed is not ours
+        return True
 
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
+MULTIPART = "multipart/form-data"
 LATE = "The request took too long to arrive."
 CODES = {
     401: "unauthorized",
@@ -37,7 +38,7 @@ def header(scope: Scope, name: str) -> str:
 
 def is_multipart(scope: Scope) -> bool:
     """Whether the body is files and fields, not JSON."""
-    return header(scope, "content-type").lower().startswith("multipart/form-data")
+    return header(scope, "content-type").lower().startswith(MULTIPART)
 
 
 def credential(authorization: str) -> str:

@@ -55,7 +55,7 @@ class Origins:
     def _at_own_address(self, scope: Scope, origin: str) -> Scope:
         """The request with the address in place that our page has in the browser, where a proxy has changed Host."""
         headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
-        if scope["method"] not in SAFE_METHODS and (netloc := urlsplit(origin).netloc):
+        if scope["method"] not in SAFE_METHODS and (netloc := _netloc(origin)):
             headers = [(name, value) for name, value in headers if name != b"host"]
             headers.append((b"host", netloc.encode("latin-1")))
         return {**scope, "headers": headers}
@@ -65,10 +65,13 @@ class Origins:
         asks = scope["method"] == "OPTIONS" and header(scope, PREFLIGHT) != ""
         if scope["method"] in SAFE_METHODS and not asks:
             return False  # the browser keeps the answer from that page: none names it
+        netloc = _netloc(origin)
+        if netloc is None:
+            return True
         site = header(scope, "sec-fetch-site")
         if site:  # set by the browser, out of any page's reach
             return site not in ("same-origin", "none")
-        return origin != "" and urlsplit(origin).netloc not in {host, *self._names}
+        return origin != "" and netloc not in {host, *self._names}
 
     def _as_asked(self, scope: Scope) -> Scope:
         """The request with what a trusted proxy forwarded put in place, and without what anybody else claims."""
@@ -96,6 +99,14 @@ def host_name(netloc: str) -> str:
         return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
     except ValueError:
         return ""
+
+
+def _netloc(origin: str) -> str | None:
+    """Name and port of an origin: "" of null, None of what no browser sends (http://[)."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def networks(addresses: Iterable[str]) -> list[Network]:

@@ -29,6 +29,42 @@ def test_keys_from_a_file_or_a_list(tmp_path: Path) -> None:
     assert read_keys("") == () and len(read_keys("k" * 5000)) == 1
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_keys_from_a_file_of_any_encoding_in_the_home(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "keys").write_bytes("one\ntwo\n".encode(encoding))
+    assert read_keys("~/keys") == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("/nowhere/keys", "the file of API keys /nowhere/keys is not there"),
+        ("./keys", "not there"),
+        ("~/nowhere/keys", "not there"),
+        ("~nobody9/keys", "not there"),
+        ("keys.TXT", "not there"),
+        ("lab.keys", "not there"),
+        ("lab.env", "not there"),
+        ("/dev/zero", "not a regular file"),
+        (str(Path(__file__).parent), "a directory"),
+        (",", "holds no key"),
+    ],
+)
+def test_keys_that_are_not_there_are_a_sentence(source: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as error:
+        Clients(Settings(api_keys=source))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_without_a_key_opens_nothing(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# none yet\n\n")
+    with pytest.raises(ValueError, match="holds no key"):
+        read_keys(str(tmp_path / "keys"))
+
+
 def test_a_client_is_its_key_else_cookie_else_token_else_address() -> None:
     clients = Clients(Settings(api_keys="one,two"))
     cookie = {"cookie": f"{COOKIE}={'a' * 32}"}
@@ -90,3 +126,19 @@ def test_a_picture_is_served_to_its_client_only(tmp_path: Path) -> None:
     assert client.get(f"/gradio_api/file={tmp_path}/x/%2e%2e/mine.png").status_code == 404
     assert client.get(f"/gradio_api/file={tmp_path}/nobody.png", headers=jar).status_code == 404
     assert client.get("/gradio_api/file=/elsewhere/a.png").status_code == 200, "Gradio's own to judge"
+
+
+def test_a_picture_s_relative_name_is_judged_as_gradio_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = Clients(Settings())
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    inner = Starlette(routes=[Route("/gradio_api/file={path:path}", page)])
+    jar = {"cookie": f"{COOKIE}={'a' * 32}"}
+    owner = clients.of(jar, "testclient")
+    client = TestClient(OwnFiles(inner, clients, tmp_path / "out", lambda _name: owner))
+    for name in ("out/mine.png", "./out/mine.png", f"{tmp_path}/out/mine.png".lstrip("/")):
+        assert client.get(f"/gradio_api/file={name}", headers=jar).status_code == 200
+        assert client.get(f"/gradio_api/file={name}").status_code == 404
+    assert client.get("/gradio_api/file=out/a%00.png").status_code == 404

@@ -195,3 +195,24 @@ def test_only_files_are_looked_at():
     assert names_remote_file(b'[[{"deep": [{"path": "//other/x"}]}]]', own)
     assert names_remote_file(b'[{"path": "file:///etc/passwd"}]', own)
     assert not names_remote_file(b"not json", own)
+
+
+@pytest.mark.parametrize("odd", ["http://[", "http://[::1", "http://a]b/", "//[x]/"])
+def test_an_address_that_cannot_be_parsed_hides_no_other(odd: str):
+    file = {"path": "http://other/x.png"}
+    for values in ([{"url": odd}], [{"url": odd}, file], [file, {"url": odd}], [{"a": [file], "url": odd}]):
+        assert names_remote_file(json.dumps({"data": values}).encode(), "lab:7860")
+
+
+@pytest.mark.parametrize("kind", ["Multipart/Form-Data", "MULTIPART/FORM-DATA; boundary=x", "multipart/Form-data"])
+def test_json_is_not_let_past_under_another_name(client: TestClient, kind: str):
+    """Gradio's component_server reads as JSON what does not begin with multipart/form-data in small letters."""
+    body = {"data": [{"path": "http://x/y.png"}], "component_id": 1, "session_hash": "s", "fn_name": "x"}
+    answer = client.post("/gradio_api/component_server", content=json.dumps(body), headers={"Content-Type": kind})
+    assert answer.status_code == 400 and answer.json()["detail"] != "Invalid JSON body."
+
+
+def test_files_come_under_any_spelling_of_their_type(client: TestClient):
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\nb\r\n--x--\r\n'
+    kind = {"Content-Type": "Multipart/Form-Data; Boundary=x"}
+    assert client.post("/gradio_api/upload", content=part, headers=kind).status_code == 200

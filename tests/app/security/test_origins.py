@@ -57,6 +57,8 @@ def test_a_name_that_was_allowed_is_answered():
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "https://lab.example.org.evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://[", "Sec-Fetch-Site": "same-origin"}, 403),
         ({"Origin": "http://127.0.0.1:7860", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"}, 200),  # a proxy that changes Host
     ],
