@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from ldm_core.shipped import EMOJI_128
 
 MIN_SIDE = 64  # pixels; a limit below would leave sizes nothing to choose from
 SAYS = {"data_dir": 'latent-lab in the user\'s data folder; "" keeps nothing'}  # defaults that are found, not written
+HOST = re.compile(r"[^\s/\\*?#@:\[\]]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")  # a host's name, its port where it has one
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
 
 
@@ -91,6 +93,19 @@ class Settings:
             raise ValueError(f"max_side must be at least {MIN_SIDE} pixels, not {self.max_side}")
         if self.data_dir is not None and self.output_dir is not None:
             raise ValueError("data_dir holds the pictures too: give it or output_dir, not both")
+        if not (math.isfinite(self.detach_seconds) and self.detach_seconds >= 0):
+            raise ValueError(f"detach_seconds must be a finite number of at least 0, not {self.detach_seconds}")
+        if self.models is not None and not os.path.isdir(self.models):
+            raise ValueError(f"models must be a folder, which {self.models} is not")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """ValueError for a host, a host's name or a proxy that cannot be."""
+        if not self.host.strip():
+            raise ValueError("host must be an address or a name to listen on, not empty")
+        for name in self.allowed_hosts:
+            if not HOST.fullmatch(name):
+                raise ValueError(f"allowed_hosts takes names like lab.example.org, not {name!r}")
         for address in self.trusted_proxies:
             ip_network(address, strict=False)  # ValueError says what is wrong with it
 
@@ -114,7 +129,7 @@ class Settings:
             kind = kinds.get(f.name) or (int if isinstance(f.default, int) else str)
             parser.add_argument(option, type=kind, help=says)
         named = {f.name: environ[PREFIX + f.name.upper()] for f in fields(cls) if PREFIX + f.name.upper() in environ}
-        words = [w for name, value in named.items() for w in (f"--{name.replace('_', '-')}", value)]
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in named.items()]  # a value may begin with -
         values = vars(parser.parse_args([*words, *(argv if argv is not None else sys.argv[1:])]))
         if "output_dir" not in values:
             values.setdefault("data_dir", user_data(environ))
@@ -152,7 +167,10 @@ def user_data(environ: Mapping[str, str]) -> Path | None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~name/… of nobody here
+        raise argparse.ArgumentTypeError(f"{text} lies in a home that is not there") from None
 
 
 def _folder(text: str) -> Path | None:

@@ -28,11 +28,16 @@ class Body(BaseModel):
 
 
 def _all_unicode(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_all_unicode, [*value, *value.values()]))
-    if isinstance(value, list):
-        return all(map(_all_unicode, value))
-    return not isinstance(value, str) or value.isascii() or is_unicode(value)
+    stack = [value]  # JSON may be deeper than calls may be
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack += [*item, *item.values()]
+        elif isinstance(item, list):
+            stack += item
+        elif isinstance(item, str) and not item.isascii() and not is_unicode(item):
+            return False
+    return True
 
 
 class ErrorBody(BaseModel):

@@ -26,13 +26,37 @@ def test_command_line_wins_over_environment() -> None:
         ["--max-batch", "0"],
         ["--runtime", "onnx"],
         ["--threads", "0"],
+        ["--host", ""],
+        ["--detach-seconds", "nan"],
+        ["--detach-seconds", "inf"],
+        ["--detach-seconds", "-1"],
+        ["--models", "/nowhere"],
+        ["--models", __file__],
+        ["--models", "~nobody9/models"],
+        ["--allowed-hosts", "https://lab.example.org"],
+        ["--allowed-hosts", "lab.example.org,*"],
+        ["--allowed-hosts", "*.example.org"],
+        ["--allowed-hosts", "["],
     ],
 )
 def test_bad_options_exit_with_a_message(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         Settings.from_args(argv, {})
     assert caught.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    option, value = argv
+    assert value.rpartition(",")[2] in said and option[2:].replace("-", "_") in said.replace("-", "_")
+
+
+@pytest.mark.parametrize("value", ["-abc", "--abc", "-", "a b", "a=b", ""])
+def test_a_value_of_the_environment_may_begin_with_anything(value: str) -> None:
+    assert Settings.from_args([], {"LATENT_LAB_PAGE_PASSWORD": value, "LATENT_LAB_OPEN": "1"}).page_password == value
+
+
+def test_names_that_may_be_allowed() -> None:
+    names = ("lab.example.org", "lab:7860", "my_host", "bücher.example", "[::1]:7860", "10.0.0.1")
+    assert Settings.from_args(["--allowed-hosts", ",".join(names)], {}).allowed_hosts == names
 
 
 def test_help_says_what_an_option_is_and_its_default(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import io
 import time
 
 import httpx
+import pytest
 from PIL import Image
 
 from app.live import LIMIT_SECONDS
@@ -26,6 +27,21 @@ def test_a_page_gets_its_sketch_and_no_history(served: Served):
         assert 0 <= float(answer.headers["x-seconds"]) <= 2 * LIMIT_SECONDS + 1
         refused = page.post("/live", json={"page": "a", "settings": {"prompt": "a", "seed": -4}})
         assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"page": "\ud800", "settings": {"prompt": "a"}}',
+        r'{"page": "a", "settings": {"prompt": "\ud800"}}',
+        r'{"page": "a", "settings": {"prompt": "a", "\ud800": 1}}',
+        '{"page": "a", "settings": {"prompt": "a", "label": ' + "[" * 900 + "]" * 900 + "}}",
+    ],
+    ids=["page", "prompt", "name", "depth"],
+)
+def test_what_no_answer_can_say_is_refused(served: Served, body: str):
+    answer = httpx.post(f"{served.url}/live", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400 and answer.json()["detail"]
 
 
 def test_nothing_of_it_is_in_the_api(served: Served):
