@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
+import re
 import sys
 
 from ldm_core.text_files import print_anywhere
@@ -37,6 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         return int(args.run(args))
     except (ValueError, MemoryError) as error:
         said = str(error)
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # of pathlib, which does not say whose
+            raise
+        paths = [re.sub(r"^(--[\w-]+=|@)", "", word) for word in argv]
+        lost = [path for path in paths if path.startswith("~") and os.path.expanduser(path) == path]
+        said = f"there is no home folder for {', '.join(lost) or '~'}"
     except OSError as error:
         if (
             error.filename is None and error.errno != errno.ENOSPC

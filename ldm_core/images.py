@@ -106,6 +106,7 @@ class PictureError(ValueError):
         "picture_far_too_big": "the picture has too many pixels; at most {most} megapixels are allowed",
         "no_picture_format": "the file is not a picture that can be read: PNG, JPEG, WebP, GIF or BMP",
         "picture_cut": "the picture's file is incomplete or damaged",
+        "picture_gone": "the picture's file is no longer there",
     }
 
     def __init__(self, key: str, **values: Any) -> None:
@@ -119,10 +120,14 @@ def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Ima
     Size is judged by the header, before anything is decoded. What does not change the picture (text, colour profile,
     damaged EXIF) is not read; 16-bit grey keeps its shades.
     """
-    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+    try:
+        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+        data = b"" if size > max_bytes else source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    except FileNotFoundError:  # an upload that was swept away meanwhile
+        raise PictureError("picture_gone") from None
     if size > max_bytes:
         raise PictureError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{max_bytes / 1e6:.0f}")
-    data, most = source.read_bytes() if isinstance(source, Path) else source.getvalue(), f"{max_pixels / 1e6:.0f}"
+    most = f"{max_pixels / 1e6:.0f}"
     if data.startswith(PNG_SIGN):
         data = _png_picture(data)
     try:

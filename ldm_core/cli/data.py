@@ -25,8 +25,9 @@ def run(args: argparse.Namespace) -> int:
         bar = bars.setdefault(what, tqdm(total=total, desc=what))
         bar.update(done - bar.n)
 
-    build(args.out, progress, args.limit)
+    out = args.out.expanduser()  # a shell leaves --out=~/x as it is
+    build(out, progress, args.limit)
     for bar in bars.values():
         bar.close()
-    print((args.out / "counts.json").read_text(encoding="utf-8"))
+    print((out / "counts.json").read_text(encoding="utf-8"))
     return 0

@@ -83,13 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write one PNG per image; the file's name says the prompt's number and the image's seed, or a morph's frame."""
     pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads, args.parameterization)
-    prompts = _prompts(args, pipe)
+    requests = [SamplingParams(p, **{name: getattr(args, name) for name in SETTINGS}) for p in _prompts(args, pipe)]
+    for params in requests:  # all of a file's before the first is drawn
+        params.check(pipe.limits)
     first = 0 if _morphs(args) else args.seed
     args.out = args.out.expanduser()
     args.out.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(prompts) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
-        for number, prompt in enumerate(prompts):
-            params = SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS})
+    with tqdm(total=len(requests) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
+        for number, params in enumerate(requests):
             latents = finish(_start(args, pipe, params), each=partial(_advance, bar, number * args.steps))
             for k, image in enumerate(pipe.decode(latents)):
                 path = args.out / f"{number:03d}-{first + k}.png"

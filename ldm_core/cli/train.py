@@ -138,6 +138,8 @@ def cache_scenes(args: argparse.Namespace) -> None:
     from ldm_core.training.diffusion import caches
     from ldm_core.training.diffusion.scene_pool import PoolSettings
 
+    if args.every < 1:
+        raise ValueError(f"--every must be at least 1, not {args.every}")
     numbers = range(args.first, args.last + 1, args.every)
     for path in caches.cache_scenes(_settings(PoolSettings, args), _inputs(args), numbers):
         print(path, flush=True)
@@ -161,8 +163,9 @@ def export_weights(args: argparse.Namespace) -> None:
 
     autoencoder, diffusion = find_run(args.autoencoder), [find_run(run) for run in args.diffusion]
     text = find_run(args.text) if args.text else None
-    config = export(autoencoder, text, diffusion, _inputs(args).latents_dir, args.out)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
+    out = args.out.expanduser()  # a shell leaves --out=~/x as it is
+    config = export(autoencoder, text, diffusion, _inputs(args).latents_dir, out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, scale factor {config.scale_factor:.5f}")
 
 
 def _inputs(args: argparse.Namespace) -> Inputs:

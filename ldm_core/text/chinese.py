@@ -42,7 +42,7 @@ def _segment(prompt: str, lexicon: Lexicon) -> tuple[list[tuple[str, str]], tupl
             i += len(word)
         elif foreign:
             said = foreign[0].strip()
-            counts = said.isdigit() and 1 <= int(said) <= len(_NUMBERS)
+            counts = len(said) == 1 and said.isdigit() and 1 <= int(said) <= len(_NUMBERS)
             tokens.append(("number", _NUMBERS[int(said) - 1]) if counts else ("thing", said))
             i = foreign.end()
         else:

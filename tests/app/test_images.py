@@ -47,6 +47,11 @@ def test_text_and_truncated_files(tmp_path: Path) -> None:
         open_upload(tmp_path / "b.png", Settings())
 
 
+def test_an_upload_that_was_swept_away(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no longer there"):
+        open_upload(tmp_path / "a.png", Settings())
+
+
 def test_rotation_and_transparency(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned

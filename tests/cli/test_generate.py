@@ -193,6 +193,12 @@ def test_prompts_from_a_file_of_any_encoding(tmp_path: Path):
         assert list(pictures(folder)) == ["000-7.png", "001-7.png"]
 
 
+def test_a_bad_prompt_of_a_file_is_said_before_the_first_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "prompts.txt").write_text("a cat\na (dog:1000)\n")
+    assert generate(tmp_path, TINY, f"@{tmp_path / 'prompts.txt'}") == 2
+    assert "a prompt weight must lie in" in capsys.readouterr().err and not pictures(tmp_path)
+
+
 def test_a_prompt_may_begin_with_an_at(tmp_path: Path):
     assert generate(tmp_path, TINY, "@@home") == 0
     pipe = load(tmp_path / "tiny.safetensors", dtype="float32")

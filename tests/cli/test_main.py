@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from ldm_core.__main__ import VERBS, main
+from ldm_core.cli import data
+
+
+def test_a_home_after_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(data, "build", lambda out, *_: (out.mkdir(), (out / "counts.json").write_text("{}")))
+    assert main(["data", "emoji", "--out=~/x"]) == 0 and (tmp_path / "x" / "counts.json").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["data", "emoji", "--out=~nobody9/x"],
+        ["data", "emoji", "--out", "~nobody9/x"],
+        ["inspect", "~nobody9/x"],
+        ["generate", "a cat", "--weights", "~nobody9/x"],
+    ],
+)
+def test_a_home_of_nobody_is_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == "error: there is no home folder for ~nobody9/x\n"
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -13,7 +13,8 @@ from ldm_core.checkpoint.load import load_model
 LOOP = ["loop.batch=2", "loop.log_every=1", "loop.max_steps=2"]
 
 
-def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[str]):
+def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(home))
     corpus, latents = ["--corpus", str(home / "corpus")], ["--latents", str(home / "latents")]
     first = ["preset=TINY", "crop=16", "loss.perceptual_trunk=", "loss.disc_ndf=4", *LOOP]
     assert main(["train", "autoencoder", "--name", "ae", *corpus, *first]) == 0
@@ -21,7 +22,7 @@ def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[s
     parts = ["--autoencoder", "ae", "--text", "words", *latents]
     small = ["preset=TINY", "sample_steps=2", 'prompts=["a"]', *LOOP]
     assert main(["train", "diffusion", "--name", "d", *parts, *corpus, *small]) == 0
-    assert main(["train", "export", *parts, "--diffusion", "d", "--out", str(home / "tiny.safetensors")]) == 0
+    assert main(["train", "export", *parts, "--diffusion", "d", "--out=~/tiny.safetensors"]) == 0
     assert load_model(home / "tiny.safetensors").config.parameterization == "v"
     assert "scale factor" in capsys.readouterr().out
 
@@ -48,6 +49,8 @@ def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str
         (["--name", "x", "--minutes", "0"], "minutes must be above 0"),
         (["--name", "x", "--minutes", "nan"], "minutes must be a finite number"),
         (["--name", "x", "--config", "/dev/zero"], "not a regular file"),
+        (["--name", "x", "loop.seed=" + "[" * 5000], "loop.seed is nested too deeply: [[["),
+        (["--name", "x", "--config=~nobody9/x"], "there is no home folder for ~nobody9/x"),
         (["--name", "x", "crop=15"], "crop must be a multiple of 8 pixels, not 15"),
     ],
 )
@@ -58,6 +61,11 @@ def test_names_and_times_that_cannot_be(
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
+
+
+def test_scenes_in_no_steps(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", "cache-scenes", "--autoencoder", "x", "--last", "3", "--every", "0"]) == 2
+    assert capsys.readouterr().err == "error: --every must be at least 1, not 0\n"
 
 
 def test_a_judge_leaves_its_file(home: Path):

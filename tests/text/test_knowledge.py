@@ -35,6 +35,7 @@ def knowledge() -> Knowledge:
         ("❤️, flat style", "red heart, flat style"),
         ("一只猫", "a cat"),
         ("3只猫", "three cats"),
+        ("9" * 5000 + "只猫", "a " + "9" * 5000 + " and a cat"),
         ("三个红苹果", "three red apples"),
         ("蓝色的猫和红色的星星", "a blue cat and a red star"),
         ("猫在狗的左边", "a cat left of a dog"),

@@ -99,7 +99,7 @@ def load_settings(cls: type[S], path: Path | None, overrides: Sequence[str] = ()
             where = where.setdefault(section, {})
             if not isinstance(where, dict):
                 raise ValueError(f"{item!r}: {section} is a value and no section")
-        where[name] = _literal(text)
+        where[name] = _literal(key.strip(), text)
     check_types(cls, values)
     return build_config(cls, values)
 
@@ -142,11 +142,13 @@ def check_run_name(name: str) -> None:
         raise ValueError(f"a run's name has letters, digits and . _ + - and is no path: {name!r}")
 
 
-def _literal(text: str) -> Any:
+def _literal(key: str, text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return text  # a bare word
+    except RecursionError:
+        raise ValueError(f"{key} is nested too deeply: {text[:20]}…") from None
 
 
 def dump_settings(settings: Any) -> str:

@@ -20,6 +20,6 @@ def read_link(query: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     lab = query.get("lab", "")
     try:
         state = json.loads(query.get("state", "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: brackets without end
         state = {}
     return RENAMED.get(lab, lab), state if isinstance(state, dict) else {}

@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 
 from app.labs.common.panels.lab_tab import LabTab
+from app.labs.common.panels.links import read_link
 from app.labs.common.panels.panel import Panel
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
@@ -25,6 +26,11 @@ def panels(tmp_path_factory: pytest.TempPathFactory) -> list[Panel]:
     with gr.Blocks(analytics_enabled=False):
         tabs = [LabTab(lab, service, Translation("en"), SharedResults(service)) for lab in LABS]
     return [panel for tab in tabs for panel in tab.panels]
+
+
+@pytest.mark.parametrize("state", ["[" * 50_000, '{"t":' * 50_000, "{", "[1]", "9" * 5000])
+def test_a_link_s_damaged_values_are_none(state: str):
+    assert read_link({"lab": "bounds", "state": state}) == ("lower_bound", {})
 
 
 def test_a_number_beyond_its_control_is_a_sentence_of_the_panel(panels: list[Panel]):
