@@ -52,7 +52,7 @@ class GenerateTab:
                 self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
-                ManyPrompts(service, translation, self.watchers, self.form.fields)
+                ManyPrompts(service, translation, self.watchers, self.form)
         self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
         self._wire_run(blocks)
         self._wire_prompt()
@@ -104,7 +104,7 @@ class GenerateTab:
         about = [*form.limited, form.reading, form.chips]
         form.model.input(self.choose, [form["prompt"], form.model], about, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
-        asked = form.surprise.click(self.surprise, None, drawn, queue=False, **PRIVATE)
+        asked = form.surprise.click(self.surprise, form.model, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
 
     async def run(
@@ -207,9 +207,11 @@ class GenerateTab:
             form.chips: gr.update(value=chips, visible=file.knowledge is not None),
         }
 
-    def surprise(self) -> str:
-        """A prompt the model can draw."""
-        return surprise(self.service.knowledge, EXAMPLES, random.Random())
+    def surprise(self, model: str | None) -> str:
+        """A prompt that a model can draw; one that has gone is the page's own."""
+        names = [file.name for file in self.service.models.usable]
+        file = self.service.models.find(model if model in names else "")
+        return surprise(file.knowledge, EXAMPLES, random.Random())
 
 
 def _pictures_left(job: Job) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import random
 import zipfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,13 @@ from app.i18n import say
 from app.labs.xy_plot.xy_sheet import fitted, font_for
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
-from app.ui.form import request_from
+from app.ui.form import Form, request_from
 from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 
 MOST = 50  # prompts of one list
 GAP, LABEL, SIZE = 8, 28, 16  # pixels between pictures, of a row's line of text, of its letters
@@ -63,14 +65,15 @@ def zipped(results: Sequence[GenerateResult]) -> bytes:
 class Going:
     """A list that is being made."""
 
+    model: str = ""  # whose pictures; "" the page's own
     job_id: str = ""
     stopped: bool = False
 
 
 class ManyPrompts:
-    """Built inside a gr.Blocks context; `fields` are the form's, whose prompt is not read."""
+    """Built inside a gr.Blocks context; the form's settings and model are used, its prompt is not."""
 
-    def __init__(self, service: Service, translation: Translation, watchers: Watchers, fields: Sequence[Any]) -> None:
+    def __init__(self, service: Service, translation: Translation, watchers: Watchers, form: Form) -> None:
         self.service, self.lang, self._watchers = service, translation.lang, watchers
         make = translation.make
         with make(gr.Accordion, {"label": "many"}, open=False, elem_id="many"):
@@ -89,12 +92,13 @@ class ManyPrompts:
         going = gr.State(None)
         outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, going]
         self._going = going
-        made = self.start.click(self.run, [self.lines, *fields], outputs, concurrency_limit=None, **PRIVATE)
+        asked = [self.lines, form.model, *form.fields]
+        made = self.start.click(self.run, asked, outputs, concurrency_limit=None, **PRIVATE)
         made.then(js="() => window.latentLab.wake()", outputs=[self.start, self.stop], **LOCAL)  # whatever ended it
         self.stop.click(self.stopped, going, self.stop, concurrency_limit=None, **PRIVATE)
 
-    def read(self, text: str, values: Sequence[Any]) -> list[SamplingParams]:
-        """A checked request a line, all with the form's seed or one that is drawn; RequestError names the line."""
+    def read(self, text: str, values: Sequence[Any], limits: Limits) -> list[SamplingParams]:
+        """A checked request a line, all with the form's seed or one that is drawn; or RequestError."""
         prompts = [line.strip() for line in text.splitlines() if line.strip()]
         if not prompts:
             raise RequestError("many_empty")
@@ -103,7 +107,7 @@ class ManyPrompts:
         wanted = []
         for prompt in prompts:
             params = request_from([prompt, *values[1:]])
-            check_params(params, self.service.limits)
+            check_params(params, limits)
             wanted.append(params)
         drawn = random.randint(0, MAX_SEED - wanted[0].batch + 1)
         return [replace(params, seed=drawn if params.seed is None else params.seed) for params in wanted]
@@ -115,13 +119,13 @@ class ManyPrompts:
             self.service.cancel(going.job_id)
         return gr.update(interactive=False)
 
-    async def run(self, request: gr.Request, text: str, *values: Any) -> AsyncIterator[Updates]:
+    async def run(self, request: gr.Request, text: str, model: str | None, *values: Any) -> AsyncIterator[Updates]:
         """Make the list; whatever ends it, what is there can be downloaded."""
-        lang, going = language(request, self.lang), Going()
+        lang, going = language(request, self.lang), Going(model or "")
         results: list[GenerateResult] = []
         yield {self.start: gr.update(interactive=False), self.line: "", self._going: going}
         try:
-            wanted = self.read(text or "", values)
+            wanted = self.read(text or "", values, self.service.limits_of(going.model))
             yield {self.stop: gr.update(interactive=True)}
             for k, params in enumerate(wanted):
                 async for line in self._make(params, going, results, (k, len(wanted)), lang):
@@ -141,7 +145,8 @@ class ManyPrompts:
     ) -> AsyncIterator[str]:
         """Status lines while one prompt is made; its result is added to `results`."""
         k, count = place
-        job = self.service.submit(params)
+        submit = partial(self.service.submit, params, model=going.model)
+        job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
         going.job_id = job.id
         events = self._watchers.watch(job)
         try:

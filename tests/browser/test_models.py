@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,13 @@ def pick(page: Page, name: str, folder: Path, sha256: str) -> None:
     page.click("#generate")
     wait_for_picture(page)
     assert made_by(download(page, folder / f"{name}.png").read_bytes()) == sha256
+    if not page.locator("#many-lines").is_visible():
+        page.click("#many > button")
+    page.fill("#many-lines textarea", "a tree")
+    page.click("#many-start")
+    expect(page.locator("#many-start")).to_be_disabled()
+    expect(page.locator("#many-start")).to_be_enabled()
+    with page.expect_download() as caught:
+        page.click("#many-zip")
+    with zipfile.ZipFile(caught.value.path()) as archive:
+        assert [made_by(archive.read(entry)) for entry in archive.namelist() if entry.endswith(".png")] == [sha256]

@@ -35,7 +35,7 @@ def many(tmp_path: Path) -> Iterator[ManyPrompts]:
         form = Form(service.limits, translation, None)
         form.ask([])
         form.controls()
-        made = ManyPrompts(service, translation, Watchers(service), form.fields)
+        made = ManyPrompts(service, translation, Watchers(service), form)
     yield made
     service.engine.close()
 
@@ -44,7 +44,7 @@ def run(many: ManyPrompts, text: str, stop_at: int | None = None) -> list[dict[A
     async def watch() -> list[dict[Any, Any]]:
         seen: list[dict[Any, Any]] = []
         going = None
-        async for updates in many.run(asked_in("en"), text, *VALUES):
+        async for updates in many.run(asked_in("en"), text, "", *VALUES):
             seen.append(updates)
             going = updates.get(many._going) or going
             if stop_at is not None and f"Prompt {stop_at} of" in str(updates.get(many.line)):
