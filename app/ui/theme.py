@@ -91,12 +91,13 @@ def head() -> str:
     """The page's own script, with the few words it says by itself."""
     keys = (
         "sending", "stopping", "unexpected", "copied", "lost", "found", "empty", "empty_hint", "history_empty",
-        "style_chips", "ground_chips", "use_settings", "variations", "use_shown", "download", "copy_settings", "share",
-        "compare", "close", "previous", "next_picture", "pictures_done", "start_missing", "seed_random", "live",
-        "live_info", "live_says", "live_busy", "live_slow", "state_offline", "state_loading", "seconds", "minutes",
-        "eta_info", "eta_asleep", "keys_title", "keys_generate", "keys_line", "keys_stop", "keys_pictures",
-        "keys_undo", "keys_help", "notify", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES), "history_none",
-        "history_no_match", "history_off", "favourite", "unfavourite", "delete", "delete_sure",
+        "style_chips", "ground_chips", "use_settings", "variations", "go_on_from", "open_denoising", "open_attention",
+        "download", "copy_settings", "share", "compare", "close", "previous", "next_picture", "pictures_done",
+        "start_missing", "seed_random", "live", "live_info", "live_says", "live_busy", "live_slow", "state_offline",
+        "state_loading", "seconds", "minutes", "eta_info", "eta_asleep", "keys_title", "keys_generate", "keys_line",
+        "keys_stop", "keys_pictures", "keys_undo", "keys_help", "notify", *DESCRIBED,
+        *(f"sampler_{name}" for name in SAMPLER_NAMES), "history_none", "history_no_match", "history_off", "favourite",
+        "unfavourite", "delete", "delete_sure",
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)

@@ -114,7 +114,7 @@ def test_the_ways_onward_lead_to_the_form(browser: Browser, served: Served):
         expect(page.locator("#seed input")).to_have_value("9")
         open_history(page)
         page.locator("#gallery .cell").click()
-        page.locator("[data-way=use_shown]").click()
+        page.locator("[data-way=go_on_from]").click()
         expect(page.locator("#canvas canvas").first).to_be_visible()
         expect(page.locator("#line")).to_contain_text("The picture is on the canvas")
 

@@ -355,6 +355,17 @@ def test_four_pictures_open_large_with_their_own_settings(page: Page):
     expect(page.locator("#seed input")).to_have_value("40")
 
 
+def test_a_picture_is_opened_in_a_lab_which_makes_it_again(page: Page):
+    ask(page, "a rocket", 3)
+    page.fill("#seed input", "40")
+    page.click("#generate")
+    wait_for_picture(page)
+    page.click(".frame .cell")
+    page.click("#viewer [data-way=open_denoising]")
+    expect(page.locator("#panel-walked")).to_contain_text("Steps kept: 3, seed 40")
+    expect(page.locator("#walked-walk_prompt textarea")).to_have_value("a rocket")
+
+
 def test_a_shared_link_fills_the_form(page: Page, served: Served):
     ask(page, "a tree", 3)
     page.fill("#seed input", "11")

@@ -63,6 +63,24 @@
     follow(link.getAttribute("href"));
   });
 
+  // A picture's settings as a lab's generation, which is run as soon as its controls have them.
+  const LISTENS = { denoising: "walked", attention: "read" }; // the panel that keeps a generation
+  const openIn = (lab, settings) => {
+    const panel = LISTENS[lab];
+    const state = {
+      walk_prompt: settings.prompt, walk_steps: Math.min(settings.steps, 50), walk_guidance: settings.guidance_scale,
+      walk_eta: settings.eta ?? 0, walk_seed: settings.seed,
+    };
+    follow(`?${new URLSearchParams({ lab, state: JSON.stringify(state) })}`);
+    const run = (tries) => {
+      const seen = (name) => document.querySelector(`#${panel}-${name} :is(input, textarea)`)?.value;
+      if (seen("walk_prompt") === state.walk_prompt && seen("seed") === `${state.walk_seed}`) window.latentLab.click(`${panel}-run`);
+      else if (tries) setTimeout(run, 100, tries - 1);
+    };
+    setTimeout(run, 300, 100);
+  };
+  Object.assign(window.latentLab, { openIn });
+
   // A plot's buttons are plain HTML; one hidden button of the lab's tells the server which of them was pressed.
   let asked;
   document.addEventListener("click", (event) => {
