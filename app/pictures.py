@@ -80,7 +80,7 @@ class Pictures:
         if self._history is not None:
             self._history.finish(job, images, file.name)
         self._forget_old([image.path for image in images])
-        return GenerateResult(job.request, tuple(images), seconds, steps, kept=self._history is not None)
+        return GenerateResult(job.request, tuple(images), seconds, steps, self._history is not None, _start(job))
 
     def _forget_old(self, made: list[Path]) -> None:
         """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""

@@ -66,3 +66,4 @@ class GenerateResult:
     seconds: float
     steps_done: int
     kept: bool = False  # the pictures are in the history
+    start: str = "noise"  # what they began from, as their files say it

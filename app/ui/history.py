@@ -169,11 +169,11 @@ def _note(key: str, lang: str) -> str:
 def _picture(record: Record, path: Path) -> Picture | None:
     """A picture with the settings its file carries; None where the file is gone or damaged."""
     try:
-        settings, _ = read_png(path)
+        settings, told = read_png(path)
     except (OSError, RequestError):
         return None
     facts = {"seed": record.seed, "width": record.width, "height": record.height, "model": record.model}
-    facts["steps"] = settings.steps
+    facts |= {"steps": settings.steps, "start": told.get("start", "noise")}
     return Picture(
         str(path),
         record.prompt,

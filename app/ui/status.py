@@ -104,6 +104,7 @@ def cell_html(picture: Picture, source: str, lang: str) -> str:
     alt = safe(say(lang, "picture_alt", prompt=picture.prompt))
     kept = "" if picture.favourite is None else f' data-favourite="{str(picture.favourite).lower()}"'
     made = "" if picture.made is None else f' data-made="{picture.made:.0f}"'
+    kept += picture.started
     return (
         f'<button type="button" class="cell" data-settings="{safe(picture.settings)}" '
         f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}"{kept}{made}>'
@@ -164,9 +165,15 @@ class Picture:
             "height": image.height,
             "steps": result.steps_done,
         }
-        facts["took"] = result.seconds
+        facts |= {"took": result.seconds, "start": result.start}
         settings = json.dumps(alone.to_dict(), ensure_ascii=False)
         return cls(str(image.path), alone.prompt, settings, facts, False if result.kept else None)
+
+    @property
+    def started(self) -> str:
+        """An attribute that says what it began from, where that was not noise."""
+        start = self.facts.get("start", "noise")
+        return "" if start == "noise" else f' data-start="{safe(start)}"'
 
     def says(self, lang: str) -> str:
         """Seed, size, steps and time, or the model, in one line."""
@@ -177,7 +184,8 @@ class Picture:
 
 def facts_html(picture: Picture, lang: str) -> str:
     """Seed, size and time under a picture; the settings ride along for the copy button."""
-    return f'<span class="facts" data-settings="{safe(picture.settings)}">{safe(picture.says(lang))}</span>'
+    about = f'data-settings="{safe(picture.settings)}"{picture.started}'
+    return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>'
 
 
 @dataclass(frozen=True)

@@ -381,6 +381,20 @@ def test_a_shared_link_fills_the_form(page: Page, served: Served):
     expect(other.locator("#seed input")).to_have_value("11")
 
 
+def test_a_link_to_what_began_from_a_picture_says_that_it_is_missing(page: Page, tmp_path: Path):
+    Image.new("RGB", (32, 32), (200, 40, 90)).save(tmp_path / "start.png")
+    ask(page, "a tree", 4)
+    put_on_canvas(page, tmp_path / "start.png")
+    page.click("#generate")
+    wait_for_picture(page)
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.click("#share")
+    other = page.context.new_page()
+    other.goto(page.evaluate("window.copied"))
+    expect(other.locator("#connection.start_missing")).to_be_visible()
+    expect(other.locator("#prompt textarea")).to_have_value("a tree")
+
+
 def test_a_picture_that_came_while_a_lab_was_open_has_its_size(page: Page):
     ask(page, "a rocket", 200)
     page.click("#generate")

@@ -139,13 +139,14 @@
     const text = new URLSearchParams(location.hash.slice(1)).get("settings");
     return text ? parsed(text) : null;
   };
-  const share = (settings, target) => {
+  const share = (settings, start, target) => { // a start picture cannot travel in a link: whoever opens it is told
+    if (start) settings = JSON.stringify({ ...JSON.parse(settings), start });
     const address = new URL(location.href);
     for (const name of ["lab", "state"]) address.searchParams.delete(name); // it opens Generate
     address.hash = new URLSearchParams({ settings }).toString();
     copy(address.href, target);
   };
-  const shareShown = () => { const text = settings(); if (text) share(text, button("share")); };
+  const shareShown = () => { const text = settings(); if (text) share(text, find("#facts [data-settings]").dataset.start, button("share")); };
 
   // Words put into the prompt as if they were typed, so that Ctrl-Z takes them out again.
   const prompt = () => find("#prompt textarea");

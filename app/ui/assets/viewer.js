@@ -22,7 +22,7 @@
     ["use_settings", () => act("use")], ["variations", () => act("vary")], ["go_on_from", () => act("start")],
     ["open_denoising", () => openIn("denoising")], ["open_attention", () => openIn("attention")],
     ["copy_settings", (el) => lab.copy(cells[at].dataset.settings, el)],
-    ["share", (el) => lab.share(cells[at].dataset.settings, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
+    ["share", (el) => lab.share(cells[at].dataset.settings, cells[at].dataset.start, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
   ];
   const openIn = (name) => { dialog.close(); lab.openIn(name, JSON.parse(cells[at].dataset.settings)); };
   const keeping = () => { // what a history can do with a picture, where there is one
