@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -136,14 +137,19 @@ async def wait(who: Caller, jobs: Sequence[Job]) -> None:
 
 async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
     """A job's events; 499 when the caller has left."""
-    stream = follow(job)
+    stream, looked = follow(job), time.monotonic()
     async with contextlib.aclosing(stream):
         while True:
             step = asyncio.ensure_future(anext(stream, None))
             try:
-                while not (await asyncio.wait({step}, timeout=LEFT_SECONDS))[0]:
-                    if await who.gone():
-                        raise ApiError(499, "cancelled", "The client has left.")
+                while True:
+                    there, _ = await asyncio.wait({step}, timeout=LEFT_SECONDS)
+                    if not there or time.monotonic() - looked > LEFT_SECONDS:  # also where steps come without a pause
+                        looked = time.monotonic()
+                        if await who.gone():
+                            raise ApiError(499, "cancelled", "The client has left.")
+                    if there:
+                        break
             finally:
                 if not step.done():
                     step.cancel()

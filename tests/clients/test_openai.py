@@ -131,7 +131,7 @@ def test_a_client_that_leaves_stops_its_picture(client: openai.OpenAI, served: S
 
     with pytest.raises(openai.APITimeoutError):
         client.with_options(timeout=1.0).images.generate(prompt="slow", extra_body={"num_inference_steps": 1000}, n=8)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 5
     while True:
         request = urllib.request.Request(f"{served.url}/v1/jobs", headers={"Authorization": f"Bearer {KEY}"})
         with urllib.request.urlopen(request) as answer:
