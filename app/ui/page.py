@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.lab_tab import LabTab, ask, link_state
+from app.labs.common.panels.lab_tab import LabTab, link_state
 from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.ui.endpoint import add_endpoint
@@ -143,7 +143,7 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
         lab.wire(switched)
     numbers = [number for lab in labs for number in lab.redraw_tokens]
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
-    switched.then(js=ask(len(numbers)), outputs=numbers, **LOCAL)
+    switched.then(js="() => window.latentLab.redrawShown()", **LOCAL)
 
     def follow(query: Mapping[str, str]) -> dict[Any, Any]:
         if query.get("lab") in ("generate", "history"):

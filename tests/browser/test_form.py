@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import choose, unfold
+from tests.browser.driving import Traffic, choose, unfold
 from tests.browser.test_page import ask, wait_for_picture
 
 pytestmark = pytest.mark.browser
@@ -65,6 +65,16 @@ def test_every_part_changes_its_language_and_back(page: Page):
         page.click("#language")
         for part, words in parts.items():
             expect(page.locator(part).first).to_contain_text(words[k])
+
+
+def test_a_language_switch_draws_what_is_shown_alone(page: Page):
+    traffic = Traffic(page)
+    traffic.settle()
+    before = traffic.count
+    page.click("#language")
+    expect(page.locator("#generate")).to_have_text("生成")
+    traffic.settle()
+    assert traffic.count - before <= 20, "labs that nobody sees are drawn, and hold everything else up"
 
 
 def test_a_size_beyond_the_trained_one_is_marked_and_explained(page: Page):

@@ -179,13 +179,15 @@
 
   // A lab opened before the model was there draws itself when it is.
   let ready = false;
+  const redrawShown = () => document.querySelectorAll(".lab-redraw button, button.lab-redraw").forEach((button) => {
+    if (button.closest("[role=tabpanel]")?.checkVisibility()) button.click(); // the others are drawn when they are opened
+  });
+  Object.assign(window.latentLab, { redrawShown });
   const watch = () => {
     fillMenu();
     noteTab();
     const now = Boolean(document.querySelector("#state .state.ready"));
-    if (now && !ready) document.querySelectorAll(".lab-redraw button, button.lab-redraw").forEach((button) => {
-      if (button.closest("[role=tabpanel]")?.checkVisibility()) button.click();
-    });
+    if (now && !ready) redrawShown();
     ready = now;
   };
   const start = () => {

@@ -264,12 +264,14 @@
   };
 
   // The connection: looked after while the page is seen; when it comes back, so does the running job.
-  let lost = false;
+  let lost = false, late = 0;
   const healthy = async () => {
     try {
-      return (await fetch(`${root()}/healthz`, { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok;
-    } catch {
-      return false;
+      const answer = await fetch(`${root()}/healthz`, { cache: "no-store", signal: AbortSignal.timeout(4000) });
+      late = 0;
+      return answer.ok;
+    } catch (error) { // a server that is gone refuses at once; one answer may be late where many are asked for
+      return error.name === "TimeoutError" && ++late < 2;
     }
   };
   const watchConnection = async () => {
