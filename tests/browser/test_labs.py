@@ -45,6 +45,19 @@ def test_schedules(page: Page):
     expect(note(page, "curves")).to_have_text("T must be a whole number from 1 to 10000, not 0.")
 
 
+def test_an_open_lab_is_drawn_again_in_another_language(page: Page):
+    page.get_by_role("tab", name="Attention").click()
+    expect(page.locator("#read-film")).to_contain_text("step 1")
+    page.click("#language")
+    expect(page.locator("#read-film")).to_contain_text("步")
+    expect(page.locator("#read-film img")).not_to_have_count(0)
+    expect(page.locator("#heat-shown img")).not_to_have_count(0)
+    page.click("#language")
+    expect(page.locator("#read-film")).to_contain_text("step 1")
+    page.get_by_role("tab", name="Schedules").click()  # one that was not shown then
+    expect(page.locator("#panel-curves .caption").first).to_contain_text("at t = 400")
+
+
 def test_a_link_opens_a_lab_with_its_values_in_chinese(page: Page):
     page.goto(page.url.split("?")[0] + "?lang=zh&lab=schedules&state=" + '{"S": 5, "t": 123, "v": 99}')
     expect(page.locator("#panel-curves .caption").first).to_contain_text("t = 123", timeout=60_000)

@@ -179,8 +179,8 @@
 
   // A lab opened before the model was there draws itself when it is.
   let ready = false;
-  const redrawShown = () => document.querySelectorAll(".lab-redraw button, button.lab-redraw").forEach((button) => {
-    if (button.closest("[role=tabpanel]")?.checkVisibility()) button.click(); // the others are drawn when they are opened
+  const redrawShown = () => document.querySelectorAll(".lab[id]").forEach((lab) => { // others are drawn when opened
+    if (lab.checkVisibility()) window.latentLab.click(lab.id.replace("lab-", "redraw-"));
   });
   Object.assign(window.latentLab, { redrawShown });
   const watch = () => {

@@ -58,7 +58,7 @@ class LabTab:
             asking.setdefault(concerned, []).append(moved(control))
         for numbers, events in asking.items():
             gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
-        redraw = gr.Button(visible="hidden", elem_classes="lab-redraw")  # pressed by the page when the model is ready
+        redraw = gr.Button(visible="hidden", elem_id=f"redraw-{self.lab.key}")  # pressed by `redrawShown` in labs.js
         redraw.click(fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private")
 
     @property
