@@ -47,7 +47,7 @@ def ask(page: Page, prompt: str, steps: int, pictures: int = 1) -> None:
 
 
 def wait_for_picture(page: Page) -> None:
-    expect(page.locator(".line.done")).to_contain_text("Done in")
+    expect(page.locator("#line .line.done")).to_contain_text("Done in")
     expect(page.locator("#generate")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
 
