@@ -98,6 +98,7 @@ class Pipeline:
         self.weights_sha256 = sha256
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
+        self.parameters = sum(p.numel() for p in model.parameters())  # how many numbers the weights are
         self._runtime = runtime or TorchRuntime(model)
         self.denoise = Denoiser(self._runtime.unet, self.schedule, model.config.parameterization, self.device)
         self.limits = Limits.of_model(model.config)
