@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -41,15 +42,13 @@ class Client:
 
     def in_turn(self) -> list[Job]:
         """Its waiting jobs as they will start: those of the user served least first."""
-        places: dict[str, int] = {}
-        for user in sorted({job.user for job in self.waiting}, key=lambda user: self.users.get(user, 0.0)):
-            places[user] = len(places)
-        seen: dict[str, int] = {}
-        turns: list[tuple[int, int, int, Job]] = []
-        for job in self.waiting:
-            seen[job.user] = seen.get(job.user, 0) + 1
-            turns.append((seen[job.user], places[job.user], len(turns), job))
-        return [job for *_, job in sorted(turns, key=lambda turn: turn[:3])]
+        rounds = Counter[str]()
+
+        def turn(job: Job) -> tuple[int, float]:  # asked once a job, in their order
+            rounds[job.user] += 1
+            return rounds[job.user], self.users.get(job.user, 0.0)
+
+        return sorted(self.waiting, key=turn)
 
     @property
     def active(self) -> bool:
