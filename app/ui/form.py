@@ -162,18 +162,7 @@ class Form:
             with gr.Row():
                 self._number("steps", 1, SLIDER_STEPS, SamplingParams.steps, 1)
                 self._number("guidance_scale", 0, 20, self.limits.guidance_scale, 0.1)
-            with gr.Row():
-                with gr.Column(min_width=200):
-                    self._named["sampler"] = self._make(
-                        gr.Dropdown,
-                        {"label": "sampler"},
-                        choices=list(self.limits.samplers),
-                        value=self.limits.samplers[0],
-                        allow_custom_value=True,
-                        elem_id="sampler",
-                    )
-                    self.sampler_says = self._make(gr.Markdown, {"value": "sampler_ddim"}, elem_classes="note")
-                self._number("eta", 0, 1, SamplingParams.eta, 0.01)
+            self._sampler()
             self._seeds()
             with gr.Row():
                 side, multiple = self.limits.image_size, self.limits.size_multiple
@@ -187,6 +176,21 @@ class Form:
                 )
             self.reset = self._make(gr.Button, {"value": "reset"}, size="sm", elem_id="reset")
         self._local_events()
+
+    def _sampler(self) -> None:
+        """Sampler, what it does, and eta, which one of them uses."""
+        with gr.Row():
+            with gr.Column(min_width=200):
+                self._named["sampler"] = self._make(
+                    gr.Dropdown,
+                    {"label": "sampler"},
+                    choices=list(self.limits.samplers),
+                    value=self.limits.samplers[0],
+                    allow_custom_value=True,
+                    elem_id="sampler",
+                )
+                self.sampler_says = self._make(gr.Markdown, {"value": "sampler_ddim"}, elem_classes="note")
+            self._number("eta", 0, 1, SamplingParams.eta, 0.01)
 
     def _seeds(self) -> None:
         """Seed and variation: an empty seed is another one each time."""

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.app.serving import free_port, serve
+from tests.app.serving import Served, free_port, serve
 from tests.browser.driving import unfold
 from tests.browser.test_page import LONG, ask, wait_for_picture
 from tests.tiny import tiny_checkpoint
@@ -19,19 +19,23 @@ AGAIN = 250  # steps of a run that is made twice
 TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
 
 
+def kill_in_mid_run(server: Served, page: Page, steps: int) -> None:
+    server.wait("/readyz")
+    server.wait_for_page()
+    page.goto(server.url)
+    page.wait_for_selector("#generate:enabled")
+    ask(page, "a lighthouse", steps)
+    page.click("#generate")
+    expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{steps}"))
+    server.process.kill()
+
+
 def test_a_journaled_run_is_found_again(profile: BrowserContext, tmp_path: Path):
     """kill -9 in mid-run: the page finds the job that runs again, and shows its pictures."""
     options = ("--weights", str(tiny_checkpoint(tmp_path)), "--runtime", "torch", "--data-dir", str(tmp_path / "data"))
     page, port = profile.new_page(), free_port()
     with serve(tmp_path, *options, port=port) as server:
-        server.wait("/readyz")
-        server.wait_for_page()
-        page.goto(server.url)
-        page.wait_for_selector("#generate:enabled")
-        ask(page, "a lighthouse", AGAIN)
-        page.click("#generate")
-        expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{AGAIN}"))
-        server.process.kill()
+        kill_in_mid_run(server, page, AGAIN)
         expect(page.locator("#connection.lost")).to_be_visible()
     with serve(tmp_path, *options, port=port) as server:
         server.wait("/readyz")
@@ -46,14 +50,7 @@ def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Pa
     options = ("--weights", weights, "--runtime", "torch", "--output-dir", str(tmp_path / "out"))
     page = profile.new_page()
     with serve(tmp_path, *options, port=port) as server:
-        server.wait("/readyz")
-        server.wait_for_page()
-        page.goto(server.url)
-        page.wait_for_selector("#generate:enabled")
-        ask(page, "a lighthouse", LONG)
-        page.click("#generate")
-        expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
-        server.process.kill()
+        kill_in_mid_run(server, page, LONG)
         killed = time.monotonic()
         expect(page.locator("#connection.lost")).to_be_visible()
         assert time.monotonic() - killed < TOLD_SECONDS + 3, "the person was not told in time"  # two busy cores
