@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from gradio.state_holder import SessionState, StateHolder
 
 
@@ -25,6 +26,10 @@ class LeanSession(SessionState):
         self.STATE_TTL_WHEN_CLOSED = 3600
 
     def __setitem__(self, key: int, value: Any) -> None:
+        """An event that updates a component makes it anew: what reads its values here goes with it."""
+        known = vars(self.blocks_config.blocks.get(key, self))
+        if isinstance(value, Component) and "preprocess" in known:
+            setattr(value, "preprocess", known["preprocess"])  # noqa: B010 — methods are not assigned to
         super().__setitem__(key, value)
         self.config_values.clear()
 
