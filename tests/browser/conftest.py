@@ -87,7 +87,7 @@ def opened(profile: BrowserContext, served: Served) -> Iterator[Page]:
     page = profile.new_page()
     said: list[str] = []
     asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda m: said.append(f"{m.text} {m.location['url']}") if m.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{served.url}/healthz")  # the same origin, but nothing that reads the memory while it is emptied
@@ -97,7 +97,8 @@ def opened(profile: BrowserContext, served: Served) -> Iterator[Page]:
     yield page
     for left in profile.pages:
         left.close()
-    assert not [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
+    unknown = [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
+    assert not unknown, f"{served.log.read_text()[-10_000:]}\n{unknown}"
     local = (served.url, "data:", "blob:")
     assert not [url for url in asked if not url.startswith(local)], "the page asks other hosts"
 
