@@ -19,20 +19,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.security.messages import MULTIPART, header, is_multipart, read_body, refuse, replayed
 
 PREFIX = "/gradio_api/"
+NAME = r"[^/\x00-\x1f\x7f]+"
 OPEN = re.compile(  # of what follows PREFIX
     r"(info|openapi\.json|app_id|theme\.css|startup-events|upload|upload_progress|cancel|reset|component_server"
-    r"|queue/(join|data|status)|(run|api|call|call/v2|heartbeat)/[^/]+|call/[^/]+/[^/]+)/?|file=.+",
+    r"|queue/(join|data|status)|(run|api|call|call/v2|heartbeat)/NAME|call/NAME/NAME)/?|file=.+".replace("NAME", NAME),
     re.DOTALL,
 )
 CLOSED = re.compile(r"/(monitoring|svelte|dev|login_check|pwa_icon|deep_link)(/|$)")  # beside PREFIX
 ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.-]+:|[/\\]{2})", re.IGNORECASE)  # a drive's letter is no scheme
 FETCHING = re.compile(r"/(file|proxy)[=/](.*)", re.IGNORECASE | re.DOTALL)
 BIG_BODY = 100_000  # bytes from which a body is parsed off the event loop
+HALVED = "The request holds half of a character; texts must be Unicode."
 REFUSED = "Files must be uploaded; a web address is not fetched."
 
 
 class GradioRoutes:
-    """ASGI middleware: 422 for a web address where a file belongs, 404 for routes the page does without."""
+    """ASGI middleware: 422 for a web address where a file belongs or half a character, 404 for what no page needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -59,9 +61,9 @@ class GradioRoutes:
         body = await read_body(receive) or b""
         own = header(scope, "host").lower()
         big = len(body) > BIG_BODY
-        remote = await asyncio.to_thread(names_remote_file, body, own) if big else names_remote_file(body, own)
-        if remote:
-            await refuse(422, REFUSED, scope, receive, send)
+        fault = await asyncio.to_thread(_fault, body, own) if big else _fault(body, own)
+        if fault:
+            await refuse(422, fault, scope, receive, send)
         else:
             await self.app(scope, replayed(body, receive), send)
 
@@ -77,6 +79,22 @@ def fetches(path: str) -> bool:
             return False
         path = decoded
     return True  # nobody encodes a name five times
+
+
+def _fault(body: bytes, own_host: str) -> str:
+    """Why JSON is not let through; "" where it is."""
+    return REFUSED if names_remote_file(body, own_host) else "" if is_unicode(body) else HALVED
+
+
+def is_unicode(body: bytes) -> bool:
+    """Whether JSON's texts are Unicode: it can hold half of a surrogate pair, which no answer can repeat."""
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # not JSON: whoever it is for refuses it
+    return True
 
 
 def names_remote_file(body: bytes, own_host: str) -> bool:

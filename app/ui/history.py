@@ -119,10 +119,11 @@ class HistoryTab:
         self, asked: dict[str, Any] | None, session: list[Picture], request: gr.Request, shown: int, *controls: Any
     ) -> Updates:
         """Make one's own picture a favourite, or none any more (`favour`: true, false), or `delete` it."""
-        lang, asked, history = language(request, self.lang), asked or {}, self.service.history
+        lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
+        history = self.service.history
         name, client = str(asked.get("file")), self.service.here() or ""
         if history is None:
-            return {}
+            return {self._stage.history: session}
         if asked.get("do") == "delete":
             history.delete(name, client)
             session = [picture for picture in session if Path(picture.path).name != name]

@@ -12,6 +12,7 @@ from app.service import Service
 from app.settings import Settings
 from app.ui.addresses import ask_relative
 from app.ui.page import build_page
+from app.ui.refusals import Unanswerable, refuse_in_a_sentence
 from app.ui.sessions import LeanSessions
 from app.ui.theme import ASSETS, head, theme
 
@@ -27,6 +28,7 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     ask_relative()
     blocks.has_launched = True  # only then are paths that clients send checked; mounting does not set it
     blocks.state_session_capacity = settings.max_sessions
+    refuse_in_a_sentence(blocks, settings.lang)
     options |= {
         "root_path": settings.root_path or None,
         "max_file_size": settings.max_upload_bytes,
@@ -44,6 +46,7 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     app = gr.mount_gradio_app(FastAPI(openapi_url=None), blocks, path="/", **options)
     mounted = app.routes[-1].app  # the Mount that was just added
     mounted.state_holder = LeanSessions(blocks)
+    mounted.add_middleware(Unanswerable)
     app.state.stop_event = mounted.stop_event
     return app
 

@@ -72,7 +72,7 @@ class Refill:
         """Fill the form from a PNG's settings."""
         lang = language(request, self.lang)
         if file is None:
-            return {}
+            return {self.stage.line: ""}
         try:
             made, info = read_png(Path(file))
             filled = self._filled(made, info["weights_sha256"])

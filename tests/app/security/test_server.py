@@ -91,6 +91,27 @@ def test_no_event_takes_a_file_of_the_server(served: Served, secret: Path):
     assert not [path for path in cached(served) if path.read_text(errors="replace") == secret.read_text()]
 
 
+def test_what_no_control_sends_leaves_no_traceback(served: Served):
+    """A value that a list does not have, and values of other kinds, to every event of the page."""
+    config = json.loads(served.get("/config")[1])
+    props = {c["id"]: (c["type"], c["props"].get("value")) for c in config["components"]}
+    before, asked = served.log.stat().st_size, 0
+    for event in (d for d in config["dependencies"] if d["backend_fn"]):
+        shown = [props[i][1] for i in event["inputs"]]
+        for place, kind in enumerate(props[i][0] for i in event["inputs"]):
+            if kind not in ("dropdown", "radio", "checkboxgroup", "json", *TAKES_FILES):
+                continue
+            for value in ("forged", ["forged"], {"forged": 1}):
+                data = [*shown[:place], value, *shown[place + 1 :]]
+                body = {"data": data, "fn_index": event["id"], "session_hash": "forger"}
+                assert "Internal" not in post(served, "run/predict", body)[1]
+                asked += 1
+    assert asked > 100
+    with served.log.open() as log:
+        log.seek(before)
+        assert "Traceback" not in log.read()
+
+
 def test_call_routes_take_none_either(served: Served, secret: Path):
     file = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
     for route in ("call/generate", "call/v2/generate", "run/generate"):

@@ -29,8 +29,8 @@ class TrainHere(Panel):
     def lay_controls(self) -> None:
         """Steps, the step at which the discriminator sets in, Start and Stop."""
         low, high = STEPS
-        self.steps = self.slider("train_steps", low, high, 600, 10)
-        self.disc = self.slider("train_disc", 0, high, 400, 10)
+        self.slider("train_steps", low, high, 600, 10)
+        self.slider("train_disc", 0, high, 400, 10)
         make = self.translation.make
         with gr.Row(elem_classes="buttons"):
             self.run = make(gr.Button, {"value": "training_run"}, variant="primary", elem_id="training-run")
@@ -76,18 +76,17 @@ class TrainHere(Panel):
     def wire(self) -> None:
         """Events of Start, of Stop and of the timer."""
         outputs = [self.note, *self.outputs]
-        self.run.click(self.started, [self.steps, self.disc], outputs, **QUIET)
+        self.run.click(self.started, list(self.inputs.values()), outputs, **QUIET)
         self.stop.click(self.stopped, None, outputs, **QUIET)
         self.timer.tick(self.ticked, [self.seen], outputs, js=VISIBLE, **QUIET)
 
-    def started(self, request: gr.Request, steps: float | None, disc_start: float | None) -> Updates:
+    def started(self, request: gr.Request, *values: Any) -> Updates:
         """Begin, then show."""
         lang = language(request, self.service.settings.lang)
 
         def begin() -> Updates:
-            if steps is None or disc_start is None:
-                raise RequestError("fault_number")
-            TRAINING.start(self.folder, Plan(int(steps), int(disc_start)))
+            asked = self.read(values)
+            TRAINING.start(self.folder, Plan(int(asked["train_steps"]), int(asked["train_disc"])))
             return self.draw(lang)
 
         return self.guarded(lang, begin)
