@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.names import TONES
+from ldm_core.sampling import SAMPLER_NAMES, ParameterError, SamplingParams
 
 COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases", "compose")
 
@@ -32,10 +33,12 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
-        if self.batch < 1 or self.steps < 1:
-            raise ValueError(f"batch {self.batch} and steps {self.steps} must be at least 1")
+            if not (type(count := getattr(self, name)) is int and count >= 0):
+                raise ValueError(f"{name} must be a whole number of at least 0, not {count}")
+        named = {name: getattr(self, name) for name in ("sampler", "steps", "guidance_scale", "seed", "batch")}
+        SamplingParams("", **named)  # raises ValueError for what no picture can be made with
+        if self.sampler not in SAMPLER_NAMES:
+            raise ParameterError("no_sampler", "sampler", name=repr(self.sampler), names=", ".join(SAMPLER_NAMES))
         if self.lpips_net not in ("alex", "vgg", "squeeze"):
             raise ValueError(f"lpips_net must be alex, vgg or squeeze, not {self.lpips_net!r}")
 

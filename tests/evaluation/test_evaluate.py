@@ -107,6 +107,28 @@ def test_what_is_missing_is_one_sentence(home: Path, capsys: pytest.CaptureFixtu
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("guidance_scale", float("nan"), "guidance_scale must be a finite number, not nan"),
+        ("guidance_scale", 1e6, "guidance_scale must lie in -50…50"),
+        ("sampler", "magic", "sampler must be one of ddim"),
+        ("seed", -1, "seed must lie in 0…"),
+        ("seed", 2**70, "seed must lie in 0…"),
+        ("steps", 0, "steps must be at least 1, not 0"),
+        ("steps", 2.5, "steps must be a whole number"),
+        ("batch", 0, "batch must be at least 1, not 0"),
+        ("heldout", -1, "heldout must be a whole number of at least 0, not -1"),
+        ("heldout", 1.5, "heldout must be a whole number of at least 0, not 1.5"),
+        ("compose", True, "compose must be a whole number of at least 0, not True"),
+        ("lpips_net", "magic", "lpips_net must be alex"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_loaded(setting: str, value: object, said: str):
+    with pytest.raises(ValueError, match=said):
+        EvaluationSettings(**{setting: value})  # type: ignore[arg-type]
+
+
 def test_a_judge_learns_to_name_what_it_has_not_seen(home: Path):
     from ldm_core.data.corpus import Corpus
 
