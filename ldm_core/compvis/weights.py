@@ -35,7 +35,7 @@ def init_from_ckpt(
     ignore_keys are prefixes of names in the file. Names under `prefix` lose it; others then count as unexpected. Raises
     CheckpointError for a file that cannot be read, that needs code to run, or where a shape differs.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     tensors: dict[str, Tensor]
     tensors = read_safetensors(path)[0] if judge(path) == "safetensors" else unwrap(read_pickle(path), path.name)[0]
     ignored = sorted(name for name in tensors if name.startswith(tuple(ignore_keys)))

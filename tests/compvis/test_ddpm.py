@@ -253,7 +253,7 @@ def test_the_loop_is_the_coroutine_and_keeps_intermediates():
     assert float(clipped.abs().max()) <= 1.0
 
 
-def test_weights_from_a_file_and_the_report(tmp_path: Path):
+def test_weights_from_a_file_and_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     donor = model()
     with torch.no_grad():
         for p in donor.parameters():
@@ -280,7 +280,8 @@ def test_weights_from_a_file_and_the_report(tmp_path: Path):
         only.state_dict()["model.diffusion_model.out.2.bias"], weights["model.diffusion_model.out.2.bias"]
     )
     torch.save({"state_dict": weights}, tmp_path / "ddpm.ckpt")
-    assert DDPM(UNET, **SMALL, ckpt_path=tmp_path / "ddpm.ckpt").load_report.unexpected == ("stranger",)  # type: ignore[union-attr]
+    monkeypatch.setenv("HOME", str(tmp_path))  # a configuration file is read by no shell
+    assert DDPM(UNET, **SMALL, ckpt_path="~/ddpm.ckpt").load_report.unexpected == ("stranger",)  # type: ignore[union-attr]
     save_file({"betas": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match="betas"):
         DDPM(UNET, **SMALL, ckpt_path=path)
