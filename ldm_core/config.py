@@ -183,7 +183,7 @@ class ModelConfig:
             self.conditioning_key in keys, f"conditioning_key must be one of {keys}, not {self.conditioning_key!r}"
         )
         _require(
-            self.image_size % self.size_multiple == 0,
+            self.image_size > 0 and self.image_size % self.size_multiple == 0,
             f"image_size {self.image_size} is not a multiple of {self.size_multiple}",
         )
 

@@ -31,6 +31,7 @@ DTYPE_NAMES = {
     torch.bool: "BOOL",
 }
 MOST_HEADER = 32_000_000  # bytes of a safetensors header; SD v1's has 150,000
+MOST_TENSORS = 20_000  # SD v1 has 1,130, and as many again with averages; each costs a tenth of a millisecond
 MOST_CONFIG = 1_000_000  # bytes of a JSON of options
 STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights it points to: fetch the file itself"),
@@ -84,7 +85,10 @@ def read_safetensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         raise CheckpointError(f"{path.name} has a header of {length:,} bytes; {MOST_HEADER:,} are read at most")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys()
+            if len(names) > MOST_TENSORS:
+                raise CheckpointError(f"{path.name} has {len(names):,} tensors; {MOST_TENSORS:,} are read at most")
+            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.name} is a truncated or damaged safetensors file: {error}") from error
 

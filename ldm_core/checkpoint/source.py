@@ -49,7 +49,11 @@ def read_source(path: str | Path, use_ema: bool = False, parameterization: Param
     metadata: dict[str, str] = {}
     words: Mapping[str, str] = {}
     notes: list[str] = []
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # a name longer than names are
+        raise CheckpointError(f"{str(path)[:80]}… cannot be read: {error.strerror}") from error
+    if folder:
         tensors, config, files = read_folder(path)
         layout, container = "diffusers", "folder"
     else:
