@@ -25,6 +25,7 @@ from ldm_core.models.latent_diffusion import LatentDiffusion as Network
 from ldm_core.training.common.ema import LitEma, averaged
 
 Batch = Mapping[str, Any]
+LINEAR = "ldm.lr_scheduler.LambdaLinearScheduler"
 
 
 class DDPM(AncestralSampling, Network):
@@ -266,11 +267,16 @@ class DDPM(AncestralSampling, Network):
         return [*self.model.parameters(), *([self.loss.logvar] if self.options.learn_logvar else [])]
 
     def configure_optimizers(self, lr: float) -> tuple[torch.optim.AdamW, LambdaLR | None]:
-        """AdamW, and the learning-rate schedule of scheduler_config (CompVis' form or its params alone)."""
+        """AdamW, and the learning-rate schedule of scheduler_config (CompVis' form or its params alone).
+
+        Raises ValueError for another of CompVis' schedules: one has the same params and means a cosine by them.
+        """
         optimizer = torch.optim.AdamW(self.trained_parameters(), lr=lr)
         config = self.options.scheduler_config
         if config is None:
             return optimizer, None
+        if config.get("target", LINEAR) not in (LINEAR, "ldm_core.compvis.options.LambdaLinear"):
+            raise ValueError(f"scheduler_config can only be a {LINEAR} here, not {config['target']}")
         return optimizer, LambdaLR(optimizer, LambdaLinear(**config.get("params", config)))
 
 

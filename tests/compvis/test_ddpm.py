@@ -316,3 +316,6 @@ def test_learning_rate_cycles():
     assert schedule.get_last_lr() == [0.0]
     with pytest.raises(ValueError, match="every cycle"):
         LambdaLinear(warm_up_steps=[1, 2])
+    cosine = {"target": "ldm.lr_scheduler.LambdaWarmUpCosineScheduler2", "params": config}
+    with pytest.raises(ValueError, match=r"can only be a ldm.lr_scheduler.LambdaLinearScheduler here, not .*Cosine"):
+        model(scheduler_config=cosine).configure_optimizers(0.01)
