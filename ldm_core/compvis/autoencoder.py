@@ -14,9 +14,9 @@ from ldm_core.compvis.configs import network_from
 from ldm_core.compvis.registry import instantiate
 from ldm_core.compvis.weights import LoadReport, init_from_ckpt
 from ldm_core.config import AutoencoderConfig
-from ldm_core.losses.autoencoder import Log, LPIPSWithDiscriminator
-from ldm_core.losses.vq import VQLPIPSWithDiscriminator
+from ldm_core.losses.autoencoder import AdversarialLoss, Log, Reconstruction
 from ldm_core.models.autoencoder import AutoencoderKL as KLNetwork
+from ldm_core.models.autoencoder import Decoder
 from ldm_core.models.vq import VQModel as VQNetwork
 
 Batch = Mapping[str, Any]
@@ -34,6 +34,7 @@ class AutoencoderAdapter(nn.Module):
     """
 
     colorize: Tensor
+    decoder: Decoder
     trained: tuple[str, ...] = ("encoder", "decoder", "quant_conv", "post_quant_conv")  # what the first optimizer moves
 
     def _prepare(
@@ -101,7 +102,9 @@ class AutoencoderAdapter(nn.Module):
 
     def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
         """One player's loss of a pass, and its log."""
-        raise NotImplementedError
+        assert isinstance(self.loss, AdversarialLoss)
+        made = Reconstruction(inputs, *seen, cond)
+        return self.loss.player_loss(player, made, self.global_step, self.decoder.conv_out.weight, split)
 
     def training_step(self, batch: Batch, batch_idx: int, optimizer_idx: int) -> Tensor:
         """Loss of the autoencoder (optimizer_idx 0, logged as aeloss) or of the discriminator (1, discloss).
@@ -206,10 +209,6 @@ class AutoencoderKLAdapter(AutoencoderAdapter, KLNetwork):
     def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
         return self(inputs, generator=self.generator)
 
-    def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
-        assert isinstance(self.loss, LPIPSWithDiscriminator)
-        return self.loss(inputs, *seen, player, self.global_step, self.get_last_layer(), cond, split)
-
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         reconstructions, posterior = self(x, generator=self.generator)
         where = self.device if self.generator is None else self.generator.device
@@ -255,12 +254,6 @@ class VQModelAdapter(AutoencoderAdapter, VQNetwork):
 
     def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
         return self(inputs)
-
-    def _loss(self, inputs: Tensor, seen: tuple[Tensor, Any], cond: Tensor | None, player: int, split: str) -> Loss:
-        assert isinstance(self.loss, VQLPIPSWithDiscriminator)
-        reconstructions, quantized = seen
-        step, last = self.global_step, self.get_last_layer()
-        return self.loss(quantized, inputs, reconstructions, player, step, last, cond, split)
 
     def _pictures(self, x: Tensor) -> dict[str, Tensor]:
         return {"reconstructions": self(x)[0]}

@@ -40,9 +40,9 @@ TARGETS: dict[str, Build] = {
     "ldm_core.compvis.autoencoder.VQModel": _by_keywords,
     "ldm_core.compvis.ddpm.DDPM": _by_keywords,
     "ldm_core.compvis.latent_diffusion.LatentDiffusion": _by_keywords,
+    "ldm_core.compvis.losses.LPIPSWithDiscriminator": _by_loss_config,
+    "ldm_core.compvis.losses.VQLPIPSWithDiscriminator": _by_loss_config,
     "ldm_core.compvis.options.LambdaLinear": _by_keywords,
-    "ldm_core.losses.autoencoder.LPIPSWithDiscriminator": _by_loss_config,
-    "ldm_core.losses.vq.VQLPIPSWithDiscriminator": _by_loss_config,
     "ldm_core.models.autoencoder.AutoencoderKL": _by_config(AutoencoderConfig),
     "ldm_core.models.vq.VQModel": _by_config(AutoencoderConfig),
     "ldm_core.models.vq.VQModelInterface": _by_config(AutoencoderConfig),
@@ -59,9 +59,9 @@ ALIASES = {
     "ldm.models.diffusion.ddpm.LatentInpaintDiffusion": "ldm_core.compvis.latent_diffusion.LatentDiffusion",
     "ldm.models.autoencoder.VQModelInterface": "ldm_core.compvis.autoencoder.VQModel",
     "ldm.lr_scheduler.LambdaLinearScheduler": "ldm_core.compvis.options.LambdaLinear",
-    "ldm.modules.losses.LPIPSWithDiscriminator": "ldm_core.losses.autoencoder.LPIPSWithDiscriminator",
-    "ldm.modules.losses.vqperceptual.VQLPIPSWithDiscriminator": "ldm_core.losses.vq.VQLPIPSWithDiscriminator",
-    "taming.modules.losses.vqperceptual.VQLPIPSWithDiscriminator": "ldm_core.losses.vq.VQLPIPSWithDiscriminator",
+    "ldm.modules.losses.LPIPSWithDiscriminator": "ldm_core.compvis.losses.LPIPSWithDiscriminator",
+    "ldm.modules.losses.vqperceptual.VQLPIPSWithDiscriminator": "ldm_core.compvis.losses.VQLPIPSWithDiscriminator",
+    "taming.modules.losses.vqperceptual.VQLPIPSWithDiscriminator": "ldm_core.compvis.losses.VQLPIPSWithDiscriminator",
 }
 
 # what CompVis' loss classes take by themselves, where ours have the values of its configuration files

@@ -13,8 +13,11 @@ from ldm_core.losses.gan import adaptive_weight, adopt_weight, hinge_d_loss, van
 from ldm_core.losses.perceptual import Trunk, make_lpips
 from ldm_core.models.discriminator import NLayerDiscriminator, weights_init
 from ldm_core.models.distribution import DiagonalGaussianDistribution
+from ldm_core.models.vq import Quantized
 
 Log = dict[str, Tensor]
+Latent = DiagonalGaussianDistribution | Quantized
+AUTOENCODER, DISCRIMINATOR = 0, 1  # the players, by the number that CompVis' optimizer_idx gives them
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,17 @@ class AutoencoderLossConfig:
 PUBLISHED_LOSS = AutoencoderLossConfig(disc_start=50001, kl_weight=1e-6, disc_weight=0.5)
 
 
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A batch and what an autoencoder made of it: what both players' losses are computed from."""
+
+    inputs: Tensor  # [B,3,H,W] in [-1,1]
+    outputs: Tensor  # the same, reconstructed
+    latent: Latent
+    cond: Tensor | None = None  # [B,C,H,W], shown to a conditional discriminator beside either
+    weights: Tensor | None = None  # of the KL loss's error; broadcast against [B,3,H,W]
+
+
 class AdversarialLoss(nn.Module):
     """What the KL and the VQ loss share: reconstruction error, the discriminator, its weight and its own loss.
 
@@ -86,18 +100,36 @@ class AdversarialLoss(nn.Module):
         self.discriminator.apply(weights_init)
         self.disc_loss = hinge_d_loss if c.disc_loss == "hinge" else vanilla_d_loss
 
+    def player_loss(
+        self, player: int, made: Reconstruction, step: int, last_layer: Tensor | None = None, split: str = "train"
+    ) -> tuple[Tensor, Log]:
+        """Loss of the AUTOENCODER or the DISCRIMINATOR, and its parts, detached, under names that begin with `split`.
+
+        d_weight is measured at last_layer, the decoder's last weight; without it d_weight is 0.
+        """
+        self.check_condition(made.cond)
+        if player == AUTOENCODER:
+            loss, log = self.generator_loss(made, step, last_layer)
+        else:
+            loss, log = self.discriminator_loss(made, step)
+        return loss, {f"{split}/{name}": value.detach() for name, value in log.items()}
+
+    def generator_loss(self, made: Reconstruction, step: int, last_layer: Tensor | None = None) -> tuple[Tensor, Log]:
+        """What encoder and decoder pay, and its parts."""
+        raise NotImplementedError
+
     def check_condition(self, cond: Tensor | None) -> None:
         """ValueError unless a condition is given exactly where the discriminator takes one."""
         if (cond is not None) != self.config.disc_conditional:
             raise ValueError("cond must be given exactly when disc_conditional is set")
 
-    def reconstruction_error(self, inputs: Tensor, reconstructions: Tensor) -> Tensor:
+    def reconstruction_error(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """[B,3,H,W]: L1 per element, plus each sample's other distances spread over its elements."""
         c = self.config
-        rec = c.pixelloss_weight * (inputs - reconstructions).abs()
+        difference = inputs - outputs
+        rec = c.pixelloss_weight * difference.abs()
         if self.perceptual_loss is not None:
-            rec = rec + c.perceptual_weight * self.perceptual_loss(inputs, reconstructions)
-        difference = inputs - reconstructions
+            rec = rec + c.perceptual_weight * self.perceptual_loss(inputs, outputs)
         if c.gradient_weight > 0:
             rec = rec + c.gradient_weight * gradient_l1(difference)
         if c.mse_weight > 0:
@@ -108,39 +140,32 @@ class AdversarialLoss(nn.Module):
         return rec
 
     def adversarial(
-        self,
-        nll_loss: Tensor,
-        reconstructions: Tensor,
-        global_step: int,
-        last_layer: Tensor | None,
-        cond: Tensor | None,
+        self, nll_loss: Tensor, made: Reconstruction, step: int, last_layer: Tensor | None
     ) -> tuple[Tensor, Log]:
         """d_weight·disc_factor·g, and these three: what the autoencoder pays for being found out."""
         c = self.config
         g_loss = d_weight = nll_loss.new_zeros(())
-        disc_factor = adopt_weight(c.disc_factor, global_step, threshold=c.disc_start)
+        disc_factor = adopt_weight(c.disc_factor, step, threshold=c.disc_start)
         if disc_factor > 0:
-            g_loss = -self.discriminator(_join(reconstructions, cond)).mean()
+            g_loss = -self.discriminator(_join(made.outputs, made.cond)).mean()
             if last_layer is not None and g_loss.requires_grad and nll_loss.requires_grad:  # 0 in evaluation
                 d_weight = adaptive_weight(nll_loss, g_loss, last_layer) * c.disc_weight
         log = {"d_weight": d_weight, "disc_factor": nll_loss.new_tensor(disc_factor), "g_loss": g_loss}
         return d_weight * disc_factor * g_loss, log
 
-    def discriminator_loss(
-        self, inputs: Tensor, reconstructions: Tensor, global_step: int, cond: Tensor | None = None
-    ) -> tuple[Tensor, Log]:
+    def discriminator_loss(self, made: Reconstruction, step: int) -> tuple[Tensor, Log]:
         """disc_factor · hinge or vanilla loss on detached images, and the mean logits."""
-        disc_factor = adopt_weight(self.config.disc_factor, global_step, threshold=self.config.disc_start)
+        disc_factor = adopt_weight(self.config.disc_factor, step, threshold=self.config.disc_start)
         if disc_factor == 0:
-            zero = inputs.new_zeros(())
+            zero = made.inputs.new_zeros(())
             return zero, {"disc_loss": zero, "logits_real": zero, "logits_fake": zero}
-        real = self.discriminator(_join(inputs.detach(), cond))
-        fake = self.discriminator(_join(reconstructions.detach(), cond))
+        real = self.discriminator(_join(made.inputs.detach(), made.cond))
+        fake = self.discriminator(_join(made.outputs.detach(), made.cond))
         loss = disc_factor * self.disc_loss(real, fake)
         return loss, {"disc_loss": loss, "logits_real": real.mean(), "logits_fake": fake.mean()}
 
 
-class LPIPSWithDiscriminator(AdversarialLoss):
+class KLAutoencoderLoss(AdversarialLoss):
     """Both players' losses for a KL autoencoder. The reconstruction term is a sum over a sample's pixels (CompVis).
 
     `logvar` is a learned scale of the reconstruction error: error/exp(logvar) + logvar.
@@ -150,48 +175,16 @@ class LPIPSWithDiscriminator(AdversarialLoss):
         super().__init__(config)
         self.logvar = nn.Parameter(torch.tensor(config.logvar_init), requires_grad=config.learn_logvar)
 
-    def forward(
-        self,
-        inputs: Tensor,
-        reconstructions: Tensor,
-        posteriors: DiagonalGaussianDistribution,
-        optimizer_idx: int,
-        global_step: int,
-        last_layer: Tensor | None = None,
-        cond: Tensor | None = None,
-        split: str = "train",
-        weights: Tensor | None = None,
-    ) -> tuple[Tensor, Log]:
-        """Images [B,3,H,W] in [-1,1] → (loss, log). optimizer_idx 0: encoder and decoder; 1: discriminator.
-
-        cond [B,C,H,W] is concatenated where the discriminator is conditional; weights broadcast against [B,3,H,W].
-        """
-        self.check_condition(cond)
-        if optimizer_idx == 0:
-            args = (inputs, reconstructions, posteriors, global_step, last_layer, cond, weights)
-            loss, log = self.generator_loss(*args)
-        else:
-            loss, log = self.discriminator_loss(inputs, reconstructions, global_step, cond)
-        return loss, {f"{split}/{name}": value.detach() for name, value in log.items()}
-
-    def generator_loss(
-        self,
-        inputs: Tensor,
-        reconstructions: Tensor,
-        posteriors: DiagonalGaussianDistribution,
-        global_step: int,
-        last_layer: Tensor | None = None,
-        cond: Tensor | None = None,
-        weights: Tensor | None = None,
-    ) -> tuple[Tensor, Log]:
+    def generator_loss(self, made: Reconstruction, step: int, last_layer: Tensor | None = None) -> tuple[Tensor, Log]:
         """nll + kl_weight·KL + d_weight·disc_factor·g, and its parts."""
-        c = self.config
-        rec = self.reconstruction_error(inputs, reconstructions)
+        assert isinstance(made.latent, DiagonalGaussianDistribution)
+        c, weights = self.config, made.weights
+        rec = self.reconstruction_error(made.inputs, made.outputs)
         nll = rec / self.logvar.exp() + self.logvar
         weighted_nll = (nll if weights is None else weights * nll).sum() / len(nll)
         nll_loss = nll.sum() / len(nll)
-        kl_loss = posteriors.kl().mean()
-        gan, log = self.adversarial(nll_loss, reconstructions, global_step, last_layer, cond)
+        kl_loss = made.latent.kl().mean()
+        gan, log = self.adversarial(nll_loss, made, step, last_layer)
         loss = weighted_nll + c.kl_weight * kl_loss + gan
         return loss, {
             "total_loss": loss,

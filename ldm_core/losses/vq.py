@@ -4,47 +4,22 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ldm_core.losses.autoencoder import AdversarialLoss, Log
+from ldm_core.losses.autoencoder import AdversarialLoss, Log, Reconstruction
 from ldm_core.models.vq import Quantized
 
 
-class VQLPIPSWithDiscriminator(AdversarialLoss):
+class VQAutoencoderLoss(AdversarialLoss):
     """Both players' losses. Unlike the KL loss, the reconstruction term is a mean, and there is no log-variance."""
 
-    def forward(
-        self,
-        quantized: Quantized,
-        inputs: Tensor,
-        reconstructions: Tensor,
-        optimizer_idx: int,
-        global_step: int,
-        last_layer: Tensor | None = None,
-        cond: Tensor | None = None,
-        split: str = "train",
-    ) -> tuple[Tensor, Log]:
-        """Images [B,3,H,W] in [-1,1] → (loss, log). optimizer_idx 0: everything but the discriminator; 1: that one.
+    def generator_loss(self, made: Reconstruction, step: int, last_layer: Tensor | None = None) -> tuple[Tensor, Log]:
+        """nll + codebook_weight·codebook + d_weight·disc_factor·g, and its parts.
 
         The log has the codebook's perplexity and how many of its entries the batch used.
         """
-        self.check_condition(cond)
-        if optimizer_idx == 0:
-            loss, log = self.generator_loss(quantized, inputs, reconstructions, global_step, last_layer, cond)
-        else:
-            loss, log = self.discriminator_loss(inputs, reconstructions, global_step, cond)
-        return loss, {f"{split}/{name}": value.detach() for name, value in log.items()}
-
-    def generator_loss(
-        self,
-        quantized: Quantized,
-        inputs: Tensor,
-        reconstructions: Tensor,
-        global_step: int,
-        last_layer: Tensor | None = None,
-        cond: Tensor | None = None,
-    ) -> tuple[Tensor, Log]:
-        """nll + codebook_weight·codebook + d_weight·disc_factor·g, and its parts."""
-        nll_loss = self.reconstruction_error(inputs, reconstructions).mean()
-        gan, log = self.adversarial(nll_loss, reconstructions, global_step, last_layer, cond)
+        quantized = made.latent
+        assert isinstance(quantized, Quantized)
+        nll_loss = self.reconstruction_error(made.inputs, made.outputs).mean()
+        gan, log = self.adversarial(nll_loss, made, step, last_layer)
         loss = nll_loss + self.config.codebook_weight * quantized.loss + gan
         return loss, {
             "total_loss": loss,

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from ldm_core.compvis.autoencoder import AutoencoderKL, VQModel
-from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
+from ldm_core.compvis.losses import LPIPSWithDiscriminator
+from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL as KLNetwork
 
 DD = {

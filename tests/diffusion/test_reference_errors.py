@@ -16,7 +16,7 @@ from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.samplers import ddim
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
-from ldm_core.losses.autoencoder import AutoencoderLossConfig, LPIPSWithDiscriminator
+from ldm_core.losses.autoencoder import AutoencoderLossConfig, KLAutoencoderLoss
 from ldm_core.models.attention import SpatialTransformer
 from ldm_core.models.distribution import DiagonalGaussianDistribution
 from tests.diffusion.oracles import SCHEDULE, draws, drive
@@ -150,7 +150,7 @@ def test_the_texts_squared_error_can_be_had():
     published, text = ({}, {"pixelloss_weight": 0.0, "mse_weight": 1.0})
     x, y = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1)
     for options, cost in ((published, 0.1), (text, 0.01)):
-        loss = LPIPSWithDiscriminator(AutoencoderLossConfig(perceptual_trunk="", disc_ndf=4, **options))
+        loss = KLAutoencoderLoss(AutoencoderLossConfig(perceptual_trunk="", disc_ndf=4, **options))
         assert float(loss.reconstruction_error(x, y).mean()) == pytest.approx(cost)
 
 

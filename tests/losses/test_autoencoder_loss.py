@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lpips
@@ -11,26 +12,33 @@ import torch
 from scipy.integrate import quad
 from torch import nn
 
-from ldm_core.losses.autoencoder import PUBLISHED_LOSS, AutoencoderLossConfig, LPIPSWithDiscriminator, gradient_l1
+from ldm_core.losses.autoencoder import (
+    AUTOENCODER,
+    DISCRIMINATOR,
+    PUBLISHED_LOSS,
+    AutoencoderLossConfig,
+    KLAutoencoderLoss,
+    Reconstruction,
+    gradient_l1,
+)
 from ldm_core.losses.gan import adaptive_weight, adopt_weight, hinge_d_loss, vanilla_d_loss
 from ldm_core.losses.perceptual import make_lpips
 from ldm_core.models.distribution import DiagonalGaussianDistribution
 
-Pair = tuple[torch.Tensor, torch.Tensor, DiagonalGaussianDistribution]
 TERMS = {"total_loss", "logvar", "kl_loss", "nll_loss", "rec_loss", "d_weight", "disc_factor", "g_loss"}
 
 
-def small(**changes: object) -> LPIPSWithDiscriminator:
+def small(**changes: object) -> KLAutoencoderLoss:
     values = {"perceptual_trunk": "", "disc_ndf": 8, "disc_num_layers": 2, "disc_start": 0, **changes}
     torch.manual_seed(0)
-    return LPIPSWithDiscriminator(AutoencoderLossConfig(**values))  # type: ignore[arg-type]
+    return KLAutoencoderLoss(AutoencoderLossConfig(**values))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def pair():
+def made() -> Reconstruction:
     g = torch.Generator().manual_seed(1)
     x, y = (torch.rand(2, 3, 32, 32, generator=g) * 2 - 1 for _ in range(2))
-    return x, y.requires_grad_(), DiagonalGaussianDistribution(torch.randn(2, 8, 4, 4, generator=g))
+    return Reconstruction(x, y.requires_grad_(), DiagonalGaussianDistribution(torch.randn(2, 8, 4, 4, generator=g)))
 
 
 def test_published_defaults():
@@ -64,10 +72,10 @@ def test_adaptive_weight_by_hand():
     assert float(adaptive_weight(nll, 0 * g, w)) == pytest.approx(1e4)  # clamped
 
 
-def test_nll_sums_over_pixels_and_averages_over_samples(pair: Pair):
-    x, y, posterior = pair
+def test_nll_sums_over_pixels_and_averages_over_samples(made: Reconstruction):
+    x, y, posterior = made.inputs, made.outputs, made.latent
     loss = small(logvar_init=0.5, learn_logvar=True, disc_start=100)
-    total, log = loss(x, y, posterior, 0, 0)
+    total, log = loss.player_loss(AUTOENCODER, made, 0)
     expected = ((x - y).abs() / math.exp(0.5) + 0.5).sum() / 2
     normal = torch.distributions.Normal(posterior.mean, posterior.std)
     kl = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum() / 2
@@ -77,25 +85,24 @@ def test_nll_sums_over_pixels_and_averages_over_samples(pair: Pair):
     assert set(log) == {f"train/{n}" for n in TERMS}
 
 
-def test_weights_scale_the_loss_but_not_the_logged_nll(pair: Pair):
-    x, y, posterior = pair
+def test_weights_scale_the_loss_but_not_the_logged_nll(made: Reconstruction):
+    x, y = made.inputs, made.outputs
     loss = small(disc_start=100, kl_weight=0.0)
     mask = torch.zeros(2, 1, 32, 32)
     mask[..., :8] = 2.0
-    total, log = loss(x, y, posterior, 0, 0, weights=mask)
+    total, log = loss.player_loss(AUTOENCODER, replace(made, weights=mask), 0)
     torch.testing.assert_close(total, (mask * (x - y).abs()).sum() / 2)
     torch.testing.assert_close(log["train/nll_loss"], (x - y).abs().detach().sum() / 2)
 
 
-def test_lpips_term_is_lpips(pair: Pair):
-    x, y, posterior = pair
+def test_lpips_term_is_lpips(made: Reconstruction):
+    x, y = made.inputs, made.outputs
     loss = small(disc_start=100, perceptual_trunk="random", perceptual_net="alex", perceptual_weight=0.5, kl_weight=0.0)
     peer = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
     peer.load_state_dict(loss.perceptual_loss.state_dict())
     distance = peer(x, y).detach()
-    torch.testing.assert_close(
-        loss(x, y, posterior, 0, 0)[1]["train/rec_loss"], ((x - y).abs() + 0.5 * distance).mean().detach()
-    )
+    rec = loss.player_loss(AUTOENCODER, made, 0)[1]["train/rec_loss"]
+    torch.testing.assert_close(rec, ((x - y).abs() + 0.5 * distance).mean().detach())
 
 
 def test_trunk_from_a_file(tmp_path: Path):
@@ -111,12 +118,12 @@ def test_trunk_from_a_file(tmp_path: Path):
         make_lpips(str(tmp_path / "other.pth"), "alex")
 
 
-def test_generator_branch(pair: Pair):
-    x, y, posterior = pair
+def test_generator_branch(made: Reconstruction):
+    x, y, posterior = made.inputs, made.outputs, made.latent
     last = nn.Parameter(torch.ones(()))
     y = y * last
     loss = small()
-    total, log = loss(x, y, posterior, 0, 0, last_layer=last)
+    total, log = loss.player_loss(AUTOENCODER, replace(made, outputs=y), 0, last)
     g = -loss.discriminator(y).mean()
     nll = (x - y).abs().sum() / 2
     grads = [torch.autograd.grad(v, last, retain_graph=True)[0].abs() for v in (nll, g)]
@@ -125,18 +132,17 @@ def test_generator_branch(pair: Pair):
     torch.testing.assert_close(total, nll + 1e-6 * posterior.kl().mean() + d_weight * g, rtol=1e-4, atol=0)
 
 
-def test_without_gradients_d_weight_is_zero(pair: Pair):
-    x, y, posterior = pair
+def test_without_gradients_d_weight_is_zero(made: Reconstruction):
     with torch.no_grad():
-        _, log = small()(x, y, posterior, 0, 0, last_layer=torch.ones(()), split="val")
+        _, log = small().player_loss(AUTOENCODER, made, 0, torch.ones(()), split="val")
     assert float(log["val/d_weight"]) == 0
     assert float(log["val/g_loss"]) != 0
 
 
-def test_discriminator_branch_sees_detached_images(pair: Pair):
-    x, y, posterior = pair
+def test_discriminator_branch_sees_detached_images(made: Reconstruction):
+    x, y = made.inputs, made.outputs
     loss = small(disc_factor=0.8)
-    value, log = loss(x, y, posterior, 1, 0)
+    value, log = loss.player_loss(DISCRIMINATOR, made, 0)
     value.backward()
     assert y.grad is None
     real, fake = loss.discriminator(x), loss.discriminator(y)
@@ -144,24 +150,22 @@ def test_discriminator_branch_sees_detached_images(pair: Pair):
     assert set(log) == {"train/disc_loss", "train/logits_real", "train/logits_fake"}
 
 
-def test_discriminator_is_not_run_before_disc_start(pair: Pair):
-    x, y, posterior = pair
+def test_discriminator_is_not_run_before_disc_start(made: Reconstruction):
     loss = small(disc_start=10)
     loss.discriminator.forward = None  # would raise if called
-    total, log = loss(x, y, posterior, 0, 9, last_layer=torch.ones(()))
-    value, disc_log = loss(x, y, posterior, 1, 9)
+    total, log = loss.player_loss(AUTOENCODER, made, 9, torch.ones(()))
+    value, disc_log = loss.player_loss(DISCRIMINATOR, made, 9)
     assert total.requires_grad and not value.requires_grad
     both = {**log, **disc_log}
     assert [float(both[f"train/{n}"]) for n in ("g_loss", "d_weight", "logits_real", "logits_fake")] == [0, 0, 0, 0]
 
 
-def test_conditional_discriminator(pair: Pair):
-    x, y, posterior = pair
+def test_conditional_discriminator(made: Reconstruction):
     loss = small(disc_conditional=True, disc_in_channels=5)
-    value, _ = loss(x, y, posterior, 1, 0, cond=torch.zeros(2, 2, 32, 32))
+    value, _ = loss.player_loss(DISCRIMINATOR, replace(made, cond=torch.zeros(2, 2, 32, 32)), 0)
     assert value.requires_grad
     with pytest.raises(ValueError, match="cond"):
-        loss(x, y, posterior, 1, 0)
+        loss.player_loss(DISCRIMINATOR, made, 0)
 
 
 def test_gradient_l1_of_a_ramp():
@@ -185,12 +189,6 @@ def test_own_terms_by_hand():
     y[..., :8, :8] = 0.5  # one box of four
     y[..., 8::2, :] = 0.2
     y[..., 9::2, :] = -0.2  # boxes of mean zero
-    posterior = DiagonalGaussianDistribution(torch.zeros(1, 8, 2, 2))
-    rec = {
-        term: float(
-            small(disc_start=9, pixelloss_weight=0.0, **{term: 2.0})(x, y, posterior, 0, 0)[1]["train/rec_loss"]
-        )
-        for term in ("mse_weight", "coarse_weight")
-    }
-    assert rec["mse_weight"] == pytest.approx(2 * (0.25 * 0.25 + 0.5 * 0.04))
-    assert rec["coarse_weight"] == pytest.approx(2 * 0.25 * 0.25)
+    for term, expected in (("mse_weight", 2 * (0.25 * 0.25 + 0.5 * 0.04)), ("coarse_weight", 2 * 0.25 * 0.25)):
+        loss = small(disc_start=9, pixelloss_weight=0.0, **{term: 2.0})
+        assert float(loss.reconstruction_error(x, y).mean()) == pytest.approx(expected)

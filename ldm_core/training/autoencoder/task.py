@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +18,17 @@ from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.metrics import psnr, ssim
 from ldm_core.images import Pixels, composite, picture_grid, to_tensor, to_uint8
-from ldm_core.losses.autoencoder import AdversarialLoss, AutoencoderLossConfig, Log, LPIPSWithDiscriminator
-from ldm_core.losses.vq import VQLPIPSWithDiscriminator
+from ldm_core.losses.autoencoder import (
+    AUTOENCODER,
+    DISCRIMINATOR,
+    AdversarialLoss,
+    AutoencoderLossConfig,
+    KLAutoencoderLoss,
+    Latent,
+    Reconstruction,
+)
+from ldm_core.losses.vq import VQAutoencoderLoss
 from ldm_core.models.autoencoder import AutoencoderKL
-from ldm_core.models.distribution import DiagonalGaussianDistribution
 from ldm_core.models.vq import Quantized, VQModel
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.common.distributed import own_share
@@ -34,7 +40,6 @@ from ldm_core.training.common.weights import load_part
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
 Autoencoder = AutoencoderKL | VQModel
-Latent = DiagonalGaussianDistribution | Quantized
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class AutoencoderTraining:
     loss: AutoencoderLossConfig = field(default_factory=AutoencoderLossConfig)
     crop: int = 64  # pixels
     whole_share: float = 0.0  # share of the steps that see whole drawings, as many pixels of them
-    betas: tuple[float, float] = (0.5, 0.9)  # Adam's, both players'; the published ones
+    betas: tuple[float, float] = (0.5, 0.9)  # Adam's, both players'; CompVis' values
     initialise: bool = False  # weights by `initialise` instead of torch's default
     sample_posterior: bool = True  # False: train on the mode, a plain autoencoder with a KL term
     mean_loss: bool = True  # divide the summed loss by a sample's elements before clipping; Adam does not notice
@@ -91,7 +96,7 @@ def latent_spread(latent: Latent) -> dict[str, Tensor]:
 
 
 class AutoencoderTask:
-    """One step of each player on random crops. Deviation: the published loop runs the autoencoder a second time for
+    """One step of each player on random crops. Deviation: CompVis' loop runs the autoencoder a second time for
     the discriminator's step; here it judges the reconstructions of the first pass, which saves half the time.
     """
 
@@ -112,8 +117,7 @@ class AutoencoderTask:
         self.autoencoder: Autoencoder = VQModel(settings.model) if vq else AutoencoderKL(settings.model)
         if settings.initialise:
             initialise(self.autoencoder)
-        loss = VQLPIPSWithDiscriminator(settings.loss) if vq else LPIPSWithDiscriminator(settings.loss)
-        self.loss: AdversarialLoss = loss
+        self.loss: AdversarialLoss = VQAutoencoderLoss(settings.loss) if vq else KLAutoencoderLoss(settings.loss)
         self.model: nn.Module = accelerator.prepare(self._trained())
         self.loss = self.loss.to(accelerator.device)
         lr, betas = settings.loop.lr, settings.betas
@@ -168,14 +172,6 @@ class AutoencoderTask:
         result: tuple[Tensor, Latent] = network(images, *options)
         return result
 
-    def losses(
-        self, images: Tensor, reconstructions: Tensor, latent: Latent, optimizer_idx: int, step: int, **rest: Any
-    ) -> tuple[Tensor, Log]:
-        """One player's loss; the two kinds take their latent at different places."""
-        if isinstance(latent, Quantized):
-            return self.loss(latent, images, reconstructions, optimizer_idx, step, **rest)
-        return self.loss(images, reconstructions, latent, optimizer_idx, step, **rest)
-
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Autoencoder, then (from disc_start on) discriminator."""
         rng = step_rng(self.settings.loop.seed, step)
@@ -184,14 +180,14 @@ class AutoencoderTask:
             reconstructions, latent = self.reconstruct(
                 self.model, images, self.settings.sample_posterior, self.posterior_noise(images, rng)
             )
-            last = self.autoencoder.get_last_layer()
-            aeloss, log = self.losses(images, reconstructions, latent, 0, step, last_layer=last, cond=cond)
+            made = Reconstruction(images, reconstructions, latent, cond)
+            aeloss, log = self.loss.player_loss(AUTOENCODER, made, step, self.autoencoder.get_last_layer())
         summed = self.settings.mean_loss and not isinstance(latent, Quantized)  # the VQ loss is a mean already
         scale = images[0].numel() if summed else 1
         norm = optimize(self.accelerator, aeloss / scale, self.parameters, [self.optimizers["ae"]], clip, self.logvar)
         self.averages["first_stage_model"].update(self.autoencoder)
 
-        discloss, disc_log = self.losses(images, reconstructions, latent, 1, step, cond=cond)
+        discloss, disc_log = self.loss.player_loss(DISCRIMINATOR, made, step)
         if discloss.requires_grad:
             parameters = list(self.loss.discriminator.parameters())
             optimize(self.accelerator, discloss, parameters, [self.optimizers["disc"]], clip, parameters)
@@ -207,8 +203,9 @@ class AutoencoderTask:
                 images = self.heldout[rows].to(device)
                 cond = None if self.heldout_cond is None else self.heldout_cond[rows].to(device)
                 reconstructions, latent = self.reconstruct(self.autoencoder, images, sample=False)
-                _, log = self.losses(images, reconstructions, latent, 0, step, split="val", cond=cond)
-                _, disc_log = self.losses(images, reconstructions, latent, 1, step, split="val", cond=cond)
+                made = Reconstruction(images, reconstructions, latent, cond)
+                _, log = self.loss.player_loss(AUTOENCODER, made, step, split="val")
+                _, disc_log = self.loss.player_loss(DISCRIMINATOR, made, step, split="val")
                 pair = images, reconstructions
                 quality = {"val/psnr": psnr(*pair).mean(), "val/ssim": ssim(*pair).mean()}
                 if self.loss.perceptual_loss is not None:

@@ -10,7 +10,7 @@ import pytest
 
 import ldm_core.config as presets
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
-from ldm_core.losses.vq import VQLPIPSWithDiscriminator
+from ldm_core.losses.vq import VQAutoencoderLoss
 from ldm_core.models.vq import VQModel
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
 from ldm_core.training.common.loop import Loop, make_accelerator
@@ -43,7 +43,7 @@ def test_run_logs_its_codebook_and_learns(tmp_path: Path, monkeypatch: pytest.Mo
     stage = replace(presets.TINY.first_stage, kind="vq", double_z=False, n_embed=16, norm_groups=8)
     monkeypatch.setattr(presets, "TINY_VQ", replace(presets.TINY, first_stage=stage), raising=False)
     task = make_task(steps=40)
-    assert isinstance(task.autoencoder, VQModel) and isinstance(task.loss, VQLPIPSWithDiscriminator)
+    assert isinstance(task.autoencoder, VQModel) and isinstance(task.loss, VQAutoencoderLoss)
     Loop(task, task.settings.loop, tmp_path, task.accelerator, tensorboard=False).run()
     curves: dict[str, list[float]] = {}
     for _, name, value, _ in read_metrics(tmp_path / "metrics.csv"):
