@@ -9,34 +9,31 @@ from typing import Literal, get_args
 
 import torch
 
-from ldm_core.checkpoint.declared import PREDICTION_KEYS
+from ldm_core.checkpoint.declared import overruled
 from ldm_core.checkpoint.diffusers_export import write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
 from ldm_core.checkpoint.load import find_tokenizer, require_tokenizer, stored_dtype
 from ldm_core.checkpoint.save import save_model
-from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, read_source
+from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, Source, read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
-from ldm_core.config import Parameterization
 from ldm_core.shipped import CLIP_TOKENIZER
 
 Format = Literal["compvis", "diffusers"]
 
 
 def convert(
-    source: str | Path,
+    source: str | Path | Source,
     out: str | Path,
     format: Format = "compvis",
     dtype: torch.dtype | None = None,
-    use_ema: bool = False,
     progress: Progress | None = None,
-    parameterization: Parameterization | None = None,
 ) -> Path:
-    """Write the weights at `source` to `out`, which must not exist yet; dtype None keeps the stored one.
+    """Write weights, as they lie at a path or were read from one, to `out`, which must not exist yet.
 
     "compvis": one safetensors file with CompVis' key names and our config in its header, and where the tokenizer
-    is not SD v1's, the folder 'tokenizer' beside it. "diffusers": a folder. `progress` hears of bytes written;
-    `parameterization` overrides what the file says the network predicts.
+    is not SD v1's, the folder 'tokenizer' beside it. "diffusers": a folder. dtype None keeps the stored one; `progress`
+    is told bytes written and in all. Raises CheckpointError for an `out` that cannot be written, and as `read_source`.
     """
     if format not in get_args(Format):
         raise ValueError(f"format must be one of {', '.join(get_args(Format))}, not {format!r}")
@@ -45,13 +42,13 @@ def convert(
         raise CheckpointError(f"{out} exists already and is not overwritten")
     if not out.parent.is_dir():
         raise CheckpointError(f"there is no folder {out.parent} to write into")
-    read = read_source(source, use_ema, parameterization)
+    read = source if isinstance(source, Source) else read_source(source)
     require_equal(read.path.name, read.tensors, empty_model(read.config))
     dtype = dtype or stored_dtype(read.tensors)
     if format == "diffusers":
         write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)
         return out
-    stale = (CONFIG_KEY, FORMAT_KEY, *(PREDICTION_KEYS if parameterization else ()))
+    stale = {CONFIG_KEY, FORMAT_KEY, *overruled(read.metadata, read.config)}
     metadata = {k: v for k, v in read.metadata.items() if k not in stale}
     save_model(read.tensors, read.config, out, dtype, metadata, progress)
     _bring_tokenizer(find_tokenizer(read.path, read.config), out.parent / "tokenizer")

@@ -65,10 +65,23 @@ def believe(
     return rest, config, notes
 
 
+def overruled(words: Mapping[str, str], config: ModelConfig) -> list[str]:
+    """Keys of a header whose word for the prediction is not what the weights were read as."""
+    return [
+        key
+        for key in PREDICTION_KEYS
+        if key in words and PREDICTIONS.get(_plain(words[key])) != config.parameterization
+    ]
+
+
+def _plain(word: str) -> str:
+    return word.strip().lower().replace("-", "_")
+
+
 def _prediction(name: str, words: Mapping[str, str], chosen: Parameterization | None) -> Parameterization | None:
     """What the header or the pickle calls the prediction; a word that is not known matters only if none was chosen."""
     for key in PREDICTION_KEYS:
-        word = words.get(key, "").strip().lower().replace("-", "_")
+        word = _plain(words.get(key, ""))
         if word in PREDICTIONS:
             return PREDICTIONS[word]
         if word and chosen is None:

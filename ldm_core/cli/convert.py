@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ldm_core.checkpoint import convert
+    from ldm_core.checkpoint.source import read_source
 
     with tqdm(desc=args.out, unit="B", unit_scale=True) as bar:
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         dtype = getattr(torch, args.dtype) if args.dtype else None
-        out = convert(args.source, args.out, args.format, dtype, args.ema, progress, args.parameterization)
+        read = read_source(args.source, args.ema, args.parameterization)
+        out = convert(read, args.out, args.format, dtype, progress)
     print(f"wrote {out}")
     return 0

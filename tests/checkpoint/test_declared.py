@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ldm_core.__main__ import main
@@ -71,8 +72,19 @@ def test_the_command_line_has_the_last_word(tmp_path: Path, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert "v-prediction" in out
     assert "as asked for" in out
-    convert(path, tmp_path / "v.safetensors", parameterization="v")
+    convert(read_source(path, parameterization="v"), tmp_path / "v.safetensors")
     assert load_model(tmp_path / "v.safetensors").config.parameterization == "v"
+
+
+def test_a_converted_file_does_not_repeat_a_word_that_was_overruled(tmp_path: Path) -> None:
+    says = {"modelspec.prediction_type": "epsilon", "modelspec.title": "a model"}
+    path = tiny_checkpoint(tmp_path)
+    with safe_open(path, "pt") as file:
+        save_file(load_file(path), path, {**file.metadata(), **says})
+    for chosen, kept in ((None, says), ("v", {"modelspec.title": "a model"})):
+        out = convert(read_source(path, parameterization=chosen), tmp_path / f"{chosen}.safetensors")
+        with safe_open(out, "pt") as file:
+            assert {k: v for k, v in file.metadata().items() if k.startswith("modelspec.")} == kept
 
 
 def test_the_files_own_scale_factor_is_believed(tmp_path: Path) -> None:
