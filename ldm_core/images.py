@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -120,13 +121,7 @@ def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Ima
     Size is judged by the header, before anything is decoded. What does not change the picture (text, colour profile,
     damaged EXIF) is not read; 16-bit grey keeps its shades.
     """
-    try:
-        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
-        data = b"" if size > max_bytes else source.read_bytes() if isinstance(source, Path) else source.getvalue()
-    except FileNotFoundError:  # an upload that was swept away meanwhile
-        raise PictureError("picture_gone") from None
-    if size > max_bytes:
-        raise PictureError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{max_bytes / 1e6:.0f}")
+    data = _content(source, max_bytes)
     most = f"{max_pixels / 1e6:.0f}"
     if data.startswith(PNG_SIGN):
         data = _png_picture(data)
@@ -148,6 +143,19 @@ def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Ima
             return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         except Exception:
             raise PictureError("picture_cut") from None
+
+
+def _content(source: Path | BytesIO, max_bytes: int) -> bytes:
+    """All bytes of a file. PictureError where they are too many, never end (/dev/zero), or have gone."""
+    try:
+        if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
+            raise PictureError("no_picture_format")
+        size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+        if size > max_bytes:
+            raise PictureError("file_too_big", size=f"{size / 1e6:.0f}", most=f"{max_bytes / 1e6:.0f}")
+        return source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    except FileNotFoundError:  # an upload that was swept away meanwhile
+        raise PictureError("picture_gone") from None
 
 
 def _png_picture(data: bytes) -> bytes:

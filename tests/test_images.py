@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,14 @@ def test_modes_that_files_have():
 def test_what_is_no_picture_is_a_sentence(data: bytes):
     with pytest.raises(PictureError, match="not a picture that can be read"):
         opened(data)
+
+
+def test_what_is_no_file_of_bytes_is_not_read(tmp_path: Path):
+    for path in (Path("/dev/zero"), tmp_path):
+        with pytest.raises(PictureError, match="not a picture that can be read"):
+            open_picture(path, 1_000_000, 1_000_000)
+    with pytest.raises(PictureError, match="no longer there"):
+        open_picture(tmp_path / "gone.png", 1_000_000, 1_000_000)
 
 
 def test_a_seam_falls_gently_on_the_kept_side():
