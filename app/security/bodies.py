@@ -14,6 +14,7 @@ from app.settings import Settings
 UPLOAD = "/gradio_api/upload"
 CANVAS = "/gradio_api/component_server"  # one layer of the canvas
 BASE64 = 4 / 3  # characters a byte
+MOST_VALUES = 20_000  # in one request; a picture is one, and the page's fullest form has a few hundred
 
 
 class Bodies:
@@ -58,6 +59,8 @@ class Bodies:
             return
         if body is None:
             await self._too_large(most, scope, receive, send)
+        elif crowded(body):
+            await refuse(413, f"The request has too many values; at most {MOST_VALUES}.", scope, receive, send)
         else:
             await self.app(scope, replayed(body, receive), send)
 
@@ -91,3 +94,11 @@ class Bodies:
 
     async def _too_large(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(413, f"The request is too large; at most {most} bytes are taken here.", scope, receive, send)
+
+
+def crowded(body: bytes) -> bool:
+    """Whether JSON could hold more than MOST_VALUES: where they are refused one by one, a megabyte takes seconds.
+
+    A comma comes before every value but the first of a list or object. Base64 has none.
+    """
+    return sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES
