@@ -53,8 +53,11 @@ def load(
     OpenVINO on a CPU where its graphs are cached and give torch's numbers, else torch. threads None is every core, but
     for a small model on torch: one. parameterization says what the network predicts where the file does not say it or
     is wrong. progress is told bytes done and in all; what it raises ends the load. Raises CheckpointError for a file
-    that is no model, ValueError for an unknown device, dtype or runtime and for a runtime that cannot be had.
+    that is no model, ValueError for an unknown device, dtype or runtime, for threads below 1, and for a runtime that
+    cannot be had.
     """
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ValueError(f"threads must be a whole number of at least 1, not {threads!r}")
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization, progress=progress)

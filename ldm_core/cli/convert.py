@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from ldm_core.checkpoint import convert
     from ldm_core.checkpoint.source import read_source
 
-    with tqdm(desc=args.out, unit="B", unit_scale=True) as bar:
+    with tqdm(desc=args.out, unit="B", unit_scale=True, delay=0.1) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build with one progress bar per stage."""
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f"--limit must be at least 1, not {args.limit}")
     bars: dict[str, tqdm[None]] = {}
 
     def progress(what: str, done: int, total: int) -> None:

@@ -97,6 +97,8 @@ def test_the_published_loop_in_half_precision(tmp_path: Path, config: ModelConfi
         (TINY, ["a cat", "--to", "a dog", "--batch", "2", "--to-seed", "-4"], "seed must lie in 0…4294967295, not -4"),
         (TINY, ["a cat", "--class", "1"], "tiny follows a prompt: it takes no class"),
         (TINY, ["a cat", "--to", "a dog"], "--to and --to-seed need --batch 2 or more"),
+        (TINY, ["a cat", "--threads", "-1"], "threads must be a whole number of at least 1, not -1"),
+        (TINY, ["a cat", "--threads", "0"], "threads must be a whole number of at least 1, not 0"),
     ],
 )
 def test_misuse_is_one_sentence(

@@ -32,6 +32,24 @@ def test_a_home_of_nobody_is_one_sentence(arguments: list[str], capsys: pytest.C
     assert capsys.readouterr().err == "error: there is no home folder for ~nobody9/x\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data", "emoji", "--out", "x", "--limit", "-1"], "--limit must be at least 1, not -1"),
+        (["data", "emoji", "--out", "x", "--limit", "0"], "--limit must be at least 1, not 0"),
+        (["convert", "nope", "x"], "there is no file nope"),
+        (["evaluate", "nope", "--guidance-scale", "nan"], "guidance_scale must be a finite number, not nan"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_on_an_ascii_terminal(verb: str, monkeypatch: pytest.MonkeyPatch):
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
