@@ -6,10 +6,22 @@ import json
 import logging
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # but tab and newline
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+@contextmanager
+def belonging(number: str) -> Iterator[None]:
+    """Lines that belong to the request of this id, though another thread writes them."""
+    token = request_id.set(number)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
 
 
 class TextLines(logging.Formatter):

@@ -67,12 +67,17 @@ class ModelFile:
         return Tokenizer.load(*self.vocabulary) if self.vocabulary is not None else None
 
 
+class NotReady(RequestError):
+    """The model is not loaded or not looked at yet, or could not be."""
+
+
 class ModelFolder:
     """The page's own model and those of a folder. Read in any thread; `scan` in one."""
 
-    def __init__(self, own: Path, limits: Limits) -> None:
-        """`limits` of the page's own until it is loaded: the operator's."""
+    def __init__(self, own: Path, limits: Limits, scanned: bool = True) -> None:
+        """`limits` of the page's own until it is loaded: the operator's. `scanned`: there is no folder to look at."""
         self.own = ModelFile(own.stem, own, limits=limits)
+        self.scanned = scanned  # whether every model there is has been found
         self._others: list[ModelFile] = []
 
     def __iter__(self) -> Any:
@@ -84,8 +89,13 @@ class ModelFolder:
         return [file for file in self if not file.fault]
 
     def find(self, name: str) -> ModelFile:
-        """By name, title, file name, sha256 or its first digits; "" is the page's own. RequestError where none is."""
+        """By name, title, file name, sha256 or its first digits; "" is the page's own. RequestError where none is,
+        NotReady while it may yet be found.
+        """
+        scanned = self.scanned  # before looking
         found = next((file for file in self if name in file.names or name == ""), None)
+        if found is None and not scanned:
+            raise NotReady("still_loading")
         if found is None:
             raise RequestError("no_model", name=repr(name[:100]))
         if found.fault:
@@ -94,6 +104,12 @@ class ModelFolder:
 
     def scan(self, folder: Path, read: Callable[[Path], ModelFile]) -> None:
         """Look at what lies in `folder`, file by file; content that is there already is not listed again."""
+        try:
+            self._scan(folder, read)
+        finally:
+            self.scanned = True
+
+    def _scan(self, folder: Path, read: Callable[[Path], ModelFile]) -> None:
         for path in sorted(folder.iterdir()):
             if path.name.startswith(".") or not looks_like_weights(path):
                 continue
@@ -214,7 +230,7 @@ class ModelPool:
         """
         with self._lock:
             self._wanted = {job.model for job in waiting}
-            missing = [job for job in waiting if job.model and job.model not in self._loaded]
+            missing = [job for job in waiting if job.model not in ("", *self._loaded) and not self._awaited(job.model)]
             first = min(missing, key=lambda job: job.created, default=None)
             until = {} if first is None or self._loading else self._make_room(first, waiting, busy)
             here = set(self._loaded)
@@ -227,6 +243,14 @@ class ModelPool:
             for loaded in self._loaded.values():
                 loaded.model.close()
             self._loaded.clear()
+
+    def _awaited(self, sha256: str) -> bool:
+        """Whether a model that is not known may yet be found in the folder."""
+        try:
+            self._find(sha256)
+        except RequestError as error:
+            return isinstance(error, NotReady)
+        return False
 
     def _make_room(self, first: Job, waiting: Sequence[Job], busy: Collection[str]) -> dict[str, float]:
         """Begin to load the first missing model; or the models that serve their queues before there is room for it,

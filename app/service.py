@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.clients import Clients
-from app.engine import Cancelled, Done, Engine, Failed, Job, QueueFull, Quotas, Stepped
+from app.engine import Cancelled, Done, Engine, Failed, Job, Quotas, Stepped
 from app.history import History
 from app.i18n import Sentence
 from app.loading import Loader, State
-from app.models import ModelFolder, ModelPool
+from app.logs import belonging, request_id
+from app.models import ModelFolder, ModelPool, NotReady
 from app.pictures import Pictures
 from app.schemas import RequestError, check_params
 from app.settings import Settings
@@ -34,10 +35,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class NotReady(RequestError):
-    """The model is not loaded yet, or could not be."""
-
-
 class Service:
     """One model, one engine."""
 
@@ -52,16 +49,19 @@ class Service:
         )
         self.clients = Clients(settings)
         self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
-        self.models = ModelFolder(settings.weights, operator)
+        self.asking: Callable[[], str] = request_id.get  # which request is being answered; the page knows of its own
+        self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
         self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
         self.pictures = Pictures(settings, self.models.find, self.history)
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
-        self.engine.on_end = self._journal_end
-        self._closing = False
-        self._left: list[Job] | None = None  # what an earlier process has not finished
+        self.engine.ends.on_end = self._journal_end
+        self.closing = False  # whether the end has begun
+        if self.history is not None:  # what an earlier process has not finished is here before anybody asks for it
+            for job in self.history.journal.unfinished(str(Sentence("interrupted"))):
+                self.engine.submit(job, promised=True)
 
     @property
     def outputs(self) -> Path:
@@ -76,14 +76,14 @@ class Service:
         try:
             model = self.loader.load_own()
             self.pool.room = self.settings.model_bytes - self.models.own.bytes
-            self._run_again(lambda job: not job.model)  # before any new job is accepted
+            if self.history is not None:
+                self.history.journal.begin()  # before any new job is accepted
             self.engine.start(model, self.pool)
             self.loader.ready()
         except Exception as error:
             self.loader.failed(error)
             return
         self.loader.scan(self.pool.room)
-        self._run_again(lambda job: bool(job.model))
 
     @property
     def state(self) -> State:
@@ -146,17 +146,17 @@ class Service:
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, file.limits.guidance_scale)
         client, asked = self.here(), "" if file is self.models.own else file.sha256
-        who = {"client": client or "", "durable": client is not None, **about}
+        who = {"client": client or "", "durable": client is not None, "request_id": self.asking(), **about}
         job = Job(params, init_image, mask, model=asked, **who)
         if self.history is not None:
             self.history.check_room(job.client)
             if job.durable:
-                self.history.accept(job)  # before anybody is told
+                self.history.journal.accept(job)  # before anybody is told
         try:
             self.engine.submit(job)
         except RequestError:  # nobody has been told of it
             if self.history is not None and job.durable:
-                self.history.refuse(job.id)
+                self.history.journal.refuse(job.id)
             raise
         self._tell_accepted(job)
         return job
@@ -166,15 +166,23 @@ class Service:
         r = job.request
         about = {"job": job.id, "client": job.client, "steps": r.steps, "pictures": r.batch, "sampler": r.sampler}
         prompt = {"prompt": r.prompt} if self.settings.log_prompts else {}
-        log.info("job accepted", extra={"about": {**about, **prompt}})
+        with belonging(job.request_id):
+            log.info("job accepted", extra={"about": {**about, **prompt}})
 
     def study(
-        self, work: Callable[[Pipeline], Generator[Stepped, None, Any]], steps: int = 1, client: str | None = None
+        self,
+        work: Callable[[Pipeline], Generator[Stepped, None, Any]],
+        steps: int = 1,
+        client: str | None = None,
+        model: str = "",
     ) -> Job:
-        """Queue a question to the model; `work` yields a Stepped a step and returns what Done will carry."""
+        """Queue a question to a model (its sha256, "" the page's own); `work` yields a Stepped a step and returns what
+        Done will carry.
+        """
         self._ready()
         client = client or self.here() or ""
-        return self.engine.submit(Job(SamplingParams("", steps=steps), work=work, client=client))
+        asked = SamplingParams("", steps=steps)
+        return self.engine.submit(Job(asked, work=work, client=client, model=model, request_id=self.asking()))
 
     def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
@@ -194,29 +202,14 @@ class Service:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
         return self.pictures.of(name, self.here())
 
-    def _run_again(self, which: Callable[[Job], bool]) -> None:
-        """Jobs that an earlier process left behind."""
-        if self.history is None:
-            return
-        if self._left is None:
-            self._left = self.history.unfinished(str(Sentence("interrupted")))
-        for job in filter(which, self._left):
-            try:
-                self.models.find(job.model)
-                self.engine.submit(job, promised=True)
-            except QueueFull:
-                continue  # the end has begun: the next start runs it
-            except RequestError as error:  # the model has gone
-                self.history.end(job.id, "failed", str(error))
-
     def _journal_end(self, job: Job, event: Done | Failed | Cancelled) -> None:
         """Say and write down how a job ended; what an orderly end of the process cancels runs again."""
         seconds = round(time.monotonic() - job.created, 2)
         log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
-        if self.history is None or not job.durable or self._closing or isinstance(event, Done):
+        if self.history is None or not job.durable or self.closing or isinstance(event, Done):
             return
         message = str(event.message) if isinstance(event, Failed) else None
-        self.history.end(job.id, type(event).__name__.lower(), message)
+        self.history.journal.end(job.id, type(event).__name__.lower(), message)
 
     def job(self, job_id: str, client: str | None = None) -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
@@ -226,11 +219,15 @@ class Service:
     def job_beginning(self, start: str, client: str) -> str | None:
         """The id of a client's own job that begins so, also of an earlier process; None where there is none."""
         running = self.engine.begins(start, client)
-        return running or (self.history.begins(start, client) if self.history is not None else None)
+        return running or (self.history.journal.begins(start, client) if self.history is not None else None)
 
     def cancel(self, job_id: str, client: str | None = None) -> bool:
         """Stop a client's own job at its next step."""
         return self.job(job_id, client) is not None and self.engine.cancel(job_id)
+
+    def runs_again(self, job: Job) -> bool:
+        """Whether a job was stopped because the process ends, and is left to the next one."""
+        return self.closing and job.durable and self.history is not None
 
     def detach(self, job_id: str) -> None:
         """Nobody watches this job any more: it is given up after a while unless somebody comes back."""
@@ -256,7 +253,7 @@ class Service:
 
     def stop(self) -> None:
         """Take no more jobs and end those under way; those that are written down run again at the next start."""
-        self._closing = True
+        self.closing = True
         self.engine.close()
 
     def close(self) -> None:

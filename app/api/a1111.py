@@ -15,7 +15,7 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.schemas import A1111_ERRORS, Body
 from app.engine import Job, Queued, Stepped
-from app.models import HASH, ModelFile
+from app.models import HASH, ModelFile, NotReady
 from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams
@@ -104,6 +104,8 @@ def _checkpoint(who: Caller, options: dict[str, Any]) -> ModelFile:
     named = options.get("sd_model_checkpoint")
     try:
         return who.service.models.find(named if isinstance(named, str) else "")
+    except NotReady:
+        raise
     except RequestError as error:
         raise ApiError(400, error.sentence.key, str(error), "sd_model_checkpoint") from None
 

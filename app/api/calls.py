@@ -18,6 +18,7 @@ from PIL import Image
 
 from app.api.errors import ApiError
 from app.engine import Cancelled, Done, Event, Failed, Job, follow
+from app.i18n import Sentence
 from app.images import fit, fit_mask, open_upload
 from app.schemas import GeneratedImage, read_params
 from app.service import Service
@@ -40,13 +41,6 @@ class Caller:
     async def gone(self) -> bool:
         """Whether the caller has hung up."""
         return await self.request.is_disconnected()
-
-    def job(self, job_id: str) -> Job:
-        """The caller's own job; 404 where it is not theirs or not there."""
-        job = self.service.job(job_id, self.client)
-        if job is None or job.work is not None:
-            raise ApiError(404, "not_found", "There is no such job.")
-        return job
 
 
 def caller(request: Request) -> Caller:
@@ -122,7 +116,7 @@ def cancel(who: Caller, jobs: Sequence[Job]) -> None:
 async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
     """The jobs' pictures when all are done. A caller who leaves cancels them; ApiError where one fails."""
     await wait(who, jobs)
-    return [image for job in jobs for image in ended(job).result.images]
+    return [image for job in jobs for image in ended(who, job).result.images]
 
 
 async def wait(who: Caller, jobs: Sequence[Job]) -> None:
@@ -160,12 +154,14 @@ async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
             yield event
 
 
-def ended(job: Job) -> Done:
+def ended(who: Caller, job: Job) -> Done:
     """A job's Done; ApiError for any other end."""
     end = job.events[-1]
     if isinstance(end, Failed):
         memory = end.message.key == "out_of_memory"
         raise ApiError(503 if memory else 500, end.message.key, str(end.message))
+    if isinstance(end, Cancelled) and who.service.closing:
+        raise ApiError(503, "interrupted", str(Sentence("closing")))
     if isinstance(end, Cancelled):
         raise ApiError(409, "cancelled", "The request was cancelled.")
     assert isinstance(end, Done)

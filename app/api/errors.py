@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.engine import QueueFull
+from app.models import NotReady
 from app.schemas import RequestError
 from app.security.messages import CODES, refusal
-from app.service import NotReady
 
 RETRY_SECONDS = "5"
 

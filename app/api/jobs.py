@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
@@ -16,12 +17,13 @@ from app.api import calls
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.files import signed_url
-from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest
-from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped, follow_numbered
+from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest, event_stream
+from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped, follow, follow_numbered
 from app.history import JobRecord
-from app.schemas import check_params, read_params
+from app.schemas import RequestError, check_params, read_params
 
 router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
+STOP_SECONDS = 1.0  # how long DELETE waits for the end it has asked for
 NAMES = {
     Queued: "queued",
     Loading: "loading",
@@ -85,32 +87,66 @@ def running(who: Called) -> list[JobAnswer]:
 @router.get("/{job_id}")
 def state(job_id: str, who: Called) -> JobAnswer:
     """Where a job stands, and its pictures when it is done; also one of an earlier process, where a history is kept."""
-    history, running = who.service.history, who.service.job(job_id, who.client)
-    past = history.job(job_id, who.client) if history is not None and running is None else None
-    return describe(who, who.job(job_id)) if past is None else _past(who, past)
+    job = _find(job_id, who)
+    return describe(who, job) if isinstance(job, Job) else _past(who, job)
 
 
-@router.get("/{job_id}/events", response_class=EventSourceResponse)
+@router.get("/{job_id}/events", response_class=EventSourceResponse, responses=event_stream(*NAMES.values()))
 async def events(
     job_id: str, who: Called, last_event_id: Annotated[str | None, Header()] = None
 ) -> EventSourceResponse:
-    """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG."""
-    job = who.job(job_id)
+    """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG.
+
+    Of a job that ended in an earlier process only the end is told.
+    """
+    job = await asyncio.to_thread(_find, job_id, who)
+    if not isinstance(job, Job):
+        return EventSourceResponse(_ended(await asyncio.to_thread(_past, who, job)))
     seen = re.fullmatch(r"[0-9]{1,18}", last_event_id or "")  # int() refuses thousands of digits
-    return EventSourceResponse(_stream(who, job, min(int(seen[0]), len(job.events)) if seen else 0))
+    cursor = int(seen[0]) if seen else 0
+    return EventSourceResponse(_stream(who, job, cursor if cursor <= len(job.events) else 0))  # else another process's
 
 
 async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:
     async for number, event in follow_numbered(job, cursor):
+        if isinstance(event, Cancelled) and who.service.runs_again(job):
+            return  # the next process tells the end
         yield {"id": str(number), "event": NAMES[type(event)], "data": json.dumps(_body(who, event))}
 
 
+async def _ended(job: JobAnswer) -> AsyncIterator[dict[str, str]]:
+    """The last event of a job whose others are forgotten."""
+    name = "failed" if job.status == "interrupted" else job.status
+    bodies: dict[str, dict[str, Any]] = {
+        "done": {"images": [image.model_dump() for image in job.images]},
+        "failed": {"message": job.message or ""},
+    }
+    yield {"id": "1", "event": name, "data": json.dumps(bodies.get(name, {"i": job.i, "n": job.n}))}
+
+
 @router.delete("/{job_id}")
-def delete(job_id: str, who: Called) -> JobAnswer:
+async def delete(job_id: str, who: Called) -> JobAnswer:
     """Stop a job at its next step; of one that has ended, say how."""
-    job = who.job(job_id)
+    job = await asyncio.to_thread(_find, job_id, who)
+    if not isinstance(job, Job):
+        return await asyncio.to_thread(_past, who, job)
     who.service.cancel(job_id, who.client)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            async for _ in follow(job, len(job.events)):
+                pass
     return describe(who, job)
+
+
+def _find(job_id: str, who: Caller) -> Job | JobRecord:
+    """The caller's own job, or what the journal has of it; 404 where it is not theirs or not there."""
+    job, history = who.service.job(job_id, who.client), who.service.history
+    if job is not None and job.work is None:
+        return job
+    past = history.journal.job(job_id, who.client) if history is not None else None
+    if past is None:
+        raise ApiError(404, "not_found", "There is no such job.")
+    return past
 
 
 def _body(who: Caller, event: Event) -> dict[str, Any]:
@@ -151,8 +187,7 @@ def _images(who: Caller, end: Done) -> list[JobImage]:
 
 def describe(who: Caller, job: Job) -> JobAnswer:
     """A job's state in one value."""
-    name = who.service.models.find(job.model).name
-    answer = JobAnswer(id=job.id, status="queued", model=name, request=job.request.to_dict())
+    answer = JobAnswer(id=job.id, status="queued", model=_model(who, job), request=job.request.to_dict())
     for event in list(job.events):
         if isinstance(event, Queued):
             answer.position, answer.seconds_left = event.position, event.wait_seconds
@@ -168,5 +203,13 @@ def describe(who: Caller, job: Job) -> JobAnswer:
         elif isinstance(event, Failed):
             answer.status, answer.seconds_left, answer.message = "failed", None, str(event.message)
         else:
-            answer.status, answer.seconds_left = "cancelled", None
+            answer.status, answer.seconds_left = "queued" if who.service.runs_again(job) else "cancelled", None
     return answer
+
+
+def _model(who: Caller, job: Job) -> str | None:
+    """The name of a job's model; None where it is not known yet, or not any more."""
+    try:
+        return who.service.models.find(job.model).name
+    except RequestError:
+        return None

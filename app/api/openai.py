@@ -28,13 +28,13 @@ from app.api.schemas import (
     ImagesRequest,
     ModelCard,
     ModelList,
+    event_stream,
 )
 from app.engine import Job, Stepped
 from app.schemas import GeneratedImage, read_params
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
-STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 FILE = {"type": "string", "format": "binary"}
 EDIT = {  # read as it comes: the fields of ImagesRequest as text, and files
     "required": True,
@@ -53,6 +53,11 @@ THEIRS = ("dall-e-", "gpt-image-")  # OpenAI's models, which its clients ask for
 MOST_PICTURES = 16  # of an edit; the first is edited
 
 
+def streamed(name: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers with `stream`."""
+    return event_stream(f"{name}.partial_image", f"{name}.completed", "error")
+
+
 @router.get("/models")
 def models(who: Called) -> ModelList:
     """The page's own model and those of `--models`; a file that cannot be used is listed with its reason."""
@@ -65,13 +70,18 @@ def models(who: Called) -> ModelList:
     return ModelList(data=cards)
 
 
-@router.post("/images/generations", response_model=ImagesAnswer, responses=STREAMED)
+@router.post("/images/generations", response_model=ImagesAnswer, responses=streamed("image_generation"))
 async def generations(wanted: ImagesRequest, who: Called) -> Any:
     """Pictures from a prompt; with `stream`, server-sent partial pictures first."""
     return await _make(wanted, who, "image_generation", None)
 
 
-@router.post("/images/edits", response_model=ImagesAnswer, responses=STREAMED, openapi_extra={"requestBody": EDIT})
+@router.post(
+    "/images/edits",
+    response_model=ImagesAnswer,
+    responses=streamed("image_edit"),
+    openapi_extra={"requestBody": EDIT},
+)
 async def edits(request: Request, who: Called) -> Any:
     """A picture changed by a prompt: multipart `image` or `image[]`, and `mask` whose transparent part is repainted."""
     async with request.form(max_files=MOST_PICTURES + 1) as form:
@@ -153,7 +163,7 @@ async def _streamed(
                     preview = await asyncio.to_thread(calls.encoded_preview, seen.preview, size, wanted.output_format)
                     yield event("partial_image", preview, partial_image_index=sent)
                     sent += 1
-            for image in calls.ended(job).result.images:
+            for image in calls.ended(who, job).result.images:
                 how = wanted.output_format, wanted.output_compression
                 content = await asyncio.to_thread(calls.encoded, image, size, *how)
                 usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}

@@ -185,3 +185,14 @@ class A1111Error(BaseModel):
 STATUSES = (400, 401, 403, 404, 405, 408, 409, 411, 413, 421, 422, 429, 499, 500, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in STATUSES}
 A1111_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": A1111Error} for status in STATUSES}
+
+
+def event_stream(*names: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of server-sent events of these names, each with JSON as its data."""
+    properties = {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": list(names)},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    }
+    event = {"type": "object", "properties": properties, "required": ["event", "data"]}
+    return {200: {"content": {"text/event-stream": {"schema": event}}}}

@@ -95,6 +95,7 @@ class Job:
     user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
     durable: bool = False  # written down when accepted, and run again after a crash
     previews: bool = True  # whether anybody wants to see it form
+    request_id: str = ""  # of the HTTP request that asked for it: the log names it
     runtime: str = ""  # what executes the network for it, once it has started
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)

@@ -10,27 +10,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.engine.costs import Costs
-from app.engine.job import Cancelled, Done, Failed, Job, Started, for_people, sentence
+from app.engine.ends import End, Ends, Save, failed
+from app.engine.job import Cancelled, Done, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
 from app.engine.models import Models
 from app.engine.progress import Reporter, Running
 from app.engine.queue import FairQueue, QueueFull, Quotas
 from app.engine.rows import Kind, Model, Pool, Row, StartedAgain, pick, units
-from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
 LOADING_SECONDS = 0.1  # how often is looked how far a model is while all jobs wait for one
 STARTS = 2  # jobs that are prepared in one tick: others' steps wait for it
 KEPT_JOBS = 256  # ended jobs that late readers still find
-SAVERS = 2  # threads that write files
-
-
-Save = Callable[[Job, list[Pixels], float, int], Any]
-"""A job's pictures, the seconds it took and the steps it did → the result that Done will carry. Runs in a thread."""
 
 
 class Engine:
@@ -38,9 +32,9 @@ class Engine:
 
     def __init__(self, save: Save, quotas: Quotas | None = None, strict: bool = False) -> None:
         """`strict` answers each picture in a call of its own: bit-equal whatever else is asked, and slower."""
-        self._save, self._strict = save, strict
+        self._strict = strict
         self.metrics = Metrics()
-        self.on_end: Callable[[Job, Done | Failed | Cancelled], None] = lambda job, event: None  # before readers know
+        self.ends = Ends(save, self.metrics)
         self._queue = FairQueue(quotas or Quotas())
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, Running] = {}
@@ -51,7 +45,6 @@ class Engine:
         self._reporter = Reporter(self.metrics)
         self._models: Models | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._savers = ThreadPoolExecutor(SAVERS, thread_name_prefix="save")
 
     def start(self, model: Model[Any], pool: Pool | None = None) -> None:
         """Begin to answer, jobs that name no model by `model`, others by the pool's; some may wait already."""
@@ -95,7 +88,7 @@ class Engine:
                 return False
             job.cancelled.set()
             if self._queue.remove(job):
-                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
+                self.ends.end(job, Cancelled(0, job.request.steps, waiting=True))
                 self._tell_positions()
                 self._changed.notify()  # nobody may wait for its model any more
         return True
@@ -113,11 +106,11 @@ class Engine:
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
                 self._queue.remove(job)
-                self._ended(job, Cancelled(0, job.request.steps, waiting=True))
+                self.ends.end(job, Cancelled(0, job.request.steps, waiting=True))
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
-        self._savers.shutdown(wait=True)
+        self.ends.close()
         for running in list(self._running.values()):  # a long step goes on; whoever waits for it is told
             running.job.end(Cancelled(running.i, running.n))
 
@@ -151,6 +144,9 @@ class Engine:
         self.metrics.running.set(len(self._running))
         self.metrics.tick.observe(time.monotonic() - start)
         self._reporter.note(self._answered, time.monotonic() - start)
+        if self._reporter.due():
+            with self._changed:
+                self._tell_positions()
 
     @property
     def _asked(self) -> Models:
@@ -166,7 +162,7 @@ class Engine:
                 continue
             self._queue.remove(job)
             cancelled = Cancelled(0, job.request.steps, waiting=True)
-            self._ended(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else cancelled)
+            self.ends.end(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else cancelled)
         waiting = self._queue.waiting()
         may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
         return may_start if any(map(may_start, waiting)) else None
@@ -262,19 +258,7 @@ class Engine:
             running.images[row.index] = pixels
             if len(running.images) == len(running.rows):
                 self._release(running.job)
-                self._savers.submit(self._finish, running)
-
-    def _finish(self, running: Running) -> None:
-        """Write the files, in a thread: the last event comes from here."""
-        job = running.job
-        try:
-            if job.wanted():
-                images = [running.images[k] for k in sorted(running.images)]
-                self._ended(job, Done(self._save(job, images, time.monotonic() - running.start, running.n)))
-            else:
-                self._ended(job, Cancelled(running.i, running.n))
-        except Exception as error:
-            self._fail(job, error)
+                self.ends.save(running)
 
     def _step_labs(self) -> None:
         """One step of a lab's question for every client that has had no more than anybody else."""
@@ -303,21 +287,11 @@ class Engine:
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _fail(self, job: Job, error: Exception) -> None:
-        log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
-        self._end(job, Failed(sentence(error)))
+        self._end(job, failed(job, error))
 
-    def _end(self, job: Job, event: Done | Failed | Cancelled) -> None:
+    def _end(self, job: Job, event: End) -> None:
         self._release(job)
-        self._ended(job, event)
-
-    def _ended(self, job: Job, event: Done | Failed | Cancelled) -> None:
-        if not job.done:
-            try:
-                self.on_end(job, event)
-            except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
-                log.exception("the end of job %s could not be written down", job.id)
-            job.end(event)
-            self.metrics.ended(event)
+        self.ends.end(job, event)
 
     def _release(self, job: Job) -> None:
         """The job needs the model no more."""

@@ -19,6 +19,7 @@ from ldm_core.images import Pixels, picture_grid, sheet_columns
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25  # between two previews of a job
 PREVIEW_SHARE = 0.05  # of the engine's time that previews may take
+WAIT_SECONDS, WAIT_SHARE = 1.0, 0.1  # by how much a wait has to change, both of them, to be told again
 
 
 @dataclass(eq=False)
@@ -42,6 +43,7 @@ class Reporter:
         self._metrics = metrics
         self._previews_from = 0.0  # time.monotonic()
         self._rate: float | None = None  # rows answered a second
+        self._told = 0.0  # when places were last told, time.monotonic()
 
     def note(self, answered: int, seconds: float) -> None:
         """A tick answered so many rows in so many seconds."""
@@ -49,15 +51,20 @@ class Reporter:
             rate = answered / seconds
             self._rate = rate if self._rate is None else 0.9 * self._rate + 0.1 * rate
 
+    def due(self) -> bool:
+        """Whether waiting jobs may want to know again how long it will take, though no place has changed."""
+        return time.monotonic() - self._told >= WAIT_SECONDS
+
     def positions(self, waiting: Sequence[Job], running: Sequence[Running]) -> None:
         """Tell waiting jobs where they stand and how long that will take at the rate of the last ticks."""
+        self._told = time.monotonic()
         ahead = sum(row.n - row.i for one in running for row in one.rows)
         for k, job in enumerate(waiting):
             ahead += job.request.steps * job.request.batch
-            wait = None if self._rate is None else ahead / self._rate
+            now = Queued(k + 1, None if self._rate is None else ahead / self._rate)
             last = job.last(Queued)
-            if last is None or last.position != k + 1:
-                job.emit(Queued(k + 1, wait))
+            if last is None or last.position != now.position or (job.events[-1] is last and _shifted(last, now)):
+                job.emit(now)
 
     def report(self, jobs: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> None:
         """Tell every job that has got on, with a preview where one is due."""
@@ -96,3 +103,10 @@ class Reporter:
         now = time.monotonic()
         self._previews_from = now + (now - start) * (1 / PREVIEW_SHARE - 1)
         return made
+
+
+def _shifted(last: Queued, now: Queued) -> bool:
+    """Whether a wait has become so much shorter or longer that it is worth an event."""
+    if last.wait_seconds is None or now.wait_seconds is None:
+        return now.wait_seconds is not None
+    return abs(now.wait_seconds - last.wait_seconds) >= max(WAIT_SECONDS, WAIT_SHARE * last.wait_seconds)

@@ -16,6 +16,7 @@ from app.security.messages import is_api, refuse
 
 log = logging.getLogger(__name__)
 HEADER = "X-Request-ID"
+REQUEST = "latent_lab.request"  # the id's place in the scope, for whoever answers in another task
 QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds
 LEFT, FAULT = 499, "Something went wrong here; the server's log has the details under request {0}."
 
@@ -33,6 +34,7 @@ class RequestLog:
             return
         number, start, status = secrets.token_hex(8), time.monotonic(), 0
         request_id.set(number)  # each request is a task of its own
+        scope[REQUEST] = number
 
         async def answered(message: Message) -> None:
             nonlocal status

@@ -73,7 +73,7 @@ def _generate(service: Service) -> Generate:
             "height": height,
         }
         try:
-            job = service.submit(read_params(named))
+            job = await asyncio.to_thread(service.submit, read_params(named))  # it is written down
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         last = await _end(service, job)

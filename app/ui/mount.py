@@ -8,6 +8,8 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.context import LocalContext
 
+from app.logs import request_id
+from app.security.request_log import REQUEST
 from app.service import Service
 from app.settings import Settings
 from app.ui.addresses import ask_relative
@@ -20,6 +22,7 @@ from app.ui.theme import ASSETS, head, theme
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
     service.here = lambda: _client_here(service)
+    service.asking = lambda: _request_here() or request_id.get()
     return mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
 
 
@@ -57,3 +60,9 @@ def _client_here(service: Service) -> str | None:
     if request is None or request.client is None:
         return None
     return service.clients.of(request.headers, request.client.host)
+
+
+def _request_here() -> str:
+    """The id of the request whose event is being answered: Gradio answers it in a task of its own."""
+    http = getattr(LocalContext.request.get(None), "request", None)
+    return "" if http is None else str(http.scope.get(REQUEST, ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ def job(prompt: str = "a red apple", client: str = "me", seed: int = 7, **more: 
 def done(history: History, made: Job, size: int = 100) -> str:
     path = history.pictures / f"{made.id[:12]}-{made.request.seed}.png"
     path.write_bytes(b"x" * size)
-    history.accept(made)
+    history.journal.accept(made)
     history.finish(made, [GeneratedImage(path, made.request.seed, 8, 8)], "tiny")
     return path.name
 
@@ -41,23 +42,24 @@ def test_accepted_jobs_run_again_once_with_their_inputs(tmp_path: Path) -> None:
     mask = np.full((8, 8), 255, np.uint8)
     history = History(tmp_path, SETTINGS)
     accepted = job(init_image=picture, mask=mask)
-    history.accept(accepted)
+    history.journal.accept(accepted)
     cancelled = job()
-    history.accept(cancelled)
-    history.end(cancelled.id, "cancelled")
+    history.journal.accept(cancelled)
+    history.journal.end(cancelled.id, "cancelled")
     done(history, job())
     crash(history)
 
     history = History(tmp_path, SETTINGS)
-    [again] = history.unfinished("interrupted")
+    [again] = history.journal.unfinished("interrupted")
     assert (again.id, again.request, again.client) == (accepted.id, accepted.request, "me")
     assert again.init_image is not None and again.mask is not None
     assert (again.init_image == picture).all() and (again.mask == mask).all()
+    history.journal.begin()
     crash(history)
 
     history = History(tmp_path, SETTINGS)
-    assert history.unfinished("The server was restarted twice.") == []
-    ended = history.job(accepted.id, "me")
+    assert history.journal.unfinished("The server was restarted twice.") == []
+    ended = history.journal.job(accepted.id, "me")
     assert ended is not None and (ended.state, ended.message) == ("interrupted", "The server was restarted twice.")
     history.close()
 
@@ -66,22 +68,34 @@ def test_an_orderly_end_is_no_run(tmp_path: Path) -> None:
     made = job()
     for start in range(4):
         history = History(tmp_path, SETTINGS)
-        assert [again.id for again in history.unfinished("interrupted")] == ([made.id] if start else [])
+        assert [again.id for again in history.journal.unfinished("interrupted")] == ([made.id] if start else [])
+        history.journal.begin()
         if not start:
-            history.accept(made)
+            history.journal.accept(made)
         history.close()
+
+
+def test_a_process_that_ends_before_jobs_can_run_takes_no_run_of_theirs(tmp_path: Path) -> None:
+    """While its model is being loaded, say; whether it is killed or ends in good order."""
+    history, made = History(tmp_path, SETTINGS), job()
+    history.journal.accept(made)
+    for end in (crash, crash, History.close, History.close, crash):
+        end(history)
+        history = History(tmp_path, SETTINGS)
+        assert [again.id for again in history.journal.unfinished("interrupted")] == [made.id]
+    history.close()
 
 
 def test_an_input_that_cannot_be_read_ends_its_own_job_alone(tmp_path: Path) -> None:
     history = History(tmp_path, SETTINGS)
     damaged, good = job(init_image=np.zeros((8, 8, 3), np.uint8)), job()
-    history.accept(damaged)
-    history.accept(good)
+    history.journal.accept(damaged)
+    history.journal.accept(good)
     crash(history)
     (tmp_path / "inputs" / f"{damaged.id}-init.png").write_bytes(b"")
     history = History(tmp_path, SETTINGS)
-    assert [again.id for again in history.unfinished("interrupted")] == [good.id]
-    ended = history.job(damaged.id, "me")
+    assert [again.id for again in history.journal.unfinished("interrupted")] == [good.id]
+    ended = history.journal.job(damaged.id, "me")
     assert ended is not None and ended.state == "failed"
     history.close()
 
@@ -92,9 +106,9 @@ def test_what_cannot_be_written_down_is_refused_in_a_sentence(tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.history.os.fsync", full)
+    monkeypatch.setattr("app.history.journal.os.fsync", full)
     with pytest.raises(RequestError, match="could not be written down: No space left on device"):
-        history.accept(job(init_image=np.zeros((8, 8, 3), np.uint8)))
+        history.journal.accept(job(init_image=np.zeros((8, 8, 3), np.uint8)))
     assert not list((tmp_path / "inputs").iterdir())
     history.close()
 
@@ -163,18 +177,18 @@ def test_days_end_what_is_no_favourite_and_the_journal_s_ended_jobs(tmp_path: Pa
     old, kept, new = (done(history, made) for made in (job(seed=1), job(seed=2), ended))
     history.favour(kept, "me", True)
     month_ago = time.time() - 31 * 86400
-    with history._write() as db:
+    with history._db.write() as db:
         db.execute("UPDATE images SET created = ? WHERE name != ?", (month_ago, new))
         db.execute("UPDATE jobs SET created = ? WHERE id != ?", (month_ago, ended.id))
     waiting = job(seed=4)
-    history.accept(waiting)
+    history.journal.accept(waiting)
     history.close()
 
     history = History(tmp_path, replace(SETTINGS, history_days=30))  # an idle server's start is enough
     assert {record.name for record in history.images("me")} == {kept, new}
     assert not (history.pictures / old).exists()
-    assert history._read("SELECT COUNT(*) FROM jobs") == [(2,)]
-    assert history.job(ended.id, "me") and history.job(waiting.id, "me")
+    assert history._db.read("SELECT COUNT(*) FROM jobs") == [(2,)]
+    assert history.journal.job(ended.id, "me") and history.journal.job(waiting.id, "me")
     history.close()
 
 
@@ -187,9 +201,44 @@ def test_one_process_a_folder(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "pictures") == []
 
 
+VERSION_1 = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, client TEXT NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
+    state TEXT NOT NULL, tries INTEGER NOT NULL, message TEXT, created REAL NOT NULL);
+CREATE TABLE images (
+    name TEXT PRIMARY KEY, job TEXT NOT NULL, client TEXT NOT NULL, prompt TEXT NOT NULL, model TEXT NOT NULL,
+    seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    favourite INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL);
+CREATE INDEX images_of ON images (client, created);
+INSERT INTO jobs VALUES ('0a', 'me', '', '{"prompt": "a red apple", "seed": 7}', 'accepted', 1, NULL, 1.8e9);
+INSERT INTO images VALUES ('a.png', '0b', 'me', 'a blue cat', 'tiny', 3, 8, 8, 100, 1, 1.8e9);
+PRAGMA user_version=1;
+"""
+
+
+def test_an_earlier_version_s_folder_is_taken_over(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "history.sqlite")
+    db.executescript(VERSION_1)
+    db.close()
+    for _ in range(2):  # the upgrade is made once
+        history = History(tmp_path, SETTINGS)
+        [again] = history.journal.unfinished("interrupted")
+        assert (again.id, again.request, again.model) == ("0a", SamplingParams("a red apple", seed=7), "")
+        [kept] = history.images("me")
+        assert (kept.prompt, kept.seed, kept.favourite) == ("a blue cat", 3, True)
+        assert history._db.read("PRAGMA user_version") == [(2,)]
+        history.close()
+
+
+def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "history.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(ValueError, match=r"history\.sqlite cannot be used: file is not a database$"):
+        History(tmp_path, SETTINGS)
+
+
 def test_a_later_version_s_folder_is_left_alone(tmp_path: Path) -> None:
     history = History(tmp_path, SETTINGS)
-    history._db.execute("PRAGMA user_version=99")
+    history._db._db.execute("PRAGMA user_version=99")
     history.close()
     with pytest.raises(ValueError, match="later version"):
         History(tmp_path, SETTINGS)

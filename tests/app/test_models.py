@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Cancelled, Done, Engine, Failed, Job, Loading
+from app.engine import Cancelled, Done, Engine, Failed, Job, Loading, Queued
+from app.history import History
 from app.metadata import read_png
-from app.models import ModelFile, ModelFolder, ModelPool, Progress, read_file
+from app.models import ModelFile, ModelFolder, ModelPool, NotReady, Progress, read_file
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
@@ -237,15 +238,34 @@ def test_a_request_s_model_makes_its_picture(service: Service, folder: Path, nam
     assert service.history is not None and service.history.images("me")[0].model == name
 
 
-def test_a_job_of_a_model_runs_again_and_one_whose_model_has_gone_says_so(service: Service) -> None:
+def test_a_job_of_a_model_runs_again_and_one_whose_model_has_gone_says_so(folder: Path, tmp_path: Path) -> None:
+    """Both can be followed from the start, when nobody has looked at the folder yet."""
+    copy = read_file(folder / "copy.ckpt", Limits(), 10**9, 4)
+    jobs = {
+        said: Job(SamplingParams("a", steps=1, seed=1), model=model, client="me", durable=True)
+        for model, said in ((copy.sha256, ""), ("0" * 64, "There is no model '000"))
+    }
+    history = History(tmp_path, Settings())
+    for job in jobs.values():
+        history.journal.accept(job)
+    history.close()
+    settings = Settings(
+        weights=folder / "own.safetensors", models=folder, device="cpu", runtime="torch", data_dir=tmp_path
+    )
+    service = Service(settings)
     assert service.history is not None
-    copy = service.models.find("copy")
-    for model, said in ((copy.sha256, None), ("0" * 64, "There is no model '000")):
-        job = Job(SamplingParams("a", steps=1, seed=1), model=model, client="me", durable=True)
-        service.history.accept(job)
-        service._left = None
-        service._run_again(lambda job: bool(job.model))
-        wait(lambda job=job: service.history.job(job.id, "me").state != "accepted")  # type: ignore[union-attr]
-        record = service.history.job(job.id, "me")
-        assert record is not None and record.state == ("done" if said is None else "failed")
-        assert said is None or said in (record.message or "")
+    try:
+        again = {said: service.job(job.id, "me") for said, job in jobs.items()}
+        assert all(isinstance(job.events[-1], Queued) for job in again.values() if job is not None)
+        with pytest.raises(NotReady):
+            service.models.find(copy.sha256)
+        service.start()
+        for said, job in again.items():
+            assert job is not None
+            end = job.wait()
+            assert isinstance(end, Failed if said else Done)
+            record = service.history.journal.job(job.id, "me")
+            assert record is not None and record.state == ("failed" if said else "done")
+            assert said in (record.message or "")
+    finally:
+        service.close()

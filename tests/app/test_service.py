@@ -16,8 +16,9 @@ from PIL import Image
 
 from app.engine import Done, Failed, Job, Stepped, follow
 from app.metadata import read_png
+from app.models import NotReady
 from app.schemas import GenerateResult, RequestError, read_params
-from app.service import NotReady, Service
+from app.service import Service
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_checkpoint

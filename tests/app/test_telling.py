@@ -41,7 +41,7 @@ def test_a_job_is_told_with_its_request_and_without_its_prompt(served: Served, c
         list(events.iter_lines())
     accepted, ended = [line for line in lines(served) if line.get("job") == job]
     assert (accepted["message"], accepted["request"], accepted["steps"]) == ("job accepted", request, 2)
-    assert (ended["message"], ended["end"]) == ("job ended", "done")
+    assert (ended["message"], ended["end"], ended["request"]) == ("job ended", "done", request)
     assert [line["path"] for line in lines(served) if line.get("request") == request and "path" in line] == ["/v1/jobs"]
 
 

@@ -70,3 +70,40 @@ def test_an_orderly_end_leaves_jobs_to_the_next_start(tmp_path: Path) -> None:
                 time.sleep(0.1)
             served.process.send_signal(signal.SIGTERM)
             served.process.wait(10)
+
+
+def test_a_client_that_comes_back_follows_and_cancels_what_waits_for_its_model(tmp_path: Path) -> None:
+    """From the first answer of the next process on, while no model is in memory yet."""
+    models = tmp_path / "models"
+    models.mkdir()
+    tiny_checkpoint(models, seed=1, name="other.safetensors")
+    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
+    options = (*options, "--models", str(models), "--runtime", "torch")
+    wanted = [{"prompt": f"{k}", "steps": 150, "batch": 2, "model": model} for k, model in enumerate(("", "other") * 2)]
+    with serve(tmp_path, *options, env=ENV) as served:
+        served.wait("/readyz")
+        client = httpx.Client(base_url=served.url, timeout=60)
+        while "other" not in client.get("/v1/capabilities").json()["models"]:
+            time.sleep(0.05)
+        own, other, *unwanted = [client.post("/v1/jobs", json=body).json()["id"] for body in wanted]
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(10)
+    with serve(tmp_path, *options, env=ENV) as served:
+        served.wait("/healthz")
+        client = httpx.Client(base_url=served.url, timeout=120)
+        assert served.get("/readyz")[0] == 503
+        assert {job["id"] for job in client.get("/v1/jobs").json()} == {own, other, *unwanted}
+        for job in unwanted:
+            assert client.delete(f"/v1/jobs/{job}").json()["status"] == "cancelled"
+        for job in (own, other):
+            text = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "999"}).text
+            assert text.startswith("id: 1\r\nevent: queued") and "event: done" in text
+        assert [client.get(f"/v1/jobs/{job}").json()["status"] for job in unwanted] == ["cancelled"] * 2
+    with serve(tmp_path, *options, env=ENV) as served:
+        served.wait("/healthz")
+        client = httpx.Client(base_url=served.url, timeout=60)
+        ends = {own: "done", other: "done", unwanted[0]: "cancelled"}
+        for job, end in ends.items():
+            assert f"event: {end}" in client.get(f"/v1/jobs/{job}/events").text
+            assert client.delete(f"/v1/jobs/{job}").json()["status"] == end
+        assert client.get("/v1/jobs").json() == []

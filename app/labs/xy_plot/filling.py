@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: s
     for k, cell in enumerate(plan.cells):
         if filling.stopped:
             break
-        job = submit(service, cell)
+        job = await asyncio.to_thread(submit, service, cell)  # it is written down
         filling.job_id = job.id
         try:
             async for event in follow(job):

@@ -51,7 +51,7 @@ def made(history: History, client: TestClient, headers: dict[str, str], prompt: 
         path = history.pictures / f"{job.id[:12]}-{7 + k}.png"
         path.write_text(prompt)
         images.append(GeneratedImage(path, 7 + k, 8, 8))
-    history.accept(job)
+    history.journal.accept(job)
     history.finish(job, images, model)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -168,9 +169,45 @@ def test_an_end_that_cannot_be_written_down_is_an_end_all_the_same(engine: Engin
     def full(job: Job, event: object) -> None:
         raise OSError(28, "No space left on device")
 
-    engine.on_end = full
+    engine.ends.on_end = full
     ends = [submit(engine, prompt).wait() for prompt in ("fail", "unsaved", "draw", "unprepared", "draw")]
     assert [type(end) for end in ends] == [Failed, Failed, Done, Failed, Done]
+
+
+@pytest.mark.parametrize("prompt", ["fail", "draw", "unprepared", "wait"])
+def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel, prompt: str) -> None:
+    """The end of a durable job is written down in a thread, before it is told; cancelling waits for nothing either."""
+    told: list[tuple[str, bool]] = []
+    disk = threading.Event()
+
+    def write(job: Job, event: object) -> None:
+        if job.durable:
+            disk.wait(10)
+            told.append((threading.current_thread().name.partition("_")[0], job.done))
+
+    engine.ends.on_end = write
+    durable = submit(engine, prompt, durable=True)
+    if prompt == "wait":
+        assert engine.cancel(durable.id)
+        model.gate.set()
+    assert isinstance(submit(engine, "draw", client="other").wait(), Done), "others go on"
+    assert not durable.done
+    disk.set()
+    durable.wait()
+    assert told == [("save", False)]
+
+
+def test_a_wait_counts_down_though_no_place_changes(engine: Engine, model: FakeModel) -> None:
+    model.base = 0.02
+    jobs = [submit(engine, "draw", steps=400, batch=8) for _ in range(12)]
+    end = time.monotonic() + 20
+    while time.monotonic() < end:  # places change too, at first: the engine learns how many rows share a call
+        told = [event for event in jobs[-1].events if isinstance(event, Queued) and event.wait_seconds is not None]
+        waits = [event.wait_seconds for event in told if event.position == told[-1].position]
+        if len(waits) >= 3:
+            break
+        time.sleep(0.05)
+    assert len(waits) >= 3 and waits[-1] < waits[0]  # type: ignore[operator]
 
 
 def test_nothing_is_taken_after_the_end_has_begun(engine: Engine) -> None:

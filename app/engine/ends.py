@@ -1,0 +1,79 @@
+"""How jobs end: files and journal are written in threads, and then whoever follows the job is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from app.engine.job import Cancelled, Done, Failed, Job, for_people, sentence
+from app.engine.metrics import Metrics
+from app.engine.progress import Running
+from app.logs import belonging
+from ldm_core.images import Pixels
+
+log = logging.getLogger(__name__)
+WRITERS = 2  # threads
+
+End = Done | Failed | Cancelled
+Save = Callable[[Job, list[Pixels], float, int], Any]
+"""A job's pictures, the seconds it took and the steps it did → the result that Done will carry. Runs in a thread."""
+
+
+class Ends:
+    """Ends jobs; nothing here waits for a disk but its own threads."""
+
+    def __init__(self, save: Save, metrics: Metrics) -> None:
+        self._save, self._metrics = save, metrics
+        self.on_end: Callable[[Job, End], None] = lambda job, event: None  # before readers know; writes it down
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="save")
+
+    def end(self, job: Job, event: End) -> None:
+        """Tell a job's end; that of a durable job is written down first."""
+        if job.durable:
+            self._in_thread(job, lambda: self._tell(job, event))
+        else:
+            self._tell(job, event)
+
+    def save(self, running: Running) -> None:
+        """Write the files of a job whose pictures are all there; its last event comes after that."""
+        self._in_thread(running.job, lambda: self._tell(running.job, self._saved(running)))
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writers.shutdown(wait=True)
+
+    def _in_thread(self, job: Job, work: Callable[[], None]) -> None:
+        try:
+            self._writers.submit(work)
+        except RuntimeError:  # closed: nothing is written any more, and whoever waits sees an end
+            job.end(Cancelled(0, job.request.steps))
+
+    def _saved(self, running: Running) -> End:
+        if not running.job.wanted():
+            return Cancelled(running.i, running.n)
+        images = [running.images[k] for k in sorted(running.images)]
+        try:
+            return Done(self._save(running.job, images, time.monotonic() - running.start, running.n))
+        except Exception as error:
+            return failed(running.job, error)
+
+    def _tell(self, job: Job, event: End) -> None:
+        if job.done:
+            return
+        try:
+            with belonging(job.request_id):
+                self.on_end(job, event)
+        except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
+            log.exception("the end of job %s could not be written down", job.id)
+        job.end(event)
+        self._metrics.ended(event)
+
+
+def failed(job: Job, error: Exception) -> Failed:
+    """A job's failure, which is logged, as its last event."""
+    with belonging(job.request_id):
+        log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
+    return Failed(sentence(error))

@@ -1,0 +1,141 @@
+"""The journal of accepted jobs, and the pictures they start from.
+
+Accepted means journaled: the row is on the disk before the answer leaves. A job that was under way when the process
+died runs again once, with the same seed and the same names of files, so that nothing is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.engine import Job
+from app.history.database import Database
+from app.schemas import RequestError
+from ldm_core.images import Pixels
+from ldm_core.sampling import SamplingParams
+
+TRIES = 2  # runs a job gets in all
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the journal knows it; `state` is accepted, done, failed, cancelled or interrupted."""
+
+    id: str
+    request: dict[str, Any]
+    state: str
+    message: str | None
+
+
+class Journal:
+    """Jobs by id; methods may be called from any thread."""
+
+    def __init__(self, db: Database, inputs: Path) -> None:
+        """`inputs` is the folder of the pictures that jobs start from."""
+        self._db, self._inputs = db, inputs
+        self._running = False  # whether a crash would now end a run of the accepted jobs
+
+    def accept(self, job: Job) -> None:
+        """Write a job and its inputs down; RequestError where that cannot be, on a full disk say."""
+        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time(), job.model)
+        try:
+            for name, pixels in (("init", job.init_image), ("mask", job.mask)):
+                if pixels is not None:
+                    with self._input(job.id, name).open("wb") as file:
+                        Image.fromarray(pixels).save(file, format="PNG")
+                        file.flush()
+                        os.fsync(file.fileno())  # the row must not outlive what it needs
+            with self._db.write() as db:
+                db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?, ?)", row)
+        except (OSError, sqlite3.Error) as error:
+            self.forget_inputs(job.id)
+            raise RequestError("not_kept", reason=getattr(error, "strerror", None) or str(error)) from None
+
+    def end(self, job_id: str, state: str, message: str | None = None) -> None:
+        """A job has ended without pictures."""
+        with self._db.write() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, message = ? WHERE id = ? AND state = 'accepted'", (state, message, job_id)
+            )
+        self.forget_inputs(job_id)
+
+    def refuse(self, job_id: str) -> None:
+        """A job was written down and then refused: nobody has been told of it."""
+        with self._db.write() as db:
+            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+        self.forget_inputs(job_id)
+
+    def unfinished(self, said: str) -> list[Job]:
+        """Jobs that an earlier process has left, to run again; those that have had their runs end as `said`."""
+        jobs = []
+        with self._db.write() as db:
+            rows = db.execute(
+                "SELECT id, client, user, request, tries, model FROM jobs WHERE state = 'accepted' ORDER BY created"
+            ).fetchall()
+            for job_id, client, user, request, tries, model in rows:
+                if tries >= TRIES:
+                    db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
+                    self.forget_inputs(job_id)
+                    continue
+                try:
+                    pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
+                    wanted = SamplingParams.from_dict(json.loads(request))
+                except (OSError, ValueError, SyntaxError) as error:  # damaged on the disk: this job alone cannot run
+                    db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (f"{error}", job_id))
+                    self.forget_inputs(job_id)
+                    continue
+                jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
+        return jobs
+
+    def begin(self) -> None:
+        """From now on jobs run: a crash ends a run of those that are there already."""
+        with self._db.write() as db:
+            db.execute("UPDATE jobs SET tries = tries + 1 WHERE state = 'accepted'")
+        self._running = True
+
+    def close(self) -> None:
+        """An orderly end is no run that a job had."""
+        if self._running:
+            with self._db.write() as db:
+                db.execute("UPDATE jobs SET tries = tries - 1 WHERE state = 'accepted'")
+
+    def job(self, job_id: str, client: str) -> JobRecord | None:
+        """A client's own job, also one of an earlier process."""
+        sql = "SELECT id, request, state, message FROM jobs WHERE id = ? AND client = ?"
+        found = self._db.read(sql, job_id, client)
+        return JobRecord(found[0][0], json.loads(found[0][1]), *found[0][2:]) if found else None
+
+    def begins(self, start: str, client: str) -> str | None:
+        """The id of a client's own job that begins so."""
+        sql = "SELECT id FROM jobs WHERE id >= ? AND id < ? AND client = ?"
+        found = self._db.read(sql, start, start + "g", client)  # ids are hexadecimal
+        return found[0][0] if found else None
+
+    def forget_before(self, oldest: float) -> None:
+        """Of jobs accepted before this second since 1970, forget those that have ended."""
+        with self._db.write() as db:
+            db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
+
+    def forget_inputs(self, job_id: str) -> None:
+        """Delete the pictures a job started from."""
+        for name in ("init", "mask"):
+            self._input(job_id, name).unlink(missing_ok=True)
+
+    def _input(self, job_id: str, name: str) -> Path:
+        return self._inputs / f"{job_id}-{name}.png"
+
+    def _read_input(self, job_id: str, name: str) -> Pixels | None:
+        path = self._input(job_id, name)
+        if not path.exists():
+            return None
+        with Image.open(path) as image:
+            return np.asarray(image)
