@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
+import http.client
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,18 +22,25 @@ from ldm_core.text_files import print_anywhere
 
 DEFAULT_SERVER = "http://127.0.0.1:7860"
 TIMEOUT_SECONDS = 60
+PATIENCE_SECONDS = 60  # how long a server may be away while a job is followed: it knows the job when it is back
+ENDS = ("done", "failed", "cancelled")
 
 
 class ServerError(Exception):
     """The server's refusal in one sentence, or why it could not be reached."""
 
 
+class NoAnswer(ServerError):
+    """The server could not be reached, or has ended the connection."""
+
+
 @dataclass(frozen=True)
 class JobEvent:
-    """One event of a job: queued, started, step, done, failed or cancelled, and what comes with it."""
+    """One event of a job: queued, loading, started, step, done, failed or cancelled, and what comes with it."""
 
     name: str
     values: dict[str, Any]
+    number: str = ""  # to go on from after it
 
     @property
     def preview(self) -> bytes | None:
@@ -68,15 +78,32 @@ class Client:
         return made
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
-        """A job's events to its end."""
+        """A job's events to its end. Where the connection breaks they go on when the server is back, soon enough."""
+        last, lost = "", 0.0
+        while True:
+            try:
+                for event in self._events(job_id, last):
+                    last, lost = event.number, 0.0
+                    yield event
+                    if event.name in ENDS:
+                        return
+                raise NoAnswer("The server has ended the connection.")
+            except NoAnswer:
+                lost = lost or time.monotonic()
+                if time.monotonic() - lost > PATIENCE_SECONDS:
+                    raise
+                time.sleep(1)
+
+    def _events(self, job_id: str, after: str) -> Iterator[JobEvent]:
+        """Events after the one of this number, until the connection ends."""
         fields: dict[str, str] = {}
-        with self._open("GET", f"/v1/jobs/{job_id}/events") as answer:
-            for line in answer:
+        with self._open("GET", f"/v1/jobs/{job_id}/events", headers={"Last-Event-ID": after}) as answer:
+            for line in _lines(answer):
                 name, _, value = line.decode().rstrip("\r\n").partition(": ")
                 if name:
                     fields[name] = value
                 elif "data" in fields:
-                    yield JobEvent(fields["event"], json.loads(fields["data"]))
+                    yield JobEvent(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
                     fields = {}
 
     def cancel(self, job_id: str) -> None:
@@ -95,9 +122,10 @@ class Client:
                 if event.name == "done":
                     return [self.picture(image["url"]) for image in event.values["images"]]
         except BaseException:
-            self.cancel(job_id)
+            with contextlib.suppress(ServerError):  # the reason is worth more
+                self.cancel(job_id)
             raise
-        raise ServerError("The server has ended the connection.")
+        raise AssertionError("events end with an end")
 
     def picture(self, url: str) -> RemotePicture:
         """A picture by the address an event gave."""
@@ -110,10 +138,12 @@ class Client:
             values: dict[str, Any] = json.load(answer)
             return values
 
-    def _open(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _open(
+        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
         if urllib.parse.urlsplit(self.server).scheme not in ("http", "https"):
             raise ServerError(f"{self.server} is no http address.")
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **(headers or {})}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         content = None if body is None else json.dumps(body).encode()
@@ -122,9 +152,17 @@ class Client:
             return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310
         except urllib.error.HTTPError as error:
             raise ServerError(_sentence(error)) from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise ServerError(f"{self.server} does not answer: {reason}.") from None
+            raise NoAnswer(f"{self.server} does not answer: {reason}.") from None
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    """An answer's lines; NoAnswer where the connection breaks."""
+    try:
+        yield from answer
+    except (OSError, http.client.HTTPException):
+        raise NoAnswer("The server has ended the connection.") from None
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:
@@ -189,13 +227,16 @@ def _run(client: Client, options: argparse.Namespace, settings: dict[str, Any]) 
             for event in client.events(job_id):
                 if event.name == "queued":
                     bar.set_description(f"position {event.values['position']}")
+                elif event.name == "loading":
+                    bar.set_description(f"{event.values['model']} is loading, {100 * event.values['progress']:.0f} %")
                 elif event.name in ("started", "step"):
                     bar.set_description("")
                     bar.total, bar.n = event.values["n"], event.values.get("i", 0)
                     bar.refresh()
                 end = event
     except KeyboardInterrupt:
-        client.cancel(job_id)
+        with contextlib.suppress(ServerError):
+            client.cancel(job_id)
         print("Cancelled.", file=sys.stderr)  # noqa: T201
         return 130
     if end is None or end.name != "done":
