@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,83 @@ def test_mask_is_binary_and_must_mark_something() -> None:
     assert (fitted == 255).sum() == 100
     with pytest.raises(RequestError, match="mask is empty"):
         fit_mask(Image.new("L", (64, 64)), Limits(), 64, 64)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk of a RIFF file, such as WebP."""
+    return kind + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def webp(width: int, height: int, *frames: tuple[int, int, bytes]) -> bytes:
+    """An animation on a canvas of this size, frames of (width, height, lossless bits)."""
+    body = chunk(b"VP8X", bytes([2, 0, 0, 0]) + _int24(width - 1) + _int24(height - 1)) + chunk(b"ANIM", bytes(6))
+    for w, h, bits in frames:
+        body += chunk(b"ANMF", bytes(6) + _int24(w - 1) + _int24(h - 1) + _int24(40) + b"\0" + chunk(b"VP8L", bits))
+    return chunk(b"RIFF", b"WEBP" + body)
+
+
+def gif(width: int, height: int, *frames: tuple[int, int, bytes]) -> bytes:
+    """An animation on a screen of this size in black and white, frames of (width, height, LZW codes)."""
+    head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    for w, h, codes in frames:
+        head += b"," + struct.pack("<HHHHB", 0, 0, w, h, 0) + b"\x08" + bytes([len(codes)]) + codes + b"\0"
+    return head + b";"
+
+
+def _int24(n: int) -> bytes:
+    return struct.pack("<I", n)[:3]
+
+
+def bits_of(image: Image.Image) -> bytes:
+    """A picture's lossless WebP bits, without their file."""
+    out = BytesIO()
+    image.save(out, "WEBP", lossless=True)
+    data = out.getvalue()
+    at = data.index(b"VP8L")
+    return data[at + 8 : at + 8 + struct.unpack_from("<I", data, at + 4)[0]]
+
+
+def codes_of(image: Image.Image) -> bytes:
+    """A picture's LZW codes, without their file."""
+    out = BytesIO()
+    image.save(out, "GIF", optimize=False)
+    data = out.getvalue()
+    at = data.index(b"," + struct.pack("<HHHH", 0, 0, *image.size)) + 10
+    assert data[at] == 8  # bits of the first code, as `gif` says
+    return data[at + 2 : at + 2 + data[at + 1]]
+
+
+GOOD = bits_of(Image.new("RGB", (16, 16), "red"))
+WHITE = codes_of(Image.new("P", (2, 2), 1))
+MANY = 20_000
+
+
+@pytest.mark.parametrize(
+    ("data", "side"),
+    [
+        (webp(16, 16, (16, 16, GOOD), *[(16, 16, GOOD[:-8] + b"\xff" * 8)] * MANY), 16),
+        (gif(2, 2, (2, 2, WHITE), *[(2, 2, b"\xff\xff")] * MANY), 2),
+        (webp(16, 16, (16_383, 16_383, GOOD)), 16),
+        (gif(2, 2, (2, 2, WHITE), *[(65_535, 65_535, WHITE)] * 100), 2),
+    ],
+    ids=["webp", "gif", "webp that claims more", "gif whose later frames are larger"],
+)
+def test_of_a_bomb_of_frames_the_first_alone_is_decoded(data: bytes, side: int) -> None:
+    """The others could not even be read."""
+    assert len(data) < Settings().max_upload_bytes
+    assert open_upload(BytesIO(data), Settings()).size == (side, side)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        webp(16_383, 16_383, (16, 16, GOOD)),
+        gif(65_535, 65_535, (2, 2, WHITE)),
+        gif(2, 2, (65_535, 65_535, WHITE)),
+    ],
+    ids=["webp's canvas", "gif's screen", "gif's frame"],
+)
+def test_a_small_file_of_a_huge_picture_is_refused(data: bytes) -> None:
+    assert len(data) < 1000
+    with pytest.raises(RequestError, match=r"megapixels (are )?allowed|incomplete or damaged"):
+        open_upload(BytesIO(data), Settings())
