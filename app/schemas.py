@@ -59,7 +59,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """What a finished job leaves; nothing in the request is open any more but perhaps the size."""
+    """What a finished job leaves; its request has every value but perhaps the size."""
 
     request: SamplingParams
     images: tuple[GeneratedImage, ...]

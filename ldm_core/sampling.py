@@ -166,7 +166,7 @@ class SamplingParams:
             raise ParameterError("too_many_pixels", "batch", batch=self.batch, width=width, height=height, most=most)
 
     def resolved(self, seed: int, guidance_scale: float) -> Self:
-        """The same with nothing open but the size: this seed and scale where none was given."""
+        """The same with this seed and scale where it has none; its size may still be None."""
         return replace(
             self,
             seed=seed if self.seed is None else self.seed,

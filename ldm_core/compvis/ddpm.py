@@ -173,7 +173,7 @@ class DDPM(AncestralSampling, Network):
     # -- training --------------------------------------------------------------------------------------------------
 
     def apply_model(self, x: Tensor, t: Tensor, cond: Condition = None) -> Tensor:
-        """x [B,C,h,w], t [B] → the network's word for x; with use_positional_encodings it also sees where it is."""
+        """x [B,C,h,w], t [B] → the network's output; with use_positional_encodings it also sees where it is."""
         if self.options.use_positional_encodings:
             x = torch.cat([x, positions(x)], dim=1)
         return super().apply_model(x, t, cond)
