@@ -38,6 +38,8 @@ async def _end(service: Service, job: Job) -> Event:
     except asyncio.CancelledError:
         following.cancel()
         service.cancel(job.id)
+        if event_id is None:  # a call in one piece, whose connection is gone: Gradio would log a traceback for it
+            raise gr.Error("The request was cancelled.", print_exception=False) from None
         raise
 
 

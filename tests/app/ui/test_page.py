@@ -55,6 +55,14 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
     return Client(url, verbose=False, download_files=tmp_path_factory.mktemp("fetched"), analytics_enabled=False)
 
 
+def test_the_page_tells_its_state_at_every_moment(url: str, service: FakeService):
+    assert httpx.get(f"{url}state").json() == {"phase": "ready", "text": "fake · CPU fp32 · ready"}
+    before = service.state
+    service.state = replace(before, runtime="quick")
+    assert httpx.get(f"{url}state?lang=zh").json()["text"] == "fake · CPU fp32 · quick · 就绪"
+    service.state = before
+
+
 def test_one_public_endpoint(client: Client):
     api = client.view_api(return_format="dict", print_info=False)
     assert list(api["named_endpoints"]) == ["/generate"] and not api["unnamed_endpoints"]
@@ -113,7 +121,9 @@ def begin(url: str, way: str, body: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("way", ["queue/join", "call/generate", "run/generate"])
-def test_the_job_of_a_client_that_left_is_cancelled(url: str, service: FakeService, way: str):
+def test_the_job_of_a_client_that_left_is_cancelled(
+    url: str, service: FakeService, way: str, capfd: pytest.CaptureFixture[str]
+):
     config = httpx.get(f"{url}config").json()
     index = next(d["id"] for d in config["dependencies"] if d["api_name"] == "generate")
     prompt = f"left by {way}"
@@ -128,6 +138,8 @@ def test_the_job_of_a_client_that_left_is_cancelled(url: str, service: FakeServi
         assert time.monotonic() < end, "the job runs on"
         time.sleep(0.02)
     assert isinstance(job.events[-1], Cancelled)
+    time.sleep(0.5)  # what is said about the call is said after it
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_web_address_as_a_file_is_refused(url: str):
