@@ -127,7 +127,7 @@ class Pipeline:
 
     @property
     def threads(self) -> int | None:
-        """Of the processor, as asked for; None is the runtime's own rule."""
+        """Processor threads, as given to `load`; None: the runtime chooses."""
         return self._runtime.threads
 
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
@@ -144,7 +144,7 @@ class Pipeline:
         return self._context(SamplingParams(prompt).prompt)  # ValueError for what is no text
 
     def condition(self, params: SamplingParams) -> Conditioning:
-        """What the network is told of a request: prompts, or a class, or nothing, as the model was trained."""
+        """Conditioning of a request: its prompts, its class or nothing, as the model was trained."""
         scale = self.resolved(params).guidance_scale or 0.0
         if self.tokenizer is None:
             return class_conditioning(self.config, params, scale)

@@ -1,4 +1,4 @@
-"""What a model without a text encoder is told instead of a prompt: a class, or nothing."""
+"""Conditioning of a model without a text encoder: a class, or nothing."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ NoisyClassifier = Callable[[Tensor, Tensor], Tensor]  # x_t [B,C,h,w], t [B] →
 
 
 class ScoreCorrector(Protocol):
-    """What the published sampler calls after guidance, before it steps."""
+    """CompVis' `score_corrector`: called with guided eps before the sampler steps."""
 
     def modify_score(self, model: Any, e_t: Tensor, x: Tensor, t: Tensor, c: Any, **kwargs: Any) -> Tensor:
         """eps [B,C,h,w] of x_t [B,C,h,w] at t [B] under condition c → another eps."""
@@ -45,7 +45,7 @@ class ClassifierGuidance:
         return slope
 
     def modify_score(self, model: Any, e_t: Tensor, x: Tensor, t: Tensor, c: Any, **kwargs: Any) -> Tensor:
-        """The published sampler's hook; model and condition are not needed, further arguments are refused."""
+        """The hook as CompVis' samplers call it; model and condition are not used, further arguments are refused."""
         del model, c
         if kwargs:
             raise TypeError(f"classifier guidance takes no {sorted(kwargs)}")

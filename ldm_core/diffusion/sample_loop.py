@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One tick: step i of n, asked at timestep t; x, eps, x0 of the rows under way, fp32 [B,C,h,w]."""
+    """One tick: step i of n, at timestep t; x, eps, x0 of the rows under way, fp32 [B,C,h,w]."""
 
     i: int
     n: int

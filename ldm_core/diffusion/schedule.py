@@ -42,8 +42,8 @@ def make_beta_schedule(
 def make_ddim_timesteps(kind: TimestepSpacing, n: int, T: int) -> NDArray[np.int64]:
     """Exactly n increasing timesteps in 0…T−1; all but quad reach t ≥ T − ⌈T/n⌉ (Song et al. 2021, app. D.3).
 
-    The published uniform grid is i·(T//n)+1, which for n that does not divide T has another number of steps or runs
-    past the table; this one equals it wherever n is a proper divisor of T. "quad" is the published
+    CompVis' uniform grid is i·(T//n)+1, which for n that does not divide T has another number of steps or runs
+    past the table; this one equals it wherever n is a proper divisor of T. "quad" is CompVis'
     ⌊(i·√(0.8T)/(n−1))²⌋+1 made strictly increasing, which walks from about 0.8·T; "trailing" counts down from T−1
     (Lin et al. 2024, table 2).
     """
@@ -141,7 +141,7 @@ class NoiseSchedule:
         return (1 - v) * lower + v * self.betas
 
     def buffers(self) -> dict[str, Tensor]:
-        """The twelve named fp32 buffers of the published checkpoints, [T] each."""
+        """The twelve named fp32 buffers of SD v1's checkpoints, [T] each."""
         a, prev, var = self.alphas_cumprod, self.alphas_cumprod_prev, self.posterior_variance
         values = {
             "betas": self.betas,
@@ -163,8 +163,8 @@ class NoiseSchedule:
     def lvlb_weights(self, parameterization: Parameterization, published: bool = True) -> Floats:
         """Weight of the squared error at each t in the variational bound, [T].
 
-        eps: β²/(2σ²α(1−ᾱ)) (Ho et al. 2020, eq. 12); at t = 0 it is infinite and the published code copies w[1].
-        x0: the bound's weight is ½(SNR(t−1) − SNR(t)) (Kingma et al. 2021, eq. 15); the published code has
+        eps: β²/(2σ²α(1−ᾱ)) (Ho et al. 2020, eq. 12); at t = 0 it is infinite and CompVis' code copies w[1].
+        x0: the bound's weight is ½(SNR(t−1) − SNR(t)) (Kingma et al. 2021, eq. 15); CompVis' code has
         ½√ᾱ/(2·1 − ᾱ), another quantity, kept as the default because checkpoints were trained with it.
         v: the eps weight times ᾱ, since the error in v is the error in eps over √ᾱ (Salimans & Ho 2022, app. D).
         """
@@ -178,15 +178,15 @@ class NoiseSchedule:
             w = w * {"eps": np.ones_like(a), "x0": self.snr, "v": a}[parameterization]
         if len(w) > 1:
             w = np.append(w[1], w[1:])
-        if np.isnan(w).any():  # the published check is .all(), which lets a single NaN pass
+        if np.isnan(w).any():  # CompVis' check is .all(), which lets a single NaN pass
             raise ValueError("lower-bound weights contain NaN: the schedule has a beta of 0")
         return w
 
     def grid(self, kind: TimestepSpacing, steps: int, eta: float = 0.0, end_at_data: bool = False) -> TimestepGrid:
         """`steps` timesteps with their ᾱ, previous ᾱ and σ(η) (Song et al. 2021, eq. 16).
 
-        The last ᾱ_prev is ᾱ[0] as published, so that ddim and plms stop at the noise level of t = 0; with end_at_data
-        it is 1, and they go on to the data.
+        The last ᾱ_prev is ᾱ[0] as in CompVis' code, so that ddim and plms stop at the noise level of t = 0; with
+        end_at_data it is 1, and they go on to the data.
         """
         return self.grid_at(make_ddim_timesteps(kind, steps, self.num_timesteps), eta, end_at_data)
 

@@ -19,7 +19,7 @@ BINS = 20  # the loss is also logged by noise level
 
 @dataclass(frozen=True)
 class DiffusionLossConfig:
-    """Published names and defaults; below the line, ours."""
+    """CompVis' names and defaults; below the line, ours."""
 
     loss_type: Literal["l1", "l2"] = "l2"
     l_simple_weight: float = 1.0

@@ -37,7 +37,7 @@ def unblended(x: Tensor, t: Tensor) -> Tensor:
 
 
 def scale_noise(draw: Tensor, temperature: float, noise_dropout: float, generator: torch.Generator | None) -> Tensor:
-    """The published sampler's two handles on a noise draw: scale it, and drop a share of it (the rest is scaled up).
+    """CompVis' two options for a noise draw: scale it, and drop a share of it (the rest is scaled up).
 
     What is dropped comes from `generator`, which should not be the one of the draw: switching dropout on then shifts
     nothing.

@@ -1,4 +1,4 @@
-"""Samplers that stay at variance-preserving scale: the two published ones and PLMS."""
+"""Samplers that stay at variance-preserving scale: CompVis' DDIM and PLMS, and DDPM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ddim(
 ) -> SamplerCoroutine:
     """Denoising diffusion implicit models (Song et al. 2021), first order; stochastic where the grid's eta > 0.
 
-    Last σ: that of t = 0, as published (0.0292 for SD's schedule).
+    Last σ: that of t = 0, as in CompVis' code (0.0292 for SD's schedule).
     """
     for i in range(len(grid)):
         x = blend(x, grid.t[i])
@@ -54,8 +54,8 @@ ADAMS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 2
 def plms(x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity) -> SamplerCoroutine:
     """Pseudo linear multistep (Liu et al. 2022, §3.4): a mean of the last four eps; the first step asks twice.
 
-    Deterministic, ignores eta. Last σ: that of t = 0, as published. The weights assume equal steps in σ, so that on
-    other grids the fourth-order formula is of second order.
+    Deterministic, ignores eta. Last σ: that of t = 0, as in CompVis' code. The weights assume equal steps in σ, so that
+    on other grids the fourth-order formula is of second order.
     """
     past: list[Tensor] = []
     for i in range(len(grid)):

@@ -69,7 +69,7 @@ def dpmpp_2m_sde(
 def unipc(
     x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, last_sigma: float = 0.0
 ) -> SamplerCoroutine:
-    """UniPC-2 with B(h) = e^h − 1 (Zhao et al. 2023): dpmpp_2m's step, corrected once its end has been asked.
+    """UniPC-2 with B(h) = e^h − 1 (Zhao et al. 2023): dpmpp_2m's step, corrected with the prediction at its end.
 
     The correction reuses the next step's question, so it costs none. Deterministic, ignores eta. Last σ: 0.
     """

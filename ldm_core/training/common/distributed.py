@@ -38,7 +38,7 @@ def own_share(accelerator: Accelerator) -> Share:
 
 
 def mean_over_processes(accelerator: Accelerator, values: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
-    """Figures of equal shares → figures of the global batch, still on their device: nobody waits for it here.
+    """Figures of equal shares → figures of the global batch, still on their device, without waiting for it.
 
     Every process must come with the same names at the same step.
     """

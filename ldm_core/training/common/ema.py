@@ -1,4 +1,4 @@
-"""Exponential moving average of weights, with the warm-up of the published LitEma."""
+"""Exponential moving average of weights, with the warm-up of CompVis' LitEma."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class LitEma:
     """A shadow of a module's trainable parameters.
 
     θ' ← d·θ' + (1−d)·θ with d = min(decay, (1+n)/(10+n)) at the n-th update, so that the first random weights fade
-    quickly. Kept outside the module: the published buffers (`model_ema.…`) are a matter of checkpoints, not of graphs.
+    quickly. Kept outside the module: CompVis' buffers (`model_ema.…`) are read and written by `checkpoint`.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.9999, use_num_updates: bool = True) -> None:

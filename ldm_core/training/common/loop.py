@@ -61,7 +61,7 @@ def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """Adam's second moments decay into denormals, which are slow; after training, whoever counts on them has them."""
+    """Flush denormals to zero, into which Adam's second moments decay and which are slow; restore on exit."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -257,7 +257,7 @@ def stop_on_signals(loop: Loop) -> Iterator[None]:
 
     try:
         old = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread: a notebook's own affair
+    except ValueError:  # not the main thread: signals cannot be caught there
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""Work of a processor done ahead by other processes, so that a GPU waits for nobody."""
+"""Draw batches ahead in other processes, so that a GPU does not wait for them."""
 
 from __future__ import annotations
 

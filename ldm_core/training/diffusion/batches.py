@@ -65,7 +65,7 @@ class BatchSource(Protocol):
 
 @dataclass(frozen=True)
 class CaptionedRows:
-    """Which rows of a corpus are trained on, what is said of them, and which ones validation looks at."""
+    """The rows of a corpus that are trained on, their captions, and the rows of validation."""
 
     draw: Callable[[np.random.Generator, int], Rows]
     caption: Captioner

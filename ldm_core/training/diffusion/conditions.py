@@ -18,7 +18,7 @@ STYLES = ("noto", "twemoji", "3d", "flat", "emojione", "fx", "blob")
 
 
 class Condition(Protocol):
-    """What captions tell the UNet, in two halves: a process that draws batches reads, the device does the rest."""
+    """Captions → conditioning, in two halves: `read` runs where batches are drawn, the call on the device."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:
         """B prompts → cond [B,…] on the CPU: token ids, class ids or states, as the condition's own kind is."""

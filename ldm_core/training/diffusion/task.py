@@ -39,7 +39,7 @@ GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words
 
 @torch.no_grad()
 def initialise(unet: nn.Module) -> None:
-    """The published start: each block's last layer and the output are zero (Dhariwal & Nichol's zero_module).
+    """CompVis' start: each block's last layer and the output are zero (Dhariwal & Nichol's zero_module).
 
     Convolutions on the skip path keep a signal's size, where torch's default shrinks it by √3 each time.
     """
@@ -134,7 +134,7 @@ class DiffusionTask:
         return {**log, "grad_norm": norm}
 
     def _grounding(self, maps: list[Tensor], batch: Batch) -> Tensor:
-        """Where there is so much noise that nobody can know where a thing will be, no word is held to a place."""
+        """TokenCompose's loss over the rows below t = GROUNDED·T; above, noise hides where a thing will be."""
         assert batch.owner is not None and batch.words is not None
         device, known = self.accelerator.device, batch.t < GROUNDED * self.schedule.num_timesteps
         return grounding_loss(maps, batch.owner.to(device), batch.words.to(device), known.to(device))

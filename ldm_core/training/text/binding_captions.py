@@ -32,7 +32,7 @@ _LONG = re.compile(r"[^a-z\- ]|(?:\S+ ){3}")  # more than three words, digits, c
 
 @dataclass(frozen=True)
 class Slot:
-    """One thing of a caption, and where the text has said it all: the word that ends at character `end`."""
+    """One thing of a caption with its attributes; the last word that names it ends at character `end`."""
 
     end: int
     thing: str  # a concept of the corpus, or another word, in the singular

@@ -26,7 +26,7 @@ class KeptStates:
     """The encoder as it was: the states of any caption, and of every concept as landmarks."""
 
     def __init__(self, tower: CLIPTextModel, tokenizer: Tokenizer, concepts: Sequence[str], words: Words) -> None:
-        """tower: frozen here, so nobody else's."""
+        """tower is frozen here: hand over a copy."""
         self.tower, self.eos = tower.train(False).requires_grad_(False), tokenizer.eos
         self.landmarks = ends(self.tower, tokenizer, concepts)  # first eos and last padding, [C,D] each
         self.meaning = words.targets(concepts)  # [C,384]

