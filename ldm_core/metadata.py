@@ -22,13 +22,25 @@ SETTINGS = re.compile(r"^[ \t]*(Steps: *\d+ *,.*)", re.MULTILINE)
 PAIR = re.compile(r'([\w/-][\w /-]{0,99}): *("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
 SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 LINE = {  # a name in the line, lower case → the setting
-    "steps": "steps", "cfg scale": "guidance_scale", "seed": "seed", "eta": "eta", "denoising strength": "strength",
-    "variation seed": "variation_seed", "variation seed strength": "variation_strength",
-}  # fmt: skip
+    "steps": "steps",
+    "cfg scale": "guidance_scale",
+    "seed": "seed",
+    "eta": "eta",
+    "denoising strength": "strength",
+    "variation seed": "variation_seed",
+    "variation seed strength": "variation_strength",
+}
 A1111_SAMPLERS = {
-    "DDIM": "ddim", "DDPM": "ddpm", "PLMS": "plms", "Euler": "euler", "Euler a": "euler_a", "Heun": "heun",
-    "DPM++ 2M": "dpmpp_2m", "DPM++ 2M SDE": "dpmpp_2m_sde", "UniPC": "unipc",
-}  # fmt: skip
+    "DDIM": "ddim",
+    "DDPM": "ddpm",
+    "PLMS": "plms",
+    "Euler": "euler",
+    "Euler a": "euler_a",
+    "Heun": "heun",
+    "DPM++ 2M": "dpmpp_2m",
+    "DPM++ 2M SDE": "dpmpp_2m_sde",
+    "UniPC": "unipc",
+}
 SAMPLERS_BY_NAME = {n.lower(): ours for n, ours in A1111_SAMPLERS.items()} | {o: o for o in A1111_SAMPLERS.values()}
 MAX_TEXT = 64_000  # characters of metadata that are read from a file
 
