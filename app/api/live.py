@@ -25,6 +25,7 @@ class Wanted(Body):
     """What a page wants drawn."""
 
     page: str = Field(max_length=64)
+    model: str = Field("", max_length=200)  # "" the page's own
     settings: dict[str, Any]
 
 
@@ -44,13 +45,13 @@ async def offered(who: Visiting) -> Response:
 async def draw(wanted: Wanted, who: Visiting) -> Response:
     """A sketch as PNG; 204 where a later one took its place, 503 with the reason where Live is to be switched off."""
     values = {name: value for name, value in wanted.settings.items() if value is not None}
-    return await _sketch(who, wanted.page, read_params(values))
+    return await _sketch(who, wanted.page, read_params(values), wanted.model)
 
 
-async def _sketch(who: Caller, page: str, params: Any) -> Response:
+async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Response:
     live: Live = who.request.app.state.live
     try:
-        job = await asyncio.to_thread(live.start, params, who.client, page)
+        job = await asyncio.to_thread(live.start, params, who.client, page, model)
     except LiveOff as error:
         return JSONResponse({"reason": error.sentence.key}, 503)
     await calls.wait(who, [job])

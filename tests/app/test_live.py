@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from app.live import SAMPLER, STEPS, Live, LiveOff
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
+from ldm_core import load
 from ldm_core.sampling import SamplingParams
 from tests.app.test_service import started
 from tests.tiny import tiny_checkpoint
@@ -80,3 +83,27 @@ def test_live_is_off_where_a_picture_takes_too_long_and_is_tried_again(live: Liv
 def test_what_cannot_be_is_refused(live: Live):
     with pytest.raises(RequestError, match="type a prompt"):
         live.start(SamplingParams(" ", seed=1), "me", "page")
+
+
+def test_a_sketch_is_of_the_chosen_model_which_must_be_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "LIMIT_SECONDS", 60.0)
+    (tmp_path / "models").mkdir()
+    other = tiny_checkpoint(tmp_path / "models", seed=1, name="other.safetensors")
+    weights = tiny_checkpoint(tmp_path)
+    service = started(Settings(weights=weights, models=tmp_path / "models", device="cpu", runtime="torch"))
+    try:
+        while not service.models.scanned:
+            time.sleep(0.05)
+        live, asked = Live(service), SamplingParams("a tree", seed=11)
+        with pytest.raises(LiveOff, match="in memory"):
+            live.start(asked, "me", "page", "other")
+        assert service.pool.loaded == [], "the next word would have it given up"
+        service.submit(replace(asked, steps=1), client="me", model="other").wait()
+        end = live.start(asked, "me", "page", "other").wait()
+        assert isinstance(end, Done) and live.slow is None, "the page's own model was not asked"
+        expected = load(other, device="cpu", runtime="torch").generate("a tree", steps=STEPS, sampler=SAMPLER, seed=11)
+        assert np.abs(end.result.pixels.astype(int) - expected[0].astype(int)).max() <= 1
+        with pytest.raises(RequestError, match="no model"):
+            live.start(asked, "me", "page", "gone")
+    finally:
+        service.close()
