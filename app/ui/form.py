@@ -10,9 +10,10 @@ import gradio as gr
 
 from app.schemas import read_params
 from app.ui.canvas_input import keep_files
+from app.ui.effects import INFO
 from app.ui.prompt_line import chips_html, live_html
-from app.ui.translation import LOCAL, Translation
-from ldm_core.sampling import ETA_SAMPLERS, Limits, SamplingParams
+from app.ui.translation import LOCAL, Translation, Words
+from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
@@ -34,6 +35,7 @@ FIELDS = (  # the order of every list of field values
 SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
 TYPED = (*SEEDS, "batch")  # numbers that come as text: a list sends what is typed into it as that
 MODEL_KEY = "latent-lab-model"  # of sessionStorage
+SIDES = ("width", "height")
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
 
@@ -82,7 +84,7 @@ class Form:
         self.limits, self.knowledge = limits, knowledge
         self._make, self._lang = translation.make, translation.lang
         self._named: dict[str, Any] = {}
-        self._sliders: dict[str, gr.Slider] = {}
+        self.sliders: dict[str, gr.Slider] = {}
 
     @property
     def fields(self) -> list[Any]:
@@ -152,7 +154,7 @@ class Form:
         with self._make(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
             self._named["negative_prompt"] = self._make(
                 gr.Textbox,
-                {"label": "negative_prompt", "info": "negative_info"},
+                {"label": "negative_prompt", "info": INFO["negative_prompt"]},
                 lines=1,
                 max_lines=4,
                 value="",
@@ -166,13 +168,18 @@ class Form:
             self._seeds()
             with gr.Row():
                 side, multiple = self.limits.image_size, self.limits.size_multiple
-                for name in ("width", "height"):
-                    self._number(name, multiple, self.limits.max_side, side, multiple, info=False)
+                for name in SIDES:
+                    self._number(name, multiple, self.limits.max_side, side, multiple)
             self._make(gr.Markdown, {"value": "size_note"}, elem_classes="note", elem_id="size-note")
             with self._make(gr.Accordion, {"label": "restore"}, open=False, elem_id="restore"):
                 self._make(gr.Markdown, {"value": "restore_info"}, elem_classes="note")
                 self.restore = self._make(
-                    gr.File, {"label": "restore_file"}, file_types=[".png"], height=110, elem_id="png"
+                    gr.File,
+                    {"label": "restore_file"},
+                    file_types=[".png"],
+                    height=110,
+                    elem_id="png",
+                    elem_classes="drop",
                 )
             self.reset = self._make(gr.Button, {"value": "reset"}, size="sm", elem_id="reset")
         self._local_events()
@@ -183,7 +190,7 @@ class Form:
             with gr.Column(min_width=200):
                 self._named["sampler"] = self._make(
                     gr.Dropdown,
-                    {"label": "sampler"},
+                    {"label": "sampler", "info": INFO["sampler"]},
                     choices=list(self.limits.samplers),
                     value=self.limits.samplers[0],
                     allow_custom_value=True,
@@ -195,16 +202,19 @@ class Form:
     def _seeds(self) -> None:
         """Seed and variation: an empty seed is another one each time."""
         with gr.Row(elem_id="seed-row"):
-            words = {"label": "seed", "info": "seed_info", "placeholder": "seed_random"}
+            words: Words = {"label": "seed", "info": INFO["seed"], "placeholder": "seed_random"}
             self._named["seed"] = self._make(gr.Textbox, words, value="", max_lines=1, elem_id="seed", scale=3)
             self.dice = self._make(gr.Button, {"value": "dice"}, size="sm", elem_id="dice", scale=1, min_width=96)
-            self.keep = self._make(gr.Button, {"value": "keep_seed"}, size="sm", elem_id="keep", scale=1, min_width=96)
+            self.keep = self._make(
+                gr.Button, {"value": "keep_seed"}, size="sm", elem_id="keep-seed", scale=1, min_width=96
+            )
         with gr.Row():
             self._number("variation_strength", 0, 1, SamplingParams.variation_strength, 0.01)
             self._named["variation_seed"] = self._make(
                 gr.Textbox,
-                {"label": "variation_seed", "info": "variation_seed_info"},
+                {"label": "variation_seed", "info": "variation_asleep"},
                 value="",
+                interactive=False,
                 max_lines=1,
                 elem_id="variation-seed",
             )
@@ -231,19 +241,19 @@ class Form:
             self.use_shown = self._make(gr.Button, {"value": "use_shown"}, size="sm", elem_id="use-shown")
             self._number("strength", 0.02, 1, SamplingParams.strength, 0.01)
 
-    def _number(self, name: str, low: float, high: float, value: float, step: float, info: bool = True) -> None:
+    def _number(self, name: str, low: float, high: float, value: float, step: float) -> None:
         """A number field without bounds called `name`, and a slider that writes into it."""
         key = name.replace("_", "-")
-        words = {"label": name} | ({"info": f"{name.removesuffix('_scale')}_info"} if info else {})
-        with gr.Column(elem_classes="number", min_width=200 if info else 130):
-            box = self._make(gr.Number, words, value=value, elem_id=key)
-            slider = gr.Slider(
-                low,
-                high,
-                value,
+        with gr.Column(elem_classes="number", min_width=130 if name in SIDES else 200):
+            box = self._make(gr.Number, {"label": name, "info": INFO[name]}, value=value, elem_id=key)
+            slider = self._make(
+                gr.Slider,
+                {"label": name},
+                minimum=low,
+                maximum=high,
+                value=value,
                 step=step,
                 show_label=False,
-                label=name,
                 container=False,
                 buttons=[],
                 elem_id=f"{key}-slider",
@@ -251,7 +261,7 @@ class Form:
         slider.input(inputs=slider, outputs=box, js="(v) => v", **LOCAL)
         clamp = f"(v) => v == null ? {low} : Math.min(Math.max(v, {low}), {high})"
         box.change(inputs=box, outputs=slider, js=clamp, **LOCAL)
-        self._named[name], self._sliders[name] = box, slider
+        self._named[name], self.sliders[name] = box, slider
 
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
@@ -271,42 +281,49 @@ class Form:
         js = f"(prompt) => [prompt, ...{json.dumps(defaults[1:])}]"
         self.reset.click(inputs=self._named["prompt"], outputs=self.fields, js=js, **LOCAL)
 
-    def sampler_says_on(self, events: Sequence[Any]) -> None:
-        """At these events say what the chosen sampler does; eta is awake where it has an effect."""
-        sampler = self._named["sampler"]
-        js = f"(name) => window.latentLab.samplerSays(name, {json.dumps(ETA_SAMPLERS)})"
-        outputs = [self.sampler_says, self._named["eta"], self._sliders["eta"]]
-        for event in events:
-            event(inputs=sampler, outputs=outputs, js=js, **LOCAL)
-
     def refill_on(self, opened: Any) -> None:
         """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""
-        js = f"() => window.latentLab.keptForm({json.dumps(FIELDS)})"
-        opened.then(js=js, outputs=self.fields, **LOCAL)
+        names = json.dumps(FIELDS)
+        filled = opened.then(js=f"() => window.latentLab.keptForm({names})", outputs=self.fields, **LOCAL)
+        filled.then(inputs=self.fields, js=f"(...values) => window.latentLab.keepForm({names}, values)", **LOCAL)
         opened.then(js=f"() => window.latentLab.keptTab('{MODEL_KEY}') ?? ''", outputs=self.model, **LOCAL)
-        self.model.change(inputs=self.model, js=f"(name) => window.latentLab.keepTab('{MODEL_KEY}', name)", **LOCAL)
+        js = f"(name) => {{ window.latentLab.keepTab('{MODEL_KEY}', name); window.latentLab.liveModel(); }}"
+        self.model.change(inputs=self.model, js=js, **LOCAL)
 
     def model_update(self, names: Sequence[str]) -> Any:
         """The choice of these models, the page's own first; it is hidden where there is none."""
         return gr.update(choices=[(name, name if k else "") for k, name in enumerate(names)], visible=len(names) > 1)
 
-    def limit_updates(self, limits: Limits, chosen: bool = False) -> list[Any]:
-        """Updates of `limited` for a model that is not the one expected, or was `chosen` in place of another."""
-        if limits == self.limits and not chosen:
-            return [gr.skip()] * len(self.limited)
-        sides = [  # each an update of its own: Gradio takes them apart
-            gr.update(minimum=limits.size_multiple, maximum=limits.max_side, step=limits.size_multiple)
-            for _ in ("width", "height")
-        ]
-        trained, own = limits.image_size, limits.guidance_scale  # what is typed already stays where these are the same
-        same_size = trained == self.limits.image_size and not chosen
-        sizes = [gr.skip() if same_size else gr.update(value=trained) for _ in sides]
-        guidance = gr.skip() if own == self.limits.guidance_scale and not chosen else gr.update(value=own)
-        return [*sides, *sizes, gr.update(choices=list(limits.samplers)), guidance, _trained(limits)]
+    def limit(self, limits: Limits) -> dict[Any, Any]:
+        """Updates of `limited` for a model of these limits, whatever the fields hold."""
+        sides = {  # each an update of its own: Gradio takes them apart
+            self.sliders[name]: gr.update(
+                minimum=limits.size_multiple, maximum=limits.max_side, step=limits.size_multiple
+            )
+            for name in SIDES
+        }
+        return {
+            **sides,
+            self._named["sampler"]: gr.update(choices=list(limits.samplers)),
+            self.trained: _trained(limits),
+        }
+
+    def own_values(self, limits: Limits) -> dict[Any, Any]:
+        """Updates of `owned`: a model's own size and guidance."""
+        values = {"guidance_scale": limits.guidance_scale} | dict.fromkeys(SIDES, limits.image_size)
+        return {self._named[name]: gr.update(value=value) for name, value in values.items()}
+
+    def own_values_unlike(self, expected: Limits) -> dict[Any, Any]:
+        """The same where the page was built for other ones: what is typed already stays where they are the same."""
+        values = self.own_values(expected)
+        return {field: update for field, update in values.items() if update["value"] != field.value}
 
     @property
     def limited(self) -> list[Any]:
-        """The components that limit_updates is for."""
-        sliders = [self._sliders[name] for name in ("width", "height")]
-        named = [self._named[name] for name in ("width", "height", "sampler", "guidance_scale")]
-        return [*sliders, *named, self.trained]
+        """What has a model's bounds."""
+        return [*(self.sliders[name] for name in SIDES), self._named["sampler"], self.trained]
+
+    @property
+    def owned(self) -> list[Any]:
+        """What each model has its own value of."""
+        return [self._named[name] for name in (*SIDES, "guidance_scale")]

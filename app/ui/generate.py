@@ -13,6 +13,7 @@ import gradio as gr
 
 from app.engine import Done, Job
 from app.i18n import say
+from app.models import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, picture_and_mask
@@ -20,11 +21,12 @@ from app.ui.examples import EXAMPLES
 from app.ui.form import Form, request_from
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
-from app.ui.picture import Stage, build_stage
+from app.ui.picture import Stage, build_stage, recall
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
 from app.ui.status import Picture, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from ldm_core.sampling import Limits
 
 log = logging.getLogger(__name__)
 Updates = dict[Any, Any]
@@ -82,8 +84,12 @@ class GenerateTab:
 
         self.job_id.change(inputs=self.job_id, js="(id) => window.latentLab.keepJob(id)", **LOCAL)
         ran = gr.Checkbox(visible="hidden", show_label=False)  # whether this tab had a run when the page went
-        kept = "(id, history) => [window.latentLab.keptJob(id), history, window.latentLab.wasRunning()]"
-        found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran], "outputs": [*outputs, *form.fields]}
+        kept = """(id, history) => {
+          const lab = window.latentLab;
+          return [lab.keptJob(id), history, lab.wasRunning(), lab.keptPictures()];
+        }"""
+        recalled = gr.JSON(visible="hidden")  # the tab's pictures as the browser remembers them
+        found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran, recalled], "outputs": outputs}
         opened = blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
         opened.then(js="() => window.latentLab.resumed()", **LOCAL)
         again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
@@ -102,7 +108,10 @@ class GenerateTab:
             **PRIVATE,
         )
         about = [*form.limited, form.reading, form.chips]
-        form.model.input(self.choose, [form["prompt"], form.model], about, **PRIVATE)
+        form.model.change(
+            self.follow_model, [form["prompt"], form.model], about, **PRIVATE
+        )  # also by a file or a reload
+        form.model.input(self.choose, form.model, form.owned, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, form.model, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
@@ -157,26 +166,34 @@ class GenerateTab:
         return self.stage.show(pictures[0], lang) | self.stage.gather(pictures, history, lang)
 
     async def resume(
-        self, job_id: str | None, history: list[Picture], ran: bool, request: gr.Request
+        self, job_id: str | None, history: list[Picture], ran: bool, request: gr.Request, kept: Any = None
     ) -> AsyncIterator[Updates]:
         """A page that opens, or is connected again, goes on with the job its tab was watching.
 
         Where there is none it leaves the buttons alone: this answer may come after the person has pressed Generate.
         What is typed stays as it is: the browser keeps the form, and a job has only what was sent. `ran`: the job had
         not ended when the page last saw it; a server that was started again knows it from its journal, or it is lost.
+        `kept` are the tab's pictures, for a page that has none yet.
         """
+        lang = language(request, self.lang)
+        if not history and kept:
+            history, framed = await asyncio.to_thread(recall, self.service, kept)
+            yield self.stage.gather([], history, lang) | self.stage.put_back(framed, lang)
         while ran and self.service.state.phase in ("starting", "loading"):
             await asyncio.sleep(LOADING_SECONDS)
         job = self.service.attach(job_id) if job_id else None
         if job is None and ran:
-            lost = say(language(request, self.lang), "job_lost")
-            yield {self.stage.line: line_html(lost, "failed"), self.job_id: "", **self._buttons(running=False)}
+            yield {
+                self.stage.line: line_html(say(lang, "job_lost"), "failed"),
+                self.job_id: "",
+                **self._buttons(running=False),
+            }
             return
         if job is None or not _pictures_left(job):
             yield {self.stage.history: history}
             return
         unfinished = not job.done
-        async for updates in self.watch(job, history, language(request, self.lang)):
+        async for updates in self.watch(job, history, lang):
             yield updates
         if unfinished:
             yield self._buttons(running=False)
@@ -196,22 +213,37 @@ class GenerateTab:
             return ""
         return reading_html(prompt, reading, count, language(request, self.lang))
 
-    def choose(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
-        """Another model: its sizes and its guidance, and what it knows."""
-        form, file = self.form, self.service.models.find(model or "")
-        limited = form.limit_updates(self.service.limits_of(file.name), chosen=True)
-        chips = chips_html(file.knowledge, language(request, self.lang))
+    def follow_model(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
+        """Another model: its bounds, and what it knows."""
+        knowledge = self._file(model).knowledge
         return {
-            **dict(zip(form.limited, limited, strict=True)),
-            form.reading: self.read_prompt(prompt, model, request),
-            form.chips: gr.update(value=chips, visible=file.knowledge is not None),
+            **self.limit(model),
+            self.form.reading: self.read_prompt(prompt, model, request),
+            self.form.chips: gr.update(
+                value=chips_html(knowledge, language(request, self.lang)), visible=knowledge is not None
+            ),
         }
 
+    def choose(self, model: str | None) -> Updates:
+        """A model that a person takes brings its own size and guidance."""
+        return self.form.own_values(self._limits(model))
+
+    def limit(self, model: str | None) -> Updates:
+        """The form's bounds are a model's."""
+        return self.form.limit(self._limits(model))
+
     def surprise(self, model: str | None) -> str:
-        """A prompt that a model can draw; one that has gone is the page's own."""
+        """A prompt that a model can draw."""
+        return surprise(self._file(model).knowledge, EXAMPLES, random.Random())
+
+    def _file(self, model: str | None) -> ModelFile:
+        """A model of the page's list; one that has gone is the page's own."""
         names = [file.name for file in self.service.models.usable]
-        file = self.service.models.find(model if model in names else "")
-        return surprise(file.knowledge, EXAMPLES, random.Random())
+        return self.service.models.find(model if model in names else "")
+
+    def _limits(self, model: str | None) -> Limits:
+        file = self._file(model)
+        return self.service.limits if file is self.service.models.own else file.limits
 
 
 def _pictures_left(job: Job) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +13,9 @@ import gradio as gr
 
 from app.history import Filter, Record
 from app.i18n import say
-from app.metadata import read_png
-from app.schemas import RequestError
 from app.service import Service
 from app.ui.picture import Stage
-from app.ui.status import Picture, history_html, safe, thumbs_html
+from app.ui.status import Picture, empty_html, history_html, safe, thumbs_html
 from app.ui.translation import PRIVATE, Translation, language, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds
@@ -100,7 +97,7 @@ class HistoryTab:
         keep.click(
             self.keep,
             [asked, stage.history, self.shown, *self.controls],
-            [stage.history, stage.thumbs, *drawn],
+            [stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
             js="(_, ...others) => [window.latentLab.takeAction(), ...others]",
             trigger_mode="multiple",
             **PRIVATE,
@@ -118,7 +115,10 @@ class HistoryTab:
     def keep(
         self, asked: dict[str, Any] | None, session: list[Picture], request: gr.Request, shown: int, *controls: Any
     ) -> Updates:
-        """Make one's own picture a favourite, or none any more (`favour`: true, false), or `delete` it."""
+        """Make one's own picture a favourite, or none any more (`favour`: true, false), or `delete` it.
+
+        The page knows of a deleted one whether its facts were `told` and whether it was the `last` in the frame.
+        """
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         history = self.service.history
         name, client = str(asked.get("file")), self.service.here() or ""
@@ -131,7 +131,11 @@ class HistoryTab:
             favourite = asked.get("do") == "favour"
             if history.favour(name, client, favourite):
                 session = [replace(p, favourite=favourite) if Path(p.path).name == name else p for p in session]
-        stage = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
+        stage: Updates = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
+        if asked.get("told"):  # the facts under the frame were this picture's
+            stage |= {**self._stage.forget(), self._stage.shown: None}
+        if asked.get("last"):
+            stage[self._stage.frame] = empty_html(lang)
         return stage | self._drawn(Asked(*controls), shown, lang)
 
     def _drawn(self, asked: Asked, most: int, lang: str) -> Updates:
@@ -169,17 +173,4 @@ def _note(key: str, lang: str) -> str:
 
 def _picture(record: Record, path: Path) -> Picture | None:
     """A picture with the settings its file carries; None where the file is gone or damaged."""
-    try:
-        settings, told = read_png(path)
-    except (OSError, RequestError):
-        return None
-    facts = {"seed": record.seed, "width": record.width, "height": record.height, "model": record.model}
-    facts |= {"steps": settings.steps, "start": told.get("start", "noise")}
-    return Picture(
-        str(path),
-        record.prompt,
-        json.dumps(settings.to_dict(), ensure_ascii=False),
-        facts,
-        record.favourite,
-        record.created,
-    )
+    return Picture.of_file(path, {"model": record.model}, record.favourite, record.created)

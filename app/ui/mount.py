@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
 from gradio.context import LocalContext
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from app.logs import request_id
 from app.security.request_log import REQUEST
@@ -16,6 +20,7 @@ from app.ui.addresses import ask_relative
 from app.ui.page import build_page
 from app.ui.refusals import Unanswerable, refuse_in_a_sentence
 from app.ui.sessions import LeanSessions
+from app.ui.status import state_text
 from app.ui.theme import ASSETS, head, theme
 
 
@@ -23,7 +28,15 @@ def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
     service.here = lambda: _client_here(service)
     service.asking = lambda: _request_here() or request_id.get()
-    return mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
+    app = mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
+    app.routes.insert(0, Route("/state", partial(_state, service)))  # before the page, which takes every path
+    return app
+
+
+async def _state(service: Service, request: Request) -> JSONResponse:
+    """What the page's header says just now, in the language that is asked for: it asks every few seconds."""
+    lang = "zh" if request.query_params.get("lang") == "zh" else "en"
+    return JSONResponse({"phase": service.state.phase, "text": state_text(service.state, lang)})
 
 
 def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastAPI:

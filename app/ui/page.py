@@ -13,6 +13,7 @@ from app.i18n import say
 from app.labs.common.panels.lab_tab import LabTab, link_state
 from app.labs.common.shared_results import SharedResults
 from app.service import Service
+from app.ui.effects import wire_effects
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
@@ -43,7 +44,7 @@ def build_page(service: Service) -> gr.Blocks:
         translation.make(gr.Markdown, {"value": "credits"}, elem_classes="credits")
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
-        tab.form.sampler_says_on([tab.form["sampler"].change, switched.then])
+        wire_effects(tab.form, switched)
         history.wire(tab.stage, switched)
         _wire_labs(blocks, tabs, labs, switched)
         add_endpoint(service)
@@ -80,7 +81,7 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     timer = gr.Timer(TICK_SECONDS, active=False)  # woken by `opened`: a late tick would wake Generate in mid-run
     form, line = tab.form, tab.stage.line
 
-    def refresh(prompt: str, request: gr.Request, ticking: bool) -> dict[Any, Any]:
+    def refresh(prompt: str, model: str | None, request: gr.Request, ticking: bool) -> dict[Any, Any]:
         lang, state = language(request, service.settings.lang), service.state
         updates: dict[Any, Any] = {header: state_html(state, lang)}
         if state.phase in ("starting", "loading"):
@@ -91,28 +92,24 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
         updates[timer] = gr.Timer(active=False)
         if state.phase == "failed":
             return updates | {line: line_html(say(lang, "load_failed", message=state.message), "failed")}
-        updates |= dict(zip(form.limited, form.limit_updates(service.limits), strict=True))
+        updates |= tab.limit(model) | form.own_values_unlike(service.limits)
         updates |= {
             form.generate: gr.update(interactive=True),
             form.model: form.model_update([file.name for file in service.models.usable]),
-            form.reading: tab.read_prompt(prompt, "", request),
+            form.reading: tab.read_prompt(prompt, model, request),
         }
         return updates | ({line: line_html("")} if ticking else {})
 
-    def opened(prompt: str, request: gr.Request) -> dict[Any, Any]:
-        return refresh(prompt or "", request, ticking=False)
+    def opened(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", model, request, ticking=False)
 
-    def ticked(prompt: str, request: gr.Request) -> dict[Any, Any]:
-        return refresh(prompt or "", request, ticking=True)
+    def ticked(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", model, request, ticking=True)
 
-    outputs = [header, timer, line, form.generate, form.model, form.reading, *form.limited]
-    form.refill_on(blocks.load(opened, form["prompt"], outputs, **PRIVATE))
-    timer.tick(ticked, form["prompt"], outputs, **PRIVATE)
-
-    def after_run(request: gr.Request) -> str:
-        return state_html(service.state, language(request, service.settings.lang))
-
-    tab.ended.then(after_run, None, header, **QUIET)  # a faster runtime may have taken over meanwhile
+    asked = [form["prompt"], form.model]
+    outputs = [header, timer, line, form.generate, form.model, form.reading, *form.limited, *form.owned]
+    form.refill_on(blocks.load(opened, asked, outputs, **PRIVATE))
+    timer.tick(ticked, asked, outputs, **PRIVATE)
 
 
 def _wire_language(

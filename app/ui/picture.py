@@ -8,10 +8,12 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.ui.status import Picture, empty_html, facts_html, history_html
+from app.service import Service
+from app.ui.status import Picture, empty_html, facts_html, frame_html, history_html
 from app.ui.translation import LOCAL, Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"
+RECALLED = 100  # pictures that a tab has back after it was loaded again
 
 
 @dataclass
@@ -49,6 +51,10 @@ class Stage:
         """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
         off = gr.update(interactive=False)
         return {self.facts: "", self.copy: off, self.share: off, self.download: off}
+
+    def put_back(self, pictures: list[Picture], lang: str) -> dict[Any, Any]:
+        """Updates that frame pictures of before, the first of them with its facts; none where there are no pictures."""
+        return {self.frame: frame_html(pictures, lang), **self.show(pictures[0], lang)} if pictures else {}
 
     def gather(self, pictures: list[Picture], history: list[Picture], lang: str) -> dict[Any, Any]:
         """Updates that put new pictures before the session's others."""
@@ -88,6 +94,28 @@ def build_stage(translation: Translation) -> Stage:
     scaling.change(inputs=scaling, js="(v) => window.latentLab.setScaling(v)", **LOCAL)
     state, shown = gr.State([]), gr.State(None)
     return Stage(frame, line, source, facts, copy, share, download, scaling, thumbs, state, shown)
+
+
+def recall(service: Service, kept: Any) -> tuple[list[Picture], list[Picture]]:
+    """The pictures of a tab that was loaded again: all of them, and those in the frame.
+
+    `kept` is what page.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody else's,
+    gone or damaged is left out.
+    """
+    noted = kept if isinstance(kept, dict) else {}
+    return _recall(service, noted.get("all")), _recall(service, noted.get("frame"))
+
+
+def _recall(service: Service, noted: Any) -> list[Picture]:
+    found = []
+    for one in noted[:RECALLED] if isinstance(noted, list) else ():
+        about = one if isinstance(one, dict) else {}
+        path, favourite, took = service.picture(str(about.get("file"))), about.get("favourite"), about.get("took")
+        facts = {"took": float(took) if isinstance(took, (int, float)) else 0.0}
+        kept = isinstance(favourite, bool) and service.history is not None
+        if path is not None and (picture := Picture.of_file(path, facts, favourite if kept else None)) is not None:
+            found.append(picture)
+    return found
 
 
 def _choices(lang: str) -> list[tuple[str, str]]:

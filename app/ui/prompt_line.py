@@ -1,13 +1,14 @@
-"""What stands around the prompt: which of its words the model knows, chips for style and ground, a surprise."""
+"""What stands around the prompt: which of its words the model knows, chips for style, colour, ground, a surprise."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from app.i18n import say
 from app.ui.status import safe
-from ldm_core.data.colours import BACKGROUNDS
+from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.text.knowledge import Knowledge, Reading
 
 if TYPE_CHECKING:
@@ -53,25 +54,37 @@ def _tokens(count: TokenCount | None, lang: str) -> str:
 
 
 def chips_html(knowledge: Knowledge | None, lang: str) -> str:
-    """Style and ground as rows of buttons, which page.js writes into the prompt; "" for an open vocabulary."""
+    """Style, colour and ground in one row, each a menu of buttons that page.js writes into the prompt; "" for an open
+    vocabulary.
+    """
     if knowledge is None:
         return ""
-    styles = "".join(
-        f'<button type="button" data-style="{safe(style)}">{safe(style.removesuffix(" style"))}</button>'
-        for style in knowledge.styles
+    styles = {style: safe(style.removesuffix(" style")) for style in knowledge.styles}
+    swatches = {name: _swatch(name, lang) for name in knowledge.colours if name in BACKGROUNDS}
+    colours = {name: label for name, label in swatches.items() if name in THING_COLOURS}
+    menus = (
+        _menu("style", say(lang, "style_chips"), styles, lang),
+        _menu("colour", say(lang, "colour_chips"), colours, lang),
+        _menu("ground", say(lang, "ground_chips"), swatches, lang),
     )
-    grounds = "".join(
-        f'<button type="button" class="swatch" data-ground="{name}" title="{name}" aria-label="{name}" '
-        f'style="background:rgb{BACKGROUNDS[name]}"></button>'
-        for name in knowledge.colours
-        if name in BACKGROUNDS
-    )
-    return _row("style_chips", styles, lang) + _row("ground_chips", grounds, lang)
+    return f'<div class="chips">{"".join(menus)}</div>'
 
 
-def _row(key: str, buttons: str, lang: str) -> str:
-    label = safe(say(lang, key))
-    return f'<div class="chips" role="group" aria-label="{label}"><span data-word="{key}">{label}</span>{buttons}</div>'
+def _menu(kind: str, title: str, labels: Mapping[str, str], lang: str) -> str:
+    """A button for each name of `labels`, and one for none of them; what is folded over it says which is chosen."""
+    no_matter = safe(say(lang, "any_chip"))
+    buttons = "".join(
+        f'<button type="button" data-{kind}="{safe(name)}">{label}</button>'
+        for name, label in ({"": no_matter} | dict(labels)).items()
+    )
+    return (
+        f'<details name="chips"><summary>{safe(title)} <b data-chosen="{kind}">{no_matter}</b></summary>'
+        f'<div role="group" aria-label="{safe(title)}">{buttons}</div></details>'
+    )
+
+
+def _swatch(colour: str, lang: str) -> str:
+    return f'<i style="background:rgb{BACKGROUNDS[colour]}"></i>{safe(say(lang, f"colour_{colour}"))}'
 
 
 def surprise(knowledge: Knowledge | None, examples: tuple[str, ...], rng: random.Random) -> str:

@@ -52,14 +52,15 @@ class Refill:
         form.canvas.upload(js=refit, **LOCAL)
         act = gr.Button(visible="hidden", elem_id="act")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
+        self.done = gr.Textbox(visible="hidden")  # what was asked for, "" where it is refused
         acted = act.click(
             self.act,
             asked,
-            [*placed, form.model, *form.fields],
+            [self.done, *placed, form.model, *form.fields],
             js="() => window.latentLab.takeAction()",
             **PRIVATE,
         )
-        acted.then(js="() => window.latentLab.acted()", **LOCAL)
+        acted.success(inputs=self.done, js="(done) => window.latentLab.acted(done)", **LOCAL)
         form.start.collapse(self.chip, form.canvas, form.start_chip, **QUIET)
         drop = gr.Button(visible="hidden", elem_id="drop-start")  # pressed by the chip's ✕
         drop.click(lambda: (None, ""), None, [form.canvas, form.start_chip], **QUIET)
@@ -114,20 +115,21 @@ class Refill:
     def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
-        settings = asked.get("settings")
+        settings, what = asked.get("settings"), str(asked.get("do"))
         path = self.service.picture(str(asked.get("file")))
-        if asked.get("do") == "start":
-            return self._on_canvas(path, lang)
+        if what == "start":
+            placed = self._on_canvas(path, lang)
+            return {self.done: what if self.form.canvas in placed else "", **placed}
         line = line_html(say(lang, "settings_used"), "done")
         try:
             made = read_params(settings if isinstance(settings, dict) else {})
             sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
-            if asked.get("do") == "vary":
+            if what == "vary":
                 drawn, line = random.randrange(2**31), line_html("")
                 made = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
-            return {self.stage.line: line, **self._filled(made, sha256)}
+            return {self.done: what, self.stage.line: line, **self._filled(made, sha256)}
         except RequestError as error:
-            return {self.stage.line: refusal_html(error, lang)}
+            return {self.done: "", self.stage.line: refusal_html(error, lang)}
 
     def _filled(self, made: SamplingParams, sha256: str) -> Updates:
         """The form for these settings and the model they were for, where it is here; RequestError if they cannot be."""

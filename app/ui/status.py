@@ -17,6 +17,7 @@ from PIL import Image
 from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
 from app.loading import State
+from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult, RequestError
 from ldm_core.images import Pixels, sheet_columns
 from ldm_core.sampling import SamplingParams
@@ -34,12 +35,16 @@ def safe(text: object) -> str:
 
 def state_html(state: State, lang: str) -> str:
     """The header's line: "emoji-128 · CPU bf16 · openvino · ready"."""
+    text = f'<i class="dot"></i>{safe(state_text(state, lang))}'
+    return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{text}</span>'
+
+
+def state_text(state: State, lang: str) -> str:
+    """What the header's line says."""
     percent = f"{100 * state.progress:.0f}"
     word = say(lang, f"state_{state.phase}", percent=percent, message=state.message)
     place = f"{state.device.upper()} {DTYPES.get(state.dtype, state.dtype)}".strip()
-    parts = [safe(part) for part in (state.model, place, state.runtime, word) if part]
-    dot = '<i class="dot"></i>'
-    return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{dot}{" · ".join(parts)}</span>'
+    return " · ".join(str(part) for part in (state.model, place, state.runtime, word) if part)
 
 
 def line_html(
@@ -104,7 +109,8 @@ def cell_html(picture: Picture, source: str, lang: str) -> str:
     alt = safe(say(lang, "picture_alt", prompt=picture.prompt))
     kept = "" if picture.favourite is None else f' data-favourite="{str(picture.favourite).lower()}"'
     made = "" if picture.made is None else f' data-made="{picture.made:.0f}"'
-    kept += picture.started
+    took = picture.facts.get("took")
+    kept += picture.started + ("" if took is None else f' data-took="{took:.3f}"')
     return (
         f'<button type="button" class="cell" data-settings="{safe(picture.settings)}" '
         f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}"{kept}{made}>'
@@ -169,6 +175,22 @@ class Picture:
         settings = json.dumps(alone.to_dict(), ensure_ascii=False)
         return cls(str(image.path), alone.prompt, settings, facts, False if result.kept else None)
 
+    @classmethod
+    def of_file(
+        cls, path: Path, facts: dict[str, Any], favourite: bool | None, made: float | None = None
+    ) -> Picture | None:
+        """One that was made before, by what its file says; None where that is damaged or gone."""
+        try:
+            settings, told = read_png(path)
+            with Image.open(path) as image:
+                width, height = image.size
+        except (OSError, RequestError):
+            return None
+        own: dict[str, Any] = {"seed": settings.seed, "width": width, "height": height, "steps": settings.steps}
+        own |= {"start": told.get("start", "noise")}
+        text = json.dumps(settings.to_dict(), ensure_ascii=False)
+        return cls(str(path), settings.prompt, text, own | facts, favourite, made)
+
     @property
     def started(self) -> str:
         """An attribute that says what it began from, where that was not noise."""
@@ -184,7 +206,7 @@ class Picture:
 
 def facts_html(picture: Picture, lang: str) -> str:
     """Seed, size and time under a picture; the settings ride along for the copy button."""
-    about = f'data-settings="{safe(picture.settings)}"{picture.started}'
+    about = f'data-settings="{safe(picture.settings)}" data-file="{safe(Path(picture.path).name)}"{picture.started}'
     return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>'
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import gradio as gr
 
 from app.i18n import LANGUAGES, words
+from ldm_core.data.colours import THING_COLOURS
 from ldm_core.sampling import SAMPLER_NAMES, SamplingParams
 
 ASSETS = Path(__file__).parent / "assets"
 DESCRIBED = tuple(name for name in SamplingParams.__dataclass_fields__ if name != "label")  # in the large view
-SCRIPTS = ("page", "viewer", "live", "waiting", "help", "labs")  # page first: the others add to what it makes
+SCRIPTS = ("page", "chips", "viewer", "live", "waiting", "help", "labs")  # page first: the others add to what it makes
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
     "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
@@ -91,13 +92,14 @@ def head() -> str:
     """The page's own script, with the few words it says by itself."""
     keys = (
         "sending", "stopping", "unexpected", "copied", "lost", "found", "empty", "empty_hint", "history_empty",
-        "style_chips", "ground_chips", "use_settings", "variations", "go_on_from", "open_denoising", "open_attention",
-        "download", "copy_settings", "share", "compare", "close", "previous", "next_picture", "pictures_done",
-        "start_missing", "seed_random", "live", "live_info", "live_says", "live_busy", "live_slow", "state_offline",
-        "state_loading", "seconds", "minutes", "eta_info", "eta_asleep", "keys_title", "keys_generate", "keys_line",
-        "keys_stop", "keys_pictures", "keys_undo", "keys_help", "notify", *DESCRIBED,
-        *(f"sampler_{name}" for name in SAMPLER_NAMES), "history_none", "history_no_match", "history_off", "favourite",
-        "unfavourite", "delete", "delete_sure",
+        "any_chip", "use_settings", "variations", "go_on_from", "open_denoising", "open_attention", "download",
+        "copy_settings", "share", "compare", "compare_with", "zoom_in", "zoom_out", "close", "previous",
+        "next_picture", "pictures_done", "start_missing", "seed_random", "live", "live_info", "live_says",
+        "live_busy", "live_slow", "live_not_loaded", "state_offline", "seconds", "minutes",
+        "eta_asleep", "negative_asleep", "variation_asleep", "keys_title", "keys_generate",
+        "keys_line", "keys_stop", "keys_pictures", "keys_zoom", "keys_undo", "keys_help", "notify", *DESCRIBED,
+        *(f"sampler_{name}" for name in SAMPLER_NAMES), "history_none", "history_no_match", "history_off",
+        "favourite", "unfavourite", "delete", "delete_sure", *(f"colour_{name}" for name in THING_COLOURS),
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)

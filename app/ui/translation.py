@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import gradio as gr
@@ -13,7 +14,21 @@ C = TypeVar("C")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
 QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # one that is answered at once
 LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
-Words = Mapping[str, str | Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Words of a control, and a link to the lab that shows what it does."""
+
+    key: str
+    lab: str
+
+    def says(self, lang: str) -> str:
+        """In a language of LANGUAGES, in the little Markdown that Gradio reads there."""
+        return f"{say(lang, self.key)} [{say(lang, f'{self.lab}_tab')}](?lab={self.lab})"
+
+
+Words = Mapping[str, str | Linked | Mapping[str, str]]
 
 
 def language(request: gr.Request | None, default: str) -> str:
@@ -57,7 +72,10 @@ class Translation:
 
 
 def _said(words: Words, lang: str) -> dict[str, Any]:
-    return {
-        name: say(lang, key) if isinstance(key, str) else [(say(lang, k), value) for value, k in key.items()]
-        for name, key in words.items()
-    }
+    return {name: _text(key, lang) for name, key in words.items()}
+
+
+def _text(key: str | Linked | Mapping[str, str], lang: str) -> str | list[tuple[str, str]]:
+    if isinstance(key, Linked):
+        return key.says(lang)
+    return say(lang, key) if isinstance(key, str) else [(say(lang, k), value) for value, k in key.items()]

@@ -6,8 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from tests.app.serving import Served
 from tests.browser.driving import Traffic, choose, unfold
 from tests.browser.test_page import ask, wait_for_picture
 
@@ -53,6 +54,68 @@ def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(page:
     expect(page.locator("#advanced")).to_contain_text("用下一次预测校正每一步")
     choose(page, "sampler", "ddim")
     expect(eta).to_be_enabled()
+
+
+def test_what_has_no_effect_sleeps_and_says_why(page: Page):
+    unfold(page)
+    varied, negative = page.locator("#variation-seed input"), page.locator("#negative-prompt textarea")
+    expect(varied).to_be_disabled()
+    expect(page.locator("#variation-seed")).to_contain_text("No effect at variation strength 0")
+    page.fill("#variation-strength input >> nth=0", "0.3")
+    expect(varied).to_be_enabled()
+    expect(page.locator("#variation-seed")).to_contain_text("The noise it goes towards")
+    expect(negative).to_be_enabled()
+    page.fill("#guidance-scale input >> nth=0", "1")
+    expect(negative).to_be_disabled()
+    page.click("#language")
+    expect(page.locator("#negative-prompt")).to_contain_text("引导强度为 1 时不起作用")
+    page.fill("#guidance-scale input >> nth=0", "2")
+    expect(negative).to_be_enabled()
+
+
+def test_a_control_leads_to_its_lab(page: Page):
+    traffic = Traffic(page)
+    unfold(page)
+    page.fill("#prompt textarea", "half a thought")
+    page.locator("#steps .info-text a").click()
+    expect(page.locator("#lab-schedules")).to_be_visible()
+    page.wait_for_url("**/?lab=schedules")
+    page.go_back()
+    expect(page.locator("#prompt textarea")).to_have_value("half a thought")
+    traffic.settle()
+
+
+def test_a_fault_goes_when_its_field_is_filled_by_a_button(page: Page):
+    ask(page, "a tree", 2)
+    page.fill("#seed input", "-5")
+    page.click("#generate")
+    expect(page.locator("#seed.fault .fault-text")).to_contain_text("-5")
+    page.fill("#steps input[type=number]", "3")
+    expect(page.locator("#seed.fault")).to_be_visible()  # it is not about this
+    page.click("#dice")
+    expect(page.locator(".fault, .fault-text")).to_have_count(0)
+    expect(page.locator("#line .failed")).not_to_be_visible()
+
+
+def test_words_typed_while_the_page_is_put_together_stay(page: Page, served: Served):
+    """What the form held before a reload comes after an answer of the server; what is typed before that stays."""
+    page.fill("#prompt textarea", "old words")
+    unfold(page)
+    page.fill("#steps input[type=number]", "9")
+    page.press("#steps input[type=number]", "Tab")
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-form')).steps === 9")
+    held: list[Route] = []
+    page.route("**/gradio_api/queue/join**", lambda route: held.append(route))
+    page.reload()
+    page.locator("#prompt textarea").press_sequentially("new words")
+    for route in held:  # also those that come meanwhile
+        route.continue_()
+    page.unroute("**/gradio_api/queue/join**")
+    expect(page.locator("#generate")).to_be_enabled()
+    unfold(page)
+    expect(page.locator("#steps input[type=number]")).to_have_value("9")
+    expect(page.locator("#prompt textarea")).to_have_value("new words")
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-form')).prompt === 'new words'")
 
 
 def test_every_part_changes_its_language_and_back(page: Page):

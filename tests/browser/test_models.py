@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
 from ldm_core.checkpoint import load_model
+from ldm_core.shipped import EMOJI_128
+from ldm_core.text.knowledge import SUFFIX
 from tests.app.serving import Served, serve
 from tests.browser.conftest import opened
-from tests.browser.driving import choose
+from tests.browser.driving import choose, unfold
 from tests.browser.test_page import ask, download, wait_for_picture
 from tests.tiny import tiny_checkpoint
 
@@ -30,6 +33,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("two")
     (folder / "models").mkdir()
     tiny_checkpoint(folder / "models", seed=1, name="other.safetensors")
+    shutil.copyfile(Path(EMOJI_128).with_suffix(SUFFIX), folder / "models" / f"other{SUFFIX}")  # so that it has chips
     options = ("--weights", str(tiny_checkpoint(folder)), "--models", str(folder / "models"), "--runtime", "torch")
     with serve(folder, *options) as server:
         server.wait("/readyz")
@@ -69,6 +73,37 @@ def test_the_page_offers_both_and_makes_the_chosen_one_s_picture(
     with opened(profile, two) as page:
         pick(page, "other", tmp_path, hashes["other"])
         pick(page, "tiny", tmp_path, hashes["tiny"])
+
+
+def test_a_model_that_was_chosen_is_the_page_s_after_a_reload(two: Served, profile: BrowserContext):
+    """With what it knows, and with the settings that were typed."""
+    with opened(profile, two) as page:
+        expect(page.locator("#chips")).not_to_be_visible()
+        choose(page, "model", "other")
+        expect(page.locator("#chips .chips")).to_be_visible()
+        unfold(page)
+        page.fill("#guidance-scale input >> nth=0", "3.5")
+        page.press("#guidance-scale input >> nth=0", "Tab")
+        page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-form')).guidance_scale === 3.5")
+        page.reload()
+        expect(page.locator("#model input")).to_have_value("other")
+        expect(page.locator("#chips .chips")).to_be_visible()
+        unfold(page)
+        expect(page.locator("#guidance-scale input[type=number]")).to_have_value("3.5")
+
+
+def test_a_sketch_is_the_chosen_model_s(two: Served):
+    """Which must be in memory: it is not loaded for a sketch that the next word gives up."""
+    body = {"page": "p", "model": "other", "settings": {"prompt": "a tree", "seed": 3}}
+    request = {"model": "other", "prompt": "a tree", "num_inference_steps": 2}
+    httpx.post(f"{two.url}/v1/images/generations", json=request, timeout=120)
+    sketches = {}
+    for model in ("other", "tiny"):
+        answer = httpx.post(f"{two.url}/live", json=body | {"model": model}, timeout=120)
+        if answer.status_code == 503:
+            pytest.skip(f"this machine is too slow for Live just now: {answer.text}")
+        sketches[model] = Image.open(io.BytesIO(answer.content)).tobytes()
+    assert sketches["other"] != sketches["tiny"]
 
 
 def pick(page: Page, name: str, folder: Path, sha256: str) -> None:

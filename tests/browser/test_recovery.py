@@ -68,3 +68,36 @@ def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Pa
         wait_for_picture(page)
         expect(page.locator("body")).not_to_contain_text("Could not parse")
     page.close()
+
+
+def test_the_tab_s_pictures_outlive_a_reload(page: Page):
+    ask(page, "a rocket", 2, pictures=2)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.fill("#prompt textarea", "a tree")
+    page.click("#generate")
+    expect(page.locator("#history .cell")).to_have_count(4)
+    wait_for_picture(page)
+    shown = "(all) => all.map((cell) => [cell.dataset.file, cell.dataset.facts, cell.dataset.settings])"
+    parts = [page.locator(f"{part} .cell") for part in ("#history", "#stage")]
+    before = [part.evaluate_all(shown) for part in parts]
+    facts = page.locator("#facts").inner_text()
+    page.evaluate("sessionStorage.setItem('latent-lab-job', '')")  # as where the server has forgotten the run
+    page.reload()
+    expect(parts[0]).to_have_count(4)
+    expect(parts[1]).to_have_count(2)
+    assert [part.evaluate_all(shown) for part in parts] == before
+    expect(page.locator("#facts")).to_have_text(facts)
+    expect(page.locator("#download")).to_be_enabled()
+
+
+def test_the_header_follows_the_server_without_a_run(page: Page):
+    """A faster runtime takes over, the connection is lost and found: each is said within seconds."""
+    page.route("**/state?*", lambda route: route.fulfill(json={"phase": "ready", "text": "tiny · quick · ready"}))
+    expect(page.locator("#state .state.ready")).to_have_text("tiny · quick · ready")
+    page.route("**/healthz", lambda route: route.abort())
+    expect(page.locator("#state .state.failed")).to_have_text("offline")
+    page.unroute("**/healthz")
+    expect(page.locator("#state .state.ready")).to_have_text("tiny · quick · ready")
+    page.unroute("**/state?*")
+    expect(page.locator("#state")).to_contain_text("tiny · CPU fp32")

@@ -2,7 +2,8 @@
 (() => {
   const lab = window.latentLab;
   const KEYS = {
-    Enter: "keys_generate", "Shift + Enter": "keys_line", Esc: "keys_stop", "← →": "keys_pictures", "Ctrl + Z": "keys_undo",
+    Enter: "keys_generate", "Shift + Enter": "keys_line", Esc: "keys_stop", "← →": "keys_pictures", "+ −": "keys_zoom",
+    "Ctrl + Z": "keys_undo",
     "?": "keys_help",
   };
   const showHelp = () => {

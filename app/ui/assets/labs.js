@@ -56,7 +56,7 @@
     box.dispatchEvent(new Event("input", { bubbles: true }));
   };
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-lab-link]");
+    const link = event.target.closest("a[data-lab-link], .info-text a[href^='?lab=']");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
     document.querySelector("dialog.presenter")?.close();
@@ -134,6 +134,11 @@
     const query = new URLSearchParams(location.search);
     if (!query.has("lab")) query.set("lab", "generate");
     if (query.get("lab") !== at || query.has("state")) follow(`?${query}`);
+  });
+
+  // A lesson that opens beside its lab makes that narrower: plots fit themselves to a window that has changed.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(".lesson-card > button")) setTimeout(() => window.dispatchEvent(new Event("resize")), 50);
   });
 
   // A lesson one step at a time, large: arrows and space go on, Escape leaves. What the lab shows stands beside it.

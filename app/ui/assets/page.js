@@ -104,8 +104,10 @@
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let inForm = null; // what was in the form when it last changed
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
+  const typed = new Set(); // ids of what the person has written into meanwhile, which stays
   const keepForm = (names, values) => {
     const form = inForm = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    if (fault && valueOf(fault.name, form) !== fault.value) acquit();
     summarise(form);
     window.latentLab.liveForm(form);
     if (filled) keepTab("latent-lab-form", JSON.stringify(form));
@@ -114,9 +116,10 @@
     filled = true;
     const shared = linked();
     const form = shared ?? parsed(keptTab("latent-lab-form"));
+    const isTyped = (name) => typed.has(name.replaceAll("_", "-"));
     if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) banner("start_missing"); }
     const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
-    return names.map(shown);
+    return names.map((name) => (isTyped(name) ? undefined : shown(name)));
   };
   // What was in the form before something else filled it, for Undo.
   let before = null;
@@ -132,7 +135,7 @@
     find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
     const trained = Number(find("[data-trained]")?.dataset.trained ?? Infinity);
     document.body.classList.toggle("too-large", Math.max(form.width, form.height) > trained);
-    markChips();
+    window.latentLab.markChips();
   };
   // A link carries all settings in its fragment, which no server sees.
   const linked = () => {
@@ -157,25 +160,6 @@
     box.select();
     document.execCommand("insertText", false, text);
   };
-  const chips = { style: (name) => `, ${name}`, ground: (name) => ` on ${/^[aeiou]/.test(name) ? "an" : "a"} ${name} background` };
-  const kindOf = (chip) => (chip.dataset.style ? "style" : "ground");
-  const isThere = (chip) => {
-    const kind = kindOf(chip);
-    return prompt()?.value.includes(chips[kind](chip.dataset[kind]).trim().replace(/^, /, ""));
-  };
-  const markChips = () => document.querySelectorAll("#chips [data-style], #chips [data-ground]").forEach((chip) => {
-    chip.setAttribute("aria-pressed", Boolean(isThere(chip)));
-  });
-  const toggleChip = (chip) => { // one style and one ground at most; a second click takes it out
-    const kind = kindOf(chip);
-    const names = [...document.querySelectorAll(`#chips [data-${kind}]`)].map((el) => el.dataset[kind]);
-    const any = kind === "style" ? `,?\\s*\\b(?:${names.join("|")})` : `\\s*,?\\s*\\bon an? (?:${names.join("|")}) background`;
-    const there = isThere(chip);
-    const bare = prompt().value.replace(new RegExp(any, "gi"), "").trim();
-    const style = kind === "ground" ? bare.match(/,\s*[\w ]+ style$/i)?.[0] ?? "" : "";
-    const stem = style ? bare.slice(0, -style.length) : bare;
-    say(there ? bare : `${stem}${chips[kind](chip.dataset[kind])}${style}`.replace(/^[\s,]+/, ""));
-  };
   const asWord = (text) => { // not where it is a part of a longer one
     const [plain, edge] = [text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), (sign) => (/\w/.test(sign) ? "\\b" : "")];
     return new RegExp(`${edge(text[0])}${plain}${edge(text.at(-1))}`, "i");
@@ -184,20 +168,21 @@
   const SETTINGS = /(^|\n)\s*Steps: *\d+ *,.*(Sampler|CFG scale|Seed):/;
   const onInput = (event) => {
     if (event.target === prompt()) document.body.classList.toggle("can-fill", SETTINGS.test(event.target.value));
+    const field = filled ? null : event.target.closest?.("#ask [id], #controls [id]");
+    for (let el = field; el; el = el.parentElement) typed.add(el.id.replace(/-slider$/, ""));
   };
   const takePasted = (text) => {
     remember();
     document.body.classList.remove("can-fill");
     return text;
   };
-  const samplerSays = (name, usesEta) => { // its line of words; eta sleeps where it has no effect
-    const sleeps = usesEta.includes(name) ? {} : { info: word("eta_asleep") };
-    const awake = { __type__: "update", interactive: usesEta.includes(name) };
-    return [word(`sampler_${name}`) ?? "", { ...awake, info: word("eta_info"), ...sleeps }, awake];
+  // What has no effect sleeps, and says why: updates of a field that is awake or not, and of the slider beside it.
+  const sleep = (awake, info, why) => {
+    const update = { __type__: "update", interactive: awake };
+    return [{ ...update, info: awake ? info[lang()] : word(why) }, update];
   };
+  const samplerSays = (name) => word(`sampler_${name}`) ?? "";
   const onClick = (event) => {
-    const chip = event.target.closest?.("#chips [data-style], #chips [data-ground]");
-    if (chip) toggleChip(chip);
     const offer = event.target.closest?.("[data-replace]");
     if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
     if (event.target.closest?.("[data-load]")) loadStart();
@@ -217,25 +202,38 @@
     const header = find(`#${id} > button`);
     if (header && !header.classList.contains("open")) header.click();
   };
-  const blame = (tries = 5) => {
-    document.querySelectorAll(".fault").forEach((el) => el.classList.remove("fault"));
-    document.querySelectorAll(".fault-text").forEach((el) => el.remove());
+  let fault = null; // what is refused just now: the sentence, its field's name, the value that it is about
+  const valueOf = (name, form) => JSON.stringify(form?.[name]);
+  const acquit = () => {
+    fault.said.hidden = Boolean(fault.said.dataset.field); // else it is about something else by now
+    fault.field?.classList.remove("fault");
+    fault.text?.remove();
+    fault = null;
+  };
+  const blame = () => {
     const said = find("#line [data-field]");
+    if (fault && said && fault.words === said.textContent) return;
+    if (fault) acquit();
     if (!said) return;
     said.hidden = false;
-    const name = said.dataset.field;
-    if (name !== "prompt" && name !== "batch") unfold(name === "strength" ? "start" : "advanced");
-    const field = document.getElementById(name);
-    if (!field) {
-      if (tries) setTimeout(blame, 200, tries - 1);
-      return;
-    }
+    const id = said.dataset.field, name = id.replaceAll("-", "_");
+    fault = { said, words: said.textContent, name, value: valueOf(name, inForm) };
+    if (id !== "prompt" && id !== "batch") unfold(id === "strength" ? "start" : "advanced");
+    markFault();
+  };
+  const lineChanged = () => {
+    const said = find("#line .line");
+    if (!said?.dataset.field || !said.hidden) blame();
+    if (said && !said.dataset.field) said.hidden = false;
+  };
+  const markFault = (tries = 5) => { // what was folded comes a moment later
+    const field = document.getElementById(fault?.said.dataset.field);
+    if (!field) { if (fault && tries) setTimeout(markFault, 200, tries - 1); return; }
+    const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: fault.said.textContent });
     field.classList.add("fault");
-    const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: said.textContent });
     field.append(text);
-    const box = field.querySelector("input, textarea");
-    box?.focus();
-    box?.addEventListener("input", () => { field.classList.remove("fault"); text.remove(); said.hidden = true; }, { once: true });
+    Object.assign(fault, { field, text });
+    field.querySelector("input, textarea")?.focus();
   };
 
   // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.
@@ -279,7 +277,7 @@
       const now = !(await healthy()) || (lost && !(await whole()));
       if (lost && !now) document.getElementById("resume")?.click();
       if (lost !== now) banner(now ? "lost" : "found");
-      if (lost !== now) header(now ? word("state_offline") : null);
+      await header(now);
       lost = now;
     }
     setTimeout(watchConnection, lost ? 1500 : 3500); // a server that is gone is told of within 5 s
@@ -287,21 +285,21 @@
   const whole = async () => { // started again, a server answers long before its page and its model are there
     try {
       const state = await (await fetch(`${root()}/readyz`, { cache: "no-store" })).json();
-      const loaded = ["ready", "failed"].includes(state.status);
-      if (!loaded) header(word("state_loading").replace("{percent}", Math.round(100 * state.progress)).replace("{message}", state.message));
-      return loaded && Boolean((await (await fetch(`${root()}/gradio_api/app_id`, { cache: "no-store" })).json()).app_id);
+      return ["ready", "failed"].includes(state.status) && Boolean((await (await fetch(`${root()}/gradio_api/app_id`, { cache: "no-store" })).json()).app_id);
     } catch {
       return false;
     }
   };
-  let told; // what the header said before the connection was lost
-  const header = (text) => {
+  const header = async (isLost) => { // says what the server says of itself, as long as it says anything
+    let said = { phase: "failed", text: word("state_offline") };
+    try {
+      const told = await (await fetch(`${root()}/state?lang=${lang()}`, { cache: "no-store", signal: AbortSignal.timeout(4000) })).json();
+      if (!isLost || told.phase === "loading") said = told;
+    } catch { if (!isLost) return; } // late, not gone
     const state = find("#state .state");
-    if (!state) return;
-    told ??= { html: state.innerHTML, kind: state.className };
-    state.innerHTML = text === null ? told.html : `<i class="dot"></i>${escaped(text)}`;
-    state.className = text === null ? told.kind : "state failed";
-    if (text === null) told = undefined;
+    if (!state || (state.textContent === said.text && state.classList.contains(said.phase))) return;
+    state.innerHTML = `<i class="dot"></i>${escaped(said.text)}`;
+    state.className = `state ${said.phase}`;
   };
   const banner = (key) => {
     let el = document.getElementById("connection");
@@ -316,8 +314,8 @@
   };
 
   window.latentLab = {
-    line, word, blame, copy, click, copyLink, copySettings, count, download, fit, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, refitCanvas, remember,
-    root, samplerSays, say, setScaling, share, shareShown, shownSeed, switchLanguage, switchTheme, takePasted, undo, unfold, wake,
+    line, word, blame, copy, click, copyLink, copySettings, count, download, fit, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, prompt, refitCanvas, remember,
+    root, samplerSays, say, setScaling, share, shareShown, shownSeed, sleep, switchLanguage, switchTheme, takePasted, undo, unfold, wake,
   };
   window.addEventListener("click", onClick);
   window.addEventListener("input", onInput);
@@ -329,14 +327,20 @@
   }, true);
   const start = () => {
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
-      if (find("#prompt") && find("#stage") && find("#line")) {
+      if (find("#prompt") && find("#stage") && find("#line") && find("#history")) {
         applyTheme();
         translate();
-        new MutationObserver(() => window.latentLab.onStage()).observe(find("#stage"), { childList: true, subtree: true });
+        const whenever = (parts, act) => { // Gradio writes new HTML into the elements that are there
+          const watch = new MutationObserver(act), attributeFilter = ["src", "class", "data-file", "data-field", "data-favourite"];
+          parts.forEach((part) => watch.observe(part, { childList: true, subtree: true, characterData: true, attributeFilter }));
+        };
+        whenever([find("#stage"), find("#history")], () => window.latentLab.onStage());
+        whenever([find("#line")], lineChanged);
         const shown = new ResizeObserver(fitAll);
         document.querySelectorAll("#stage, #live").forEach((el) => shown.observe(el));
-        if (find("#chips")) new MutationObserver(markChips).observe(find("#chips"), { childList: true, subtree: true });
-        markChips();
+        const mark = window.latentLab.markChips;
+        if (find("#chips")) whenever([find("#chips")], mark);
+        mark();
         observer.disconnect();
       }
     }).observe(document.body, { childList: true, subtree: true });

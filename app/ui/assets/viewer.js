@@ -1,24 +1,33 @@
 // The large view: one picture at a whole multiple of its size, its facts, and the ways onward. Works in mid-run.
 (() => {
   const lab = window.latentLab;
-  const SCALE = 4;
+  const SCALE = 4, MOST = 16; // how large a picture opens, and how large it can be made
   const UNSAID = { batch: 1, strength: 0.75, timestep_spacing: "uniform", variation_strength: 0, negative_prompt: "" }; // nothing to say
-  let cells = [], at = 0, compared = false, dialog, action = null;
+  let cells = [], at = 0, dialog, action = null;
+  let beside = null; // the cell that is compared with, chosen among `cells`
+  let scale = null; // of both pictures; null: what the window has room for
 
   const build = () => {
     dialog = document.createElement("dialog");
     dialog.id = "viewer";
-    dialog.innerHTML = `<div class="shown"><img class="other" hidden alt=""><img class="one" alt=""></div>
-      <p class="facts"></p><dl></dl><div class="ways"></div>`;
+    dialog.innerHTML = `<div class="shown" tabindex="-1"><img class="other" hidden alt=""><img class="one" alt=""></div>
+      <div class="choice" role="group" hidden><span></span></div><p class="facts"></p><dl></dl><div class="ways"></div>`;
     document.body.append(dialog);
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], by = { "+": 2, "=": 2, "-": 0.5 }[event.key];
       if (step) { move(step); event.preventDefault(); }
+      if (by && !event.ctrlKey && !event.metaKey) zoom(by);
     });
+    dialog.addEventListener("wheel", (event) => { // as maps do it; without the key it scrolls
+      if (!event.ctrlKey || !event.target.closest(".shown")) return;
+      event.preventDefault();
+      zoom(event.deltaY < 0 ? 2 : 0.5);
+    }, { passive: false });
   };
   const ways = () => [
-    ["previous", () => move(-1)], ["next_picture", () => move(1)], ["compare", () => { compared = !compared; draw(); }],
+    ["previous", () => move(-1)], ["next_picture", () => move(1)], ["zoom_in", () => zoom(2)], ["zoom_out", () => zoom(0.5)],
+    ...(cells.length > 1 ? [["compare", () => { beside = beside ? null : cells[(at + cells.length - 1) % cells.length]; draw(); }]] : []),
     ["use_settings", () => act("use")], ["variations", () => act("vary")], ["go_on_from", () => act("start")],
     ["open_denoising", () => openIn("denoising")], ["open_attention", () => openIn("attention")],
     ["copy_settings", (el) => lab.copy(cells[at].dataset.settings, el)],
@@ -43,19 +52,45 @@
       el.textContent = lab.word("delete_sure");
       return;
     }
-    keep("delete");
-    same().forEach((cell) => cell.remove());
+    const { file } = cells[at].dataset, gone = same(), framed = gone.some((cell) => cell.closest("#stage"));
+    const told = document.querySelector("#facts [data-file]")?.dataset.file === file;
+    gone.forEach((cell) => cell.remove());
+    keep("delete", { told, last: framed && !document.querySelector("#stage .cell") });
+    if (beside === cells[at]) beside = null;
     cells.splice(at, 1);
     if (cells.length) move(0); else dialog.close();
   };
-  const keep = (what) => {
-    action = { do: what, file: cells[at].dataset.file };
+  const keep = (what, more = {}) => {
+    action = { do: what, file: cells[at].dataset.file, ...more };
     lab.click("keep");
   };
-  const fit = (img) => { // the largest whole multiple, at most four, that the window has room for
-    const room = Math.min(innerWidth * (compared ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
-    const scale = room >= 1 ? Math.min(SCALE, Math.floor(room)) : room;
-    img.style.width = `${img.naturalWidth * scale}px`;
+  const fitting = (img) => { // the largest whole multiple, at most four, that the window has room for
+    const room = Math.min(innerWidth * (beside ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
+    return room >= 1 ? Math.min(SCALE, Math.floor(room)) : room;
+  };
+  const fit = (img) => { img.style.width = `${img.naturalWidth * (scale ?? fitting(img))}px`; };
+  const zoom = (by) => { // by whole multiples; what no longer fits is scrolled
+    const one = dialog.querySelector(".one"), now = scale ?? fitting(one);
+    scale = Math.max(1, Math.min(MOST, Math.floor(now * by)));
+    dialog.querySelectorAll(".shown img").forEach(fit);
+    const shown = dialog.querySelector(".shown"), grown = scale / now;
+    shown.scrollTo((shown.scrollLeft + shown.clientWidth / 2) * grown - shown.clientWidth / 2, (shown.scrollTop + shown.clientHeight / 2) * grown - shown.clientHeight / 2);
+  };
+  const choices = () => { // which picture stands beside this one
+    const choice = dialog.querySelector(".choice"), focused = choice.contains(document.activeElement);
+    choice.hidden = !beside;
+    choice.setAttribute("aria-label", lab.word("compare_with"));
+    choice.firstElementChild.textContent = lab.word("compare_with");
+    while (choice.childElementCount > 1) choice.lastElementChild.remove();
+    if (beside) choice.append(...cells.filter((cell) => cell !== cells[at]).map((cell) => {
+      const pick = Object.assign(document.createElement("button"), { type: "button" });
+      const { src, alt } = cell.querySelector("img");
+      pick.append(Object.assign(new Image(), { src, alt }));
+      pick.setAttribute("aria-pressed", cell === beside);
+      pick.addEventListener("click", () => { beside = cell; draw(); });
+      return pick;
+    }));
+    if (focused) choice.querySelector("[aria-pressed=true]")?.focus(); // its keys work on
   };
   const show = (img, cell) => {
     img.onload = () => fit(img);
@@ -65,8 +100,10 @@
   const draw = () => {
     const cell = cells[at], other = dialog.querySelector(".other");
     show(dialog.querySelector(".one"), cell);
-    other.hidden = !compared || cells.length < 2;
-    if (!other.hidden) show(other, cells[(at + cells.length - 1) % cells.length]);
+    if (beside === cell) beside = cells.length > 1 ? cells[(at + cells.length - 1) % cells.length] : null;
+    other.hidden = !beside;
+    if (beside) show(other, beside);
+    choices();
     const made = cell.dataset.made ? new Date(1000 * cell.dataset.made).toLocaleString(document.documentElement.lang) : "";
     dialog.querySelector(".facts").textContent = [cell.dataset.facts, made].filter(Boolean).join(" · ");
     const told = Object.entries(JSON.parse(cell.dataset.settings)).filter(([name, value]) => value !== (UNSAID[name] ?? null));
@@ -91,7 +128,7 @@
   const open = (cell) => {
     cells = [...cell.parentElement.querySelectorAll(".cell")];
     at = cells.indexOf(cell);
-    compared = false;
+    beside = scale = null;
     draw();
     dialog.showModal();
   };
@@ -112,13 +149,11 @@
   lab.takeAction = () => action;
   let waiting;
   const generate = () => { if (!lab.click("generate")) waiting = setTimeout(generate, 300); }; // a run is under way
-  const vary = () => { if (!document.querySelector("#line .failed")) generate(); }; // refused, the form is the old one
-  lab.acted = () => {
-    const done = action?.do;
+  lab.acted = (done) => { // what the server has done of it; "" where it refused
     action = null;
-    if (done === "vary") waiting = setTimeout(vary, 200); // once the line has its text
+    if (done === "vary") generate();
     if (done === "start") { lab.unfold("start"); lab.refitCanvas(); }
-    lab.blame();
+    if (!done) lab.blame(); // the line may say the same as before
   };
 
   window.addEventListener("click", (event) => {

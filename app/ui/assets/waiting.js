@@ -27,7 +27,20 @@
     const shown = new Notification("Latent Lab", { body: lab.word("pictures_done") });
     shown.onclick = () => { window.focus(); shown.close(); };
   };
+  // The tab's pictures outlive a reload: which they were is noted here, the server has the files.
+  const PICTURES = "latent-lab-pictures";
+  const memory = JSON.parse(lab.keptTab(PICTURES) || "null");
+  let recalled = false; // until the page has them again, an empty page must not be noted
+  const noted = (cell) => ({
+    file: cell.dataset.file, took: Number(cell.dataset.took) || 0,
+    favourite: cell.dataset.favourite === undefined ? null : cell.dataset.favourite === "true",
+  });
+  const notePictures = () => {
+    const [all, frame] = ["#history", "#stage"].map((part) => [...document.querySelectorAll(`${part} .cell`)].map(noted));
+    if (recalled) lab.keepTab(PICTURES, JSON.stringify({ all, frame }));
+  };
   const onStage = () => {
+    notePictures();
     const forming = document.querySelector("#stage .forming img"), film = document.querySelector("#film .film");
     if (!forming || !film || film.lastElementChild?.src === forming.src) return;
     film.append(Object.assign(new Image(), { src: forming.src, alt: "" }));
@@ -41,7 +54,12 @@
       began ||= Date.now();
       return wasRunning;
     },
-    resumed: () => { if (wasRunning) lab.ended(); },
+    resumed: () => {
+      if (wasRunning) lab.ended();
+      recalled = true;
+      notePictures();
+    },
+    keptPictures: () => memory,
     onStage,
     sent: () => {
       lab.hideSketch();
@@ -54,7 +72,6 @@
       if (running) notify();
       running = wasRunning = false;
       lab.keepTab(RUNNING, "");
-      setTimeout(lab.blame, 50); // once the line has its text
       setTimeout(() => { // an end that nobody has told of: a broken stream, say
         const said = document.querySelector("#line .line span");
         const waits = [lab.word("sending"), lab.word("stopping")].includes(said?.textContent);

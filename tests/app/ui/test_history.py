@@ -85,6 +85,16 @@ def test_a_favourite_and_a_deletion_reach_the_session_too(service: Any, tab: His
     assert tab.keep(None, session, EN, 60, *EVERYTHING)[tab._stage.history] == session
 
 
+def test_a_deleted_picture_leaves_no_facts_and_no_empty_frame(service: Any, tab: HistoryTab) -> None:
+    one, other = made(service, "an apple"), made(service, "a pear")
+    stage = tab._stage
+    gone = tab.keep({"do": "delete", "file": one, "told": False, "last": False}, [], EN, 60, *EVERYTHING)
+    assert not {stage.facts, stage.frame} & set(gone), "another picture is shown"
+    gone = tab.keep({"do": "delete", "file": other, "told": True, "last": True}, [], EN, 60, *EVERYTHING)
+    assert gone[stage.facts] == "" and gone[stage.shown] is None and not gone[stage.download]["interactive"]
+    assert "forms here" in gone[stage.frame]
+
+
 def test_without_a_history_it_says_so(service: Any, tab: HistoryTab) -> None:
     history, service.history = service.history, None
     assert "keeps no history" in tab.draw(EN, *EVERYTHING)[tab.gallery]

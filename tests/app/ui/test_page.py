@@ -25,6 +25,7 @@ from app.engine import Cancelled
 from app.metadata import read_png
 from app.security import protected
 from app.ui.mount import mount_page
+from app.ui.page import build_page
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService
 
@@ -61,6 +62,13 @@ def test_the_page_tells_its_state_at_every_moment(url: str, service: FakeService
     service.state = replace(before, runtime="quick")
     assert httpx.get(f"{url}state?lang=zh").json()["text"] == "fake · CPU fp32 · quick · 就绪"
     service.state = before
+
+
+def test_every_id_is_one_component_s(service: FakeService):
+    """The page's script presses a button by its id: of two it would press the wrong one."""
+    components = build_page(service).config["components"]  # type: ignore[arg-type]
+    ids = [component["props"].get("elem_id") for component in components if component["props"].get("elem_id")]
+    assert len(ids) > 100 and sorted(ids) == sorted(set(ids))
 
 
 def test_one_public_endpoint(client: Client):

@@ -9,6 +9,7 @@ from html import unescape
 import pytest
 
 from app.ui.prompt_line import chips_html, reading_html, surprise
+from ldm_core.data.colours import THING_COLOURS
 from ldm_core.shipped import EMOJI_128
 from ldm_core.text.knowledge import Knowledge
 from tests.app.ui.fake import Count
@@ -47,10 +48,13 @@ def test_tokens():
     assert len(reading_html("", None, Count(31, 30, "x" * 5000), "en")) < 600
 
 
-def test_chips_are_the_model_s_styles_and_grounds(knowledge: Knowledge):
+def test_chips_are_the_model_s_styles_colours_and_grounds_and_one_each_for_any(knowledge: Knowledge):
     html = chips_html(knowledge, "en")
-    assert html.count("data-style=") == len(knowledge.styles)
-    assert html.count("data-ground=") == len(knowledge.colours)
+    assert html.count("data-style=") == len(knowledge.styles) + 1
+    assert html.count("data-ground=") == len(knowledge.colours) + 1
+    assert html.count("data-colour=") == len(THING_COLOURS) + 1
+    assert html.count('=""') == 3, "any"
+    assert "红色" in chips_html(knowledge, "zh")
     assert chips_html(None, "en") == ""
 
 

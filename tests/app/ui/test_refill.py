@@ -91,7 +91,8 @@ def test_a_setting_the_form_lacks_is_said(refill: Refill, tmp_path: Path, settin
 @pytest.mark.parametrize("asked", [["use"], "use", 3, {"do": "use", "settings": [1]}, {"do": "vary", "settings": "a"}])
 def test_a_damaged_action_is_refused(refill: Refill, asked: Any):
     refused = refill.act(asked, asked_in("en"))
-    assert set(refused) == {refill.stage.line} and "prompt" in said(refill, refused)
+    assert set(refused) == {refill.done, refill.stage.line} and "prompt" in said(refill, refused)
+    assert refused[refill.done] == "", "the page goes on from there"
 
 
 def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(refill: Refill):
@@ -101,7 +102,8 @@ def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(refill: Refill
     varied = refill.act({"do": "vary", "settings": settings}, asked_in("en"))
     assert varied[refill.form["variation_strength"]] > 0 and varied[refill.form["variation_seed"]]
     refused = refill.act({"do": "use", "settings": settings | {"steps": 0}}, asked_in("en"))
-    assert set(refused) == {refill.stage.line} and "Steps must be at least 1" in refused[refill.stage.line]
+    assert set(refused) == {refill.done, refill.stage.line} and "Steps must be at least 1" in refused[refill.stage.line]
+    assert (used[refill.done], varied[refill.done], refused[refill.done]) == ("use", "vary", "")
     assert "cleaned up" in refill.act({"do": "start", "file": "../x"}, asked_in("en"))[refill.stage.line]
 
 

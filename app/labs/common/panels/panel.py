@@ -108,7 +108,7 @@ class Panel:
         """A picture the person may give, called `name` in `draw`; without one it is the shipped picture."""
         words = {"label": "picture_label"}
         self.uploads[name] = self.translation.make(
-            gr.File, words, file_types=["image"], height=100, elem_id=f"{self.key}-{name}", elem_classes="lab-upload"
+            gr.File, words, file_types=["image"], height=100, elem_id=f"{self.key}-{name}", elem_classes="drop"
         )
 
     @property

@@ -1,0 +1,45 @@
+"""The session's pictures after a reload: what the browser noted, as far as it is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.ui.picture import recall
+from ldm_core.metadata import write_png
+from ldm_core.sampling import SamplingParams
+from tests.app.ui.fake import FakeService
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Any:
+    service = FakeService(tmp_path)
+    service.engine.close()
+    return service
+
+
+def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
+    made = SamplingParams("a <cat>", steps=3, seed=5)
+    write_png(service.outputs / "a.png", np.zeros((8, 16, 3), np.uint8), made, "", "1.0", {"start": "picture"})
+    noted = {"file": "a.png", "took": 1.25, "favourite": True}
+    everything, framed = recall(service, {"all": [noted, noted], "frame": [noted]})
+    assert len(everything) == 2 and framed == everything[:1]
+    assert framed[0].says("en") == "Seed 5 · 16×8 · Steps 3 · 1.2 s" and framed[0].prompt == "a <cat>"
+    assert "picture" in framed[0].started
+    assert framed[0].favourite is None, "no history keeps it here"
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [None, 7, [], {}, {"all": 3}, {"all": [None, 7, {}, {"file": 1}, {"file": "../a.png"}, {"file": "gone.png"}]}],
+)
+def test_whatever_else_a_browser_sends_is_no_picture(service: Any, kept: Any) -> None:
+    assert recall(service, kept) == ([], [])
+
+
+def test_a_damaged_file_is_left_out(service: Any) -> None:
+    (service.outputs / "a.png").write_bytes(b"not a picture")
+    assert recall(service, {"all": [{"file": "a.png", "took": "<b>"}]}) == ([], [])
