@@ -116,7 +116,7 @@ STATES: dict[str, Callable[[Page], None]] = {  # each begins where the one befor
     "empty": lambda page: None,
     "words": lambda page: _write(page, "a blue cat next to a zeppelin"),
     "emoji": lambda page: _write(page, "🍎 一只猫"),
-    "chips": lambda page: (_write(page, "a rocket"), page.click(".chips [data-ground] >> nth=3"))[0],
+    "chips": lambda page: (_write(page, "a rocket"), page.click(".chips summary >> nth=1"))[0],
     "running": _running,
     "stopped": _stopped,
     "done": lambda page: (_fields(page, steps=25), _make(page))[1],
