@@ -2,7 +2,8 @@
 
 Anonymous memory, threads and open files of the server's process (Linux), looked at every `--every` seconds. What a
 client asks for is drawn at random: pictures of several counts and steps, a job whose events it leaves, rubbish. Memory
-has to grow by at most 5 % after the first minute, threads and files not at all.
+has to grow by at most 5 % after the first minute, threads and files not at all. The first network call of a number of
+rows takes memory that stays, once: where such a call comes later, so does the end of the first minute.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -33,16 +35,17 @@ CROWDED = 45.0  # seconds at the start in which clients do not pause: the larges
 
 @dataclass(frozen=True)
 class Look:
-    """The server's process at a moment: bytes, threads, open files, and pictures it has made."""
+    """The server's process at a moment: bytes, threads, open files, rows of its largest call, pictures it has made."""
 
     seconds: float
     memory: int
     threads: int
     files: int
+    rows: int
     pictures: int
 
     def line(self) -> str:
-        held = f"{self.memory / 1e6:6.0f} MB  {self.threads:3d} threads  {self.files:3d} files"
+        held = f"{self.memory / 1e6:6.0f} MB  {self.threads:3d} threads  {self.files:3d} files  {self.rows:2d} rows"
         return f"{self.seconds:5.0f} s  {held}  {self.pictures} pictures"
 
 
@@ -91,19 +94,29 @@ def soak(folder: Path, weights: Path, clients: int, seconds: float, every: float
                 time.sleep(min(every, max(0.1, seconds - now)))
                 proc = Path(f"/proc/{pid}")
                 threads, files = len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir()))
-                yield Look(time.monotonic() - start, anonymous(pid), threads, files, asking.pictures)
+                rows = largest_call(served.url)
+                yield Look(time.monotonic() - start, anonymous(pid), threads, files, rows, asking.pictures)
         finally:
             asking.over.set()
             for thread in asking.threads:
                 thread.join()
 
 
+def largest_call(url: str) -> int:
+    """The most rows that a network call has had so far, up to the next power of two; 0 before there was any."""
+    told = httpx.get(f"{url}/metrics", timeout=60).text
+    calls = re.findall(r'latent_lab_rows_per_call_bucket\{le="([0-9.]+)"\} ([0-9.]+)', told)
+    most = max(float(count) for _, count in calls)
+    return next(int(float(rows)) for rows, count in calls if float(count) == most) if most else 0
+
+
 def grown(looks: list[Look], settled: float = 60) -> tuple[float, int, int]:
-    """(share by which memory grew, threads more, files more) from the end of the first minute to the end.
+    """(share by which memory grew, threads more, files more) from the end of the first minute to the end, or from when
+    calls were as large as they got.
 
     Medians of five looks at both ends: pictures under way come and go.
     """
-    after = [look for look in looks if look.seconds >= settled]
+    after = [look for look in looks if look.seconds >= settled and look.rows == looks[-1].rows]
 
     def middle(some: list[Look], of: str) -> int:
         return sorted(int(getattr(look, of)) for look in some)[len(some) // 2]
