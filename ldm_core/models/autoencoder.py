@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ldm_core.config import AutoencoderConfig
 from ldm_core.models.distribution import DiagonalGaussianDistribution
-from ldm_core.models.ops import attention
+from ldm_core.models.ops import Upsample, attention
 
 
 def normalize(channels: int, groups: int) -> nn.GroupNorm:
@@ -65,18 +65,6 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h/2,w/2]."""
         return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Double the size by repetition, then smooth."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,C,h,w] → [B,C,2h,2w]."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class Level(nn.Module):

@@ -1,11 +1,11 @@
-"""What several networks share: attention by shape, the timestep embedding."""
+"""What several networks share: attention by shape, the timestep embedding, upsampling."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Up to this many scores a head, a plain matmul-softmax-matmul is no slower than the fused kernel on a CPU (in the
@@ -34,3 +34,33 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10000.0) -> Tens
     angles = t.float()[:, None] * freqs
     embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
     return F.pad(embedding, (0, dim % 2))
+
+
+def repeated(x: Tensor) -> Tensor:
+    """[B,C,h,w] → [B,C,2h,2w], every cell four times."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Upsample(nn.Module):
+    """Double height and width by repetition, then smooth."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,C,2h,2w]."""
+        return self.conv(repeated(x))
+
+    def transposed(self) -> nn.ConvTranspose2d:
+        """The same function with 4/9 of its multiply-adds, in fp32: a transposed convolution by A·w·Aᵀ.
+
+        A row of A is a row of the 4×4 kernel: the rows of w that meet the same cell, which lies there twice.
+        """
+        weight = self.conv.weight.detach().float()
+        rows = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+        made = nn.ConvTranspose2d(len(weight), len(weight), 4, stride=2, padding=1, device="meta")
+        made.weight = nn.Parameter((rows @ weight @ rows.T).transpose(0, 1).contiguous(), requires_grad=False)
+        assert self.conv.bias is not None
+        made.bias = nn.Parameter(self.conv.bias.detach().float(), requires_grad=False)
+        return made

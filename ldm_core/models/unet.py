@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ldm_core.config import UNetConfig
 from ldm_core.models.attention import AttentionBlock, SpatialTransformer
-from ldm_core.models.ops import timestep_embedding
+from ldm_core.models.ops import Upsample, repeated, timestep_embedding
 
 
 class ResBlock(nn.Module):
@@ -61,23 +61,6 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,h/2,w/2]."""
         return self.op(x)
-
-
-class Upsample(nn.Module):
-    """Double height and width by repetition, then smooth."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,C,h,w] → [B,C,2h,2w]."""
-        return self.conv(repeated(x))
-
-
-def repeated(x: Tensor) -> Tensor:
-    """[B,C,h,w] → [B,C,2h,2w], every cell four times."""
-    return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def halved(x: Tensor) -> Tensor:

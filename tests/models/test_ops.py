@@ -1,0 +1,32 @@
+"""Upsampling as one transposed convolution is the same function for 4/9 of the work."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ldm_core.models.ops import Upsample
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@torch.no_grad()
+def test_upsampling_is_one_transposed_convolution_in_fp32(dtype: torch.dtype):
+    torch.manual_seed(0)
+    stored = Upsample(6).to(dtype)
+    transposed, plain = stored.transposed(), stored.float()
+    x = torch.randn(2, 6, 5, 7)
+    torch.testing.assert_close(transposed(x), plain(x), atol=2e-6, rtol=1e-5)
+
+
+def multiply_adds(module: torch.nn.Module) -> int:
+    with FlopCounterMode(display=False) as counter:
+        module(torch.zeros(1, 6, 8, 8))
+    return counter.get_total_flops() // 2
+
+
+def test_it_has_four_ninths_of_the_multiply_adds():
+    plain = Upsample(6)
+    assert Fraction(multiply_adds(plain.transposed()), multiply_adds(plain)) == Fraction(4, 9)
