@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.models.ops import Upsample
 from ldm_core.runtime.base import small_side
 
 NETWORKS = ("unet", "decoder", "text", "encoder")  # in the order in which a picture misses them
@@ -37,10 +38,11 @@ class Network:
 
 
 def traceable(model: LatentDiffusion) -> dict[str, Network]:
-    """The networks of a model on the CPU, by name, to be traced in fp32.
+    """The networks of a model on the CPU, by name, to be traced in fp32; its upsampling takes a form that costs less.
 
     Raises ValueError for a model conditioned on pictures: its condition is not one tensor.
     """
+    _fold_upsampling(model)
     config = model.config
     side = small_side(config)  # a graph serves every size, whatever it was traced at
     latent = torch.randn(2, config.latent_shape()[0], side, side)
@@ -58,6 +60,13 @@ def traceable(model: LatentDiffusion) -> dict[str, Network]:
     if config.first_stage.kind == "identity":  # nothing to compute
         del networks["decoder"], networks["encoder"]
     return networks
+
+
+def _fold_upsampling(model: nn.Module) -> None:
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Upsample):
+                setattr(parent, name, child.transposed())
 
 
 def _encode(model: LatentDiffusion) -> Callable[[Tensor], Tensor]:
