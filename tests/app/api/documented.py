@@ -14,13 +14,18 @@ from schemathesis.specs.openapi import checks
 
 EXAMPLES = 8  # of an operation in one round
 CHECKS = (
-    not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
     checks.response_schema_conformance,
-)  # fmt: skip
+)
 LITTLE = settings(
-    max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 Owned = Callable[[], dict[str, str]]
 """A job and a picture of the caller's, as the paths name them: what is made up is never found."""
 

@@ -52,7 +52,15 @@ def test_what_is_no_path_is_refused(said: str):
 def test_addresses_in_answers_have_the_prefix(tmp_path: Path):
     app = build(Settings(root_path="/lab", output_dir=tmp_path))
     service = app.state.service
-    scope = {"type": "http", "app": app, "headers": [(b"host", b"lab.example.org")], "scheme": "https", "path": "/",
-             "server": ("lab.example.org", 443), "query_string": b"", "router": app.router}  # fmt: skip
+    scope = {
+        "type": "http",
+        "app": app,
+        "headers": [(b"host", b"lab.example.org")],
+        "scheme": "https",
+        "path": "/",
+        "server": ("lab.example.org", 443),
+        "query_string": b"",
+        "router": app.router,
+    }
     who = Caller(service, "me", Request(scope))
     assert signed_url(who, "a.png").startswith("https://lab.example.org/lab/v1/files/a.png?expires=")
