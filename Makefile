@@ -21,7 +21,7 @@ lint:  ## style, types and import directions
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy && lint-imports
 
 audit:  ## look the installed packages up among known vulnerabilities (asks the package index)
-	@$(ACTIVATE) && { pip-audit --progress-spinner off || { echo "make audit: vulnerabilities above, or their data could not be reached"; exit 1; }; }
+	@$(ACTIVATE) && exec python -m scripts.audit
 
 format:  ## rewrite the code in the house's format
 	@$(ACTIVATE) && ruff check --fix . && ruff format .
