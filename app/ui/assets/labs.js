@@ -201,7 +201,9 @@
       if (asked) return;
       asked = true;
       requestAnimationFrame(() => { asked = false; watch(); });
-    }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-selected", "class"] });
+    }).observe(document.body, { // texts too: a tab's name is changed in place
+      childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["aria-selected", "class"],
+    });
   };
   if (document.body) start(); else document.addEventListener("DOMContentLoaded", start);
 })();
