@@ -127,6 +127,8 @@ def patterns() -> list[str]:
     """Every English sentence that Chinese says otherwise, as a regular expression with its blanks open."""
     made = []
     for key, text in words("en").items():
+        if key.startswith("colour_"):  # the default prompt's own words are such too
+            continue
         for part in re.sub(r"^### ", "", text).split("\n\n"):
             spoken = re.sub(r"{\w+}", "", part)
             if part not in words("zh")[key] and re.search(r"[A-Za-z]{3,}", spoken):
