@@ -246,7 +246,11 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 
 def is_unicode(text: str) -> bool:
     """Whether text is Unicode throughout: JSON can hold half of a surrogate pair, which no tokenizer takes."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_float(value: Any) -> float:

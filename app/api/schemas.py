@@ -35,7 +35,7 @@ def _all_unicode(value: Any) -> bool:
             stack += [*item, *item.values()]
         elif isinstance(item, list):
             stack += item
-        elif isinstance(item, str) and not item.isascii() and not is_unicode(item):
+        elif isinstance(item, str) and not is_unicode(item):
             return False
     return True
 

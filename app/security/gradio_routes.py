@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.security.messages import MULTIPART, header, is_multipart, read_body, refuse, replayed
+from ldm_core.sampling import is_unicode
 
 PREFIX = "/gradio_api/"
 NAME = r"[^/\x00-\x1f\x7f]+"
@@ -61,7 +62,7 @@ class GradioRoutes:
         body = await read_body(receive) or b""
         own = header(scope, "host").lower()
         big = len(body) > BIG_BODY
-        fault = await asyncio.to_thread(_fault, body, own) if big else _fault(body, own)
+        fault = await asyncio.to_thread(fault_of, body, own) if big else fault_of(body, own)
         if fault:
             await refuse(422, fault, scope, receive, send)
         else:
@@ -81,29 +82,19 @@ def fetches(path: str) -> bool:
     return True  # nobody encodes a name five times
 
 
-def _fault(body: bytes, own_host: str) -> str:
-    """Why JSON is not let through; "" where it is."""
-    return REFUSED if names_remote_file(body, own_host) else "" if is_unicode(body) else HALVED
+def fault_of(body: bytes, own_host: str) -> str:
+    """Why JSON is not let through; "" where it is.
 
-
-def is_unicode(body: bytes) -> bool:
-    """Whether JSON's texts are Unicode: it can hold half of a surrogate pair, which no answer can repeat."""
-    try:
-        json.dumps(json.loads(body), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    except (ValueError, RecursionError):
-        return True  # not JSON: whoever it is for refuses it
-    return True
-
-
-def names_remote_file(body: bytes, own_host: str) -> bool:
-    """Whether JSON anywhere holds {"path": a web address} or {"url": an address of another host}."""
+    It may not hold {"path": a web address} or {"url": an address of another host} anywhere, nor half of a surrogate
+    pair, which no answer can repeat.
+    """
     try:
         values = json.loads(body)
+        if any(_remote(value, own_host) for value in _dicts(values)):
+            return REFUSED
+        return "" if is_unicode(json.dumps(values, ensure_ascii=False)) else HALVED
     except (ValueError, RecursionError):
-        return False  # not JSON: whoever it is for refuses it
-    return any(_remote(value, own_host) for value in _dicts(values))
+        return ""  # not JSON: whoever it is for refuses it
 
 
 def _named_as_gradio_does(scope: Scope) -> Scope:

@@ -99,8 +99,8 @@ def build_stage(translation: Translation) -> Stage:
 def recall(service: Service, kept: Any) -> tuple[list[Picture], list[Picture]]:
     """The pictures of a tab that was loaded again: all of them, and those in the frame.
 
-    `kept` is what page.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody else's,
-    gone or damaged is left out.
+    `kept` is what waiting.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody
+    else's, gone or damaged is left out.
     """
     noted = kept if isinstance(kept, dict) else {}
     return _recall(service, noted.get("all")), _recall(service, noted.get("frame"))

@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.security import protected
-from app.security.gradio_routes import fetches, names_remote_file
+from app.security.gradio_routes import REFUSED, fault_of, fetches
 from app.settings import Settings
 from app.ui.mount import mount_blocks
 
@@ -188,20 +188,20 @@ def test_ordinary_requests_pass(client: TestClient):
 
 def test_only_files_are_looked_at():
     own = "lab:7860"
-    assert not names_remote_file(json.dumps({"data": ["http://example.org", {"prompt": "http://x/"}]}).encode(), own)
-    assert not names_remote_file(b'{"data": [{"path": "/tmp/a.png", "url": "http://lab:7860/file=/tmp/a.png"}]}', own)
-    assert not names_remote_file(b'{"data": [{"path": "/tmp/a.png", "url": "/gradio_api/file=/tmp/a.png"}]}', own)
-    assert names_remote_file(b'{"data": [{"path": "/tmp/a.png", "url": "http://other/file=/tmp/a.png"}]}', own)
-    assert names_remote_file(b'[[{"deep": [{"path": "//other/x"}]}]]', own)
-    assert names_remote_file(b'[{"path": "file:///etc/passwd"}]', own)
-    assert not names_remote_file(b"not json", own)
+    assert fault_of(json.dumps({"data": ["http://example.org", {"prompt": "http://x/"}]}).encode(), own) == ""
+    assert fault_of(b'{"data": [{"path": "/tmp/a.png", "url": "http://lab:7860/file=/tmp/a.png"}]}', own) == ""
+    assert fault_of(b'{"data": [{"path": "/tmp/a.png", "url": "/gradio_api/file=/tmp/a.png"}]}', own) == ""
+    assert fault_of(b'{"data": [{"path": "/tmp/a.png", "url": "http://other/file=/tmp/a.png"}]}', own) == REFUSED
+    assert fault_of(b'[[{"deep": [{"path": "//other/x"}]}]]', own) == REFUSED
+    assert fault_of(b'[{"path": "file:///etc/passwd"}]', own) == REFUSED
+    assert fault_of(b"not json", own) == ""
 
 
 @pytest.mark.parametrize("odd", ["http://[", "http://[::1", "http://a]b/", "//[x]/"])
 def test_an_address_that_cannot_be_parsed_hides_no_other(odd: str):
     file = {"path": "http://other/x.png"}
     for values in ([{"url": odd}], [{"url": odd}, file], [file, {"url": odd}], [{"a": [file], "url": odd}]):
-        assert names_remote_file(json.dumps({"data": values}).encode(), "lab:7860")
+        assert fault_of(json.dumps({"data": values}).encode(), "lab:7860") == REFUSED
 
 
 @pytest.mark.parametrize("kind", ["Multipart/Form-Data", "MULTIPART/FORM-DATA; boundary=x", "multipart/Form-data"])
