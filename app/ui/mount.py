@@ -17,6 +17,7 @@ from app.security.request_log import REQUEST
 from app.service import Service
 from app.settings import Settings
 from app.ui.addresses import ask_relative
+from app.ui.opening import open_sooner
 from app.ui.page import build_page
 from app.ui.refusals import Unanswerable, refuse_in_a_sentence
 from app.ui.sessions import LeanSessions
@@ -63,6 +64,7 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     mounted = app.routes[-1].app  # the Mount that was just added
     mounted.state_holder = LeanSessions(blocks)
     mounted.add_middleware(Unanswerable)
+    open_sooner(mounted)
     app.state.stop_event = mounted.stop_event
     return app
 

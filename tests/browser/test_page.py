@@ -324,6 +324,12 @@ def test_nothing_jumps_while_the_page_is_put_together(page: Page, served: Served
     assert other.evaluate("window.jumped") < 0.02
 
 
+def test_svelte_leaves_the_page_s_lists_alone(page: Page):
+    """It wraps plain arrays in proxies, through which Gradio then compares every event with every component."""
+    lists = "[gradio_config.components, gradio_config.dependencies]"
+    assert page.evaluate(f"{lists}.map((list) => Object.getPrototypeOf(list) === Array.prototype)") == [False, False]
+
+
 def test_an_empty_seed_stays_empty_when_advanced_is_opened(page: Page):
     ask(page, "a rocket", 2, pictures=4)
     seeds = set()
