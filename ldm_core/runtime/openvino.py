@@ -161,7 +161,8 @@ def _plain(tensor: Tensor) -> Tensor:
 def write_graphs(model: torch.nn.Module, folder: Path) -> None:
     """Trace the networks of a LatentDiffusion on the CPU into folder/{unet,decoder,text,encoder}.xml and .bin.
 
-    They are made fp32 one after the other, and the UNet's weights are gone afterwards: memory holds one at a time.
+    The fp32 weights lie in a mapped file meanwhile, so the kernel can drop from memory what it needs room for. The
+    model's own are gone afterwards.
     """
     from ldm_core.models.latent_diffusion import LatentDiffusion
     from ldm_core.runtime.networks import traceable
@@ -169,9 +170,10 @@ def write_graphs(model: torch.nn.Module, folder: Path) -> None:
     ov = import_openvino()
     assert isinstance(model, LatentDiffusion)
     networks = traceable(model)
+    weights = folder / "weights"
+    _widen(model, weights)
     for name in (name for name in NETWORKS if name in networks):
         network = networks[name]
-        network.module.float()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the tracer's remarks on shapes, which the parity check answers
             graph = ov.convert_model(
@@ -180,8 +182,24 @@ def write_graphs(model: torch.nn.Module, folder: Path) -> None:
                 input=[ov.PartialShape(list(shape)) for shape in network.shapes],
             )
         ov.save_model(graph, folder / f"{name}.xml", compress_to_fp16=False)
-        if name == "unet":
-            network.module.to("meta")
+    model.to("meta")  # lets go of the file
+    weights.unlink()
+
+
+def _widen(module: torch.nn.Module, file: Path) -> None:
+    """Make a module fp32, with its numbers in a new file that is mapped into memory."""
+    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    size = sum(tensor.numel() for _, tensor in named if tensor.is_floating_point())
+    free = torch.from_file(str(file), shared=True, size=size, dtype=torch.float32)
+
+    def widened(tensor: Tensor) -> Tensor:
+        nonlocal free
+        if not tensor.is_floating_point():
+            return tensor
+        place, free = free.tensor_split([tensor.numel()])
+        return place.view(tensor.shape).copy_(tensor)
+
+    module._apply(widened)  # type: ignore[no-untyped-call]
 
 
 def processor() -> str:
