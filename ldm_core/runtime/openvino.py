@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,7 +23,7 @@ from ldm_core.devices import OutOfMemory
 from ldm_core.runtime.base import RuntimeFailed, RuntimeUnavailable
 from ldm_core.runtime.cache import entry_name
 from ldm_core.runtime.networks import NETWORKS
-from ldm_core.runtime.threads import MOST_STREAMS, cores
+from ldm_core.runtime.threads import MOST_STREAMS, Sharing, cores
 
 LAYOUT = 2  # of an entry; raised where files of an older one would not do
 PRECISION = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -109,6 +110,7 @@ class OpenVINORuntime:
             name: [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS"))]
             for name, graph in graphs.items()
         }
+        self._sharing = {name: Sharing(len(requests)) for name, requests in self._requests.items()}
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
@@ -132,7 +134,8 @@ class OpenVINORuntime:
     def _infer(self, name: str, inputs: Sequence[Tensor]) -> Tensor:
         """A network's answer to some rows, each part of them by a request of its own."""
         arrays = [_plain(tensor).numpy() for tensor in inputs]
-        requests = self._requests[name][: max(1, len(arrays[0]))]
+        rows, sharing, begun = len(arrays[0]), self._sharing[name], time.perf_counter()
+        requests = self._requests[name][: sharing.threads(rows)]
         parts = zip(*(np.array_split(array, len(requests)) for array in arrays), strict=True)
         started, faults = [], []
         try:
@@ -150,6 +153,7 @@ class OpenVINORuntime:
             raise OutOfMemory(f"out of memory in OpenVINO's {name}")
         if faults:
             raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(faults[0])}") from faults[0]
+        sharing.note(rows, len(requests), time.perf_counter() - begun)
         return torch.from_numpy(np.concatenate([request.get_output_tensor().data for request in requests]))
 
 

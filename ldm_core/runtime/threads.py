@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import nn
 # and far longer where another program keeps a core busy. One thread a row needs no waiting (docs/performance.md).
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
 MOST_STREAMS = 16  # each has memory of its own for what lies between layers
+REMEMBERED = 3  # calls by which a number of threads is judged, by the quickest of them
+AGAIN = 16  # calls after which the other number is tried
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -32,6 +35,30 @@ def cores() -> int:
         return max(1, min(bound, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no container, or "max": no quota
         return bound
+
+
+class Sharing:
+    """How many threads share a call's rows: all of them, or for a row each one alone where that was quicker lately.
+
+    Where other programs keep the cores busy, each thread waits for its turn, and a short call for the last of them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seconds: dict[tuple[int, int], deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._calls = 0
+
+    def threads(self, rows: int) -> int:
+        """For the next call of so many rows."""
+        if rows > self._most:
+            return self._most
+        self._calls += 1
+        better, other = sorted((rows, 1), key=lambda threads: min(self._seconds[rows, threads], default=0))
+        return other if self._calls % AGAIN == 0 else better
+
+    def note(self, rows: int, threads: int, seconds: float) -> None:
+        """A call of so many rows took so long."""
+        self._seconds[rows, threads].append(seconds)
 
 
 @contextmanager

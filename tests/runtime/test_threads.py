@@ -14,7 +14,7 @@ from ldm_core.config import EMOJI_128, SD_V1, ModelConfig
 from ldm_core.pipeline import Pipeline
 from ldm_core.runtime import threads
 from ldm_core.runtime.openvino import OpenVINORuntime
-from ldm_core.runtime.threads import is_small, torch_threads
+from ldm_core.runtime.threads import AGAIN, Sharing, is_small, torch_threads
 
 
 @pytest.fixture
@@ -55,6 +55,23 @@ def test_a_container_s_quota_bounds_the_cores(
     assert threads.cores() == (most or 64)
 
 
+def test_rows_are_shared_out_while_that_is_quicker():
+    sharing = Sharing(4)
+
+    def calls(rows: int, seconds: dict[int, float]) -> list[int]:
+        chosen = []
+        for _ in range(2 * AGAIN):
+            chosen.append(sharing.threads(rows))
+            sharing.note(rows, chosen[-1], seconds[chosen[-1]])
+        return chosen
+
+    assert calls(4, {4: 0.03, 1: 0.1}).count(4) >= 2 * AGAIN - 4
+    assert calls(4, {4: 0.2, 1: 0.1})[3:].count(1) >= 2 * AGAIN - 6, "a busy machine"
+    assert calls(4, {4: 0.03, 1: 0.1})[AGAIN:].count(4) >= AGAIN - 2, "quiet again"
+    assert set(calls(1, {1: 0.1})) == {1}
+    assert set(calls(8, {4: 0.1})) == {4}, "several rows a thread are worth the wait"
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(None, 1), (2, 2)])
 def test_torch_computes_on_them_and_gives_the_process_its_own_back(
     asked: int | None, expected: int, three: None, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,9 +101,9 @@ def test_openvino_shares_a_small_model_s_rows_out_among_them(asked: int, cache: 
     requests = runtime._requests["unet"]
     compiled = requests[0].get_compiled_model()
     assert [compiled.get_property(name) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")] == [asked, asked]
-    pipe.generate("a red apple", steps=1)  # two rows: the prompt's and the one without it
+    pipe.generate("a red apple", steps=1, batch=2)  # four rows: each picture's with the prompt and without
     rows = [request.get_input_tensor(0).shape[0] for request in requests[:2]]
-    assert rows == ([2] if asked == 1 else [1, 1])
+    assert rows == ([4] if asked == 1 else [2, 2])
 
 
 def test_the_picture_is_the_same_on_any_number_of_them(cache: Path, tiny_weights: Path):
