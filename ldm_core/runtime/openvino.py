@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import os
 import sys
 import time
 import warnings
@@ -191,9 +192,12 @@ def write_graphs(model: torch.nn.Module, folder: Path) -> None:
 
 
 def _widen(module: torch.nn.Module, file: Path) -> None:
-    """Make a module fp32, with its numbers in a new file that is mapped into memory."""
+    """Make a module fp32, with its numbers in a new file that is mapped into memory. OSError where it has no room."""
     named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
     size = sum(tensor.numel() for _, tensor in named if tensor.is_floating_point())
+    if hasattr(os, "posix_fallocate"):  # a full disk would end the process at the first write into the map
+        with file.open("wb") as made:
+            os.posix_fallocate(made.fileno(), 0, 4 * size)
     free = torch.from_file(str(file), shared=True, size=size, dtype=torch.float32)
 
     def widened(tensor: Tensor) -> Tensor:

@@ -174,6 +174,15 @@ def test_failure_in_the_middle_is_told_apart(cache: Path, tiny_weights: Path):
         runtime.unet(torch.zeros(1, 3, 16, 16), torch.zeros(1), torch.zeros(1, 77, 32))
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be reserved here")
+def test_no_room_for_the_weights_is_a_sentence(tmp_path: Path, tiny_weights: Path):
+    """Without room reserved, the first write into the map would end the process by a signal."""
+    limited = f"ulimit -f 100; exec {sys.executable} -m ldm_core.runtime.convert {tiny_weights} {tmp_path}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (1, "[Errno 27] File too large")
+    assert not list(tmp_path.iterdir())
+
+
 def test_converting_a_file_that_is_no_model_says_so(tmp_path: Path):
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nothing of the kind")
