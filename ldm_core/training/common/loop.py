@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import signal
@@ -29,6 +30,7 @@ from ldm_core.training.common.metric_log import MetricLog
 from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
 
+PAYS = 0.8  # of fp32's time bf16 may take: it also rounds
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
 
 
@@ -50,13 +52,13 @@ class Task(Protocol):
 
 
 def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
-    """The machine as accelerate sees it, or a device's type; bf16 only where the processor has instructions for it.
+    """The machine as accelerate sees it, or a device's type; in bf16 where that is faster.
 
     Accelerate's own variable, which `accelerate launch --mixed_precision` sets too, decides otherwise.
     """
     cpu = resolve_device(device).type == "cpu"
     asked = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
-    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if has_bf16(cpu) else "no"))
+    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if bf16_pays(cpu) else "no"))
 
 
 @contextmanager
@@ -69,11 +71,26 @@ def denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def has_bf16(cpu: bool = False) -> bool:
-    """Whether bf16 is faster than fp32 here: on a GPU that supports it, or a processor with AVX-512 bf16 or AMX."""
+@functools.cache
+def bf16_pays(cpu: bool = False) -> bool:
+    """Whether bf16 is faster than fp32 here, on the GPU or the processor.
+
+    A processor is timed, since having the instructions tells little: AMX and AMD's are faster than fp32, Intel's with
+    AVX-512 alone take nearly twice as long.
+    """
     if torch.cuda.is_available() and not cpu:
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return _product_seconds(torch.bfloat16) < PAYS * _product_seconds(torch.float32)
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """The least that a product of two matrices takes: other programs only add to it."""
+    matrix, seconds = torch.ones(512, 512, dtype=dtype), list[float]()
+    for _ in range(8):
+        begun = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
 
 
 def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:
