@@ -16,7 +16,7 @@ from torch import nn
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
 MOST_STREAMS = 16  # each has memory of its own for what lies between layers
 REMEMBERED = 3  # calls by which a number of threads is judged, by the quickest of them
-AGAIN = 16  # calls after which the other number is tried
+AGAIN = 64  # calls after which the other number is tried: a wrong one costs a hundredth
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
