@@ -6,8 +6,11 @@ import weakref
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
+from ldm_core import devices
 from ldm_core.devices import OutOfMemory, claim_devices, memory_guard, parse_devices, resolve_device, resolve_dtype
+from ldm_core.training.common.loop import make_accelerator
 
 
 def test_auto_is_the_best_there_is():
@@ -19,10 +22,23 @@ def test_auto_is_the_best_there_is():
     assert resolve_dtype("auto", torch.device("mps")) is torch.float16
 
 
-@pytest.mark.parametrize(("has_bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_processor_computes_in_what_it_has(monkeypatch: pytest.MonkeyPatch, has_bf16: bool, dtype: torch.dtype):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bf16)
-    assert resolve_dtype("auto", torch.device("cpu")) is dtype
+@pytest.mark.parametrize(
+    ("has_it", "seconds", "faster"), [(True, 0.1, True), (True, 0.9, False), (True, 1.9, False), (False, 0.1, False)]
+)
+def test_a_processor_computes_in_bf16_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, has_it: bool, seconds: float, faster: bool
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_it)
+    monkeypatch.setattr(devices, "_product_seconds", {torch.bfloat16: seconds, torch.float32: 1.0}.__getitem__)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    devices.bf16_is_faster.cache_clear()
+    AcceleratorState._reset_state()
+    try:
+        assert resolve_dtype("auto", torch.device("cpu")) is (torch.bfloat16 if faster else torch.float32)
+        assert make_accelerator(device="cpu").mixed_precision == ("bf16" if faster else "no")
+    finally:
+        devices.bf16_is_faster.cache_clear()
+        AcceleratorState._reset_state()
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])

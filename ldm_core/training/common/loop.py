@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import signal
@@ -23,14 +22,13 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ldm_core.devices import resolve_device
+from ldm_core.devices import bf16_is_faster, resolve_device
 from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
 from ldm_core.training.common.ema import LitEma
 from ldm_core.training.common.metric_log import MetricLog
 from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
 
-PAYS = 0.8  # of fp32's time bf16 may take: it also rounds
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
 
 
@@ -71,26 +69,11 @@ def denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@functools.cache
 def bf16_pays(cpu: bool = False) -> bool:
-    """Whether bf16 is faster than fp32 here, on the GPU or the processor.
-
-    A processor is timed, since having the instructions tells little: AMX and AMD's are faster than fp32, Intel's with
-    AVX-512 alone take nearly twice as long.
-    """
+    """Whether to train in bf16 here: on a GPU that has it, or a processor that is faster in it."""
     if torch.cuda.is_available() and not cpu:
         return bool(torch.cuda.is_bf16_supported())
-    return _product_seconds(torch.bfloat16) < PAYS * _product_seconds(torch.float32)
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    """The least that a product of two matrices takes: other programs only add to it."""
-    matrix, seconds = torch.ones(512, 512, dtype=dtype), list[float]()
-    for _ in range(8):
-        begun = time.perf_counter()
-        matrix @ matrix
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+    return bf16_is_faster()
 
 
 def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:

@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState
 from ldm_core.__main__ import main
 from ldm_core.config import TINY
 from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.training.common import loop
 from ldm_core.training.common.distributed import Share
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.metric_log import read_metrics
@@ -149,8 +150,8 @@ def test_two_processes_train_an_autoencoder_as_one(home: Path):
         "loss.disc_ndf=4",
         "loss.kl_weight=0.01",
     ]
-    loop = ["loop.batch=8", "loop.log_every=1", "loop.max_steps=8", "loop.warmup=2", "loop.lr=1e-3"]
-    command = ["train", "autoencoder", "--corpus", str(home / "corpus"), "--device", "cpu", *small, *loop]
+    settings = ["loop.batch=8", "loop.log_every=1", "loop.max_steps=8", "loop.warmup=2", "loop.lr=1e-3"]
+    command = ["train", "autoencoder", "--corpus", str(home / "corpus"), "--device", "cpu", *small, *settings]
     assert main([*command, "--name", "one"]) == 0
     together([*command, "--name", "two"])
     names = ["train/rec_loss", "aeloss", "train/kl_loss", "grad_norm", "val/rec_loss"]
@@ -159,7 +160,7 @@ def test_two_processes_train_an_autoencoder_as_one(home: Path):
 
 @pytest.mark.parametrize(("launcher", "precision"), [(None, "bf16"), ("no", "no")])
 def test_the_launcher_decides_the_precision(monkeypatch: pytest.MonkeyPatch, launcher: str | None, precision: str):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(loop, "bf16_is_faster", lambda: True)
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     if launcher is not None:
         monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
