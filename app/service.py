@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.clients import Clients
-from app.engine import Cancelled, Done, Engine, Failed, Job, Quotas, Stepped
+from app.engine import Done, End, Engine, Failed, Interrupted, Job, Quotas, Stepped
 from app.history import History
 from app.i18n import Sentence
 from app.loading import Loader, State
@@ -58,7 +58,6 @@ class Service:
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
         self.engine.ends.on_end = self._journal_end
-        self.closing = False  # whether the end has begun
         if self.history is not None:  # what an earlier process has not finished is here before anybody asks for it
             for job in self.history.journal.unfinished(str(Sentence("interrupted"))):
                 self.engine.submit(job, promised=True)
@@ -137,7 +136,7 @@ class Service:
         """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
 
         `model` is any name of one of `models`, "" the page's own. `about` are further fields of the Job: client (else
-        whoever the page is serving), user, previews, durable (the page's pictures are).
+        whoever the page is serving), user, previews, durable (the page's pictures are; no job where nothing is kept).
         """
         self._ready()
         file = self.models.find(model)
@@ -147,6 +146,7 @@ class Service:
         params = params.resolved(drawn, file.limits.guidance_scale)
         client, asked = self.here(), "" if file is self.models.own else file.sha256
         who = {"client": client or "", "durable": client is not None, "request_id": self.asking(), **about}
+        who["durable"] &= self.history is not None
         job = Job(params, init_image, mask, model=asked, **who)
         if self.history is not None:
             self.history.check_room(job.client)
@@ -202,11 +202,11 @@ class Service:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
         return self.pictures.of(name, self.here())
 
-    def _journal_end(self, job: Job, event: Done | Failed | Cancelled) -> None:
-        """Say and write down how a job ended; what an orderly end of the process cancels runs again."""
+    def _journal_end(self, job: Job, event: End) -> None:
+        """Say and write down how a job ended; one that the end of the process has cut off stays accepted."""
         seconds = round(time.monotonic() - job.created, 2)
         log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
-        if self.history is None or not job.durable or self.closing or isinstance(event, Done):
+        if self.history is None or not job.durable or isinstance(event, (Done, Interrupted)):
             return
         message = str(event.message) if isinstance(event, Failed) else None
         self.history.journal.end(job.id, type(event).__name__.lower(), message)
@@ -224,10 +224,6 @@ class Service:
     def cancel(self, job_id: str, client: str | None = None) -> bool:
         """Stop a client's own job at its next step."""
         return self.job(job_id, client) is not None and self.engine.cancel(job_id)
-
-    def runs_again(self, job: Job) -> bool:
-        """Whether a job was stopped because the process ends, and is left to the next one."""
-        return self.closing and job.durable and self.history is not None
 
     def detach(self, job_id: str) -> None:
         """Nobody watches this job any more: it is given up after a while unless somebody comes back."""
@@ -253,7 +249,6 @@ class Service:
 
     def stop(self) -> None:
         """Take no more jobs and end those under way; those that are written down run again at the next start."""
-        self.closing = True
         self.engine.close()
 
     def close(self) -> None:

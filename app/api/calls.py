@@ -18,7 +18,6 @@ from PIL import Image
 
 from app.api.errors import ApiError
 from app.engine import Cancelled, Done, Event, Failed, Job, follow
-from app.i18n import Sentence
 from app.images import fit, fit_mask, open_upload
 from app.schemas import GeneratedImage, read_params
 from app.service import Service
@@ -116,7 +115,7 @@ def cancel(who: Caller, jobs: Sequence[Job]) -> None:
 async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
     """The jobs' pictures when all are done. A caller who leaves cancels them; ApiError where one fails."""
     await wait(who, jobs)
-    return [image for job in jobs for image in ended(who, job).result.images]
+    return [image for job in jobs for image in ended(job).result.images]
 
 
 async def wait(who: Caller, jobs: Sequence[Job]) -> None:
@@ -154,14 +153,12 @@ async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
             yield event
 
 
-def ended(who: Caller, job: Job) -> Done:
+def ended(job: Job) -> Done:
     """A job's Done; ApiError for any other end."""
     end = job.events[-1]
     if isinstance(end, Failed):
-        memory = end.message.key == "out_of_memory"
-        raise ApiError(503 if memory else 500, end.message.key, str(end.message))
-    if isinstance(end, Cancelled) and who.service.closing:
-        raise ApiError(503, "interrupted", str(Sentence("closing")))
+        for_now = end.message.key in ("out_of_memory", "closing")
+        raise ApiError(503 if for_now else 500, end.message.key, str(end.message))
     if isinstance(end, Cancelled):
         raise ApiError(409, "cancelled", "The request was cancelled.")
     assert isinstance(end, Done)

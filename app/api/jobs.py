@@ -18,7 +18,20 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest, event_stream
-from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped, follow, follow_numbered
+from app.engine import (
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    Interrupted,
+    Job,
+    Loading,
+    Queued,
+    Started,
+    Stepped,
+    follow,
+    follow_numbered,
+)
 from app.history import JobRecord
 from app.schemas import RequestError, check_params, read_params
 
@@ -109,7 +122,7 @@ async def events(
 
 async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:
     async for number, event in follow_numbered(job, cursor):
-        if isinstance(event, Cancelled) and who.service.runs_again(job):
+        if isinstance(event, Interrupted):
             return  # the next process tells the end
         yield {"id": str(number), "event": NAMES[type(event)], "data": json.dumps(_body(who, event))}
 
@@ -162,7 +175,9 @@ def _body(who: Caller, event: Event) -> dict[str, Any]:
         return {"images": [image.model_dump() for image in _images(who, event)]}
     if isinstance(event, Failed):
         return {"message": str(event.message)}
-    return {"n": event.n} if isinstance(event, Started) else {"i": event.i, "n": event.n}
+    if isinstance(event, Cancelled):
+        return {"i": event.i, "n": event.n}
+    return {"n": event.n} if isinstance(event, Started) else {}
 
 
 def _past(who: Caller, job: JobRecord) -> JobAnswer:
@@ -203,7 +218,7 @@ def describe(who: Caller, job: Job) -> JobAnswer:
         elif isinstance(event, Failed):
             answer.status, answer.seconds_left, answer.message = "failed", None, str(event.message)
         else:
-            answer.status, answer.seconds_left = "queued" if who.service.runs_again(job) else "cancelled", None
+            answer.status, answer.seconds_left = "queued" if isinstance(event, Interrupted) else "cancelled", None
     return answer
 
 

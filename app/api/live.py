@@ -57,7 +57,7 @@ async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Respo
     await calls.wait(who, [job])
     if isinstance(job.events[-1], Cancelled):  # the page asked again
         return Response(status_code=204)
-    sketch: Sketch | None = calls.ended(who, job).result
+    sketch: Sketch | None = calls.ended(job).result
     if sketch is None:
         return JSONResponse({"reason": "live_slow"}, 503)
     content = await asyncio.to_thread(_png, sketch)

@@ -163,7 +163,7 @@ async def _streamed(
                     preview = await asyncio.to_thread(calls.encoded_preview, seen.preview, size, wanted.output_format)
                     yield event("partial_image", preview, partial_image_index=sent)
                     sent += 1
-            for image in calls.ended(who, job).result.images:
+            for image in calls.ended(job).result.images:
                 how = wanted.output_format, wanted.output_compression
                 content = await asyncio.to_thread(calls.encoded, image, size, *how)
                 usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}

@@ -3,8 +3,10 @@
 from app.engine.job import (
     Cancelled,
     Done,
+    End,
     Event,
     Failed,
+    Interrupted,
     Job,
     Loading,
     Queued,
@@ -21,9 +23,11 @@ from app.engine.queue import QueueFull, Quotas
 __all__ = [
     "Cancelled",
     "Done",
+    "End",
     "Engine",
     "Event",
     "Failed",
+    "Interrupted",
     "Job",
     "Loading",
     "QueueFull",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from app.engine.job import Cancelled, Done, Failed, Job, for_people, sentence
+from app.engine.job import Done, End, Failed, Job, for_people, sentence
 from app.engine.metrics import Metrics
 from app.engine.progress import Running
 from app.logs import belonging
@@ -17,7 +17,6 @@ from ldm_core.images import Pixels
 log = logging.getLogger(__name__)
 WRITERS = 2  # threads
 
-End = Done | Failed | Cancelled
 Save = Callable[[Job, list[Pixels], float, int], Any]
 """A job's pictures, the seconds it took and the steps it did → the result that Done will carry. Runs in a thread."""
 
@@ -49,11 +48,11 @@ class Ends:
         try:
             self._writers.submit(work)
         except RuntimeError:  # closed: nothing is written any more, and whoever waits sees an end
-            job.end(Cancelled(0, job.request.steps))
+            job.end(job.stopped(0, job.request.steps))
 
     def _saved(self, running: Running) -> End:
         if not running.job.wanted():
-            return Cancelled(running.i, running.n)
+            return running.stopped()
         images = [running.images[k] for k in sorted(running.images)]
         try:
             return Done(self._save(running.job, images, time.monotonic() - running.start, running.n))

@@ -77,7 +77,13 @@ class Cancelled:
     waiting: bool = False
 
 
-Event = Queued | Loading | Started | Stepped | Done | Failed | Cancelled
+@dataclass(frozen=True)
+class Interrupted:
+    """The process ends, and the next one runs this job again: it is written down."""
+
+
+End = Done | Failed | Cancelled | Interrupted
+Event = Queued | Loading | Started | Stepped | End
 E = TypeVar("E")
 Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 
@@ -100,6 +106,7 @@ class Job:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    cut_off: bool = False  # stopped because the process ends, and not because nobody wanted it
     deadline: float | None = None  # set while nobody watches: time.monotonic() at which it is given up
     created: float = field(default_factory=time.monotonic)
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
@@ -107,7 +114,7 @@ class Job:
     @property
     def done(self) -> bool:
         """Whether the last event there will ever be is in."""
-        return bool(self.events) and isinstance(self.events[-1], (Done, Failed, Cancelled))
+        return bool(self.events) and isinstance(self.events[-1], End)
 
     def last(self, kind: type[E]) -> E | None:
         """The latest event of a kind."""
@@ -121,7 +128,7 @@ class Job:
         for wake in list(self._readers):
             wake()
 
-    def end(self, event: Done | Failed | Cancelled) -> None:
+    def end(self, event: End) -> None:
         """Emit the last event. Of the previews only the latest stays: ended jobs are remembered by the hundred."""
         shown = [(k, e) for k, e in enumerate(self.events) if isinstance(e, Stepped) and e.preview is not None]
         for k, step in shown[:-1]:
@@ -133,7 +140,13 @@ class Job:
         """Whether anybody still waits for it."""
         return not self.cancelled.is_set() and (self.deadline is None or time.monotonic() < self.deadline)
 
-    def wait(self) -> Done | Failed | Cancelled:
+    def stopped(self, i: int, n: int, waiting: bool = False) -> End:
+        """Its end after step i of n, where it is not `wanted` any more."""
+        if not self.cut_off:
+            return Cancelled(i, n, waiting)
+        return Interrupted() if self.durable else Failed(Sentence("closing"))
+
+    def wait(self) -> End:
         """Block until the job has ended; its last event."""
         ended = threading.Event()
         self._readers.append(ended.set)
@@ -144,7 +157,7 @@ class Job:
         finally:
             self._readers.remove(ended.set)
         end = self.events[-1]
-        assert isinstance(end, (Done, Failed, Cancelled))
+        assert isinstance(end, End)
         return end
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.engine.costs import Costs
-from app.engine.ends import End, Ends, Save, failed
-from app.engine.job import Cancelled, Done, Failed, Job, Started, sentence
+from app.engine.ends import Ends, Save, failed
+from app.engine.job import Done, End, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
 from app.engine.models import Models
 from app.engine.progress import Reporter, Running
@@ -88,7 +88,7 @@ class Engine:
                 return False
             job.cancelled.set()
             if self._queue.remove(job):
-                self.ends.end(job, Cancelled(0, job.request.steps, waiting=True))
+                self.ends.end(job, job.stopped(0, job.request.steps, waiting=True))
                 self._tell_positions()
                 self._changed.notify()  # nobody may wait for its model any more
         return True
@@ -99,20 +99,21 @@ class Engine:
             self._changed.notify()
 
     def close(self) -> None:
-        """Cancel everything and end the threads."""
+        """Stop everything and end the threads."""
         with self._changed:
             self._closed = True
             for job in list(self._jobs.values()):
+                job.cut_off |= job.wanted()  # and not what its client has just cancelled
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
                 self._queue.remove(job)
-                self.ends.end(job, Cancelled(0, job.request.steps, waiting=True))
+                self.ends.end(job, job.stopped(0, job.request.steps, waiting=True))
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
         self.ends.close()
         for running in list(self._running.values()):  # a long step goes on; whoever waits for it is told
-            running.job.end(Cancelled(running.i, running.n))
+            running.job.end(running.stopped())
 
     # -- the engine's own thread -----------------------------------------------------------------------------------
 
@@ -161,8 +162,8 @@ class Engine:
             if job.wanted() and job.model not in faults:
                 continue
             self._queue.remove(job)
-            cancelled = Cancelled(0, job.request.steps, waiting=True)
-            self.ends.end(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else cancelled)
+            stopped = job.stopped(0, job.request.steps, waiting=True)
+            self.ends.end(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else stopped)
         waiting = self._queue.waiting()
         may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
         return may_start if any(map(may_start, waiting)) else None
@@ -171,7 +172,7 @@ class Engine:
         for running in [r for r in self._running.values() if not r.job.wanted()]:
             if running.work is not None:
                 running.work.close()
-            self._end(running.job, Cancelled(running.i, running.n))
+            self._end(running.job, running.stopped())
 
     def _start_jobs(self) -> None:
         for _ in range(STARTS):

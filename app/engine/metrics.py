@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from app.engine.job import Cancelled, Done, Failed
+from app.engine.job import End
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -27,6 +27,6 @@ class Metrics:
         self.jobs = Counter("latent_lab_jobs", "Jobs that have ended", ["end"], registry=r)
         self.memory = Gauge("latent_lab_memory_bytes", "Largest resident memory so far", registry=r)
 
-    def ended(self, event: Done | Failed | Cancelled) -> None:
+    def ended(self, event: End) -> None:
         """A job has had its last event."""
         self.jobs.labels(type(event).__name__.lower()).inc()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.engine.job import Job, Queued, Stepped
+from app.engine.job import End, Job, Queued, Stepped
 from app.engine.metrics import Metrics
 from app.engine.rows import Model, Row
 from ldm_core.images import Pixels, picture_grid, sheet_columns
@@ -34,6 +34,10 @@ class Running:
     shown: float = 0.0  # when the last preview was made
     i: int = 0
     n: int = 0
+
+    def stopped(self) -> End:
+        """The job's end where it is not wanted any more."""
+        return self.job.stopped(self.i, self.n)
 
 
 class Reporter:

@@ -75,7 +75,7 @@ def _generate(service: Service) -> Generate:
             "height": height,
         }
         try:
-            job = await asyncio.to_thread(service.submit, read_params(named))  # it is written down
+            job = await asyncio.to_thread(service.submit, read_params(named), durable=False)  # it ends with its call
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         last = await _end(service, job)

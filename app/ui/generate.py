@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.engine import Done, Job
+from app.engine import Done, Interrupted, Job
 from app.i18n import say
 from app.models import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
@@ -36,7 +36,7 @@ LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 SENDING = """() => { window.latentLab.sent(); const off = {__type__: "update", interactive: false};
 return [off, off, window.latentLab.line("sending")]; }"""
 STOPPING = """() => [{__type__: "update", interactive: false}, window.latentLab.line("stopping")]"""
-IDLE = """() => { window.latentLab.ended(); return window.latentLab.wake(); }"""
+IDLE = """() => window.latentLab.wake(window.latentLab.ended())"""
 
 
 class GenerateTab:
@@ -195,7 +195,7 @@ class GenerateTab:
         unfinished = not job.done
         async for updates in self.watch(job, history, lang):
             yield updates
-        if unfinished:
+        if unfinished and not isinstance(job.events[-1], Interrupted):
             yield self._buttons(running=False)
 
     def stop(self, job_id: str | None) -> None:

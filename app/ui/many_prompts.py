@@ -17,7 +17,7 @@ import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
-from app.engine import Cancelled, Done, Failed, Stepped
+from app.engine import Cancelled, Done, Failed, Interrupted, Stepped
 from app.i18n import say
 from app.labs.xy_plot.xy_sheet import fitted, font_for
 from app.schemas import GenerateResult, RequestError, check_params
@@ -155,6 +155,8 @@ class ManyPrompts:
                     results.append(event.result)
                 elif isinstance(event, Failed):
                     raise RequestError("as_said", text=event.message)
+                elif isinstance(event, Interrupted):
+                    raise RequestError("closing")
                 elif isinstance(event, Cancelled):
                     going.stopped = True
                 else:

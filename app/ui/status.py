@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Job, Loading, Queued, Started, Stepped
+from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
 from app.loading import State
 from app.metadata import read_png
@@ -55,7 +55,8 @@ def line_html(
     counting: tuple[float, str] | None = None,
     load: str = "",
 ) -> str:
-    """The status line, with a bar while something runs; kind is "", "failed" or "done".
+    """The status line, with a bar while something runs; kind is "", "failed", "done", or
+    "again" where the next process goes on with the run.
 
     `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it. `counting` are seconds
     that waiting.js counts down, and the text with {left} in their place. `load` are the words of a button that lets a
@@ -267,6 +268,10 @@ def _cancelled(event: Cancelled, request: SamplingParams, lang: str) -> View:
     return View(line_html(text), running=False)
 
 
+def _interrupted(event: Interrupted, request: SamplingParams, lang: str) -> View:
+    return View(line_html(say(lang, "restarting"), "again"))
+
+
 _VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {
     Queued: _queued,
     Loading: _loading,
@@ -275,4 +280,5 @@ _VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {
     Done: _done,
     Failed: _failed,
     Cancelled: _cancelled,
+    Interrupted: _interrupted,
 }

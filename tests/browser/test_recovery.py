@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -19,7 +20,8 @@ AGAIN = 250  # steps of a run that is made twice
 TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
 
 
-def kill_in_mid_run(server: Served, page: Page, steps: int) -> None:
+def run_on(server: Served, page: Page, steps: int) -> None:
+    """A run that is under way on the page."""
     server.wait("/readyz")
     server.wait_for_page()
     page.goto(server.url)
@@ -27,16 +29,20 @@ def kill_in_mid_run(server: Served, page: Page, steps: int) -> None:
     ask(page, "a lighthouse", steps)
     page.click("#generate")
     expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{steps}"))
-    server.process.kill()
 
 
-def test_a_journaled_run_is_found_again(profile: BrowserContext, tmp_path: Path):
-    """kill -9 in mid-run: the page finds the job that runs again, and shows its pictures."""
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_journaled_run_is_found_again(profile: BrowserContext, tmp_path: Path, sent: signal.Signals):
+    """In mid-run: the page finds the job that runs again, and shows its pictures. An orderly end is told as one."""
     options = ("--weights", str(tiny_checkpoint(tmp_path)), "--runtime", "torch", "--data-dir", str(tmp_path / "data"))
     page, port = profile.new_page(), free_port()
     with serve(tmp_path, *options, port=port) as server:
-        kill_in_mid_run(server, page, AGAIN)
+        run_on(server, page, AGAIN)
+        server.process.send_signal(sent)
         expect(page.locator("#connection.lost")).to_be_visible()
+        line = page.locator("#line").inner_text()
+        assert ("this picture goes on when it is back" in line) == (sent == signal.SIGTERM), line
+        expect(page.locator("#generate")).to_be_disabled()
     with serve(tmp_path, *options, port=port) as server:
         server.wait("/readyz")
         wait_for_picture(page)
@@ -50,7 +56,8 @@ def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Pa
     options = ("--weights", weights, "--runtime", "torch", "--output-dir", str(tmp_path / "out"))
     page = profile.new_page()
     with serve(tmp_path, *options, port=port) as server:
-        kill_in_mid_run(server, page, LONG)
+        run_on(server, page, LONG)
+        server.process.kill()
         killed = time.monotonic()
         expect(page.locator("#connection.lost")).to_be_visible()
         assert time.monotonic() - killed < TOLD_SECONDS + 3, "the person was not told in time"  # two busy cores

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.engine import Cancelled, Done, Event, Failed, Job, Queued, Stepped, follow
+from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Queued, Stepped, follow
 from app.i18n import duration, say
 from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import Cell, Plan
@@ -66,6 +66,8 @@ async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: s
             async for event in follow(job):
                 if isinstance(event, Failed):
                     raise RequestError("as_said", text=event.message)
+                if isinstance(event, Interrupted):
+                    raise RequestError("closing")
                 if isinstance(event, Cancelled):
                     filling.stopped = True
                 elif isinstance(event, Done):

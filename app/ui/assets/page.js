@@ -21,7 +21,7 @@
   };
   let counted = 0;
   const count = () => ++counted; // a number that has not been there yet: a lab's panel that gets it draws itself anew
-  const wake = () => [true, false].map((interactive) => ({ __type__: "update", interactive })); // start and stop, at an end
+  const wake = (start = true) => [start, false].map((interactive) => ({ __type__: "update", interactive })); // start and stop, at an end
   const setScaling = (value) => { document.body.dataset.scaling = value; };
 
   const switchLanguage = () => {

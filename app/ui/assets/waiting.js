@@ -68,7 +68,8 @@
       lab.keepTab(RUNNING, "yes");
       document.querySelector("#film .film")?.replaceChildren();
     },
-    ended: () => {
+    ended: () => { // false where the server's next process goes on with the run
+      if (document.querySelector("#line .again")) return false;
       if (running) notify();
       running = wasRunning = false;
       lab.keepTab(RUNNING, "");
@@ -77,6 +78,7 @@
         const waits = [lab.word("sending"), lab.word("stopping")].includes(said?.textContent);
         if (waits && !running) said.textContent = lab.word("unexpected");
       }, 1000);
+      return true;
     },
   });
   window.addEventListener("click", (event) => {

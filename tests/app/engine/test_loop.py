@@ -11,7 +11,21 @@ from typing import Any
 
 import pytest
 
-from app.engine import Cancelled, Done, Engine, Failed, Job, Queued, QueueFull, Quotas, Started, Stepped, follow
+from app.engine import (
+    Cancelled,
+    Done,
+    Engine,
+    Failed,
+    Interrupted,
+    Job,
+    Queued,
+    QueueFull,
+    Quotas,
+    Started,
+    Stepped,
+    follow,
+)
+from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeModel
 
@@ -322,4 +336,19 @@ def test_whoever_waits_for_a_long_call_is_told_when_the_engine_closes(engine: En
     (held,) = hold(engine, model)
     start = time.monotonic()
     engine.close()
-    assert isinstance(held.events[-1], Cancelled) and time.monotonic() - start < 3  # the call itself takes ten
+    assert held.events[-1] == Failed(Sentence("closing")) and time.monotonic() - start < 3  # the call itself takes ten
+
+
+def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(engine: Engine, model: FakeModel) -> None:
+    """Running and waiting; what its client has given up before is cancelled all the same."""
+    running, unwanted = (submit(engine, "wait", durable=True, client=name) for name in "ab")
+    while not (running.last(Started) and unwanted.last(Started)):
+        time.sleep(0.001)
+    waiting = [
+        submit(engine, "draw", client="c", steps=9, batch=40, durable=durable) for durable in (True, True, False)
+    ]
+    engine.cancel(unwanted.id)
+    engine.close()
+    engine.close()  # the server's own end comes after the signal's
+    assert isinstance(running.events[-1], Interrupted) and isinstance(unwanted.events[-1], Cancelled)
+    assert [type(job.wait()) for job in waiting] == [Interrupted, Interrupted, Failed]

@@ -64,7 +64,7 @@ class FakeService:
         words = text.split()
         return Count(len(words), 5, " ".join(words[5:]))
 
-    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None, model: str = "") -> Job:
+    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None, **_about: Any) -> Job:
         check_params(request, self.limits)
         job = Job(request.resolved(0, self.limits.guidance_scale))
         job.work = lambda _pipe: self._work(job)
