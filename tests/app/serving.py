@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -55,6 +56,14 @@ class Served:
                 return body
             time.sleep(0.05)
         raise AssertionError(f"{path} did not answer {status} in {seconds} s:\n{self.log.read_text()}")
+
+    def wait_for_model(self, seconds: float = 600) -> None:
+        """Until pictures can be asked for by HTTP, seconds before the page is there too."""
+        end = time.monotonic() + seconds
+        while json.loads(self.get("/readyz")[1] or "{}").get("progress") != 1.0:
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
+            assert time.monotonic() < end, f"no model in {seconds} s:\n{self.log.read_text()}"
+            time.sleep(0.05)
 
     def wait_for_page(self, seconds: float = 600) -> None:
         """Until the page itself answers, and not what stands in for it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,51 +22,58 @@ AGAIN = 250  # steps of a run that is made twice
 TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
 
 
-def run_on(server: Served, page: Page, steps: int) -> None:
+@contextlib.contextmanager
+def server(folder: Path, port: int, *options: str) -> Iterator[Served]:
+    with serve(folder, "--weights", str(folder / "tiny.safetensors"), "--runtime", "torch", *options, port=port) as s:
+        s.wait("/readyz")
+        yield s
+
+
+def run(page: Page, steps: int) -> None:
     """A run that is under way on the page."""
-    server.wait("/readyz")
-    server.wait_for_page()
-    page.goto(server.url)
-    page.wait_for_selector("#generate:enabled")
     ask(page, "a lighthouse", steps)
     page.click("#generate")
     expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{steps}"))
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
-def test_a_journaled_run_is_found_again(profile: BrowserContext, tmp_path: Path, sent: signal.Signals):
-    """In mid-run: the page finds the job that runs again, and shows its pictures. An orderly end is told as one."""
-    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--runtime", "torch", "--data-dir", str(tmp_path / "data"))
-    page, port = profile.new_page(), free_port()
-    with serve(tmp_path, *options, port=port) as server:
-        run_on(server, page, AGAIN)
-        server.process.send_signal(sent)
-        expect(page.locator("#connection.lost")).to_be_visible()
-        line = page.locator("#line").inner_text()
-        assert ("this picture goes on when it is back" in line) == (sent == signal.SIGTERM), line
-        expect(page.locator("#generate")).to_be_disabled()
-    with serve(tmp_path, *options, port=port) as server:
-        server.wait("/readyz")
+def end(server: Served, page: Page, sent: signal.Signals) -> None:
+    """The server's; the open page tells of it in time."""
+    server.process.send_signal(sent)
+    ended = time.monotonic()
+    expect(page.locator("#connection.lost")).to_be_visible()
+    assert time.monotonic() - ended < TOLD_SECONDS + 3, "the person was not told in time"  # two busy cores
+    expect(page.locator("#state")).to_contain_text("offline")
+    expect(page.locator("#generate")).to_be_disabled()
+
+
+def test_a_run_and_the_server_s_next_processes(profile: BrowserContext, tmp_path: Path):
+    """SIGTERM and kill -9 in mid-run: the page finds the job that the journal has and shows its pictures; without a
+    journal it says that the run is lost.
+    """
+    tiny_checkpoint(tmp_path)
+    data, port, page = ("--data-dir", str(tmp_path / "data")), free_port(), profile.new_page()
+    line, pictures = page.locator("#line"), page.locator("#history .cell")
+    with server(tmp_path, port, *data) as first:
+        first.wait_for_page()
+        page.goto(first.url)
+        page.wait_for_selector("#generate:enabled")
+        run(page, AGAIN)
+        end(first, page, signal.SIGTERM)
+        expect(line).to_have_text("The server is restarting; this picture goes on when it is back.")
+    with server(tmp_path, port, *data) as second:
         wait_for_picture(page)
         expect(page.locator("#prompt textarea")).to_have_value("a lighthouse")
         expect(page.locator("#stage .frame img")).to_have_count(1)
-    page.close()
-
-
-def test_a_server_started_again_in_mid_run(profile: BrowserContext, tmp_path: Path):
-    weights, port = str(tiny_checkpoint(tmp_path)), free_port()
-    options = ("--weights", weights, "--runtime", "torch", "--output-dir", str(tmp_path / "out"))
-    page = profile.new_page()
-    with serve(tmp_path, *options, port=port) as server:
-        run_on(server, page, LONG)
-        server.process.kill()
-        killed = time.monotonic()
-        expect(page.locator("#connection.lost")).to_be_visible()
-        assert time.monotonic() - killed < TOLD_SECONDS + 3, "the person was not told in time"  # two busy cores
-        expect(page.locator("#state")).to_contain_text("offline")
-    with serve(tmp_path, *options, port=port) as server:
-        server.wait("/readyz")
-        line = page.locator("#line")
+        expect(pictures).to_have_count(1)
+        run(page, AGAIN)
+        end(second, page, signal.SIGKILL)
+    with server(tmp_path, port, *data) as third:
+        expect(pictures).to_have_count(2)
+        wait_for_picture(page)
+        expect(page.locator("#stage .frame img")).to_have_count(1)
+        run(page, LONG)
+        end(third, page, signal.SIGKILL)
+    with server(tmp_path, port, "--output-dir", str(tmp_path / "out")):
         expect(line).to_contain_text("this run is lost")
         expect(page.locator("#state")).to_contain_text("ready")
         expect(page.locator("#prompt textarea")).to_have_value("a lighthouse")

@@ -1,109 +1,132 @@
-"""kill -9 in the middle: what was finished is there, what was not runs again with its seed, nothing is there twice."""
+"""The server ends in the middle, by kill -9 and by SIGTERM: what was accepted runs again with its seed, and is there
+once.
+"""
 
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.app.serving import serve
+from app.client import Client, JobEvent
+from tests.app.serving import Served, free_port, serve
 from tests.tiny import tiny_checkpoint
 
 ENV = {"OMP_NUM_THREADS": "1"}
 FIRST: dict[str, Any] = {"json": {"prompt": "first", "steps": 1, "seed": 3}, "headers": {"Idempotency-Key": "first"}}
+LONG = {"steps": 150, "batch": 2}
 
 
-def test_kill_9_loses_no_accepted_job(tmp_path: Path) -> None:
-    weights = tiny_checkpoint(tmp_path)
-    options = ("--weights", str(weights), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
-    with serve(tmp_path, *options, env=ENV) as served:
-        served.wait("/readyz")
-        client = httpx.Client(base_url=served.url, timeout=60)
+class Following(threading.Thread):
+    """Our own client, which follows a job to its end, whatever becomes of the server."""
+
+    def __init__(self, url: str, job: str) -> None:
+        super().__init__(daemon=True)
+        self._client, self._job = Client(url), job
+        self.events: list[JobEvent] = []
+        self.start()
+
+    def run(self) -> None:
+        for event in self._client.events(self._job):
+            self.events.append(event)
+
+    def wait_for(self, name: str, seconds: float = 120) -> None:
+        end = time.monotonic() + seconds
+        while name not in [event.name for event in self.events]:
+            assert time.monotonic() < end, self.events
+            time.sleep(0.02)
+
+
+def connect(served: Served) -> httpx.Client:
+    return httpx.Client(base_url=served.url, timeout=120)
+
+
+def wait_for_ends(client: httpx.Client, jobs: list[str], seconds: float = 120) -> list[dict[str, Any]]:
+    end = time.monotonic() + seconds
+    while True:
+        states = [client.get(f"/v1/jobs/{job}").json() for job in jobs]
+        if not any(state["status"] in ("queued", "running") for state in states):
+            return states
+        assert time.monotonic() < end, states
+        time.sleep(0.1)
+
+
+def test_accepted_jobs_outlive_the_process(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    tiny_checkpoint(models, seed=1, name="other.safetensors")
+    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
+    options = (*options, "--models", str(models), "--runtime", "torch")
+    port = free_port()
+
+    with serve(tmp_path, *options, env=ENV, port=port) as served:  # kill -9
+        served.wait_for_model()
+        client = connect(served)
         finished = client.post("/v1/jobs", **FIRST).json()["id"]
-        while client.get(f"/v1/jobs/{finished}").json()["status"] != "done":
-            time.sleep(0.05)
-        running = [
-            client.post("/v1/jobs", json={"prompt": f"slow {k}", "steps": 60, "seed": 10 * k, "batch": 2}).json()["id"]
-            for k in range(3)
-        ]
+        wait_for_ends(client, [finished])
+        slow = [{"prompt": f"slow {k}", "steps": 40, "seed": 10 * k, "batch": 2} for k in range(3)]
+        killed = [client.post("/v1/jobs", json=body).json()["id"] for body in slow]
         served.process.send_signal(signal.SIGKILL)
         served.process.wait()
-    with serve(tmp_path, *options, env=ENV) as served:
-        served.wait("/readyz")
-        client = httpx.Client(base_url=served.url, timeout=60)
-        end = time.monotonic() + 120
-        while any(client.get(f"/v1/jobs/{job}").json()["status"] in ("queued", "running") for job in running):
-            assert time.monotonic() < end
-            time.sleep(0.1)
+
+    with serve(tmp_path, *options, env=ENV, port=port) as served:  # SIGTERM under open streams
+        served.wait_for_model()
+        client = connect(served)
         assert client.post("/v1/jobs", **FIRST).json()["id"] == finished  # the key is remembered
-        states = [client.get(f"/v1/jobs/{job}").json() for job in (finished, *running)]
+        states = wait_for_ends(client, [finished, *killed])
         assert [state["status"] for state in states] == ["done"] * 4
         seeds = [[image["seed"] for image in state["images"]] for state in states]
         assert seeds == [[3], [0, 1], [10, 11], [20, 21]]
         history = client.get("/v1/history").json()
         assert len(history) == len({entry["name"] for entry in history}) == 7
         assert httpx.get(history[-1]["url"]).status_code == 200
-        second = served.process
         name = history[0]["name"]
         assert client.patch(f"/v1/history/{name}", json={"favourite": True}).json() == {"favourite": True}
         assert client.get("/v1/history", params={"q": "first"}).json()[0]["seed"] == 3
         assert client.delete(f"/v1/history/{name}").status_code == 204
-        assert second.poll() is None
-
-
-def test_an_orderly_end_leaves_jobs_to_the_next_start(tmp_path: Path) -> None:
-    """SIGTERM twice, each time in mid-run: the jobs are neither cancelled nor given up."""
-    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
-    jobs: list[str] = []
-    for ended in (False, False, True):
-        with serve(tmp_path, *options, "--runtime", "torch", env=ENV) as served:
-            served.wait("/readyz")
-            client = httpx.Client(base_url=served.url, timeout=60)
-            body = {"steps": 150, "batch": 2}
-            jobs = jobs or [client.post("/v1/jobs", json={"prompt": f"{k}", **body}).json()["id"] for k in range(3)]
-            end = time.monotonic() + 120
-            while ended and any(client.get(f"/v1/jobs/{job}").json()["status"] != "done" for job in jobs):
-                assert time.monotonic() < end, [client.get(f"/v1/jobs/{job}").json() for job in jobs]
-                time.sleep(0.1)
-            served.process.send_signal(signal.SIGTERM)
-            served.process.wait(10)
-
-
-def test_a_client_that_comes_back_follows_and_cancels_what_waits_for_its_model(tmp_path: Path) -> None:
-    """From the first answer of the next process on, while no model is in memory yet."""
-    models = tmp_path / "models"
-    models.mkdir()
-    tiny_checkpoint(models, seed=1, name="other.safetensors")
-    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--device", "cpu", "--data-dir", str(tmp_path / "data"))
-    options = (*options, "--models", str(models), "--runtime", "torch")
-    wanted = [{"prompt": f"{k}", "steps": 150, "batch": 2, "model": model} for k, model in enumerate(("", "other") * 2)]
-    with serve(tmp_path, *options, env=ENV) as served:
-        served.wait("/readyz")
-        client = httpx.Client(base_url=served.url, timeout=60)
         while "other" not in client.get("/v1/capabilities").json()["models"]:
             time.sleep(0.05)
+        wanted = [{"prompt": f"{k}", **LONG, "model": model} for k, model in enumerate(("", "other") * 2)]
         own, other, *unwanted = [client.post("/v1/jobs", json=body).json()["id"] for body in wanted]
-        served.process.send_signal(signal.SIGTERM)
+        following = Following(served.url, own)
+        with client.stream("GET", f"/v1/jobs/{own}/events") as stream:
+            lines = stream.iter_lines()
+            while next(lines) != "event: step":
+                pass
+            served.process.send_signal(signal.SIGTERM)
+            told = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+        assert set(told) <= {"step"}, "the next process tells the end"
         served.process.wait(10)
-    with serve(tmp_path, *options, env=ENV) as served:
+
+    with serve(tmp_path, *options, env=ENV, port=port) as served:  # followed and cancelled while no model is in memory
         served.wait("/healthz")
-        client = httpx.Client(base_url=served.url, timeout=120)
+        client = connect(served)
         assert served.get("/readyz")[0] == 503
         assert {job["id"] for job in client.get("/v1/jobs").json()} == {own, other, *unwanted}
         for job in unwanted:
             assert client.delete(f"/v1/jobs/{job}").json()["status"] == "cancelled"
+        seen = len(following.events)
+        following.wait_for("started")
+        while len(following.events) < seen + 3:  # it goes on by itself
+            time.sleep(0.02)
+        served.process.send_signal(signal.SIGTERM)  # again in mid-run: neither cancelled nor given up
+        served.process.wait(10)
+
+    with serve(tmp_path, *options, env=ENV, port=port) as served:
+        served.wait("/healthz")
+        client = connect(served)
         for job in (own, other):
             text = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": "999"}).text
             assert text.startswith("id: 1\r\nevent: queued") and "event: done" in text
-        assert [client.get(f"/v1/jobs/{job}").json()["status"] for job in unwanted] == ["cancelled"] * 2
-    with serve(tmp_path, *options, env=ENV) as served:
-        served.wait("/healthz")
-        client = httpx.Client(base_url=served.url, timeout=60)
-        ends = {own: "done", other: "done", unwanted[0]: "cancelled"}
-        for job, end in ends.items():
+        following.join(10)
+        assert [event.name for event in following.events].count("done") == 1 and following.events[-1].name == "done"
+        ends = {own: "done", other: "done", unwanted[0]: "cancelled", finished: "done"}
+        for job, end in ends.items():  # the last two ended in an earlier process
             assert f"event: {end}" in client.get(f"/v1/jobs/{job}/events").text
             assert client.delete(f"/v1/jobs/{job}").json()["status"] == end
+        assert [client.get(f"/v1/jobs/{job}").json()["status"] for job in unwanted] == ["cancelled"] * 2
         assert client.get("/v1/jobs").json() == []
