@@ -120,6 +120,8 @@ def build(settings: Settings) -> FastAPI:
         except Exception:
             page.broken = True
             log.exception("the page could not be built")
+        finally:
+            service.may_begin.set()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+HELD_SECONDS = 30.0  # at most, for the page: its import beside running jobs takes half as long again
 
 
 class Service:
@@ -58,9 +59,12 @@ class Service:
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
         self.engine.ends.on_end = self._journal_end
-        if self.history is not None:  # what an earlier process has not finished is here before anybody asks for it
-            for job in self.history.journal.unfinished(str(Sentence("interrupted"))):
-                self.engine.submit(job, promised=True)
+        self.may_begin = threading.Event()  # what an earlier process has left lets the page come first
+        left = [] if self.history is None else self.history.journal.unfinished(str(Sentence("interrupted")))
+        for job in left:  # what an earlier process has not finished is here before anybody asks for it
+            self.engine.submit(job, promised=True)
+        if not left:
+            self.may_begin.set()
 
     @property
     def outputs(self) -> Path:
@@ -77,7 +81,7 @@ class Service:
             self.pool.room = self.settings.model_bytes - self.models.own.bytes
             if self.history is not None:
                 self.history.journal.begin()  # before any new job is accepted
-            self.engine.start(model, self.pool)
+            self.engine.start(model, self.pool, lambda: self.may_begin.wait(HELD_SECONDS))
             self.loader.ready()
         except Exception as error:
             self.loader.failed(error)
@@ -249,6 +253,7 @@ class Service:
 
     def stop(self) -> None:
         """Take no more jobs and end those under way; those that are written down run again at the next start."""
+        self.may_begin.set()
         self.engine.close()
 
     def close(self) -> None:

@@ -44,11 +44,15 @@ class Engine:
         self._answered = 0  # rows, in this tick
         self._reporter = Reporter(self.metrics)
         self._models: Models | None = None
+        self._wait: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
-    def start(self, model: Model[Any], pool: Pool | None = None) -> None:
-        """Begin to answer, jobs that name no model by `model`, others by the pool's; some may wait already."""
-        self._models = Models(model, pool)
+    def start(self, model: Model[Any], pool: Pool | None = None, wait: Callable[[], object] = lambda: None) -> None:
+        """Begin to answer, jobs that name no model by `model`, others by the pool's; some may wait already.
+
+        The first tick is when `wait` has returned.
+        """
+        self._models, self._wait = Models(model, pool), wait
         self._thread.start()
 
     def submit(self, job: Job, promised: bool = False) -> Job:
@@ -118,6 +122,7 @@ class Engine:
     # -- the engine's own thread -----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._wait()
         while True:
             try:
                 with self._changed:

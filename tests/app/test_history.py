@@ -14,6 +14,7 @@ import pytest
 from app.engine import Job
 from app.history import Filter, History
 from app.schemas import GeneratedImage, RequestError
+from app.service import Service
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
 
@@ -84,6 +85,17 @@ def test_a_process_that_ends_before_jobs_can_run_takes_no_run_of_theirs(tmp_path
         history = History(tmp_path, SETTINGS)
         assert [again.id for again in history.journal.unfinished("interrupted")] == [made.id]
     history.close()
+
+
+def test_what_an_earlier_process_has_left_lets_the_page_come_first(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    for left in (False, True):
+        service = Service(settings)
+        assert service.may_begin.is_set() is not left
+        if not left:
+            assert service.history is not None
+            service.history.journal.accept(job())
+        service.close()
 
 
 def test_an_input_that_cannot_be_read_ends_its_own_job_alone(tmp_path: Path) -> None:

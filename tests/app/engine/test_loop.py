@@ -230,6 +230,19 @@ def test_nothing_is_taken_after_the_end_has_begun(engine: Engine) -> None:
         submit(engine, "draw")
 
 
+def test_the_first_tick_waits_for_what_it_is_told_to(model: FakeModel) -> None:
+    """Jobs are taken, and can be given up, meanwhile."""
+    engine, may_begin = Engine(save), threading.Event()
+    engine.start(model, wait=may_begin.wait)
+    job, unwanted = submit(engine, "draw"), submit(engine, "draw")
+    assert engine.cancel(unwanted.id) and isinstance(unwanted.wait(), Cancelled)
+    time.sleep(0.05)
+    assert not model.calls and job.last(Queued)
+    may_begin.set()
+    assert isinstance(job.wait(), Done)
+    engine.close()
+
+
 def test_a_job_nobody_watches_is_given_up(engine: Engine, model: FakeModel) -> None:
     job = submit(engine, "wait", steps=1000)
     job.deadline = 0.0
