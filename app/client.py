@@ -23,6 +23,7 @@ from ldm_core.text_files import print_anywhere
 DEFAULT_SERVER = "http://127.0.0.1:7860"
 TIMEOUT_SECONDS = 60
 PATIENCE_SECONDS = 60  # how long a server may be away while a job is followed: it knows the job when it is back
+RETRY_SECONDS = 1.0  # between two attempts meanwhile
 ENDS = ("done", "failed", "cancelled")
 
 
@@ -92,7 +93,7 @@ class Client:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > PATIENCE_SECONDS:
                     raise
-                time.sleep(1)
+                time.sleep(RETRY_SECONDS)
 
     def _events(self, job_id: str, after: str) -> Iterator[JobEvent]:
         """Events after the one of this number, until the connection ends."""

@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image
 
-from app.client import Client, ServerError, main
+from app.client import Client, NoAnswer, ServerError, main
 from app.metadata import read_png
-from tests.app.serving import ROOT, Served
+from tests.app.serving import ROOT, Served, free_port
 from tests.clients.conftest import KEY
 
 
@@ -60,3 +63,33 @@ def test_the_class_in_a_notebook(served: Served, tmp_path: Path) -> None:
         Client(served.url, "wrong").generate("a")
     with pytest.raises(ServerError, match="no http address"):
         Client("file:///etc").generate("a")
+
+
+class Cut(BaseHTTPRequestHandler):
+    """Answers with one event and ends the connection, whatever is asked for."""
+
+    asked: ClassVar[list[str | None]] = []
+    EVENTS = ("started", "step", "done")
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers["Last-Event-ID"])
+        self.send_response(200)
+        self.end_headers()
+        name = self.EVENTS[len(self.asked) - 1]
+        self.wfile.write(f"id: {len(self.asked)}\r\nevent: {name}\r\ndata: {{}}\r\n\r\nid: 9\r\nevent: st".encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_events_go_on_where_the_connection_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within patience; test_restart.py has a real server go away."""
+    monkeypatch.setattr("app.client.RETRY_SECONDS", 0.01)
+    with HTTPServer(("127.0.0.1", 0), Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        assert [event.name for event in client.events("a")] == list(Cut.EVENTS)
+        assert Cut.asked == ["", "1", "2"], "an event that was cut is none"
+        server.shutdown()
+    monkeypatch.setattr("app.client.PATIENCE_SECONDS", 0.1)
+    with pytest.raises(NoAnswer, match="does not answer"):
+        next(Client(f"http://127.0.0.1:{free_port()}").events("a"))
