@@ -17,6 +17,7 @@ from tests.app.serving import Served
 from tests.browser import axe
 from tests.browser.conftest import TIMEOUT
 from tests.browser.driving import choose, unfold
+from tests.browser.test_page import LONG, ask
 
 pytestmark = pytest.mark.browser
 
@@ -94,12 +95,48 @@ def test_found_again_kept_deleted_and_taken_home(browser: Browser, served: Serve
                 made.append(read_png(tmp_path / name)[0])
         assert [(request.prompt, request.seed) for request in made] == [("a red apple", 11), ("a red apple", 12)]
 
-    with visitor(browser, served) as other:
+
+def test_two_people_at_once_see_their_own(browser: Browser, served: Served):
+    """Jobs, previews, pictures and history; the other's are not to be had by their addresses either."""
+    with visitor(browser, served) as one, visitor(browser, served) as other:
+        people = [(one, "a red apple", 21), (other, "a blue cat", 22)]
+        for page, prompt, _ in people:
+            ask(page, prompt, LONG)
+            page.click("#generate")
+        jobs = []
+        for page, prompt, _ in people:  # both are under way
+            forming = page.locator("#stage .forming img")
+            expect(forming).to_have_attribute("alt", re.compile(prompt))
+            [running] = page.request.get(f"{served.url}/v1/jobs").json()
+            assert (running["status"], running["request"]["prompt"]) == ("running", prompt)
+            assert running["id"] == page.evaluate("sessionStorage.getItem('latent-lab-job')")
+            jobs.append(f"{served.url}/v1/jobs/{running['id']}")
+        for page, theirs in zip((one, other), reversed(jobs), strict=True):
+            asked = [page.request.get(theirs), page.request.get(f"{theirs}/events"), page.request.delete(theirs)]
+            assert [answer.status for answer in asked] == [404] * 3
+        one.click("#stop")
+        expect(one.locator("#line")).to_contain_text("Stopped")
+        expect(other.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
+        other.click("#stop")
+        expect(other.locator("#line")).to_contain_text("Stopped")
+
         open_history(other)
-        expect(other.locator("#gallery")).to_contain_text("No pictures yet")
-        assert other.request.get(f"{served.url}/gradio_api/file={served.log.parent}/data/pictures/{name}").status == 404
-        archive = zipfile.ZipFile(io.BytesIO(other.request.get(f"{served.url}/pictures.zip").body()))
-        assert archive.namelist() == []
+        expect(other.locator("#gallery")).to_contain_text("Whatever you make on the Generate tab gathers here")
+        other.get_by_role("tab", name="Generate", exact=True).click()
+        names = []
+        for page, prompt, seed in people:
+            make(page, prompt, seed)
+            open_history(page)
+            cell = page.locator("#gallery .cell")
+            expect(cell).to_have_count(1)
+            expect(cell.locator("img")).to_have_attribute("alt", re.compile(prompt))
+            names.append(cell.get_attribute("data-file"))
+            with zipfile.ZipFile(io.BytesIO(page.request.get(f"{served.url}/pictures.zip").body())) as archive:
+                assert archive.namelist() == names[-1:]
+        folder = served.log.parent / "data" / "pictures"
+        for page, mine, theirs in ((one, *names), (other, *reversed(names))):
+            status = [page.request.get(f"{served.url}/gradio_api/file={folder}/{n}").status for n in (mine, theirs)]
+            assert status == [200, 404]
 
 
 def test_the_ways_onward_lead_to_the_form(browser: Browser, served: Served):
