@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from app.engine.costs import Costs
+from app.engine.costs import MOST_ROWS, Costs
 from app.engine.job import Job
 from ldm_core.images import Pixels
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["denoise", "decode"]
 PIXELS: Mapping[Kind, int] = {"denoise": 4_194_304, "decode": 1_048_576}  # of one call; one picture is always answered
+ROWS: Mapping[Kind, int] = {"denoise": MOST_ROWS, "decode": 16}  # a call's memory stays, and more decode no faster
 SHARE = 0.8  # of its fair share of time that a client is sure of; the rest is for decoding and previews
 
 
@@ -112,7 +113,7 @@ def fits(kind: Kind, rows: Sequence[Row], row: Row, costs: Costs) -> bool:
     """Whether one more row pays and has room in a call. The first always has."""
     size = sum(units(kind, other) for other in (*rows, row))
     pixels = sum(other.pixels for other in (*rows, row))
-    return not rows or (size <= costs.limit((kind, row.key)) and pixels <= PIXELS[kind])
+    return not rows or (size <= min(costs.limit((kind, row.key)), ROWS[kind]) and pixels <= PIXELS[kind])
 
 
 def units(kind: Kind, row: Row) -> int:
