@@ -20,6 +20,7 @@ from ldm_core import __version__
 from ldm_core.images import Pixels
 from ldm_core.metadata import write_png
 
+MOST_OWNERS = 10_000  # names of files that are remembered where neither a history nor a temporary folder bounds them
 PROBE_BYTES = 64_000  # about a picture: an empty file can be made on a full disk
 
 
@@ -31,7 +32,7 @@ class Pictures:
         self.folder = settings.outputs()
         self._settings, self._find, self._history = settings, find, history
         self._owners: dict[str, str] = {}  # name of a file → its client, where no history knows it
-        self._files: deque[Path] = deque()  # oldest first
+        self._files: deque[Path] = deque()  # theirs, oldest first
 
     def owner(self, name: str) -> str | None:
         """Whose picture a file is."""
@@ -83,12 +84,18 @@ class Pictures:
         return GenerateResult(job.request, tuple(images), seconds, steps, self._history is not None, _start(job))
 
     def _forget_old(self, made: list[Path]) -> None:
-        """In a temporary folder only the newest keep_pictures files stay; a folder that was asked for is left alone."""
+        """In a temporary folder only the newest keep_pictures files stay; in one that was asked for all do, and of the
+        oldest is forgotten whose they are.
+        """
+        if self._history is not None:
+            return
+        temporary = self._settings.temporary
         self._files.extend(made)
-        while self._settings.temporary and len(self._files) > self._settings.keep_pictures:
+        while len(self._files) > (self._settings.keep_pictures if temporary else MOST_OWNERS):
             with contextlib.suppress(IndexError):  # another thread that saves was faster
                 oldest = self._files.popleft()
-                oldest.unlink(missing_ok=True)
+                if temporary:
+                    oldest.unlink(missing_ok=True)
                 self._owners.pop(oldest.name, None)
 
 
