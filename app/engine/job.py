@@ -43,7 +43,7 @@ class Started:
     n: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a job has up to a thousand, and hundreds of jobs are remembered
 class Stepped:
     """Every picture of the job has done step i of n. preview: uint8 [h,w,3] at most four times a second, else None."""
 
@@ -110,6 +110,7 @@ class Job:
     deadline: float | None = None  # set while nobody watches: time.monotonic() at which it is given up
     created: float = field(default_factory=time.monotonic)
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
+    _shown: int | None = None  # number of the event with the latest preview
 
     @property
     def done(self) -> bool:
@@ -121,18 +122,19 @@ class Job:
         return next((event for event in reversed(self.events) if isinstance(event, kind)), None)
 
     def emit(self, event: Event) -> None:
-        """Append an event and wake whoever follows. Nothing comes after the end."""
+        """Append an event and wake whoever follows. Nothing comes after the end. Of previews only the latest stays."""
         if self.done:
             return
         self.events.append(event)
+        if isinstance(event, Stepped) and event.preview is not None:
+            shown, self._shown = self._shown, len(self.events) - 1
+            if shown is not None and isinstance(overtaken := self.events[shown], Stepped):
+                self.events[shown] = replace(overtaken, preview=None)
         for wake in list(self._readers):
             wake()
 
     def end(self, event: End) -> None:
-        """Emit the last event. Of the previews only the latest stays: ended jobs are remembered by the hundred."""
-        shown = [(k, e) for k, e in enumerate(self.events) if isinstance(e, Stepped) and e.preview is not None]
-        for k, step in shown[:-1]:
-            self.events[k] = replace(step, preview=None)
+        """Emit the last event."""
         self.emit(event)
         self.init_image = self.mask = None  # the job is remembered for late readers, its pictures are not
 

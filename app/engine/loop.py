@@ -310,6 +310,8 @@ class Engine:
         self._reporter.positions(self._queue.waiting(), list(self._running.values()))
 
     def _forget_old(self) -> None:
-        ended = [job_id for job_id, job in self._jobs.items() if job.done]
-        for job_id in ended[: max(0, len(ended) - KEPT_JOBS)]:
-            del self._jobs[job_id]
+        """The newest ended jobs stay, without labs' questions: whoever asked one follows it and has its answer."""
+        ended = [job for job in self._jobs.values() if job.done]
+        pictures = [job for job in ended if job.work is None]
+        for job in {*ended} - {*pictures[-KEPT_JOBS:]}:
+            del self._jobs[job.id]

@@ -16,12 +16,15 @@ from PIL import Image
 
 from app.engine import Done, Failed, Job, Stepped, follow
 from app.metadata import read_png
-from app.models import NotReady
+from app.models import ModelFile, NotReady
+from app.pictures import Pictures
 from app.schemas import GenerateResult, RequestError, read_params
 from app.service import Service
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_checkpoint
+
+PIXELS = np.zeros((8, 8, 3), np.uint8)
 
 
 class Bomb:
@@ -155,6 +158,17 @@ def test_a_temporary_folder_is_bounded(service: Service) -> None:
     left = sorted(service.outputs.iterdir())
     assert len(left) == 4
     assert last.images[0].path in left
+
+
+def test_in_a_folder_that_was_asked_for_all_stay_and_the_newest_have_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pictures.MOST_OWNERS", 2)
+    pictures = Pictures(Settings(output_dir=tmp_path), lambda _: ModelFile("tiny", tmp_path), None)
+    made = [pictures.save(Job(SamplingParams("x", seed=k), client="me"), [PIXELS], 0.0, 1) for k in range(4)]
+    names = [result.images[0].path.name for result in made]
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    assert [pictures.owner(name) for name in names] == [None, None, "me", "me"]
 
 
 def test_a_mask_keeps_what_it_leaves_white_out(service: Service) -> None:

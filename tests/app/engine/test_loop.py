@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.engine import (
@@ -25,9 +26,11 @@ from app.engine import (
     Stepped,
     follow,
 )
+from app.engine.costs import Costs
+from app.engine.rows import pick
 from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeModel
+from tests.app.engine.fake import FakeModel, FakeRow
 
 
 def save(job: Job, pictures: list[Any], seconds: float, steps: int) -> tuple[str, int, int]:
@@ -254,6 +257,37 @@ def test_a_late_reader_sees_the_end(engine: Engine) -> None:
     job = submit(engine, "draw")
     events(job)
     assert isinstance(events(job)[-1], Done)
+
+
+def test_of_a_run_s_previews_the_latest_stays(engine: Engine) -> None:
+    job = Job(SamplingParams("draw"))
+    for i in range(1, 5):
+        job.emit(Stepped(i, 9, 0.0, 0.0, None if i == 4 else np.full((4, 4, 3), i, np.uint8)))
+    shown = [event for event in job.events if isinstance(event, Stepped) and event.preview is not None]
+    assert [event.i for event in shown] == [3] and len(job.events) == 4
+
+
+def test_only_pictures_are_remembered_after_their_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sketches while one types must not push them out, nor hold their results."""
+    monkeypatch.setattr("app.engine.loop.KEPT_JOBS", 2)
+    pictures = [submit(engine, "draw") for _ in range(3)]
+    assert all(isinstance(job.wait(), Done) for job in pictures)
+    labs = [engine.submit(Job(SamplingParams(""), work=work(1))) for _ in range(4)]
+    assert all(isinstance(job.wait(), Done) for job in labs)
+    submit(engine, "draw").wait()
+    assert [engine.get(job.id) is not None for job in pictures + labs] == [False, True, True] + [False] * 4
+
+
+def test_a_call_decodes_few_pictures_however_many_are_done(engine: Engine, model: FakeModel) -> None:
+    """Where more pay, too: a call's memory stays with the process."""
+    key, costs = "128", Costs()
+    for rows in (2, 4, 8, 16, 32, 64):
+        for kind in ("denoise", "decode"):
+            for _ in range(3):
+                costs.note((kind, key), rows, 1.0)
+    lines = {name: [FakeRow(Job(SamplingParams("")), k, 3, pixels=32 * 32) for k in range(50)] for name in "ab"}
+    calls = {kind: pick(kind, lines, {"a": 0.0, "b": 0.0}, costs) for kind in ("denoise", "decode")}
+    assert {kind: [len(rows) for rows in called] for kind, called in calls.items()} == {"denoise": [32], "decode": [16]}
 
 
 def work(steps: int, seconds: float = 0.0, fails: bool = False) -> Any:
