@@ -259,7 +259,7 @@ def test_a_late_reader_sees_the_end(engine: Engine) -> None:
     assert isinstance(events(job)[-1], Done)
 
 
-def test_of_a_run_s_previews_the_latest_stays(engine: Engine) -> None:
+def test_of_a_run_s_previews_the_latest_stays() -> None:
     job = Job(SamplingParams("draw"))
     for i in range(1, 5):
         job.emit(Stepped(i, 9, 0.0, 0.0, None if i == 4 else np.full((4, 4, 3), i, np.uint8)))
@@ -278,15 +278,15 @@ def test_only_pictures_are_remembered_after_their_end(engine: Engine, monkeypatc
     assert [engine.get(job.id) is not None for job in pictures + labs] == [False, True, True] + [False] * 4
 
 
-def test_a_call_decodes_few_pictures_however_many_are_done(engine: Engine, model: FakeModel) -> None:
+def test_a_call_decodes_few_pictures_however_many_are_done() -> None:
     """Where more pay, too: a call's memory stays with the process."""
-    key, costs = "128", Costs()
-    for rows in (2, 4, 8, 16, 32, 64):
+    costs = Costs()
+    for size in (2, 4, 8, 16, 32, 64):
         for kind in ("denoise", "decode"):
             for _ in range(3):
-                costs.note((kind, key), rows, 1.0)
-    lines = {name: [FakeRow(Job(SamplingParams("")), k, 3, pixels=32 * 32) for k in range(50)] for name in "ab"}
-    calls = {kind: pick(kind, lines, {"a": 0.0, "b": 0.0}, costs) for kind in ("denoise", "decode")}
+                costs.note((kind, "128"), size, 1.0)
+    rows = [FakeRow(Job(SamplingParams("")), k, 3, pixels=32 * 32) for k in range(50)]
+    calls = {kind: pick(kind, {"me": rows}, {"me": 0.0}, costs) for kind in ("denoise", "decode")}
     assert {kind: [len(rows) for rows in called] for kind, called in calls.items()} == {"denoise": [32], "decode": [16]}
 
 
