@@ -8,39 +8,48 @@ import time
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.app.serving import serve
+from tests.app.serving import Served, serve
 from tests.tiny import tiny_checkpoint
 
+STEPS = 1000
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_whoever_waits_is_answered_and_the_program_ends(tmp_path: Path, sent: signal.Signals):
-    with serve(tmp_path, "--weights", str(tiny_checkpoint(tmp_path)), "--max-side", "64") as server:
-        server.wait("/readyz")
-        heard: dict[str, str] = {}
 
-        def listen(name: str, path: str) -> None:
-            with httpx.stream("GET", f"{server.url}/gradio_api/{path}", timeout=60) as stream:
-                heard[name] = "".join(stream.iter_text())
+def check_end(server: Served, sent: signal.Signals) -> None:
+    """End a server in whose line nobody is, as `sent` does."""
+    heard: dict[str, str] = {}
 
-        listeners = [threading.Thread(target=listen, args=("page", "heartbeat/somebody"))]
-        for name in ("running", "waiting"):
-            asked = {"data": [name, "", 1000, 0, 5, "ddim", 7, None, None]}
-            call = httpx.post(f"{server.url}/gradio_api/call/generate", json=asked).json()["event_id"]
-            listeners.append(threading.Thread(target=listen, args=(name, f"call/generate/{call}")))
-        for listener in listeners:
-            listener.start()
-        time.sleep(2)
-        start = time.monotonic()
-        server.process.send_signal(sent)
-        server.process.wait(timeout=30)
-        took = time.monotonic() - start
-        for listener in listeners:
-            listener.join(10)
+    def listen(name: str, path: str) -> None:
+        with httpx.stream("GET", f"{server.url}/gradio_api/{path}", timeout=60) as stream:
+            for text in stream.iter_text():
+                heard[name] = heard.get(name, "") + text
+
+    listeners = [threading.Thread(target=listen, args=("page", "heartbeat/somebody"))]
+    for name in ("running", "waiting"):
+        asked = {"data": [name, "", STEPS, 0, 5, "ddim", 7, None, None]}
+        call = httpx.post(f"{server.url}/gradio_api/call/generate", json=asked).json()["event_id"]
+        listeners.append(threading.Thread(target=listen, args=(name, f"call/generate/{call}")))
+    for listener in listeners:
+        listener.start()
+    end = time.monotonic() + 60
+    while "page" not in heard or len(httpx.get(f"{server.url}/v1/jobs").json()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    start = time.monotonic()
+    server.process.send_signal(sent)
+    server.process.wait(timeout=30)
+    took = time.monotonic() - start
+    for listener in listeners:
+        listener.join(10)
     log = server.log.read_text()
     assert "Traceback" not in log and "Error" not in log, log
     assert took < 5
     for name in ("running", "waiting"):
         assert "event: error" in heard[name] and "The server is ending" in heard[name]
-    assert "page" in heard
+
+
+def test_whoever_waits_is_answered_and_the_program_ends(tmp_path: Path):
+    """By SIGTERM; test_start.py sends SIGINT."""
+    with serve(tmp_path, "--weights", str(tiny_checkpoint(tmp_path)), "--max-side", "64") as server:
+        server.wait("/readyz")
+        check_end(server, signal.SIGTERM)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 
 from app.metadata import read_png
 from tests.app.serving import Served, serve
+from tests.app.test_shutdown import check_end
 from tests.tiny import tiny_checkpoint
 
 # Blocks every connection that is not to this machine, and says so in a file, in the server's own process.
@@ -98,10 +98,8 @@ def test_a_client_gets_a_picture_without_any_network(served: Served) -> None:
 
 
 def test_an_open_page_does_not_hold_the_program(served: Served) -> None:
-    """Ctrl-C ends it while a page listens, and the temporary pictures go too."""
+    """Ctrl-C ends it while a page listens and pictures are made, and the temporary ones go too."""
     served.wait_for_page()
     assert list(served.log.parent.glob("latent-lab-*"))
-    with urllib.request.urlopen(f"{served.url}/gradio_api/heartbeat/somebody", timeout=30):
-        served.process.send_signal(signal.SIGINT)
-        served.process.wait(timeout=60)
+    check_end(served, signal.SIGINT)
     assert not list(served.log.parent.glob("latent-lab-*"))
