@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from fastapi import FastAPI, Request
+from sse_starlette.sse import AppStatus
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -27,6 +28,7 @@ def include(app: FastAPI) -> None:
     app.state.idempotency = threading.Lock()  # a key that comes twice at once makes one job
     app.state.a1111_options = {}
     app.state.live = Live(app.state.service)
+    AppStatus.enable_automatic_graceful_drain = False  # at SIGTERM streams end with their jobs, uncut
     errors.install(app)
     for module in (health, openai, files, jobs, history, a1111, metrics, live):
         app.include_router(module.router)
