@@ -126,6 +126,33 @@ def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
     assert updates[tab.form.generate]["interactive"] and not updates[tab.form.stop]["interactive"]
 
 
+@pytest.mark.parametrize(
+    ("durable", "said"),
+    [
+        (True, "The server is restarting; this picture goes on when it is back."),
+        (False, "No picture: The server is ending; please try again in a moment."),
+    ],
+)
+def test_a_run_that_the_server_s_end_cuts_off(tab: GenerateTab, durable: bool, said: str):
+    """The journal's goes on in the next process, so nothing wakes Generate here; any other is over."""
+    service: Any = tab.service
+    service.step_seconds = 0.01
+    job = service.submit(SamplingParams("a", steps=1000))
+    job.durable = durable
+
+    async def watch() -> list[dict[Any, Any]]:
+        seen = []
+        async for updates in tab.resume(job.id, [], True, asked_in("en")):
+            seen.append(updates)
+            if "Step 1/1000" in str(updates.get(tab.stage.line)):
+                await asyncio.to_thread(service.engine.close)
+        return seen
+
+    seen = asyncio.run(asyncio.wait_for(watch(), 60))
+    assert line(tab, seen) == said
+    assert (tab.form.generate in seen[-1]) is not durable
+
+
 def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):
     service: Any = tab.service
     service.step_seconds = 0.05

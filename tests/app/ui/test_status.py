@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Cancelled, Done, Failed, Queued, Started, Stepped
+from app.engine import Cancelled, Done, Failed, Interrupted, Queued, Started, Stepped
 from app.i18n import Sentence
 from app.loading import State
 from app.metadata import read_png
@@ -42,6 +42,7 @@ def text_of(html: str) -> str:
             False,
         ),
         (Cancelled(3, 25), "Stopped after step 3 of 25.", False),
+        (Interrupted(), "this picture goes on when it is back", True),
     ],
 )
 def test_events_in_words(event: object, words: str, running: bool):
