@@ -18,7 +18,7 @@ from tests.browser.test_page import LONG, ask, wait_for_picture
 from tests.tiny import tiny_checkpoint
 
 pytestmark = pytest.mark.browser
-AGAIN = 250  # steps of a run that is made twice
+AGAIN = 150  # steps of a run that is made twice
 TOLD_SECONDS = 5.0  # in which an open page says that its server is gone
 
 
