@@ -148,9 +148,9 @@ async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
                     step.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
                         await step
-            if (event := step.result()) is None:
+            if (numbered := step.result()) is None:
                 return
-            yield event
+            yield numbered[1]
 
 
 def ended(job: Job) -> Done:

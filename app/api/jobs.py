@@ -18,20 +18,7 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest, event_stream
-from app.engine import (
-    Cancelled,
-    Done,
-    Event,
-    Failed,
-    Interrupted,
-    Job,
-    Loading,
-    Queued,
-    Started,
-    Stepped,
-    follow,
-    follow_numbered,
-)
+from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped, follow
 from app.history import JobRecord
 from app.schemas import RequestError, check_params, read_params
 
@@ -121,7 +108,7 @@ async def events(
 
 
 async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:
-    async for number, event in follow_numbered(job, cursor):
+    async for number, event in follow(job, cursor):
         if isinstance(event, Interrupted):
             return  # the next process tells the end
         yield {"id": str(number), "event": NAMES[type(event)], "data": json.dumps(_body(who, event))}

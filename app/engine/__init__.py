@@ -14,7 +14,6 @@ from app.engine.job import (
     Stepped,
     Work,
     follow,
-    follow_numbered,
     sentence,
 )
 from app.engine.loop import Engine
@@ -37,6 +36,5 @@ __all__ = [
     "Stepped",
     "Work",
     "follow",
-    "follow_numbered",
     "sentence",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 import uuid
@@ -163,15 +162,11 @@ class Job:
         return end
 
 
-async def follow(job: Job, cursor: int = 0) -> AsyncGenerator[Event, None]:
-    """A job's events to its end. A slow reader misses overtaken steps, never the last preview or the end."""
-    async with contextlib.aclosing(follow_numbered(job, cursor)) as events:
-        async for _, event in events:
-            yield event
+async def follow(job: Job, cursor: int = 0) -> AsyncGenerator[tuple[int, Event], None]:
+    """A job's events to its end, from event number `cursor` on, each with the number to go on from after it.
 
-
-async def follow_numbered(job: Job, cursor: int = 0) -> AsyncGenerator[tuple[int, Event], None]:
-    """`follow` from event number `cursor` on, each with the number to go on from after it."""
+    A slow reader misses overtaken steps, never the last preview or the end.
+    """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:

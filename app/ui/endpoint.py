@@ -44,7 +44,7 @@ async def _end(service: Service, job: Job) -> Event:
 
 
 async def _last(job: Job) -> Event:
-    return [event async for event in follow(job)][-1]
+    return [event async for _, event in follow(job)][-1]
 
 
 def _generate(service: Service) -> Generate:

@@ -137,10 +137,10 @@ class GenerateTab:
             log.exception("a request could not be submitted")
             yield {self.stage.line: line_html(say(lang, "unexpected"), "failed")}
             return
-        async for updates in self.watch(job, history, lang):
+        async for updates in self.updates(job, history, lang):
             yield updates
 
-    async def watch(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
+    async def updates(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
         """A job's events as updates of the page, from its id to its pictures. Its end is the buttons' caller's."""
         start: Updates = {self.job_id: job.id, self.stage.source: source_html(job, lang)}
         yield start | self.stage.forget() | ({} if job.done else self._buttons(running=True))
@@ -193,7 +193,7 @@ class GenerateTab:
             yield {self.stage.history: history}
             return
         unfinished = not job.done
-        async for updates in self.watch(job, history, lang):
+        async for updates in self.updates(job, history, lang):
             yield updates
         if unfinished and not isinstance(job.events[-1], Interrupted):
             yield self._buttons(running=False)

@@ -28,7 +28,7 @@ class Watchers:
             self._service.attach(job.id)
         try:
             shown = 0.0
-            async for event in follow(job):
+            async for _, event in follow(job):
                 if isinstance(event, Stepped) and event.preview is None and event.i < event.n:
                     if time.monotonic() - shown < MIN_SECONDS:
                         continue

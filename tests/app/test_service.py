@@ -54,7 +54,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def wait(job: Job) -> list[object]:
     async def read() -> list[object]:
-        return [event async for event in follow(job)]
+        return [event async for _, event in follow(job)]
 
     return asyncio.run(asyncio.wait_for(read(), 120))
 

@@ -63,7 +63,7 @@ async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: s
         job = await asyncio.to_thread(submit, service, cell)  # it is written down
         filling.job_id = job.id
         try:
-            async for event in follow(job):
+            async for _, event in follow(job):
                 if isinstance(event, Failed):
                     raise RequestError("as_said", text=event.message)
                 if isinstance(event, Interrupted):

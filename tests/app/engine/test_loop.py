@@ -59,7 +59,7 @@ def submit(engine: Engine, prompt: str, steps: int = 3, client: str = "", batch:
 
 def events(job: Job) -> list[object]:
     async def read() -> list[object]:
-        return [event async for event in follow(job)]
+        return [event async for _, event in follow(job)]
 
     return asyncio.run(asyncio.wait_for(read(), 20))
 

@@ -28,7 +28,7 @@ async def stream_job(service: Service, work: Work, steps: int, lang: str) -> Asy
     """Queue `work` and report on it to its end. A page that goes away cancels it; a fault raises RequestError."""
     job = service.study(work, steps)
     try:
-        async for event in follow(job):
+        async for _, event in follow(job):
             if isinstance(event, Failed):
                 raise RequestError("as_said", text=event.message)
             result = event.result if isinstance(event, Done) else None
