@@ -1,4 +1,4 @@
-"""Pictures: uint8 ↔ float, transparency onto a ground, many on one sheet, and the one opener of foreign files."""
+"""Pictures: uint8 ↔ float, transparency onto a ground, many on one sheet; their files are opened here alone."""
 
 from __future__ import annotations
 
@@ -143,6 +143,22 @@ def open_picture(source: Path | BytesIO, max_bytes: int, max_pixels: int) -> Ima
             return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         except Exception:
             raise PictureError("picture_cut") from None
+
+
+def picture_format(path: Path) -> str | None:
+    """Which of FORMATS an untrusted file is in, by its header alone; None where that is none of them."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.format
+    except Exception:
+        return None
+
+
+def own_picture(source: Path | BytesIO) -> Image.Image:
+    """A PNG that this program wrote, by its header; OSError where it is damaged or gone. No bound: foreign files go
+    through `open_picture`.
+    """
+    return Image.open(source, formats=("PNG",))
 
 
 def _content(source: Path | BytesIO, max_bytes: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from PIL import Image, PngImagePlugin
 
-from ldm_core.images import PNG_SIGN, Pixels, png_chunks
+from ldm_core.images import PNG_SIGN, Pixels, picture_format, png_chunks
 from ldm_core.sampling import ParameterError, SamplingParams
 
 KEY = "latent-lab"
@@ -210,8 +210,5 @@ def _own_text(body: bytes) -> str | None:
 
 
 def _no_png(path: Path) -> MetadataError:
-    try:
-        with Image.open(path) as image:
-            return MetadataError("png_other", kind=image.format)
-    except Exception:
-        return MetadataError("png_unreadable")
+    kind = picture_format(path)
+    return MetadataError("png_other", kind=kind) if kind else MetadataError("png_unreadable")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm_core.images import PictureError, feather, open_picture
+from ldm_core.images import PictureError, feather, open_picture, picture_format
 
 GREY = np.tile(np.arange(64, dtype=np.uint8) * 4, (8, 1))
 PICTURE = np.stack([GREY, GREY.T[:8, :8].repeat(8, axis=1), 255 - GREY], axis=-1)
@@ -110,3 +110,12 @@ def test_a_seam_falls_gently_on_the_kept_side():
     assert np.abs(np.diff(share, axis=0)).max() < 0.12 and (np.diff(share[200:209, 150]) < 0).all()
     assert (share[:, :92] == 0)[:290].all() and share[150, 95] > 0
     assert not feather(np.zeros((8, 8), np.uint8)).any() and feather(np.full((8, 8), 255, np.uint8)).all()
+
+
+def test_a_files_kind_is_told_by_content_among_those_that_are_opened(tmp_path: Path):
+    image, file = Image.fromarray(PICTURE), tmp_path / "picture.png"
+    for kind in ("JPEG", "TIFF"):
+        file.write_bytes(saved(image, kind))
+        assert picture_format(file) == ("JPEG" if kind == "JPEG" else None)
+    file.write_bytes(b"no picture")
+    assert picture_format(file) is picture_format(tmp_path / "gone.png") is None

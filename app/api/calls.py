@@ -23,7 +23,7 @@ from app.schemas import GeneratedImage, read_params
 from app.service import Service
 from ldm_core import metadata
 from ldm_core.config import MAX_SEED
-from ldm_core.images import PNG_SIGN, Pixels
+from ldm_core.images import PNG_SIGN, Pixels, own_picture
 from ldm_core.sampling import Limits, SamplingParams
 
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
@@ -195,7 +195,7 @@ def encoded(image: GeneratedImage, size: tuple[int, int] | None, kind: str, qual
     content = image.path.read_bytes()
     if kind == "png" and size in (None, (image.width, image.height)):
         return content
-    with Image.open(BytesIO(content)) as picture:
+    with own_picture(BytesIO(content)) as picture:
         wanted = picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.LANCZOS)
         buffer = BytesIO()
         options: dict[str, Any] = {"pnginfo": _info(picture)} if kind == "png" else {"quality": quality}

@@ -20,7 +20,7 @@ from PIL import Image
 from app.engine import Job
 from app.history.database import Database
 from app.schemas import RequestError
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, own_picture
 from ldm_core.sampling import SamplingParams
 
 TRIES = 2  # runs a job gets in all
@@ -137,5 +137,5 @@ class Journal:
         path = self._input(job_id, name)
         if not path.exists():
             return None
-        with Image.open(path) as image:
+        with own_picture(path) as image:
             return np.asarray(image)

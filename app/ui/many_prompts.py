@@ -27,7 +27,7 @@ from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.config import MAX_SEED
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, own_picture
 from ldm_core.sampling import Limits, SamplingParams
 
 MOST = 50  # prompts of one list
@@ -183,5 +183,5 @@ class ManyPrompts:
 
 
 def _pixels(path: Path) -> Pixels:
-    with Image.open(path) as image:
+    with own_picture(path) as image:
         return np.asarray(image.convert("RGB"))

@@ -19,7 +19,7 @@ from app.i18n import duration, say
 from app.loading import State
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult, RequestError
-from ldm_core.images import Pixels, sheet_columns
+from ldm_core.images import Pixels, own_picture, sheet_columns
 from ldm_core.sampling import SamplingParams
 
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -183,7 +183,7 @@ class Picture:
         """One that was made before, by what its file says; None where that is damaged or gone."""
         try:
             settings, told = read_png(path)
-            with Image.open(path) as image:
+            with own_picture(path) as image:
                 width, height = image.size
         except (OSError, RequestError):
             return None

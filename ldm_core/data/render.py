@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ldm_core.data.corpus import SIZE
+from ldm_core.images import own_picture
 
 Rendered = NDArray[np.uint8] | None
 LARGEST_SVG = 1_000_000  # characters
@@ -25,7 +26,7 @@ def render(svg: str) -> Rendered:
         return None
     try:
         png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=SIZE, height=SIZE))
-        picture = Image.open(io.BytesIO(png)).convert("RGBA")
+        picture = own_picture(io.BytesIO(png)).convert("RGBA")
     except Exception:
         return None
     except BaseException as panic:  # a Rust panic arrives as a BaseException of its own

@@ -60,3 +60,10 @@ def test_pins_are_what_is_installed() -> None:
     wanted = {name: pin for path in REQUIREMENTS for name, pin in pins(path).items()}
     installed = {name: version(name).partition("+")[0] for name in wanted}
     assert installed == wanted
+
+
+def test_pictures_are_opened_in_one_module(tracked: list[Path]) -> None:
+    """Foreign files are bounded there; another `Image.open` would take any format and size."""
+    code = [path for path in tracked if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("app", "ldm_core")]
+    opening = {str(path.relative_to(ROOT)) for path in code if "Image.open(" in path.read_text(encoding="utf-8")}
+    assert opening == {"ldm_core/images.py"}

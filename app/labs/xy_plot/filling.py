@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Queued, Stepped, follow
 from app.i18n import duration, say
@@ -18,6 +17,7 @@ from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError
 from app.ui.status import line_html
+from ldm_core.images import own_picture
 
 
 @dataclass
@@ -105,7 +105,7 @@ def picture(result: Any) -> Any:
     """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
     if isinstance(result, np.ndarray):
         return result
-    with Image.open(result.images[0].path) as image:
+    with own_picture(result.images[0].path) as image:
         return np.asarray(image.convert("RGB"))
 
 
