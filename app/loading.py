@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from app.engine import sentence
 from app.i18n import Sentence
-from app.models import ModelFile, ModelFolder, Progress, read_file
+from app.model_pool import Progress
+from app.models import ModelFile, ModelFolder, read_file
 from app.settings import Settings
 from ldm_core.sampling import Limits
 

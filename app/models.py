@@ -1,22 +1,14 @@
-"""The models beside the page's own: a folder of weights files, known by content, in memory while they are asked for.
-
-The page's own model (`--weights`) is always in memory, since labs and the prompt line ask it at any time. The others
-share what `--model-bytes` leaves: a model is counted before it is loaded, and the one used least recently makes room.
-"""
+"""The models that may be asked for: the page's own, and a folder of weights files, known by content."""
 
 from __future__ import annotations
 
 import logging
-import math
-import threading
-import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.engine import Job, sentence
 from app.schemas import RequestError
 from ldm_core.sampling import Limits
 from ldm_core.text.knowledge import Knowledge
@@ -28,8 +20,6 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 HASH = 10  # digits of a sha256 by which other programs name a model
 BILLION = 10**9
-Progress = Callable[[float], None]
-"""How far a load is, 0…1; called in its thread, and raises LoadingStopped where nobody waits any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,147 +149,3 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
     elif size > most:
         fault = f"it needs {size / BILLION:.2g} GB of memory, and --model-bytes leaves {most / BILLION:.2g}"
     return ModelFile(name, path, seen.sha256, size, operator.for_model(config), fault, vocabulary)
-
-
-class LoadingStopped(Exception):
-    """Nobody waits for the model any more."""
-
-
-@dataclass(eq=False)
-class _InMemory:
-    file: ModelFile
-    model: Any  # an app.engine.rows.Model that can be closed
-    since: float = field(default_factory=time.monotonic)  # when its turn began
-
-
-@dataclass(eq=False)
-class _Loading:
-    file: ModelFile
-    progress: float = 0.0
-
-
-class ModelPool:
-    """The models in memory beside the page's own, and the one that is being loaded. One loads at a time.
-
-    A model that has to make room first serves its queue: the jobs that were there when its turn began, and those that
-    came before the first one of the model that waits. What comes for it later waits for its next turn. So models that
-    alternate request by request are loaded queue by queue, and none waits for ever.
-    """
-
-    def __init__(
-        self,
-        find: Callable[[str], ModelFile],
-        load: Callable[[ModelFile, Progress], Any],
-        changed: Callable[[], None],
-    ) -> None:
-        """`load` builds one in a thread; `changed` is told when there is news."""
-        self.room = 0  # bytes for all of them
-        self._find, self._load, self._changed = find, load, changed
-        self._loaded: dict[str, _InMemory] = {}  # by sha256, the one used least recently first
-        self._loading: _Loading | None = None
-        self._failed: dict[str, Exception] = {}
-        self._wanted: set[str] = set()
-        self._lock = threading.Lock()
-
-    def model(self, sha256: str) -> Any:
-        """A model that is in memory, used now."""
-        with self._lock:
-            self._loaded[sha256] = self._loaded.pop(sha256)
-            return self._loaded[sha256].model
-
-    @property
-    def loaded(self) -> list[str]:
-        """The names of those in memory, the one used least recently first."""
-        with self._lock:
-            return [loaded.file.name for loaded in self._loaded.values()]
-
-    def progress(self, sha256: str) -> tuple[str, float] | None:
-        """Name and share of a model that is being loaded; None of any other."""
-        loading = self._loading
-        return (loading.file.name, loading.progress) if loading is not None and loading.file.sha256 == sha256 else None
-
-    def fault(self, sha256: str) -> Exception | None:
-        """Why a model could not be loaded, once: whoever asks again has it tried again."""
-        with self._lock:
-            return self._failed.pop(sha256, None)
-
-    def admit(self, waiting: Sequence[Job], busy: Collection[str]) -> Callable[[Job], bool]:
-        """Which of the waiting jobs may start; `busy` models have running ones. To be asked again and again.
-
-        Begins to load what is missing, and gives up what nobody waits for.
-        """
-        with self._lock:
-            self._wanted = {job.model for job in waiting}
-            missing = [job for job in waiting if job.model not in ("", *self._loaded) and not self._awaited(job.model)]
-            first = min(missing, key=lambda job: job.created, default=None)
-            until = {} if first is None or self._loading else self._make_room(first, waiting, busy)
-            here = set(self._loaded)
-        return lambda job: not job.model or (job.model in here and job.created <= until.get(job.model, math.inf))
-
-    def close(self) -> None:
-        """Give up what is being loaded, let go of the rest."""
-        with self._lock:
-            self._wanted = set()
-            for loaded in self._loaded.values():
-                loaded.model.close()
-            self._loaded.clear()
-
-    def _awaited(self, sha256: str) -> bool:
-        """Whether a model that is not known may yet be found in the folder."""
-        try:
-            self._find(sha256)
-        except RequestError as error:
-            return isinstance(error, NotReady)
-        return False
-
-    def _make_room(self, first: Job, waiting: Sequence[Job], busy: Collection[str]) -> dict[str, float]:
-        """Begin to load the first missing model; or the models that serve their queues before there is room for it,
-        each with the time.monotonic() up to which jobs belong to its queue.
-        """
-        try:
-            file = self._find(first.model)
-        except RequestError as error:
-            self._failed[first.model] = error
-            return {}
-        until = {sha256: max(first.created, loaded.since) for sha256, loaded in self._loaded.items()}
-        due = {*busy, *(job.model for job in waiting if job.created <= until.get(job.model, 0.0))}
-        free = self.room - sum(loaded.file.bytes for loaded in self._loaded.values())
-        leaving: list[str] = []
-        for sha256 in sorted(self._loaded, key=lambda sha256: sha256 in due):  # sorted keeps the order of use
-            if free >= file.bytes:
-                break
-            leaving.append(sha256)
-            free += self._loaded[sha256].file.bytes
-        if due & set(leaving):
-            return {sha256: until[sha256] for sha256 in leaving}
-        for sha256 in leaving:
-            left = self._loaded.pop(sha256)
-            left.model.close()
-            log.info("%s leaves the memory for %s", left.file.name, file.name)
-        self._loading = _Loading(file)
-        threading.Thread(target=self._run, args=(self._loading,), name="load-model", daemon=True).start()
-        return {}
-
-    def _run(self, loading: _Loading) -> None:
-        sha256 = loading.file.sha256
-
-        def progress(share: float) -> None:
-            loading.progress = share
-            if sha256 not in self._wanted:
-                raise LoadingStopped
-
-        model, fault = None, None
-        try:
-            model = self._load(loading.file, progress)
-        except LoadingStopped:
-            log.info("nobody waits for %s any more", loading.file.name)
-        except Exception as error:
-            log.warning("%s could not be loaded: %s", loading.file.name, sentence(error, "not_readable"))
-            fault = error
-        with self._lock:
-            self._loading = None
-            if model is not None:
-                self._loaded[sha256] = _InMemory(loading.file, model)
-            elif fault is not None:
-                self._failed[sha256] = fault
-        self._changed()

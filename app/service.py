@@ -17,7 +17,8 @@ from app.history import History
 from app.i18n import Sentence
 from app.loading import Loader, State
 from app.logs import belonging, request_id
-from app.models import ModelFolder, ModelPool, NotReady
+from app.model_pool import ModelPool
+from app.models import ModelFolder, NotReady
 from app.pictures import Pictures
 from app.schemas import RequestError, check_params
 from app.settings import Settings

@@ -1,8 +1,7 @@
-"""A folder of models: what is listed, who is in memory, whose turn it is; then real, small weights by name."""
+"""A folder of models: what is listed, and real, small weights asked for by name."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,20 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Cancelled, Done, Engine, Failed, Job, Loading, Queued
+from app.engine import Done, Failed, Job, Queued
 from app.history import History
 from app.metadata import read_png
-from app.models import ModelFile, ModelFolder, ModelPool, NotReady, Progress, read_file
+from app.models import ModelFolder, NotReady, read_file
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
 from ldm_core import load
 from ldm_core.checkpoint import convert
 from ldm_core.sampling import Limits, SamplingParams
-from tests.app.engine.fake import FakeModel
 from tests.tiny import tiny_checkpoint
-
-SIZE = 100  # bytes of a made-up model
 
 
 def wait(condition: Any) -> None:
@@ -81,131 +77,6 @@ def test_a_folder_by_content(folder: Path) -> None:
 def test_what_is_too_large_says_so_before_it_is_loaded(folder: Path) -> None:
     assert "--model-bytes leaves" in read_file(folder / "one.safetensors", Limits(), 10**6, 4).fault
     assert "--max-side is 16" in read_file(folder / "one.safetensors", replace(Limits(), max_side=16), 10**9, 4).fault
-
-
-# -- the pool, in an engine ----------------------------------------------------------------------------------------
-
-
-class Loader:
-    """Loads made-up models; what is called "slow" waits for its gate, "broken" fails."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.loads: list[str] = []
-        self.stopped: list[str] = []
-        self.closed: list[str] = []
-
-    def __call__(self, file: ModelFile, progress: Progress) -> Any:
-        self.loads.append(file.name)
-        try:
-            for share in np.linspace(0, 1, 5):
-                progress(float(share))
-            while file.name == "slow" and not self.gate.wait(0.01):
-                progress(1.0)
-        except Exception:
-            self.stopped.append(file.name)
-            raise
-        if file.name == "broken":
-            raise ValueError("its weights are damaged")
-        model = FakeModel()
-        model.close = lambda: self.closed.append(file.name)  # type: ignore[attr-defined]
-        return model
-
-
-class Pooled:
-    """An engine with room for two models beside its own."""
-
-    def __init__(self) -> None:
-        self.made: list[str] = []
-        self.loader, self.own = Loader(), FakeModel()
-        self.engine = Engine(self._save)
-        self.pool = ModelPool(lambda name: ModelFile(name, Path(name), name, SIZE), self.loader, self.engine.wake)
-        self.pool.room = 2 * SIZE
-
-    def _save(self, job: Job, *_: Any) -> str:
-        self.made.append(job.model)
-        return job.model
-
-    def start(self) -> None:
-        self.engine.start(self.own, self.pool)
-
-    def ask(self, model: str, prompt: str = "draw", client: str = "me", steps: int = 2) -> Job:
-        return self.engine.submit(Job(SamplingParams(prompt, steps=steps), model=model, client=client))
-
-
-@pytest.fixture
-def pooled() -> Iterator[Pooled]:
-    pooled = Pooled()
-    yield pooled
-    pooled.loader.gate.set()
-    pooled.own.gate.set()
-    pooled.engine.close()
-    pooled.pool.close()
-
-
-def test_the_one_used_least_recently_leaves(pooled: Pooled) -> None:
-    pooled.start()
-    for name in ("a", "b", "a", "", "c"):
-        assert pooled.ask(name).wait() == Done(name)
-    assert pooled.loader.loads == ["a", "b", "c"], "a model in memory is not loaded again"
-    assert pooled.loader.closed == ["b"] and pooled.pool.loaded == ["a", "c"]
-
-
-def test_alternating_models_serve_their_queues_before_switching(pooled: Pooled) -> None:
-    """Room for one model: eight requests that alternate cost two loads."""
-    pooled.pool.room = SIZE
-    jobs = [pooled.ask(name, client=name) for name in "abababab"] + [pooled.ask("a", client="last")]
-    pooled.start()
-    assert all(isinstance(job.wait(), Done) for job in jobs)
-    assert pooled.loader.loads == ["a", "b"]
-    assert [pooled.made.count(name) for name in "ab"] == [5, 4]
-
-
-def test_nobody_starves_while_another_model_is_asked_all_the_time(pooled: Pooled) -> None:
-    pooled.pool.room = SIZE
-    pooled.start()
-    pooled.ask("a").wait()
-    busy = [pooled.ask("a", steps=200) for _ in range(3)]
-    other = pooled.ask("b", client="other")
-    later = [pooled.ask("a", client="more", steps=200) for _ in range(20)]
-    assert isinstance(other.wait(), Done)
-    assert all(job.done for job in busy) and not any(job.done for job in later)
-    assert all(isinstance(job.wait(), Done) for job in later)
-
-
-def test_a_load_is_told_and_does_not_hold_others_up(pooled: Pooled) -> None:
-    pooled.start()
-    slow = pooled.ask("slow", client="other")
-    wait(lambda: any(isinstance(event, Loading) for event in slow.events))
-    assert pooled.ask("").wait() == Done("") and pooled.ask("").wait() == Done("")
-    assert not slow.done
-    pooled.loader.gate.set()
-    assert slow.wait() == Done("slow")
-    shares = [event.progress for event in slow.events if isinstance(event, Loading)]
-    assert shares == sorted(set(shares)) and shares[-1] == 1.0
-    assert {event.model for event in slow.events if isinstance(event, Loading)} == {"slow"}
-
-
-def test_a_load_that_nobody_waits_for_is_given_up(pooled: Pooled) -> None:
-    pooled.start()
-    first, second = pooled.ask("slow"), pooled.ask("slow", client="other")
-    wait(lambda: pooled.loader.loads)
-    pooled.engine.cancel(first.id)
-    time.sleep(0.3)
-    assert not pooled.loader.stopped, "somebody still waits"
-    second.deadline = 0.0  # whoever asked has left
-    wait(lambda: pooled.loader.stopped)
-    assert isinstance(first.wait(), Cancelled) and isinstance(second.wait(), Cancelled)
-    assert pooled.pool.loaded == [] and pooled.ask("a").wait() == Done("a")
-
-
-def test_a_model_that_cannot_be_loaded_fails_its_own_jobs(pooled: Pooled) -> None:
-    jobs = [pooled.ask("broken"), pooled.ask("broken", client="other"), pooled.ask("a")]
-    pooled.start()
-    for job in jobs[:2]:
-        end = job.wait()
-        assert isinstance(end, Failed) and str(end.message) == "its weights are damaged."
-    assert jobs[2].wait() == Done("a")
 
 
 # -- real weights --------------------------------------------------------------------------------------------------
