@@ -347,7 +347,7 @@ def test_a_short_job_beside_thirty_long_ones(base: float, each: float) -> None:
         long = [submit(engine, "draw", steps=500, client="long", previews=False) for _ in range(30)]
         assert not any(isinstance(job.events[-1], Failed) for job in long)
         time.sleep(0.3)
-        crowded = min(seconds_of(engine, 25, "short") for _ in range(2))
+        crowded = min(seconds_of(engine, 25, "short") for _ in range(5))  # the shortest: others use the cores too
         assert crowded <= most * idle, f"{crowded:.3f} s beside others, {idle:.3f} s alone"
     finally:
         engine.close()
