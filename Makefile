@@ -11,8 +11,8 @@ help:  ## show this list
 demo:  ## install what running needs and serve the page (ARGS="--port 8000 …")
 	@env=$$($(PYTHON) -m scripts.environment --for run) && exec "$$env/bin/python" demo/sd_demo/app.py $(ARGS)
 
-test: chromium  ## add what testing needs and run the quick tests (ARGS="-k sampler …")
-	@$(ACTIVATE) && exec pytest -m "not slow" $(ARGS)
+test: chromium  ## add what testing needs and run the quick tests, two files at once (ARGS="-k sampler …", "-n 0 --pdb …")
+	@$(ACTIVATE) && exec pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-slow: chromium  ## set everything up and run the tests that take minutes
 	@$(ACTIVATE) && exec pytest -m slow $(ARGS)

@@ -15,7 +15,7 @@ from scripts import chromium as chromium_script
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: two threads at a tiny layer mostly wait, long beside other programs
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two threads at a tiny layer mostly wait for each other
 os.environ["LATENT_LAB_CACHE"] = os.devnull  # no graphs but those a test makes: elsewhere pictures are torch's
 settings.register_profile("house", deadline=None)  # two busy cores: a deadline would measure the neighbours
 settings.load_profile("house")
