@@ -117,12 +117,14 @@ def written(checkout: Path, weights: str, threads: int, folder: Path, shared: Pa
     words, sampled = ["preset=TINY"], ["sample_steps=1", 'prompts=["a"]']
     first = [*words, "crop=16", "loss.perceptual_trunk=", "loss.disc_ndf=4", "validation=2"]
     small = ["widths=[4, 8]", "side=16", "embed=16"]
+    bound = ["validated=20", *loop, "loop.batch=64"]  # so that every batch asks for a number and a role
     commands = [
         ["convert", weights, str(folder / "single.safetensors"), "--dtype", "float32"],
         ["convert", weights, str(folder / "folder"), "--format", "diffusers"],
         ["train", "autoencoder", "--name", "autoencoder", *corpus, *first, *loop],
         ["train", "text", "--name", "text", *corpus, *words, f"wordnet={shared}", *vocabularies, "pairs=4", *loop],
         ["train", "judge", "--name", "judge", *corpus, *small, *loop],
+        ["train", "binding", "--name", "binding", *corpus, "--init", weights, *bound],
         ["train", "cache-latents", "--preset", "TINY", *latents, *corpus],
         ["train", "diffusion", "--name", "diffusion", "--text", "text", *latents, *corpus, *words, *sampled, *loop],
     ]
@@ -131,7 +133,7 @@ def written(checkout: Path, weights: str, threads: int, folder: Path, shared: Pa
     for path in sorted(folder.rglob("*.safetensors")):
         if "runs" not in path.parts:
             found |= {f"{path.relative_to(folder)} {k}": v.float().numpy() for k, v in load_file(path).items()}
-    for run in ("autoencoder", "text", "judge", "diffusion"):
+    for run in ("autoencoder", "text", "judge", "binding", "diffusion"):
         state = torch.load(folder / "runs" / run / "state.pt", weights_only=True)
         for name, network in state["networks"].items():
             found |= {f"{run} {name} {k}": v.float().numpy() for k, v in network.items()}
