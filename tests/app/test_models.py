@@ -109,6 +109,7 @@ def test_a_request_s_model_makes_its_picture(service: Service, folder: Path, nam
     assert service.history is not None and service.history.images("me")[0].model == name
 
 
+@pytest.mark.slow
 def test_a_job_of_a_model_runs_again_and_one_whose_model_has_gone_says_so(folder: Path, tmp_path: Path) -> None:
     """Both can be followed from the start, when nobody has looked at the folder yet."""
     copy = read_file(folder / "copy.ckpt", Limits(), 10**9, 4)

@@ -14,7 +14,7 @@ from app.ui.labs import LABS
 from tests.browser import axe
 from tests.browser.driving import Traffic, caption, note, open_lab
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]  # each lab is opened several times
 FIRST = {lab.key: f"#panel-{lab.panels[0].key}" for lab in LABS}  # what is there once the tab is open
 KEYS = list(FIRST)
 DESKTOP, PHONE = {"width": 1280, "height": 1000}, {"width": 390, "height": 844}

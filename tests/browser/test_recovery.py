@@ -46,6 +46,7 @@ def end(server: Served, page: Page, sent: signal.Signals) -> None:
     expect(page.locator("#generate")).to_be_disabled()
 
 
+@pytest.mark.slow
 def test_a_run_and_the_server_s_next_processes(profile: BrowserContext, tmp_path: Path):
     """SIGTERM and kill -9 in mid-run: the page finds the job that the journal has and shows its pictures; without a
     journal it says that the run is lost.

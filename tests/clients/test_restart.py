@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from app.client import Client, JobEvent
 from tests.app.serving import Served, free_port, serve
@@ -56,6 +57,7 @@ def wait_for_ends(client: httpx.Client, jobs: list[str], seconds: float = 120) -
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_accepted_jobs_outlive_the_process(tmp_path: Path) -> None:
     """SIGTERM under open streams, then kill -9: were the orderly end counted as a run, the second would be the last."""
     models, port = tmp_path / "models", free_port()
