@@ -147,7 +147,8 @@ def main() -> None:
         subprocess.run([*command, "--format", "diffusers"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         theirs = serve_peer(folder)
         try:
-            with serve(folder, "--weights", str(WEIGHTS), "--device", "cpu", "--runtime", args.runtime) as ours:
+            options = ("--weights", str(WEIGHTS), "--device", "cpu", "--dtype", "bfloat16", "--runtime", args.runtime)
+            with serve(folder, *options) as ours:
                 ours.wait("/readyz")
                 theirs.wait("/readyz")
                 for server in (ours, theirs):

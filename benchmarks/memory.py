@@ -25,7 +25,7 @@ WEIGHTS = ROOT / "weights" / "emoji-128.safetensors"
 SAMPLE_SECONDS = 0.02
 WORK = """
 import sys, ldm_core
-pipe = ldm_core.load(sys.argv[1], "cpu", "auto", sys.argv[2])
+pipe = ldm_core.load(sys.argv[1], "cpu", "bfloat16", sys.argv[2])
 print("loaded", flush=True); sys.stdin.readline()
 pipe.generate("a red apple", steps=1)
 print("done", flush=True); sys.stdin.readline()

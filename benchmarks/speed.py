@@ -34,6 +34,7 @@ from benchmarks import peak, peers
 from benchmarks.report import write
 from ldm_core.checkpoint import convert
 from ldm_core.checkpoint.state_dict_check import empty_model
+from ldm_core.devices import resolve_dtype
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.pipeline import Pipeline
 
@@ -204,7 +205,8 @@ def main() -> None:
         folder = args.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if args.part == "threads":
-            text = threads_table(machine(torch.device("cpu"), torch.bfloat16, "openvino"))
+            cpu = torch.device("cpu")
+            text = threads_table(machine(cpu, resolve_dtype("auto", cpu), "openvino"))
         else:
             text = compare(args, folder)
     if text is not None:
