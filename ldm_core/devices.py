@@ -98,17 +98,17 @@ def bf16_is_faster() -> bool:
     """
     if not torch.cpu._is_avx512_bf16_supported():
         return False
-    return _product_seconds(torch.bfloat16) < PAYS * _product_seconds(torch.float32)
+    rounds = [(_product_seconds(torch.bfloat16), _product_seconds(torch.float32)) for _ in range(8)]
+    bf16, fp32 = (min(seconds) for seconds in zip(*rounds, strict=True))  # other programs only add to them
+    return bf16 < PAYS * fp32
 
 
 def _product_seconds(dtype: torch.dtype) -> float:
-    """The least that a product of two matrices takes of some: other programs only add to it."""
-    matrix, seconds = torch.ones(512, 512, dtype=dtype), list[float]()
-    for _ in range(8):
-        begun = time.perf_counter()
-        matrix @ matrix
-        seconds.append(time.perf_counter() - begun)
-    return min(seconds)
+    """What a product of two matrices takes."""
+    matrix = torch.ones(512, 512, dtype=dtype)
+    begun = time.perf_counter()
+    matrix @ matrix
+    return time.perf_counter() - begun
 
 
 @contextmanager
