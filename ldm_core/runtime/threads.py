@@ -53,7 +53,7 @@ class Sharing:
         if rows > self._most:
             return self._most
         self._calls += 1
-        better, other = sorted((rows, 1), key=lambda threads: min(self._seconds[rows, threads], default=0))
+        better, other = sorted((max(1, rows), 1), key=lambda threads: min(self._seconds[rows, threads], default=0))
         return other if self._calls % AGAIN == 0 else better
 
     def note(self, rows: int, threads: int, seconds: float) -> None:

@@ -69,6 +69,7 @@ def test_rows_are_shared_out_while_that_is_quicker():
     assert calls(4, {4: 0.2, 1: 0.1})[3:].count(1) >= 2 * AGAIN - 6, "a busy machine"
     assert calls(4, {4: 0.03, 1: 0.1})[AGAIN:].count(4) >= AGAIN - 2, "quiet again"
     assert set(calls(1, {1: 0.1})) == {1}
+    assert set(calls(0, {1: 0.1})) == {1}
     assert set(calls(8, {4: 0.1})) == {4}, "several rows a thread are worth the wait"
 
 
