@@ -103,7 +103,7 @@ def theirs(steps: int, batch: int) -> None:
     from torch.utils.data import DataLoader, TensorDataset
     from transformers import CLIPTextModel
 
-    from ldm_core.training.common.loop import bf16_pays
+    from ldm_core.devices import bf16_is_faster
 
     folder = Path(os.environ["PEER"])
     unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "unet"))
@@ -114,7 +114,7 @@ def theirs(steps: int, batch: int) -> None:
         text.config.max_position_embeddings,
         text.config.vocab_size,
     )
-    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if bf16_pays(cpu=True) else "no")
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16" if bf16_is_faster() else "no")
     optimizer = torch.optim.AdamW(unet.parameters(), lr=LR, betas=BETAS, weight_decay=DECAY)
     loader = DataLoader(TensorDataset(z, ids), batch_size=batch, shuffle=True, drop_last=True)
     unet, optimizer, loader = accelerator.prepare(unet, optimizer, loader)
@@ -166,9 +166,9 @@ def compare(runs: int, steps: int, batch: int) -> str:
     here, there = (statistics.median(column) for column in zip(*rounds, strict=True))
     ratio = statistics.median(a / b for a, b in rounds)
     from benchmarks.speed import machine
-    from ldm_core.training.common.loop import bf16_pays
+    from ldm_core.devices import bf16_is_faster
 
-    where = machine(torch.device("cpu"), torch.bfloat16 if bf16_pays(cpu=True) else torch.float32, "torch")
+    where = machine(torch.device("cpu"), torch.bfloat16 if bf16_is_faster() else torch.float32, "torch")
     lines = [f"Measured on {where}; batch {batch}.", "", "| | samples a second |", "|---|---|"]
     lines += [f"| ours, {cores} processes of one thread | {here:.1f} |"]
     lines += [f"| diffusers and accelerate, one process of {cores} threads | {there:.1f} |", f"| ratio | {ratio:.2f} |"]

@@ -56,7 +56,9 @@ def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -
     """
     cpu = resolve_device(device).type == "cpu"
     asked = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
-    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if bf16_pays(cpu) else "no"))
+    on_gpu = torch.cuda.is_available() and not cpu
+    faster = torch.cuda.is_bf16_supported() if on_gpu else bf16_is_faster()
+    return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if faster else "no"))
 
 
 @contextmanager
@@ -67,13 +69,6 @@ def denormals_as_zero() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def bf16_pays(cpu: bool = False) -> bool:
-    """Whether to train in bf16 here: on a GPU that has it, or a processor that is faster in it."""
-    if torch.cuda.is_available() and not cpu:
-        return bool(torch.cuda.is_bf16_supported())
-    return bf16_is_faster()
 
 
 def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:

@@ -26,12 +26,13 @@ from ldm_core.data.scenes.draw import draw
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.sampling import WHITE as WHOLE_DRAWINGS
 from ldm_core.data.scenes.structure import SceneKind
+from ldm_core.devices import bf16_is_faster
 from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.inputs import Inputs
-from ldm_core.training.common.loop import bf16_pays, step_rng, torch_rng
+from ldm_core.training.common.loop import step_rng, torch_rng
 from ldm_core.training.diffusion.batches import Batch, noise_levels
 from ldm_core.training.diffusion.conditions import FrozenText
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -100,7 +101,7 @@ class Writer:
         captions = [self.sampler.caption(s, rng) for s in scenes for _ in range(self.settings.captions)]
         pictures, owners = zip(*(draw(s, self.sampler.drawings) for s in scenes), strict=True)
         images = to_tensor(np.stack(pictures)).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16_pays(cpu=True)):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_faster()):
             posteriors = [self.autoencoder.encode(part) for part in torch.split(images, ENCODED)]
             states = self.text(self.text.read([c.text for c in captions]))
         moments = torch.cat([torch.stack([p.mean, p.std], 1) for p in posteriors])
