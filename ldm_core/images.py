@@ -161,6 +161,12 @@ def own_picture(source: Path | BytesIO) -> Image.Image:
     return Image.open(source, formats=("PNG",))
 
 
+def own_pixels(path: Path) -> Pixels:
+    """A PNG that this program wrote, as uint8 [H,W,3]; OSError where it is damaged or gone."""
+    with own_picture(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def _content(source: Path | BytesIO, max_bytes: int) -> bytes:
     """All bytes of a file. PictureError where they are too many, never end (/dev/zero), or have gone."""
     try:

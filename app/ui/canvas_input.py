@@ -17,7 +17,7 @@ from app.schemas import RequestError
 from app.settings import Settings
 from app.ui.blobs import bound_blobs
 from app.ui.status import pixels_uri, safe
-from ldm_core.images import Pixels, own_picture
+from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits
 
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
@@ -117,7 +117,6 @@ def _painted(layers: Sequence[str], settings: Settings) -> Image.Image | None:
 
 def for_canvas(path: Path) -> Pixels:
     """A finished picture for the canvas, uint8 [H,W,3]; small ones enlarged by a whole factor, pixel for pixel."""
-    with own_picture(path) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    pixels = own_pixels(path)
     factor = max(1, CANVAS_SIDE // max(pixels.shape[:2]))
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)

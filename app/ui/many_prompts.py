@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
@@ -27,7 +26,7 @@ from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.config import MAX_SEED
-from ldm_core.images import Pixels, own_picture
+from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits, SamplingParams
 
 MOST = 50  # prompts of one list
@@ -167,7 +166,7 @@ class ManyPrompts:
             await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
 
     def _finish(self, results: Sequence[GenerateResult], lang: str) -> Updates:
-        rows = [(r.request.prompt, [_pixels(image.path) for image in r.images]) for r in results]
+        rows = [(r.request.prompt, [own_pixels(image.path) for image in r.images]) for r in results]
         buffer = io.BytesIO()
         prompt_sheet(rows).save(buffer, format="PNG")
         cache = self.sheet.GRADIO_CACHE
@@ -180,8 +179,3 @@ class ManyPrompts:
             self.sheet: gr.update(value=str(sheet), interactive=True),
             self.zip: gr.update(value=str(archive), interactive=True),
         }
-
-
-def _pixels(path: Path) -> Pixels:
-    with own_picture(path) as image:
-        return np.asarray(image.convert("RGB"))

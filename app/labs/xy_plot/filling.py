@@ -17,7 +17,7 @@ from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError
 from app.ui.status import line_html
-from ldm_core.images import own_picture
+from ldm_core.images import own_pixels
 
 
 @dataclass
@@ -105,8 +105,7 @@ def picture(result: Any) -> Any:
     """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
     if isinstance(result, np.ndarray):
         return result
-    with own_picture(result.images[0].path) as image:
-        return np.asarray(image.convert("RGB"))
+    return own_pixels(result.images[0].path)
 
 
 def _line(event: Event, k: int, plan: Plan, walked: int, begun: float, lang: str) -> str:
