@@ -153,6 +153,26 @@ def test_a_size_beyond_the_trained_one_is_marked_and_explained(page: Page):
     expect(note).not_to_be_visible()
 
 
+@pytest.mark.parametrize("tab, field", [("generate", "#width"), ("schedules", "#curves-T")])
+def test_what_is_typed_into_a_section_as_soon_as_it_shows_stays(page: Page, tab: str, field: str):
+    """Gradio writes a section's first values into it a moment after it has drawn it."""
+    opens = "#advanced > button" if tab == "generate" else f"[role=tab][data-tab-id={tab}]"
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    typed = """([opens, field]) => new Promise((done) => {
+        document.querySelector(opens).click();
+        const type = () => {
+            const box = document.querySelector(`${field} input`);
+            if (!box?.checkVisibility({ visibilityProperty: true })) return setTimeout(type);
+            box.value = 64;
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+            setTimeout(done, 3000); // the moment took 0.3 s at this rate
+        };
+        type();
+    })"""
+    page.evaluate(typed, [opens, field])
+    expect(page.locator(f"{field} input").first).to_have_value("64", timeout=5000)
+
+
 def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(page: Page):
     page.focus("#prompt textarea")
     page.keyboard.type("what?")

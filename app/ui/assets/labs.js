@@ -189,6 +189,7 @@
   });
   Object.assign(window.latentLab, { redrawShown });
   const watch = () => {
+    window.latentLab.settle();
     fillMenu();
     noteTab();
     const now = Boolean(document.querySelector("#state .state.ready"));

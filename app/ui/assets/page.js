@@ -226,9 +226,9 @@
     if (!said?.dataset.field || !said.hidden) blame();
     if (said && !said.dataset.field) said.hidden = false;
   };
-  const markFault = (tries = 5) => { // what was folded comes a moment later
+  const markFault = (tries = 25) => { // what was folded comes a moment later
     const field = document.getElementById(fault?.said.dataset.field);
-    if (!field) { if (fault && tries) setTimeout(markFault, 200, tries - 1); return; }
+    if (!field?.checkVisibility({ visibilityProperty: true })) { if (fault && tries) setTimeout(markFault, 200, tries - 1); return; }
     const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: fault.said.textContent });
     field.classList.add("fault");
     field.append(text);
