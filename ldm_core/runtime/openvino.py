@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ldm_core.config import ModelConfig
@@ -73,8 +74,9 @@ def graph_name(sha256: str, config: ModelConfig) -> str:
 class OpenVINORuntime:
     """Graphs from a folder of the cache, compiled for this processor.
 
-    The rows of a call are shared out among the cores where the model is small: each thread computes rows of its own,
-    with the same bits as if it had computed all. At a large model's layers every core works on the same rows.
+    The rows of a call to a small model's UNet are shared out among the cores: each thread computes rows of its own,
+    with the same bits as if it had computed all. At a large model's layers, and at the other networks' of any model,
+    every core works on the same rows. These networks are asked for one row at a time, which is as fast as all at once.
 
     The number of rows and the latent's size are dynamic. Graphs of one fixed shape take a quarter less processor time
     at embedded size, but a row's last bits then depend on the batch, and every shape would hold its own weights.
@@ -96,12 +98,13 @@ class OpenVINORuntime:
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": str(folder / f"compiled-{processor()}"),
         }
-        streams = min(threads or cores(), MOST_STREAMS) if small else 1
-        if small or threads is not None:
-            options |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams if small else threads}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
+        streams = min(threads or cores(), MOST_STREAMS)
+        own = {"unet": {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}} if small else {}
         try:
             graphs = {
-                name: core().compile_model(folder / f"{name}.xml", "CPU", options)
+                name: core().compile_model(folder / f"{name}.xml", "CPU", options | own.get(name, {}))
                 for name in NETWORKS
                 if (folder / f"{name}.xml").is_file()
             }
@@ -111,51 +114,60 @@ class OpenVINORuntime:
             name: [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS"))]
             for name, graph in graphs.items()
         }
-        self._sharing = {name: Sharing(len(requests)) for name, requests in self._requests.items()}
+        self._sharing = Sharing(len(self._requests["unet"]))
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
         told = () if self.config.conditioning_key is None else (context,)
-        return self._infer("unet", (x, t, *told))
+        threads, begun = self._sharing.threads(len(x)), time.perf_counter()
+        out = self._infer("unet", (x, t, *told), parts=threads)
+        self._sharing.note(len(x), threads, time.perf_counter() - begun)
+        return out
 
     def decode(self, z: Tensor) -> Tensor:
         """Scaled latent z [B,C,h,w] → image [B,3,f·h,f·w], about [-1,1]."""
-        return z if self.config.first_stage.kind == "identity" else self._infer("decoder", (z,))
+        return z if self.config.first_stage.kind == "identity" else self._infer("decoder", (z,), parts=len(z))
 
     def encode(self, image: Tensor) -> Tensor:
         """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
         if self.config.first_stage.kind == "identity":
             return self.config.scale_factor * image
-        return self._infer("encoder", (image,))
+        return self._infer("encoder", (image,), parts=len(image))
 
     def encode_text(self, ids: Tensor) -> Tensor:
         """Token ids int64 [B,L] → context [B,L,D]."""
-        return self._infer("text", (ids,))
+        return self._infer("text", (ids,), parts=len(ids))
 
-    def _infer(self, name: str, inputs: Sequence[Tensor]) -> Tensor:
-        """A network's answer to some rows, each part of them by a request of its own."""
-        arrays = [_plain(tensor).numpy() for tensor in inputs]
-        rows, sharing, begun = len(arrays[0]), self._sharing[name], time.perf_counter()
-        requests = self._requests[name][: sharing.threads(rows)]
-        parts = zip(*(np.array_split(array, len(requests)) for array in arrays), strict=True)
-        started, faults = [], []
+    def _infer(self, name: str, inputs: Sequence[Tensor], parts: int) -> Tensor:
+        """A network's answer to some rows in so many parts, as many of them at once as it has requests."""
+        requests, parts = self._requests[name], max(1, parts)
+        split = [np.array_split(_plain(tensor).numpy(), parts) for tensor in inputs]
+        answers = []
+        for first in range(0, parts, len(requests)):
+            asked = list(zip(*(arrays[first : first + len(requests)] for arrays in split), strict=True))
+            answers += _answers(name, requests[: len(asked)], asked)
+        return torch.from_numpy(np.concatenate(answers))
+
+
+def _answers(name: str, requests: Sequence[Any], asked: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[Any]]:
+    """A network's answers to a part of the rows each, all at once."""
+    started, faults = [], []
+    try:
+        for request, part in zip(requests, asked, strict=True):
+            request.start_async(list(part), share_inputs=True)
+            started.append(request)
+    except RuntimeError as error:
+        faults.append(error)
+    for request in started:  # all of them, also after a fault: they read the arrays
         try:
-            for request, part in zip(requests, parts, strict=True):
-                request.start_async(list(part), share_inputs=True)
-                started.append(request)
+            request.wait()
         except RuntimeError as error:
             faults.append(error)
-        for request in started:  # all of them, also after a fault: they read the arrays
-            try:
-                request.wait()
-            except RuntimeError as error:
-                faults.append(error)
-        if any("alloc" in str(fault).lower() for fault in faults):
-            raise OutOfMemory(f"out of memory in OpenVINO's {name}")
-        if faults:
-            raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(faults[0])}") from faults[0]
-        sharing.note(rows, len(requests), time.perf_counter() - begun)
-        return torch.from_numpy(np.concatenate([request.get_output_tensor().data for request in requests]))
+    if any("alloc" in str(fault).lower() for fault in faults):
+        raise OutOfMemory(f"out of memory in OpenVINO's {name}")
+    if faults:
+        raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(faults[0])}") from faults[0]
+    return [request.get_output_tensor().data.copy() for request in requests]
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -105,6 +105,9 @@ def test_openvino_shares_a_small_model_s_rows_out_among_them(asked: int, cache: 
     pipe.generate("a red apple", steps=1, batch=2)  # four rows: each picture's with the prompt and without
     rows = [request.get_input_tensor(0).shape[0] for request in requests[:2]]
     assert rows == ([4] if asked == 1 else [2, 2])
+    (decoder,) = runtime._requests["decoder"]
+    assert decoder.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == asked, "all work on one picture"
+    assert decoder.get_input_tensor(0).shape[0] == 1
 
 
 def test_the_picture_is_the_same_on_any_number_of_them(cache: Path, tiny_weights: Path):

@@ -48,7 +48,7 @@ def test_guessing_is_slow_and_others_are_not_held_up():
     guessing, other = (TestClient(stack, "http://127.0.0.1", client=(f"198.51.100.{k}", 1)) for k in (1, 2))
     codes = [guessing.get("/", auth=("", f"guess {k}")).status_code for k in range(GUESSES + 1)]
     assert codes == [401] * GUESSES + [429]
-    assert guessing.get("/", auth=("", PASSWORD)).headers["Retry-After"] == "3"
+    assert guessing.get("/", auth=("", PASSWORD)).headers["Retry-After"] in ("1", "2", "3"), "what is left of them"
     assert [other.get("/").status_code for _ in range(GUESSES + 1)] == [401] * (GUESSES + 1), "asking is no guess"
     assert other.get("/", auth=("", PASSWORD)).status_code == 200
 
