@@ -30,6 +30,9 @@ LINE = {  # a name in the line, lower case → the setting
     "variation seed": "variation_seed",
     "variation seed strength": "variation_strength",
 }
+READ = ("size", "sampler")
+OF_NO_EFFECT = ("model", "model hash", "version", "lora hashes", "ti hashes", "hashes", "seed resize from", "vae hash")
+NETWORK = re.compile(r"<\w{1,20}:[^<>\n]{1,100}>")  # a LoRA or the like, named in a prompt
 A1111_SAMPLERS = {
     "DDIM": "ddim",
     "DDPM": "ddpm",
@@ -107,12 +110,11 @@ def read_parameters(text: str) -> dict[str, Any]:
     Plain values for SamplingParams.from_dict, of the wrong type where the text was: what is not known here is left out.
     A text longer than MAX_TEXT is not read.
     """
-    found = list(SETTINGS.finditer(text)) if len(text) <= MAX_TEXT else []
-    if not found:
+    above, pairs = _parts(text)
+    if not pairs:
         return {}
-    above, line = text[: found[-1].start()], found[-1][1]
     prompt, _, negative = above.partition("\nNegative prompt:") if "\nNegative" in above else (above, "", "")
-    named = {name.strip().lower(): value.strip().strip('"') for name, value in PAIR.findall(line)}
+    named = {name.lower(): value for name, value in pairs}
     values: dict[str, Any] = {ours: _number(named[theirs]) for theirs, ours in LINE.items() if theirs in named}
     if size := SIZE.fullmatch(named.get("size", "")):
         values |= {"width": int(size[1]), "height": int(size[2])}
@@ -121,6 +123,27 @@ def read_parameters(text: str) -> dict[str, Any]:
     if values.get("seed") == -1:
         del values["seed"]
     return {"prompt": prompt.strip(), "negative_prompt": negative.strip(), **values}
+
+
+def unread_parameters(text: str) -> list[str]:
+    """What such a text names that `read_parameters` does not take, as it stands there: LoRA, hires steps, a sampler."""
+    above, pairs = _parts(text)
+    unread = [tag for tag in dict.fromkeys(NETWORK.findall(above)) if pairs]
+    for name, value in pairs:
+        if name.lower() == "sampler" and sampler_named(value) is None:
+            unread.append(f"{name} {value}")
+        elif name.lower() not in {*LINE, *READ, *OF_NO_EFFECT}:
+            unread.append(name)
+    return unread
+
+
+def _parts(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """What stands above the last line of settings, and that line's names and values; nothing where there is none."""
+    found = list(SETTINGS.finditer(text)) if len(text) <= MAX_TEXT else []
+    if not found:
+        return "", []
+    pairs = [(name.strip(), value.strip().strip('"')) for name, value in PAIR.findall(found[-1][1])]
+    return text[: found[-1].start()], pairs
 
 
 def sampler_named(name: str) -> str | None:

@@ -18,11 +18,12 @@ from app.ui.form import FIELDS, PICTURES, Form, values_from
 from app.ui.picture import Stage
 from app.ui.status import Picture, line_html, refusal_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
-from ldm_core.metadata import read_parameters
+from ldm_core.metadata import read_parameters, unread_parameters
 from ldm_core.sampling import SamplingParams
 
 Updates = dict[Any, Any]
 SIZES = ("width", "height")
+UNREAD = 200  # characters of the names of pasted settings that have no effect here
 VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
 
 
@@ -110,7 +111,10 @@ class Refill:
             check_params(made, limits)
         except RequestError as error:
             return {self.stage.line: refusal_html(error, lang)}
-        return {self.stage.line: line_html(say(lang, "settings_filled"), "done"), **self._filled(made, "")}
+        said, unread = say(lang, "settings_filled"), unread_parameters(text) + ([] if fits else ["Size"])
+        if unread:
+            said += " " + say(lang, "settings_unread", names=", ".join(unread)[:UNREAD])
+        return {self.stage.line: line_html(said, "done"), **self._filled(made, "")}
 
     def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from app.metadata import file_name, read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
-from ldm_core.metadata import KEY, MAX_TEXT, parameters_line, png_texts, read_parameters, write_png
+from ldm_core.metadata import KEY, MAX_TEXT, parameters_line, png_texts, read_parameters, unread_parameters, write_png
 from ldm_core.sampling import SamplingParams
 from tests.test_images import with_chunk
 
@@ -140,6 +140,7 @@ def test_the_line_other_programs_show_is_read_again() -> None:
     params = SamplingParams("a cat, (red:1.2)\nand more", "ugly", seed=3, guidance_scale=7.5, sampler="unipc")
     values = read_parameters(parameters_line(params, 128, 256, "0" * 64))
     assert SamplingParams.from_dict(values) == replace(params, width=128, height=256)
+    assert unread_parameters(parameters_line(params, 128, 256, "0" * 64)) == []
 
 
 def test_a_line_of_another_program_is_read() -> None:
@@ -152,6 +153,15 @@ def test_a_line_of_another_program_is_read() -> None:
         "prompt": "masterpiece, a cat", "negative_prompt": "ugly, Steps: many", "steps": 20, "sampler": "dpmpp_2m",
         "guidance_scale": 7.5, "seed": 123, "width": 512, "height": 768, "strength": 0.6,
     }  # fmt: skip
+
+
+def test_what_is_not_read_is_named() -> None:
+    text = (
+        "a cat <lora:fur:0.8>, <lora:fur:0.8>\nSteps: 20, Sampler: LCM, Schedule type: Karras, Seed: 1, Size: 64x64, "
+        "Model: other, Clip skip: 2, Hires upscale: 2, Version: v1.10"
+    )
+    assert unread_parameters(text) == ["<lora:fur:0.8>", "Sampler LCM", "Schedule type", "Clip skip", "Hires upscale"]
+    assert unread_parameters("a cat <lora:fur:0.8>") == []
 
 
 @pytest.mark.parametrize(
@@ -172,6 +182,7 @@ def test_a_line_of_another_program_is_read() -> None:
         "a\nNegative prompt:" * 6_000 + "\nSteps: 1, x",
         "Steps: 1, Size: " + "9" * 100_000 + "x8",
         "Steps: 1, Sampler: a" + " karra" * 16_000,
+        "<lora:a" * 15_000 + "\nSteps: 1, x",
     ],
     ids=lambda text: repr(text[:24]),
 )
@@ -181,6 +192,7 @@ def test_settings_that_take_long_to_read(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("ldm_core.metadata.MAX_TEXT", 10**6)
     began = time.process_time()
     values = read_parameters(text)
+    unread_parameters(text)
     assert time.process_time() - began < 1
     assert set(values) <= {"prompt", "negative_prompt", "steps"}
 
