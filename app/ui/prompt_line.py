@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ldm_core.text.tokenizer import TokenCount
 
 SHOWN = 12  # unknown words that are listed
+OFFERS = 3  # of them with a known name instead
 
 
 def reading_html(prompt: str, reading: Reading | None, count: TokenCount | None, lang: str) -> str:
@@ -29,10 +30,18 @@ def reading_html(prompt: str, reading: Reading | None, count: TokenCount | None,
         if reading.known:
             words = " · ".join(dict.fromkeys(word.text for word in reading.known))
             parts.append(f'<span class="knows">{safe(say(lang, "knows", words=words))}</span>')
-        for word in reading.unknown[:SHOWN]:
-            offer = "" if word.nearest is None else _offer(word.text, word.nearest, lang)
-            parts.append(f'<span class="strange">{safe(say(lang, "unknown_word", word=word.text))}{offer}</span>')
+        if reading.unknown:
+            parts.append(f'<span class="strange">{_strange(reading, lang)}</span>')
     return f'<div class="reading"><div>{" ".join(parts)}</div>{_tokens(count, lang)}</div>'
+
+
+def _strange(reading: Reading, lang: str) -> str:
+    """The unknown words, the first few with their nearest known name to press."""
+    words = [safe(word.text) for word in reading.unknown[:SHOWN]]
+    for k, word in enumerate(reading.unknown[:OFFERS]):
+        words[k] += "" if word.nearest is None else _offer(word.text, word.nearest, lang)
+    more = " …" if len(reading.unknown) > SHOWN else ""
+    return safe(say(lang, "unknown_words")) + " " + " · ".join(words) + more
 
 
 def _offer(word: str, nearest: str, lang: str) -> str:

@@ -41,6 +41,13 @@ def test_an_unknown_word_offers_the_nearest_known_one(knowledge: Knowledge):
     assert "new to the model: pengiun" in html and 'data-replace="pengiun" data-by="penguin"' in html
 
 
+def test_many_unknown_words_are_one_line_with_few_offers(knowledge: Knowledge):
+    mistyped = ("pengiun", "octopuss", "elefant", "giraff", "umbrela")
+    html = read(knowledge, " ".join((*mistyped, *(f"zxqvk{letter}" for letter in "abcdefghijklmnop"))))
+    assert html.count("new to the model:") == 1 and "zxqvka" in html and "zxqvkp" not in html and "…</span>" in html
+    assert html.count("data-by=") == 3
+
+
 def test_tokens():
     assert "7/30 tokens" in reading_html("", None, Count(7, 30, ""), "en")
     over = reading_html("", None, Count(31, 30, "a <b>tail"), "en")
