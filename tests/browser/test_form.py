@@ -13,7 +13,7 @@ from tests.browser.driving import Traffic, choose, unfold
 from tests.browser.test_page import ask, wait_for_picture
 
 pytestmark = pytest.mark.browser
-PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Size: 32x32"
+PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Size: 32x32, Clip skip: 2"
 
 
 def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: Page):
@@ -22,6 +22,7 @@ def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: 
     page.click("#fill")
     expect(page.locator("#prompt textarea")).to_have_value("a castle")
     expect(page.locator("#fill")).not_to_be_visible()
+    expect(page.locator("#line")).to_contain_text("Without effect here: Clip skip.")
     unfold(page)
     expect(page.locator("#steps input[type=number]")).to_have_value("9")
     expect(page.locator("#seed input")).to_have_value("77")
@@ -124,10 +125,13 @@ def test_every_part_changes_its_language_and_back(page: Page):
         "#scaling": ("Smooth", "平滑"),
         ".credits": ("Trained on open emoji sets", "开放"),
     }
+    unfold(page)
+    slider = page.locator("#steps-slider input[type=range]")
     for k in (1, 0):
         page.click("#language")
         for part, words in parts.items():
             expect(page.locator(part).first).to_contain_text(words[k])
+        expect(slider).to_have_attribute("aria-label", ("range slider for Steps", "采样步数（滑块）")[k])
 
 
 def test_a_language_switch_draws_what_is_shown_alone(page: Page):

@@ -182,6 +182,14 @@
     print();
   };
 
+  // Gradio names its sliders in English whatever the page's language.
+  const nameSliders = () => {
+    if (document.documentElement.lang !== "zh") return;
+    for (const slider of document.querySelectorAll('input[type=range][aria-label^="range slider for "]')) {
+      slider.ariaLabel = window.latentLab.word("slider").replace("{name}", slider.ariaLabel.replace("range slider for ", ""));
+    }
+  };
+
   // A lab opened before the model was there draws itself when it is.
   let ready = false;
   const redrawShown = () => document.querySelectorAll(".lab[id]").forEach((lab) => { // others are drawn when opened
@@ -191,6 +199,7 @@
   const watch = () => {
     window.latentLab.settle();
     fillMenu();
+    nameSliders();
     noteTab();
     const now = Boolean(document.querySelector("#state .state.ready"));
     if (now && !ready) redrawShown();

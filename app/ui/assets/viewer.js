@@ -15,18 +15,18 @@
     document.body.append(dialog);
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], by = { "+": 2, "=": 2, "-": 0.5 }[event.key];
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], to = { "+": larger, "=": larger, "-": smaller }[event.key];
       if (step) { move(step); event.preventDefault(); }
-      if (by && !event.ctrlKey && !event.metaKey) zoom(by);
+      if (to && !event.ctrlKey && !event.metaKey) zoom(to);
     });
     dialog.addEventListener("wheel", (event) => { // as maps do it; without the key it scrolls
       if (!event.ctrlKey || !event.target.closest(".shown")) return;
       event.preventDefault();
-      zoom(event.deltaY < 0 ? 2 : 0.5);
+      zoom(event.deltaY < 0 ? larger : smaller);
     }, { passive: false });
   };
   const ways = () => [
-    ["previous", () => move(-1)], ["next_picture", () => move(1)], ["zoom_in", () => zoom(2)], ["zoom_out", () => zoom(0.5)],
+    ["previous", () => move(-1)], ["next_picture", () => move(1)], ["zoom_in", () => zoom(larger)], ["zoom_out", () => zoom(smaller)],
     ...(cells.length > 1 ? [["compare", () => { beside = beside ? null : cells[(at + cells.length - 1) % cells.length]; draw(); }]] : []),
     ["use_settings", () => act("use")], ["variations", () => act("vary")], ["go_on_from", () => act("start")],
     ["open_denoising", () => openIn("denoising")], ["open_attention", () => openIn("attention")],
@@ -69,9 +69,11 @@
     return room >= 1 ? Math.min(SCALE, Math.floor(room)) : room;
   };
   const fit = (img) => { img.style.width = `${img.naturalWidth * (scale ?? fitting(img))}px`; };
-  const zoom = (by) => { // by whole multiples; what no longer fits is scrolled
+  const larger = (now) => Math.max(Math.floor(now) + 1, Math.floor(1.5 * now));
+  const smaller = (now) => Math.min(Math.ceil(now) - 1, Math.round(now / 1.5));
+  const zoom = (to) => { // to whole multiples; what no longer fits is scrolled
     const one = dialog.querySelector(".one"), now = scale ?? fitting(one);
-    scale = Math.max(1, Math.min(MOST, Math.floor(now * by)));
+    scale = Math.max(1, Math.min(MOST, to(now)));
     dialog.querySelectorAll(".shown img").forEach(fit);
     const shown = dialog.querySelector(".shown"), grown = scale / now;
     shown.scrollTo((shown.scrollLeft + shown.clientWidth / 2) * grown - shown.clientWidth / 2, (shown.scrollTop + shown.clientHeight / 2) * grown - shown.clientHeight / 2);
