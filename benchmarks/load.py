@@ -85,7 +85,7 @@ def measure(url: str, clients: int, seconds: float, steps: int) -> Load:
     return Load(taken, time.monotonic() - start, lost[0])
 
 
-def peer(folder: str, port: int) -> None:
+def peer(folder: str, port: int, dtype: str) -> None:
     """The plain server: one diffusers pipeline, one lock, a thread a request."""
     import base64
     import io
@@ -95,7 +95,7 @@ def peer(folder: str, port: int) -> None:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
     from fastapi import FastAPI
 
-    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.bfloat16, safety_checker=None)
+    pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=getattr(torch, dtype), safety_checker=None)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
     pipe.set_progress_bar_config(disable=True)
     app, lock = FastAPI(), asyncio.Lock()
@@ -120,9 +120,9 @@ def peer(folder: str, port: int) -> None:
     uvicorn.run(app, port=port, log_level="warning")
 
 
-def serve_peer(folder: Path) -> Served:
+def serve_peer(folder: Path, dtype: str) -> Served:
     port, log = free_port(), folder / "peer.log"
-    command = [sys.executable, __file__, "--peer", str(folder / "diffusers"), "--port", str(port)]
+    command = [sys.executable, __file__, "--peer", str(folder / "diffusers"), "--port", str(port), "--dtype", dtype]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     return Served(process, f"http://127.0.0.1:{port}", log)
@@ -134,20 +134,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--runtime", default="auto")
+    parser.add_argument("--dtype", default="bfloat16", help="of both; float32 on a processor without bf16")
     parser.add_argument("--warm", type=float, default=5, help="seconds before the first measurement of each server")
     parser.add_argument("--peer")
     parser.add_argument("--port", type=int)
     args = parser.parse_args()
     if args.peer:
-        peer(args.peer, args.port)
+        peer(args.peer, args.port, args.dtype)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = [sys.executable, "-m", "ldm_core", "convert", str(WEIGHTS), str(folder / "diffusers")]
         subprocess.run([*command, "--format", "diffusers"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        theirs = serve_peer(folder)
+        theirs = serve_peer(folder, args.dtype)
         try:
-            options = ("--weights", str(WEIGHTS), "--device", "cpu", "--dtype", "bfloat16", "--runtime", args.runtime)
+            options = ("--weights", str(WEIGHTS), "--device", "cpu", "--dtype", args.dtype, "--runtime", args.runtime)
             with serve(folder, *options) as ours:
                 ours.wait("/readyz")
                 theirs.wait("/readyz")
