@@ -136,10 +136,16 @@
     if (query.get("lab") !== at || query.has("state")) follow(`?${query}`);
   });
 
-  // A lesson that opens beside its lab makes that narrower: plots fit themselves to a window that has changed.
-  document.addEventListener("click", (event) => {
-    if (event.target.closest(".lesson-card > button")) setTimeout(() => window.dispatchEvent(new Event("resize")), 50);
-  });
+  // A lesson that opens beside its lab makes that narrower: plots fit themselves to a window that has changed. The lab
+  // is marked here because `:has` in its place makes plotly's measuring of each label cost ten milliseconds and more.
+  const markLessons = () => {
+    for (const lab of document.querySelectorAll(".lab[id]")) {
+      const open = Boolean(lab.querySelector(":scope > .lesson-card > button.open"));
+      if (open === lab.hasAttribute("data-lesson-open")) continue;
+      lab.toggleAttribute("data-lesson-open", open);
+      setTimeout(() => window.dispatchEvent(new Event("resize")), 50);
+    }
+  };
 
   // A lesson one step at a time, large: arrows and space go on, Escape leaves. What the lab shows stands beside it.
   const present = (key) => {
@@ -200,6 +206,7 @@
     window.latentLab.settle();
     fillMenu();
     nameSliders();
+    markLessons();
     noteTab();
     const now = Boolean(document.querySelector("#state .state.ready"));
     if (now && !ready) redrawShown();
