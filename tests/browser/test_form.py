@@ -13,7 +13,7 @@ from tests.browser.driving import Traffic, choose, unfold
 from tests.browser.test_page import ask, wait_for_picture
 
 pytestmark = pytest.mark.browser
-PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Size: 32x32, Clip skip: 2"
+PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Clip skip: 2"
 
 
 def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: Page):

@@ -43,6 +43,17 @@ def test_a_picture_is_zoomed_by_button_and_by_key(four: Page):
     assert width(four) == 32, "its own pixels at least"
 
 
+def test_a_phone_that_is_turned_shows_the_whole_picture(four: Page):
+    four.click("#stage .cell >> nth=0")
+    expect(four.locator("#viewer .one")).to_have_js_property("naturalWidth", 32)
+    opened = width(four)
+    shown = "document.querySelector('#viewer .one').getBoundingClientRect().width"
+    four.set_viewport_size({"width": 100, "height": 800})
+    four.wait_for_function(f"{shown} <= 100")
+    four.set_viewport_size({"width": 1280, "height": 1000})
+    four.wait_for_function(f"{shown} === {opened}")
+
+
 def test_any_two_are_compared(four: Page):
     source = [four.locator(f"#stage .cell >> nth={k}").locator("img").get_attribute("src") or "" for k in range(4)]
     four.click("#stage .cell >> nth=1")

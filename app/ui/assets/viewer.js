@@ -68,13 +68,14 @@
     const room = Math.min(innerWidth * (beside ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
     return room >= 1 ? Math.min(SCALE, Math.floor(room)) : room;
   };
+  const refit = () => dialog?.querySelectorAll(".shown img").forEach(fit);
   const fit = (img) => { img.style.width = `${img.naturalWidth * (scale ?? fitting(img))}px`; };
   const larger = (now) => Math.max(Math.floor(now) + 1, Math.floor(1.5 * now));
   const smaller = (now) => Math.min(Math.ceil(now) - 1, Math.round(now / 1.5));
   const zoom = (to) => { // to whole multiples; what no longer fits is scrolled
     const one = dialog.querySelector(".one"), now = scale ?? fitting(one);
     scale = Math.max(1, Math.min(MOST, to(now)));
-    dialog.querySelectorAll(".shown img").forEach(fit);
+    refit();
     const shown = dialog.querySelector(".shown"), grown = scale / now;
     shown.scrollTo((shown.scrollLeft + shown.clientWidth / 2) * grown - shown.clientWidth / 2, (shown.scrollTop + shown.clientHeight / 2) * grown - shown.clientHeight / 2);
   };
@@ -158,6 +159,7 @@
     if (!done) lab.blame(); // the line may say the same as before
   };
 
+  window.addEventListener("resize", () => refit()); // a phone that is turned
   window.addEventListener("click", (event) => {
     const cell = event.target.closest?.(".cell");
     if (!cell) return;

@@ -1,4 +1,4 @@
-"""How the page's document travels, and what its styles ask; how soon it can be used, tests/browser/test_page.py says."""
+"""How the page's document travels, and what its styles ask; when it can be used, tests/browser/test_page.py says."""
 
 from __future__ import annotations
 
