@@ -19,6 +19,7 @@ import numpy as np  # noqa: E402
 from app.engine import Done, Engine, Job, Quotas  # noqa: E402
 from app.engine.model import PipelineModel  # noqa: E402
 from benchmarks.memory import WEIGHTS  # noqa: E402
+from benchmarks.report import precision  # noqa: E402
 from ldm_core import load  # noqa: E402
 from ldm_core.pipeline import Pipeline  # noqa: E402
 from ldm_core.sampling import SamplingParams  # noqa: E402
@@ -43,7 +44,7 @@ def made(pipe: Pipeline, wanted: list[SamplingParams], beside: list[SamplingPara
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--dtype", default=precision())
     parser.add_argument("--runtime", default="torch")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--others", type=int, default=8)

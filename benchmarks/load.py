@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.report import precision  # noqa: E402
 from tests.app.serving import Served, free_port, serve  # noqa: E402
 
 WEIGHTS = ROOT / "weights" / "emoji-128.safetensors"
@@ -134,7 +135,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--dtype", default="bfloat16", help="of both; float32 on a processor without bf16")
+    parser.add_argument("--dtype", default=precision(), help="of both")
     parser.add_argument("--warm", type=float, default=5, help="seconds before the first measurement of each server")
     parser.add_argument("--peer")
     parser.add_argument("--port", type=int)

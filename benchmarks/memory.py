@@ -18,14 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import write  # noqa: E402
+from benchmarks.report import precision, write  # noqa: E402
 
 REPORT = ROOT / "docs" / "performance.md"
 WEIGHTS = ROOT / "weights" / "emoji-128.safetensors"
 SAMPLE_SECONDS = 0.02
 WORK = """
 import sys, ldm_core
-pipe = ldm_core.load(sys.argv[1], "cpu", "bfloat16", sys.argv[2])
+pipe = ldm_core.load(sys.argv[1], "cpu", sys.argv[3], sys.argv[2])
 print("loaded", flush=True); sys.stdin.readline()
 pipe.generate("a red apple", steps=1)
 print("done", flush=True); sys.stdin.readline()
@@ -48,7 +48,7 @@ class Watched:
 
     def __init__(self, weights: Path, runtime: str, cache: Path) -> None:
         env = {**os.environ, "LATENT_LAB_CACHE": str(cache)}
-        command = [sys.executable, "-c", WORK, str(weights), runtime]
+        command = [sys.executable, "-c", WORK, str(weights), runtime, precision()]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -103,7 +103,8 @@ def main() -> None:
             weights = sd_weights(folder)
         found = measure(weights, folder / "graphs")
     size = weights.stat().st_size
-    lines = [f"A file of {size / 1e6:,.0f} MB.", "", "| | anonymous memory, MB | × the file |", "|---|---|---|"]
+    about = f"A file of {size / 1e6:,.0f} MB, computed in {precision()}."
+    lines = [about, "", "| | anonymous memory, MB | × the file |", "|---|---|---|"]
     lines += [f"| {what} | {held / 1e6:,.0f} | {held / size:.2f} |" for what, held in found.items()]
     text = "\n".join(lines)
     print(text)

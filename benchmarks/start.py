@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.report import write  # noqa: E402
+from benchmarks.report import precision, write  # noqa: E402
 from tests.app.serving import free_port  # noqa: E402
 
 REPORT = ROOT / "docs" / "performance.md"
@@ -28,7 +28,7 @@ WEIGHTS = ROOT / "weights" / "emoji-128.safetensors"
 PEER = """
 import sys, torch, gradio as gr
 from diffusers import DDIMScheduler, StableDiffusionPipeline
-pipe = StableDiffusionPipeline.from_pretrained(sys.argv[1], dtype=torch.bfloat16, safety_checker=None)
+pipe = StableDiffusionPipeline.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[3]), safety_checker=None)
 pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
 make = lambda prompt: pipe(prompt, num_inference_steps=25, guidance_scale=5.0).images[0]
 gr.Interface(make, "text", "image", api_name="make").launch(server_port=int(sys.argv[2]), quiet=True)
@@ -91,8 +91,8 @@ def main() -> None:
         for _ in range(args.runs + 1):  # the first one fills the disk's cache
             here, there = free_port(), free_port()
             page = [sys.executable, "demo/sd_demo/app.py", "--port", str(here), "--data-dir", str(folder / "data")]
-            page += ["--dtype", "bfloat16"]  # as the peer
-            script = [sys.executable, str(folder / "peer.py"), str(folder / "diffusers"), str(there)]
+            page += ["--dtype", precision()]  # as the peer
+            script = [sys.executable, str(folder / "peer.py"), str(folder / "diffusers"), str(there), precision()]
             rounds.append((seconds(page, here, ours), seconds(script, there, theirs)))
     a, b = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
     ratio = statistics.median(x / y for x, y in rounds[1:])
