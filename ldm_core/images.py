@@ -56,6 +56,14 @@ def picture_grid(images: Pixels, columns: int) -> Pixels:
     return np.ascontiguousarray(grid.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c))
 
 
+def pictures_of(grid: Pixels, n: int) -> Pixels:
+    """The pictures uint8 [n,H,W,3] of a `picture_grid` in `sheet_columns(n)` columns."""
+    columns = sheet_columns(n)
+    rows = -(-n // columns)
+    h, w = grid.shape[0] // rows, grid.shape[1] // columns
+    return grid.reshape(rows, h, columns, w, 3).swapaxes(1, 2).reshape(rows * columns, h, w, 3)[:n]
+
+
 def feather(mask: Pixels) -> NDArray[np.float32]:
     """Mask uint8 [H,W] → share of the new picture in [0,1]: 1 where white (≥ 128), falling to 0 over a rim around it.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -190,12 +191,12 @@ def opened(who: Caller, content: bytes) -> Image.Image:
     return open_upload(BytesIO(content), who.service.settings)
 
 
-def encoded(image: GeneratedImage, size: tuple[int, int] | None, kind: str, quality: int = 100) -> bytes:
+def encoded(path: Path, size: tuple[int, int] | None, kind: str, quality: int = 100) -> bytes:
     """A finished picture as a png, jpeg or webp of this size; the file itself where it is that already."""
-    content = image.path.read_bytes()
-    if kind == "png" and size in (None, (image.width, image.height)):
-        return content
+    content = path.read_bytes()
     with own_picture(BytesIO(content)) as picture:
+        if kind == "png" and size in (None, picture.size):
+            return content
         wanted = picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.LANCZOS)
         buffer = BytesIO()
         options: dict[str, Any] = {"pnginfo": _info(picture)} if kind == "png" else {"quality": quality}

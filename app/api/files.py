@@ -9,9 +9,9 @@ import time
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 
-from app.api.calls import Caller
+from app.api.calls import Caller, encoded
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
 
@@ -20,23 +20,32 @@ URL_SECONDS = 3600
 _SECRET = secrets.token_bytes(32)  # of this process: an address is good until it ends
 
 
-def signed_url(who: Caller, name: str) -> str:
-    """An address from which anybody who has it may fetch this picture for an hour."""
+def signed_url(who: Caller, name: str, form: str = "") -> str:
+    """An address from which anybody who has it may fetch this picture for an hour, in a `form_of` unless as it is."""
     expires = int(time.time()) + URL_SECONDS
-    query = urlencode({"expires": expires, "signature": _signature(name, expires)})
+    query = urlencode({"expires": expires, "form": form, "signature": _signature(name, expires, form)})
     url = who.request.url_for("picture", name=name)
     return f"{url.replace(path=who.service.settings.root_path + url.path)}?{query}"
 
 
 @router.get("/v1/files/{name}", response_class=FileResponse)
-def picture(request: Request, name: str, expires: int = 0, signature: str = "") -> FileResponse:
+def picture(request: Request, name: str, expires: int = 0, signature: str = "", form: str = "") -> Response:
     """A picture whose address was signed."""
-    genuine = hmac.compare_digest(signature.encode(), _signature(name, expires).encode())
+    genuine = hmac.compare_digest(signature.encode(), _signature(name, expires, form).encode())
     path = request.app.state.service.outputs / name
     if not genuine or expires < time.time() or path.name != name or not path.is_file():
         raise ApiError(404, "not_found", "There is no such picture, or its address has expired.")
-    return FileResponse(path)
+    if not form:
+        return FileResponse(path)
+    kind, *numbers = form.split("-")
+    width, height, quality = map(int, numbers)
+    return Response(encoded(path, (width, height), kind, quality), media_type=f"image/{kind}")
 
 
-def _signature(name: str, expires: int) -> str:
-    return hmac.new(_SECRET, f"{name} {expires}".encode(), hashlib.sha256).hexdigest()
+def form_of(kind: str, size: tuple[int, int], quality: int) -> str:
+    """A picture's file as it was asked for: png, jpeg or webp, (width, height), and quality in percent."""
+    return f"{kind}-{size[0]}-{size[1]}-{quality}"
+
+
+def _signature(name: str, expires: int, form: str) -> str:
+    return hmac.new(_SECRET, f"{name} {expires} {form}".encode(), hashlib.sha256).hexdigest()

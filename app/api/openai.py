@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 from app.api import calls
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
-from app.api.files import signed_url
+from app.api.files import form_of, signed_url
 from app.api.schemas import (
     ERRORS,
     OPTIONS,
@@ -32,6 +32,7 @@ from app.api.schemas import (
 )
 from app.engine import Job, Stepped
 from app.schemas import GeneratedImage, read_params
+from ldm_core.images import pictures_of
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
@@ -153,19 +154,20 @@ async def _streamed(
         return {"event": f"{name}.{kind}", "data": json.dumps({**body, **about, **more})}
 
     try:
-        sent = 0
         for job in jobs:
+            sent = 0
             async for seen in calls.events(who, job):
                 due = isinstance(seen, Stepped) and sent < wanted.partial_images
                 if due and isinstance(seen, Stepped) and seen.preview is not None:
                     if seen.i / seen.n < sent / (wanted.partial_images + 1):
                         continue
-                    preview = await asyncio.to_thread(calls.encoded_preview, seen.preview, size, wanted.output_format)
-                    yield event("partial_image", preview, partial_image_index=sent)
+                    for k, tile in enumerate(pictures_of(seen.preview, job.request.batch)):
+                        preview = await asyncio.to_thread(calls.encoded_preview, tile, size, wanted.output_format)
+                        yield event("partial_image", preview, partial_image_index=sent, seed=job.request.image(k).seed)
                     sent += 1
             for image in calls.ended(job).result.images:
                 how = wanted.output_format, wanted.output_compression
-                content = await asyncio.to_thread(calls.encoded, image, size, *how)
+                content = await asyncio.to_thread(calls.encoded, image.path, size, *how)
                 usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
                 details = {"image_tokens": 0, "text_tokens": 0}
                 yield event("completed", content, seed=image.seed, usage={**usage, "input_tokens_details": details})
@@ -191,8 +193,10 @@ def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> Sa
 def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:
     made_at = _wxh(image.width, image.height)
     if wanted.response_format == "url":
-        return ImageData(url=signed_url(who, image.path.name), seed=image.seed, made_at=made_at)
-    content = calls.encoded(image, size, wanted.output_format, wanted.output_compression)
+        plain = wanted.output_format == "png" and size == (image.width, image.height)
+        form = "" if plain else form_of(wanted.output_format, size, wanted.output_compression)
+        return ImageData(url=signed_url(who, image.path.name, form), seed=image.seed, made_at=made_at)
+    content = calls.encoded(image.path, size, wanted.output_format, wanted.output_compression)
     return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
 
 

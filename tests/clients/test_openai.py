@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import urllib.request
 
 import numpy as np
 import openai
@@ -53,10 +54,20 @@ def test_a_url_is_signed(client: openai.OpenAI, served: Served) -> None:
     path = made.data[0].url.removeprefix(served.url)
     assert served.get(path.replace("signature=", "signature=0"))[0] == 404
     assert served.get(path.partition("?")[0])[0] == 404
-    import urllib.request
-
     with urllib.request.urlopen(made.data[0].url) as answer:
         assert Image.open(answer).size == (32, 32)
+
+
+def test_a_url_gives_the_picture_as_it_was_asked_for(client: openai.OpenAI, served: Served) -> None:
+    made = client.images.generate(
+        prompt="a", response_format="url", size="100x50", output_format="webp", extra_body={"num_inference_steps": 1}
+    )
+    assert made.data is not None and made.data[0].url is not None
+    with urllib.request.urlopen(made.data[0].url) as answer:
+        image = Image.open(io.BytesIO(answer.read()))
+    assert (image.format, image.size) == ("WEBP", (100, 50))
+    forged = made.data[0].url.removeprefix(served.url).replace("webp-100", "webp-4000")
+    assert served.get(forged)[0] == 404
 
 
 def test_stream(client: openai.OpenAI) -> None:
@@ -71,6 +82,17 @@ def test_stream(client: openai.OpenAI) -> None:
         range(len(kinds) - 1)
     )
     assert all(picture(event.b64_json).size == (64, 64) for event in events)
+
+
+def test_a_stream_of_two_shows_each_by_itself(client: openai.OpenAI) -> None:
+    stream = client.images.generate(
+        prompt="a", n=2, stream=True, partial_images=1, extra_body={"num_inference_steps": 300, "seed": 7}
+    )
+    events = list(stream)
+    partial = [event for event in events if event.type == "image_generation.partial_image"]
+    assert [getattr(event, "seed", None) for event in partial] == [7, 8]
+    assert [event.partial_image_index for event in partial] == [0, 0]
+    assert [event.type for event in events[len(partial) :]] == ["image_generation.completed"] * 2
 
 
 def test_edit(client: openai.OpenAI) -> None:
