@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +18,7 @@ from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
 from app.api.schemas import A1111_ERRORS, Body
 from app.engine import Job, Queued, Stepped
+from app.engine.metrics import resident_bytes
 from app.models import HASH, ModelFile, NotReady
 from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
@@ -90,7 +94,7 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     jobs = await asyncio.to_thread(lambda: calls.submit(who, request, n, start, model=file.name))
     images = await calls.pictures(who, jobs)
     size = wanted.width, wanted.height
-    files = [await asyncio.to_thread(calls.encoded, image, size, "png") for image in images]
+    files = [await asyncio.to_thread(calls.encoded, image.path, size, "png") for image in images]
     made = [job.request for job in jobs]
     return {
         "images": [calls.as_base64(file) for file in files] if wanted.send_images else [],
@@ -127,7 +131,7 @@ def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> Sampli
 def _info(file: ModelFile, request: SamplingParams, images: list[GeneratedImage]) -> dict[str, Any]:
     sha256 = file.sha256
     seeds = [image.seed for image in images]
-    texts = [parameters_line(request, image.width, image.height, sha256) for image in images]
+    texts = [parameters_line(replace(request, seed=i.seed), i.width, i.height, sha256) for i in images]
     return {
         "prompt": request.prompt, "negative_prompt": request.negative_prompt, "seed": request.seed,
         "all_seeds": seeds, "all_prompts": [request.prompt] * len(images), "infotexts": texts,
@@ -243,11 +247,13 @@ def embeddings(_who: Called) -> dict[str, dict[str, Any]]:
 
 @router.get("/memory")
 def memory(_who: Called) -> dict[str, dict[str, Any]]:
-    """This process's memory in bytes."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"ram": {"free": 0, "used": used, "total": used}, "cuda": {}}
+    """This process's memory in bytes, and the machine's where the system tells."""
+    used = resident_bytes()
+    free, total = (0, used)
+    if sys.platform == "linux":
+        page = os.sysconf("SC_PAGE_SIZE")
+        free, total = page * os.sysconf("SC_AVPHYS_PAGES"), page * os.sysconf("SC_PHYS_PAGES")
+    return {"ram": {"free": free, "used": used, "total": total}, "cuda": {}}
 
 
 @router.post("/png-info")

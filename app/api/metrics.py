@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,6 +10,7 @@ from starlette.responses import Response
 
 from app.api.calls import Called
 from app.api.schemas import ERRORS
+from app.engine.metrics import resident_bytes
 from ldm_core import __version__
 
 router = APIRouter(responses=ERRORS, tags=["service"])
@@ -20,10 +20,7 @@ router = APIRouter(responses=ERRORS, tags=["service"])
 def metrics(who: Called) -> Response:
     """Queue depth, rows a call, seconds a tick, time to the first step, pictures, ends of jobs, memory."""
     figures = who.service.engine.metrics
-    if sys.platform != "win32":
-        import resource
-
-        figures.memory.set(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    figures.memory.set(resident_bytes())
     return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
 

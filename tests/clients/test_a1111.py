@@ -34,6 +34,8 @@ def test_webuiapi_makes_and_changes_pictures(api: webuiapi.WebUIApi) -> None:
     made = api.txt2img(prompt="a red apple", seed=7, batch_size=2, n_iter=1, width=64, height=64)
     assert len(made.images) == 2 and made.image.size == (64, 64)
     assert made.info["all_seeds"] == [7, 8] and "Steps: 2" in made.info["infotexts"][0]
+    assert ["Seed: 7" in text for text in made.info["infotexts"]] == [True, False]
+    assert "Seed: 8" in made.info["infotexts"][1]
     changed = api.img2img(images=[made.image], prompt="a pear", denoising_strength=0.5, width=64, height=64)
     assert changed.image.size == (64, 64)
     assert "red apple" in api.png_info(made.image).info
