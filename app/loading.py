@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -86,7 +87,7 @@ class Loader:
     def failed(self, error: Exception) -> None:
         """Say why the page's own model cannot be had."""
         log.error("loading %s failed", self._settings.weights, exc_info=error)
-        self.state = State("failed", _fault(error), self._settings.weights.stem)
+        self.state = State("failed", _fault(error, self._settings.weights), self._settings.weights.stem)
         self._settled.set()
 
     def scan(self, room: int) -> None:
@@ -129,7 +130,11 @@ class Loader:
         self.state = replace(self.state, runtime=pipe.runtime)
 
 
-def _fault(error: Exception) -> Sentence:
+def _fault(error: Exception, weights: Path) -> Sentence:
+    """What the page and /readyz say, to everybody: without the folders of the server, which the log names."""
     if isinstance(error, OSError) and error.filename is not None:
-        return Sentence("as_said", {"text": f"{error.strerror}: {error.filename}."})
-    return sentence(error, "not_readable")
+        return Sentence("as_said", {"text": f"{error.strerror}: {Path(error.filename).name}."})
+    said = sentence(error, "not_readable")
+    if "text" in said.values:
+        return Sentence(said.key, {"text": said.values["text"].replace(f"{weights.parent}{os.sep}", "")})
+    return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -139,7 +140,7 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
         config, text = seen.config, seen.config.text
         vocabulary = (require_tokenizer(path, config), text.text_len) if text is not None else None
     except CheckpointError as error:
-        return ModelFile(name, path, fault=str(error))
+        return ModelFile(name, path, fault=str(error).replace(f"{path.parent}{os.sep}", ""))  # clients read it
     except OSError as error:
         return ModelFile(name, path, fault=error.strerror or type(error).__name__)
     size = int(sum(seen.parameters.values()) * itemsize)

@@ -62,6 +62,7 @@ def test_a_folder_by_content(folder: Path) -> None:
     assert list(usable) == ["own", "bare", "copy", "folder"], "equal content is listed once, whatever its name"
     faults = {file.name: file.fault for file in files if file.fault}
     assert set(faults) == {"cut", "page"}
+    assert not any(str(folder) in fault for fault in faults.values()), "where it lies is the operator's"
     assert "truncated" in faults["cut"] and "a web page" in faults["page"]
     assert usable["copy"].limits.image_size == 32 and usable["copy"].bytes == own.bytes > 10**6
 
@@ -72,6 +73,14 @@ def test_a_folder_by_content(folder: Path) -> None:
         files.find("five")
     with pytest.raises(RequestError, match=r"cut cannot be used: .*truncated"):
         files.find("cut")
+
+
+def test_a_fault_names_no_folder_of_the_server(tmp_path: Path) -> None:
+    (tmp_path / "lost" / "unet").mkdir(parents=True)
+    (tmp_path / "lost" / "model_index.json").write_text("{}")
+    (tmp_path / "lost" / "unet" / "config.json").write_text("{}")
+    fault = read_file(tmp_path / "lost", Limits(), 10**9, 4).fault
+    assert fault and str(tmp_path) not in fault
 
 
 def test_what_is_too_large_says_so_before_it_is_loaded(folder: Path) -> None:
