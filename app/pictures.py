@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.engine import Job
 from app.history import History
+from app.history.pictures import remove
 from app.i18n import Sentence
 from app.metadata import file_name
 from app.models import ModelFile
@@ -62,7 +63,7 @@ class Pictures:
     def save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
         """Write a job's pictures, uint8 [H,W,3] each, with their own requests; RequestError where the disk refuses."""
         file = self._find(job.model)
-        images = []
+        images: list[GeneratedImage] = []
         for k, pixels in enumerate(pictures):
             alone = job.request.image(k)
             seed = alone.seed or 0
@@ -74,6 +75,7 @@ class Pictures:
                 more = {"runtime": job.runtime, "start": _start(job)}
                 write_png(path, pixels, alone, file.sha256, __version__, more)
             except OSError as error:
+                remove(images)
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             if self._history is None:
                 self._owners[path.name] = job.client

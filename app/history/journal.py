@@ -7,6 +7,7 @@ died runs again once, with the same seed and the same names of files, so that no
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import time
@@ -19,11 +20,13 @@ from PIL import Image
 
 from app.engine import Job
 from app.history.database import Database
+from app.i18n import Sentence
 from app.schemas import RequestError
 from ldm_core.images import Pixels, own_picture
 from ldm_core.sampling import SamplingParams
 
 TRIES = 2  # runs a job gets in all
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class Journal:
                     pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
                     wanted = SamplingParams.from_dict(json.loads(request))
                 except (OSError, ValueError, SyntaxError) as error:  # damaged on the disk: this job alone cannot run
-                    db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (f"{error}", job_id))
+                    log.warning("job %s cannot be read again: %s", job_id, error)
+                    message = str(Sentence("job_damaged"))
+                    db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (message, job_id))
                     self.forget_inputs(job_id)
                     continue
                 jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
@@ -124,6 +129,14 @@ class Journal:
         """Of jobs accepted before this second since 1970, forget those that have ended."""
         with self._db.write() as db:
             db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
+
+    def sweep(self) -> None:
+        """Remove inputs of no job that waits to run: of those whose end came with the process's."""
+        rows = self._db.read("SELECT id FROM jobs WHERE state = 'accepted'")
+        waiting = {job_id for (job_id,) in rows}
+        for path in self._inputs.glob("*-*.png"):
+            if path.stem.rpartition("-")[0] not in waiting:
+                path.unlink(missing_ok=True)
 
     def forget_inputs(self, job_id: str) -> None:
         """Delete the pictures a job started from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
+OURS = re.compile(r".*-\d+-[0-9a-f]{8}\.(png|part)")  # app.metadata.file_name, and what was not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
 
 
@@ -57,6 +59,12 @@ class Filter:
 ALL = Filter()
 
 
+def remove(images: Sequence[GeneratedImage]) -> None:
+    """Away with the files of a job that has failed: nobody could ask for them."""
+    for image in images:
+        image.path.unlink(missing_ok=True)
+
+
 class History:
     """One process's hold on a data folder; methods may be called from any thread."""
 
@@ -67,6 +75,7 @@ class History:
             made.mkdir(parents=True, exist_ok=True)
         self._settings, self._db = settings, Database(folder)
         self.journal = Journal(self._db, inputs)
+        self._sweep()
         self.trim()
 
     def close(self) -> None:
@@ -81,26 +90,12 @@ class History:
                 raise RequestError("history_full" if whose is None else "client_history_full")
 
     def finish(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
-        """A job's pictures are on disk."""
-        now = time.time()
-        with self._db.write() as db:
-            for k, image in enumerate(images):
-                db.execute(
-                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-                    (
-                        image.path.name,
-                        job.id,
-                        job.client,
-                        job.request.prompt,
-                        model,
-                        image.seed,
-                        image.width,
-                        image.height,
-                        image.path.stat().st_size,
-                        now - k * APART,
-                    ),
-                )
-            db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
+        """A job's pictures are on disk. Where that cannot be written down they go again."""
+        try:
+            self._note(job, images, model)
+        except Exception:
+            remove(images)
+            raise
         self.journal.forget_inputs(job.id)
         self._make_fit(job.client, keep=job.id)
 
@@ -151,6 +146,36 @@ class History:
             self._make_fit(client)
 
     # -- below -----------------------------------------------------------------------------------------------------
+
+    def _note(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
+        """A row each picture, and the job's end, at once."""
+        now = time.time()
+        with self._db.write() as db:
+            for k, image in enumerate(images):
+                db.execute(
+                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                    (
+                        image.path.name,
+                        job.id,
+                        job.client,
+                        job.request.prompt,
+                        model,
+                        image.seed,
+                        image.width,
+                        image.height,
+                        image.path.stat().st_size,
+                        now - k * APART,
+                    ),
+                )
+            db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
+
+    def _sweep(self) -> None:
+        """Remove what a process left that ended between a file and its row: nobody can ask for it."""
+        known = {name for (name,) in self._db.read("SELECT name FROM images")}
+        for path in self.pictures.iterdir():
+            if OURS.fullmatch(path.name) and path.name not in known:
+                path.unlink(missing_ok=True)
+        self.journal.sweep()
 
     def _bytes(self, client: str | None = None, favourites: bool = False) -> int:
         """Bytes of a client's or everybody's pictures, or of favourites alone."""

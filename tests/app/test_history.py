@@ -13,6 +13,7 @@ import pytest
 
 from app.engine import Job
 from app.history import Filter, History
+from app.metadata import file_name
 from app.schemas import GeneratedImage, RequestError
 from app.service import Service
 from app.settings import Settings
@@ -109,7 +110,40 @@ def test_an_input_that_cannot_be_read_ends_its_own_job_alone(tmp_path: Path) -> 
     assert [again.id for again in history.journal.unfinished("interrupted")] == [good.id]
     ended = history.journal.job(damaged.id, "me")
     assert ended is not None and ended.state == "failed"
+    assert ended.message == "What this job was to be made from cannot be read any more."
     history.close()
+
+
+def test_files_that_no_row_knows_go_at_the_next_start(tmp_path: Path) -> None:
+    """A process that is killed between a picture and its row, or while it writes one."""
+    history = History(tmp_path, SETTINGS)
+    waits, kept = job(init_image=np.zeros((8, 8, 3), np.uint8)), job()
+    history.journal.accept(waits)
+    path = history.pictures / file_name("a red apple", 7, kept.id)
+    path.write_bytes(b"x")
+    history.journal.accept(kept)
+    history.finish(kept, [GeneratedImage(path, 7, 8, 8)], "tiny")
+    crash(history)
+    left = [history.pictures / f"a-cat-{seed}-0f3c29aa.{ending}" for seed, ending in ((1, "png"), (2, "part"))]
+    left.append(tmp_path / "inputs" / "0f3c29aa-init.png")
+    for lost in left:
+        lost.write_bytes(b"x")
+    (foreign := history.pictures / "mine.png").write_bytes(b"x")
+    history = History(tmp_path, SETTINGS)
+    assert not any(lost.exists() for lost in left)
+    assert path.exists() and foreign.exists()
+    assert [again.id for again in history.journal.unfinished("interrupted")] == [waits.id]
+    history.close()
+
+
+def test_pictures_that_cannot_be_noted_go_again(tmp_path: Path) -> None:
+    history, made = History(tmp_path, SETTINGS), job()
+    path = history.pictures / "a.png"
+    path.write_bytes(b"x")
+    history._db.close()
+    with pytest.raises(Exception):  # noqa: B017  # whatever the database says
+        history.finish(made, [GeneratedImage(path, 7, 8, 8)], "tiny")
+    assert not path.exists()
 
 
 def test_what_cannot_be_written_down_is_refused_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
