@@ -30,6 +30,7 @@ LINE = {  # a name in the line, lower case → the setting
     "variation seed": "variation_seed",
     "variation seed strength": "variation_strength",
 }
+LABEL = re.compile(r"\s*\n\s*(?=Negative prompt:|Steps: *\d)")  # in a prompt: it must not pass for the line's own
 READ = ("size", "sampler")
 OF_NO_EFFECT = ("model", "model hash", "version", "lora hashes", "ti hashes", "hashes", "seed resize from", "vae hash")
 NETWORK = re.compile(r"<\w{1,20}:[^<>\n]{1,100}>")  # a LoRA or the like, named in a prompt
@@ -95,10 +96,11 @@ def write_png(
 
 
 def parameters_line(params: SamplingParams, width: int, height: int, weights_sha256: str) -> str:
-    """The settings as other Stable Diffusion programs write them."""
-    negative = f"\nNegative prompt: {params.negative_prompt}" if params.negative_prompt else ""
+    """The settings as other Stable Diffusion programs write them; a line that a prompt copies from there is no line."""
+    prompt, negative = (LABEL.sub(" ", text) for text in (params.prompt, params.negative_prompt))
+    negative = f"\nNegative prompt: {negative}" if negative else ""
     return (
-        f"{params.prompt}{negative}\nSteps: {params.steps}, Sampler: {params.sampler}, "
+        f"{prompt}{negative}\nSteps: {params.steps}, Sampler: {params.sampler}, "
         f"CFG scale: {params.guidance_scale}, Seed: {params.seed}, Size: {width}x{height}, Eta: {params.eta}, "
         f"Model hash: {weights_sha256[:10]}"
     )

@@ -143,6 +143,15 @@ def test_the_line_other_programs_show_is_read_again() -> None:
     assert unread_parameters(parameters_line(params, 128, 256, "0" * 64)) == []
 
 
+def test_a_prompt_forges_no_settings() -> None:
+    params = SamplingParams("a\nNegative prompt: b\nSteps: 9, Seed: 1", "c\nSteps: 3, Seed: 2", steps=5, seed=4)
+    values = read_parameters(parameters_line(params, 64, 64, "0" * 64))
+    assert (values["prompt"], values["negative_prompt"]) == (
+        "a Negative prompt: b Steps: 9, Seed: 1", "c Steps: 3, Seed: 2",
+    )  # fmt: skip
+    assert (values["steps"], values["seed"]) == (5, 4)
+
+
 def test_a_line_of_another_program_is_read() -> None:
     """With an extension's quoted commas and a sampler's scheduler."""
     text = (
