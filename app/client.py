@@ -131,7 +131,8 @@ class Client:
     def picture(self, url: str) -> RemotePicture:
         """A picture by the address an event gave."""
         parts = urllib.parse.urlsplit(url)  # from this server, whatever name it has for itself
-        with self._open("GET", f"{parts.path}?{parts.query}") as answer:
+        path = parts.path.removeprefix(urllib.parse.urlsplit(self.server).path)  # and its prefix stands once
+        with self._open("GET", f"{path}?{parts.query}") as answer:
             return RemotePicture(answer.read())
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

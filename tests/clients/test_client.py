@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -53,6 +55,19 @@ def test_ctrl_c_cancels_on_the_server(served: Served) -> None:
     while running():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("told", ["http://inside/lab/v1/files/a.png?form=", "http://inside/v1/files/a.png?form="])
+def test_a_prefix_stands_once_in_an_address(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        asked.append(request.full_url)
+        return io.BytesIO()
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    Client("http://lab.example.org/lab/").picture(told)
+    assert asked == ["http://lab.example.org/lab/v1/files/a.png?form="]
 
 
 def test_the_class_in_a_notebook(served: Served, tmp_path: Path) -> None:
