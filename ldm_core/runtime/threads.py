@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-# A small network's layers take microseconds: two threads at one layer wait for each other longer than they compute,
+# A small UNet's layers take microseconds: two threads at one layer wait for each other longer than they compute,
 # and far longer where another program keeps a core busy. One thread a row needs no waiting (docs/performance.md).
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
 MOST_STREAMS = 16  # each has memory of its own for what lies between layers
@@ -21,7 +21,7 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def is_small(model: nn.Module) -> bool:
-    """Whether a row is best computed by one thread. The size decides, not the machine or the request: other threads
+    """Whether one thread is best for a row of its UNet. The size decides, not the machine or the request: other threads
     at a layer give other last bits, and a picture has the same ones alone and in a crowd.
     """
     return sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS
