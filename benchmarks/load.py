@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--dtype", default=precision(), help="of both")
+    parser.add_argument("--strict", action="store_true", help="ours answers each picture's rows in calls of its own")
     parser.add_argument("--warm", type=float, default=5, help="seconds before the first measurement of each server")
     parser.add_argument("--peer")
     parser.add_argument("--port", type=int)
@@ -150,7 +151,7 @@ def main() -> None:
         theirs = serve_peer(folder, args.dtype)
         try:
             options = ("--weights", str(WEIGHTS), "--device", "cpu", "--dtype", args.dtype, "--runtime", args.runtime)
-            with serve(folder, *options) as ours:
+            with serve(folder, *options, *(["--strict"] if args.strict else [])) as ours:
                 ours.wait("/readyz")
                 theirs.wait("/readyz")
                 for server in (ours, theirs):
