@@ -21,14 +21,15 @@ LIMITS = {
     "num_res_blocks": 64,
     "transformer_depth": 64,
     "layers": 256,
-    "ch_mult": 16,  # its length
+    "ch_mult": 16,
     "channel_mult": 16,
     "timesteps": 100_000,
-    "given_betas": 100_000,  # its length
+    "given_betas": 100_000,
     "text_len": 100_000,
     "image_size": 65_536,
     "resolution": 65_536,
 }
+LISTS = ("ch_mult", "channel_mult", "given_betas")  # their lengths are bounded
 MOST_BLOCKS = 1000  # of a UNet: levels × blocks × transformer depth; SD v1 has 36, SDXL 210
 
 
@@ -71,10 +72,11 @@ def _require_bounded(config: ModelConfig) -> None:
     """A header can ask for more modules than any memory holds, before a single tensor is compared."""
     for part in (config, config.first_stage, config.unet, config.text, config.schedule):
         for name, value in getattr(part, "__dict__", {}).items():
-            size = len(value) if isinstance(value, tuple) else value
+            is_list = isinstance(value, tuple) and name in LISTS
+            size = len(value) if is_list else value
             given = name in LIMITS and not (name == "given_betas" and value is None)
             if given and not (isinstance(size, int) and 0 <= size <= LIMITS[name]):
-                said = size if isinstance(value, tuple) else repr(value)[:40]
+                said = size if is_list else repr(value)[:40]
                 raise CheckpointError(f"the geometry of {config.name} has {name} = {said}, beyond {LIMITS[name]}")
     unet = config.unet
     blocks = len(unet.channel_mult) * (2 * unet.num_res_blocks + 1) * max(1, unet.transformer_depth)

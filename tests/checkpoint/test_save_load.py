@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -166,6 +166,8 @@ NONSENSE = st.sampled_from([None, -1, 0, 10**9, 0.5, float("nan"), True, "x", []
 
 @settings(max_examples=12)
 @given(st.sampled_from(PLACES), NONSENSE)
+@example(("unet", "num_res_blocks"), [])
+@example(("unet", "transformer_depth"), [1, "a"])
 def test_nonsense_in_the_header_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: object
 ) -> None:
