@@ -76,6 +76,8 @@ class Pictures:
                 write_png(path, pixels, alone, file.sha256, __version__, more)
             except OSError as error:
                 remove(images)
+                for image in images:
+                    self._owners.pop(image.path.name, None)
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
             if self._history is None:
                 self._owners[path.name] = job.client

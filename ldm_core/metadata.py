@@ -30,7 +30,8 @@ LINE = {  # a name in the line, lower case → the setting
     "variation seed": "variation_seed",
     "variation seed strength": "variation_strength",
 }
-LABEL = re.compile(r"\s*\n\s*(?=Negative prompt:|Steps: *\d)")  # in a prompt: it must not pass for the line's own
+# What a prompt copies from such a text must not pass for a part of it; in linear time.
+LABEL = re.compile(r"(?<!\s)[^\S\n]*\n\s*(?=Negative prompt:|Steps: *\d)")
 READ = ("size", "sampler")
 OF_NO_EFFECT = ("model", "model hash", "version", "lora hashes", "ti hashes", "hashes", "seed resize from", "vae hash")
 NETWORK = re.compile(r"<\w{1,20}:[^<>\n]{1,100}>")  # a LoRA or the like, named in a prompt
@@ -130,7 +131,7 @@ def read_parameters(text: str) -> dict[str, Any]:
 def unread_parameters(text: str) -> list[str]:
     """What such a text names that `read_parameters` does not take, as it stands there: LoRA, hires steps, a sampler."""
     above, pairs = _parts(text)
-    unread = [tag for tag in dict.fromkeys(NETWORK.findall(above)) if pairs]
+    unread = list(dict.fromkeys(NETWORK.findall(above)))
     for name, value in pairs:
         if name.lower() == "sampler" and sampler_named(value) is None:
             unread.append(f"{name} {value}")

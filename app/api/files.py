@@ -23,7 +23,8 @@ _SECRET = secrets.token_bytes(32)  # of this process: an address is good until i
 def signed_url(who: Caller, name: str, form: str = "") -> str:
     """An address from which anybody who has it may fetch this picture for an hour, in a `form_of` unless as it is."""
     expires = int(time.time()) + URL_SECONDS
-    query = urlencode({"expires": expires, "form": form, "signature": _signature(name, expires, form)})
+    more = {"form": form} if form else {}
+    query = urlencode({"expires": expires, **more, "signature": _signature(name, expires, form)})
     url = who.request.url_for("picture", name=name)
     return f"{url.replace(path=who.service.settings.root_path + url.path)}?{query}"
 

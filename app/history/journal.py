@@ -131,11 +131,10 @@ class Journal:
             db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
 
     def sweep(self) -> None:
-        """Remove inputs of no job that waits to run: of those whose end came with the process's."""
-        rows = self._db.read("SELECT id FROM jobs WHERE state = 'accepted'")
-        waiting = {job_id for (job_id,) in rows}
+        """Remove inputs of jobs that have ended, where the process ended before it did that."""
+        ended = {job_id for (job_id,) in self._db.read("SELECT id FROM jobs WHERE state != 'accepted'")}
         for path in self._inputs.glob("*-*.png"):
-            if path.stem.rpartition("-")[0] not in waiting:
+            if path.stem.rpartition("-")[0] in ended:
                 path.unlink(missing_ok=True)
 
     def forget_inputs(self, job_id: str) -> None:

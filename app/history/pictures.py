@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
-OURS = re.compile(r".*-\d+-[0-9a-f]{8}\.(png|part)")  # app.metadata.file_name, and what was not written to its end
+OURS = re.compile(r".*-\d+-(.{8})\.(?:png|part)")  # app.metadata.file_name, and what was not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
 
 
@@ -62,7 +63,8 @@ ALL = Filter()
 def remove(images: Sequence[GeneratedImage]) -> None:
     """Away with the files of a job that has failed: nobody could ask for them."""
     for image in images:
-        image.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong first is told
+            image.path.unlink(missing_ok=True)
 
 
 class History:
@@ -170,10 +172,12 @@ class History:
             db.execute("UPDATE jobs SET state = 'done' WHERE id = ?", (job.id,))
 
     def _sweep(self) -> None:
-        """Remove what a process left that ended between a file and its row: nobody can ask for it."""
+        """Remove what a killed process left of jobs that were not done; what the journal does not know of stays."""
         known = {name for (name,) in self._db.read("SELECT name FROM images")}
+        undone = {job_id[:8] for (job_id,) in self._db.read("SELECT id FROM jobs WHERE state != 'done'")}
         for path in self.pictures.iterdir():
-            if OURS.fullmatch(path.name) and path.name not in known:
+            ours = OURS.fullmatch(path.name)
+            if ours is not None and ours[1] in undone and path.name not in known:
                 path.unlink(missing_ok=True)
         self.journal.sweep()
 

@@ -37,9 +37,11 @@ def reading_html(prompt: str, reading: Reading | None, count: TokenCount | None,
 
 def _strange(reading: Reading, lang: str) -> str:
     """The unknown words, the first few with their nearest known name to press."""
-    words = [safe(word.text) for word in reading.unknown[:SHOWN]]
-    for k, word in enumerate(reading.unknown[:OFFERS]):
-        words[k] += "" if word.nearest is None else _offer(word.text, word.nearest, lang)
+    words, offers = [], 0
+    for word in reading.unknown[:SHOWN]:
+        offered = word.nearest is not None and offers < OFFERS
+        offers += offered
+        words.append(safe(word.text) + (_offer(word.text, word.nearest or "", lang) if offered else ""))
     more = " …" if len(reading.unknown) > SHOWN else ""
     return safe(say(lang, "unknown_words")) + " " + " · ".join(words) + more
 

@@ -97,8 +97,9 @@ def head() -> str:
         "next_picture", "pictures_done", "start_missing", "seed_random", "live", "live_info", "live_says",
         "live_busy", "live_slow", "live_not_loaded", "state_offline", "seconds", "minutes",
         "eta_asleep", "negative_asleep", "variation_asleep", "keys_title", "keys_generate",
-        "keys_line", "keys_stop", "keys_pictures", "keys_zoom", "keys_undo", "keys_help", "notify", "slider",
-        *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES), "history_none", "history_no_match", "history_off",
+        "keys_line", "keys_stop", "keys_pictures", "keys_zoom", "keys_undo", "keys_help", "notify",
+        "slider", "slider_number", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
+        "history_none", "history_no_match", "history_off",
         "favourite", "unfavourite", "delete", "delete_sure", *(f"colour_{name}" for name in THING_COLOURS),
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}

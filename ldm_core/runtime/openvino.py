@@ -98,8 +98,8 @@ class OpenVINORuntime:
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": str(folder / f"compiled-{processor()}"),
         }
-        if threads is not None:
-            options["INFERENCE_NUM_THREADS"] = threads
+        if small or threads is not None:
+            options |= {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads or cores()}
         streams = min(threads or cores(), MOST_STREAMS)
         own = {"unet": {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}} if small else {}
         try:

@@ -21,8 +21,8 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def is_small(model: nn.Module) -> bool:
-    """Whether one thread is best for a row of its UNet. The size decides, not the machine or the request: other threads
-    at a layer give other last bits, and a picture has the same ones alone and in a crowd.
+    """Whether one thread is best for a row of this model's UNet. The size decides, not the machine or the request:
+    other threads at a layer give other last bits, and a picture has the same ones alone and in a crowd.
     """
     return sum(p.numel() for p in model.parameters()) < SMALL_PARAMETERS
 

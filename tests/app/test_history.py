@@ -114,7 +114,7 @@ def test_an_input_that_cannot_be_read_ends_its_own_job_alone(tmp_path: Path) -> 
     history.close()
 
 
-def test_files_that_no_row_knows_go_at_the_next_start(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path: Path) -> None:
     """A process that is killed between a picture and its row, or while it writes one."""
     history = History(tmp_path, SETTINGS)
     waits, kept = job(init_image=np.zeros((8, 8, 3), np.uint8)), job()
@@ -124,14 +124,16 @@ def test_files_that_no_row_knows_go_at_the_next_start(tmp_path: Path) -> None:
     history.journal.accept(kept)
     history.finish(kept, [GeneratedImage(path, 7, 8, 8)], "tiny")
     crash(history)
-    left = [history.pictures / f"a-cat-{seed}-0f3c29aa.{ending}" for seed, ending in ((1, "png"), (2, "part"))]
-    left.append(tmp_path / "inputs" / "0f3c29aa-init.png")
+    left = [history.pictures / f"a-cat-{seed}-{waits.id[:8]}.{ending}" for seed, ending in ((1, "png"), (2, "part"))]
+    left.append(tmp_path / "inputs" / f"{kept.id}-init.png")
     for lost in left:
         lost.write_bytes(b"x")
-    (foreign := history.pictures / "mine.png").write_bytes(b"x")
+    foreign = [history.pictures / name for name in ("mine.png", "a-cat-1-0f3c29aa.png")]  # of a database that has gone
+    for theirs in foreign:
+        theirs.write_bytes(b"x")
     history = History(tmp_path, SETTINGS)
     assert not any(lost.exists() for lost in left)
-    assert path.exists() and foreign.exists()
+    assert path.exists() and all(theirs.exists() for theirs in foreign)
     assert [again.id for again in history.journal.unfinished("interrupted")] == [waits.id]
     history.close()
 

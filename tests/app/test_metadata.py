@@ -150,6 +150,10 @@ def test_a_prompt_forges_no_settings() -> None:
         "a Negative prompt: b Steps: 9, Seed: 1", "c Steps: 3, Seed: 2",
     )  # fmt: skip
     assert (values["steps"], values["seed"]) == (5, 4)
+    began = time.process_time()
+    for text in ("\n" * 100_000, " \n" * 50_000, "a" + "\n" * 100_000 + "b"):
+        parameters_line(SamplingParams(text), 64, 64, "0" * 64)
+    assert time.process_time() - began < 1, "one request would hold up all"
 
 
 def test_a_line_of_another_program_is_read() -> None:

@@ -126,12 +126,13 @@ def test_every_part_changes_its_language_and_back(page: Page):
         ".credits": ("Trained on open emoji sets", "开放"),
     }
     unfold(page)
-    slider = page.locator("#steps-slider input[type=range]")
+    slider, number = (page.locator(f"#steps-slider input[type={kind}]") for kind in ("range", "number"))
     for k in (1, 0):
         page.click("#language")
         for part, words in parts.items():
             expect(page.locator(part).first).to_contain_text(words[k])
         expect(slider).to_have_attribute("aria-label", ("range slider for Steps", "采样步数（滑块）")[k])
+        expect(number).to_have_attribute("aria-label", ("number input for Steps", "采样步数（数值）")[k])
 
 
 def test_a_language_switch_draws_what_is_shown_alone(page: Page):

@@ -188,11 +188,14 @@
     print();
   };
 
-  // Gradio names its sliders in English whatever the page's language.
+  // Gradio names a slider and its number in English whatever the page's language.
+  const NAMED = { "range slider for ": "slider", "number input for ": "slider_number" };
   const nameSliders = () => {
     if (document.documentElement.lang !== "zh") return;
-    for (const slider of document.querySelectorAll('input[type=range][aria-label^="range slider for "]')) {
-      slider.ariaLabel = window.latentLab.word("slider").replace("{name}", slider.ariaLabel.replace("range slider for ", ""));
+    for (const [english, key] of Object.entries(NAMED)) {
+      for (const input of document.querySelectorAll(`input[aria-label^="${english}"]`)) {
+        input.ariaLabel = window.latentLab.word(key).replace("{name}", input.ariaLabel.replace(english, ""));
+      }
     }
   };
 

@@ -226,14 +226,18 @@
     if (!said?.dataset.field || !said.hidden) blame();
     if (said && !said.dataset.field) said.hidden = false;
   };
-  const markFault = (tries = 25) => { // what was folded comes a moment later
-    const field = document.getElementById(fault?.said.dataset.field);
-    if (!field?.checkVisibility({ visibilityProperty: true })) { if (fault && tries) setTimeout(markFault, 200, tries - 1); return; }
-    const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: fault.said.textContent });
-    field.classList.add("fault");
-    field.append(text);
-    Object.assign(fault, { field, text });
-    field.querySelector("input, textarea")?.focus();
+  const markFault = (marked = fault, tries = 25) => { // what was folded comes a moment later
+    if (!marked || marked !== fault) return;
+    const again = () => { if (tries) setTimeout(markFault, 200, marked, tries - 1); };
+    const field = document.getElementById(marked.said.dataset.field);
+    if (!field) { again(); return; }
+    if (!marked.text) {
+      const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: marked.said.textContent });
+      field.classList.add("fault");
+      field.append(text);
+      Object.assign(marked, { field, text });
+    }
+    if (field.checkVisibility({ visibilityProperty: true })) field.querySelector("input, textarea")?.focus(); else again();
   };
 
   // Pictures at a whole multiple of their own pixels; larger ones than there is room for are made to fit.

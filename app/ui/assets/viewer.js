@@ -74,9 +74,10 @@
   const smaller = (now) => Math.min(Math.ceil(now) - 1, Math.round(now / 1.5));
   const zoom = (to) => { // to whole multiples; what no longer fits is scrolled
     const one = dialog.querySelector(".one"), now = scale ?? fitting(one);
-    scale = Math.max(1, Math.min(MOST, to(now)));
+    const most = fitting(one);
+    scale = most < 1 && to(now) <= most ? null : Math.max(1, Math.min(MOST, to(now)));
     refit();
-    const shown = dialog.querySelector(".shown"), grown = scale / now;
+    const shown = dialog.querySelector(".shown"), grown = (scale ?? most) / now;
     shown.scrollTo((shown.scrollLeft + shown.clientWidth / 2) * grown - shown.clientWidth / 2, (shown.scrollTop + shown.clientHeight / 2) * grown - shown.clientHeight / 2);
   };
   const choices = () => { // which picture stands beside this one
