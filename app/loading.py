@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from app.engine import sentence
 from app.i18n import Sentence
 from app.model_pool import Progress
-from app.models import ModelFile, ModelFolder, read_file
+from app.models import ModelFile, ModelFolder, read_file, without_folder
 from app.settings import Settings
 from ldm_core.sampling import Limits
 
@@ -131,10 +130,10 @@ class Loader:
 
 
 def _fault(error: Exception, weights: Path) -> Sentence:
-    """What the page and /readyz say, to everybody: without the folders of the server, which the log names."""
+    """What the page and /readyz say."""
     if isinstance(error, OSError) and error.filename is not None:
         return Sentence("as_said", {"text": f"{error.strerror}: {Path(error.filename).name}."})
     said = sentence(error, "not_readable")
     if "text" in said.values:
-        return Sentence(said.key, {"text": said.values["text"].replace(f"{weights.parent}{os.sep}", "")})
+        return Sentence(said.key, {"text": without_folder(said.values["text"], weights)})
     return said

@@ -128,6 +128,11 @@ def looks_like_weights(path: Path) -> bool:
         return path.suffix.lower() in SUFFIXES  # it is listed, and why it cannot be used
 
 
+def without_folder(said: str, path: Path) -> str:
+    """What is said of a file, to clients too: where it lies is the operator's affair, and in the log."""
+    return said.replace(f"{path.parent}{os.sep}", "")
+
+
 def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> ModelFile:
     """What lies at `path`, not loaded; `most` bytes of memory are there for it, `itemsize` of them a parameter."""
     from ldm_core.checkpoint import CheckpointError, inspect_file, require_tokenizer
@@ -140,7 +145,7 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
         config, text = seen.config, seen.config.text
         vocabulary = (require_tokenizer(path, config), text.text_len) if text is not None else None
     except CheckpointError as error:
-        return ModelFile(name, path, fault=str(error).replace(f"{path.parent}{os.sep}", ""))  # clients read it
+        return ModelFile(name, path, fault=without_folder(str(error), path))
     except OSError as error:
         return ModelFile(name, path, fault=error.strerror or type(error).__name__)
     size = int(sum(seen.parameters.values()) * itemsize)

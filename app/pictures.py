@@ -76,14 +76,12 @@ class Pictures:
                 write_png(path, pixels, alone, file.sha256, __version__, more)
             except OSError as error:
                 remove(images)
-                for image in images:
-                    self._owners.pop(image.path.name, None)
                 raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
-            if self._history is None:
-                self._owners[path.name] = job.client
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
         if self._history is not None:
             self._history.finish(job, images, file.name)
+        else:
+            self._owners |= {image.path.name: job.client for image in images}
         self._forget_old([image.path for image in images])
         return GenerateResult(job.request, tuple(images), seconds, steps, self._history is not None, _start(job))
 

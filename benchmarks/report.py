@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
+from ldm_core.devices import has_bf16
 
 
 def write(report: Path, section: str, text: str) -> None:
@@ -17,5 +17,5 @@ def write(report: Path, section: str, text: str) -> None:
 
 
 def precision() -> str:
-    """bfloat16 where this processor has instructions for it, else float32: bf16 takes far longer without."""
-    return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"
+    """What benchmarks compute in unless told: bfloat16 where this processor has instructions for it."""
+    return "bfloat16" if has_bf16() else "float32"

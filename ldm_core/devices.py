@@ -89,6 +89,11 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def has_bf16() -> bool:
+    """Whether this processor has instructions for bf16; without them it takes far longer than fp32."""
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
 @functools.cache
 def bf16_is_faster() -> bool:
     """Whether this processor multiplies matrices faster in bf16 than in fp32.
@@ -96,7 +101,7 @@ def bf16_is_faster() -> bool:
     It is timed, since having the instructions tells little: with AMX, and on AMD's processors, bf16 takes half the time
     or less; on Intel's with AVX-512 alone nearly twice as long.
     """
-    if not torch.cpu._is_avx512_bf16_supported():
+    if not has_bf16():
         return False
     rounds = [(_product_seconds(torch.bfloat16), _product_seconds(torch.float32)) for _ in range(8)]
     bf16, fp32 = (min(seconds) for seconds in zip(*rounds, strict=True))  # other programs only add to them

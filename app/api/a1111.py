@@ -249,7 +249,7 @@ def embeddings(_who: Called) -> dict[str, dict[str, Any]]:
 def memory(_who: Called) -> dict[str, dict[str, Any]]:
     """This process's memory in bytes, and the machine's where the system tells."""
     used = resident_bytes()
-    free, total = (0, used)
+    free, total = 0, used
     if sys.platform == "linux":
         page = os.sysconf("SC_PAGE_SIZE")
         free, total = page * os.sysconf("SC_AVPHYS_PAGES"), page * os.sysconf("SC_PHYS_PAGES")

@@ -193,8 +193,7 @@ def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> Sa
 def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:
     made_at = _wxh(image.width, image.height)
     if wanted.response_format == "url":
-        plain = wanted.output_format == "png" and size == (image.width, image.height)
-        form = "" if plain else form_of(wanted.output_format, size, wanted.output_compression)
+        form = form_of(wanted.output_format, size, wanted.output_compression)
         return ImageData(url=signed_url(who, image.path.name, form), seed=image.seed, made_at=made_at)
     content = calls.encoded(image.path, size, wanted.output_format, wanted.output_compression)
     return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)

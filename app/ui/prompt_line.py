@@ -39,9 +39,10 @@ def _strange(reading: Reading, lang: str) -> str:
     """The unknown words, the first few with their nearest known name to press."""
     words, offers = [], 0
     for word in reading.unknown[:SHOWN]:
-        offered = word.nearest is not None and offers < OFFERS
-        offers += offered
-        words.append(safe(word.text) + (_offer(word.text, word.nearest or "", lang) if offered else ""))
+        words.append(safe(word.text))
+        if word.nearest is not None and offers < OFFERS:
+            words[-1] += _offer(word.text, word.nearest, lang)
+            offers += 1
     more = " …" if len(reading.unknown) > SHOWN else ""
     return safe(say(lang, "unknown_words")) + " " + " · ".join(words) + more
 

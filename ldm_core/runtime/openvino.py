@@ -145,12 +145,12 @@ class OpenVINORuntime:
         answers = []
         for first in range(0, parts, len(requests)):
             asked = list(zip(*(arrays[first : first + len(requests)] for arrays in split), strict=True))
-            answers += _answers(name, requests[: len(asked)], asked)
-        return torch.from_numpy(np.concatenate(answers))
+            answers.append(_answers(name, requests[: len(asked)], asked))
+        return torch.from_numpy(np.concatenate(answers) if len(answers) > 1 else answers[0])
 
 
-def _answers(name: str, requests: Sequence[Any], asked: Sequence[Sequence[NDArray[Any]]]) -> list[NDArray[Any]]:
-    """A network's answers to a part of the rows each, all at once."""
+def _answers(name: str, requests: Sequence[Any], asked: Sequence[Sequence[NDArray[Any]]]) -> NDArray[Any]:
+    """A network's answer to rows of which each request is asked a part, all at once."""
     started, faults = [], []
     try:
         for request, part in zip(requests, asked, strict=True):
@@ -167,7 +167,7 @@ def _answers(name: str, requests: Sequence[Any], asked: Sequence[Sequence[NDArra
         raise OutOfMemory(f"out of memory in OpenVINO's {name}")
     if faults:
         raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(faults[0])}") from faults[0]
-    return [request.get_output_tensor().data.copy() for request in requests]
+    return np.concatenate([request.get_output_tensor().data for request in requests])
 
 
 def _plain(tensor: Tensor) -> Tensor:

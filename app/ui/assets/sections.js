@@ -3,13 +3,14 @@
 (() => {
   const SECTIONS = "#advanced, #start, #restore, #many, #history-tab, .lab[id]"; // page.css hides those without data-settled
   const frame = () => new Promise(requestAnimationFrame);
-  const config = () => window.gradio_config;
+  let props; // of the components, by their numbers
   const known = new Map(); // a section's id → the ids of what is drawn with it
   const partsOf = (id) => {
-    if (!known.has(id)) known.set(id, named(nodeOf(id, config().layout)));
+    props ??= new Map(window.gradio_config.components.map((component) => [component.id, component.props]));
+    if (!known.has(id)) known.set(id, named(nodeOf(id, window.gradio_config.layout)));
     return known.get(id);
   };
-  const component = (node) => config().components.find(({ id }) => id === node.id)?.props ?? {};
+  const component = (node) => props.get(node.id) ?? {};
   const nodeOf = (id, node) => {
     if (component(node).elem_id === id) return node;
     for (const child of node.children ?? []) { const found = nodeOf(id, child); if (found) return found; }

@@ -73,11 +73,10 @@
   const larger = (now) => Math.max(Math.floor(now) + 1, Math.floor(1.5 * now));
   const smaller = (now) => Math.min(Math.ceil(now) - 1, Math.round(now / 1.5));
   const zoom = (to) => { // to whole multiples; what no longer fits is scrolled
-    const one = dialog.querySelector(".one"), now = scale ?? fitting(one);
-    const most = fitting(one);
-    scale = most < 1 && to(now) <= most ? null : Math.max(1, Math.min(MOST, to(now)));
+    const fits = fitting(dialog.querySelector(".one")), now = scale ?? fits, wanted = to(now);
+    scale = fits < 1 && wanted <= fits ? null : Math.max(1, Math.min(MOST, wanted));
     refit();
-    const shown = dialog.querySelector(".shown"), grown = (scale ?? most) / now;
+    const shown = dialog.querySelector(".shown"), grown = (scale ?? fits) / now;
     shown.scrollTo((shown.scrollLeft + shown.clientWidth / 2) * grown - shown.clientWidth / 2, (shown.scrollTop + shown.clientHeight / 2) * grown - shown.clientHeight / 2);
   };
   const choices = () => { // which picture stands beside this one
