@@ -1,4 +1,4 @@
-"""The controls of the Generate tab, and the way between them and a SamplingParams."""
+"""The controls of the Generate tab."""
 
 from __future__ import annotations
 
@@ -8,68 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from app.schemas import read_params
 from app.ui.canvas_input import keep_files
 from app.ui.effects import INFO
+from app.ui.fields import FIELDS, SIDES
 from app.ui.prompt_line import chips_html, live_html
 from app.ui.translation import LOCAL, Translation, Words
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
-FIELDS = (  # the order of every list of field values
-    "prompt",
-    "negative_prompt",
-    "steps",
-    "eta",
-    "guidance_scale",
-    "sampler",
-    "seed",
-    "width",
-    "height",
-    "batch",
-    "strength",
-    "variation_seed",
-    "variation_strength",
-)
-SEEDS = ("seed", "variation_seed")  # texts: an empty one is drawn, which a number field would turn into 0
-TYPED = (*SEEDS, "batch")  # numbers that come as text: a list sends what is typed into it as that
 MODEL_KEY = "latent-lab-model"  # of sessionStorage
-SIDES = ("width", "height")
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
 
 
-def request_from(values: Sequence[Any]) -> SamplingParams:
-    """Field values in the order of FIELDS → request; RequestError where one has the wrong type (an emptied number)."""
-    named = dict(zip(FIELDS, values, strict=True))
-    texts = {name: named[name] or "" for name in ("prompt", "negative_prompt")}
-    return read_params(named | texts | {name: _typed(named[name]) for name in TYPED})
-
-
-def _typed(typed: Any) -> Any:
-    """A field's text as a number; None where it is empty, and what is no number as it stands."""
-    if not isinstance(typed, str):
-        return typed
-    try:
-        return float(typed) if "." in typed else int(typed)
-    except ValueError:
-        return typed.strip() or None
-
-
-def values_from(request: SamplingParams, limits: Limits) -> list[Any]:
-    """Request → field values in the order of FIELDS; an open size or guidance is the model's own."""
-    values = request.to_dict()
-    for name in ("width", "height"):
-        values[name] = values[name] or limits.image_size
-    if request.guidance_scale is None:
-        values["guidance_scale"] = limits.guidance_scale
-    values |= {name: "" if values[name] is None else str(values[name]) for name in SEEDS}
-    return [values[name] for name in FIELDS]
-
-
 def _trained(limits: Limits) -> str:
-    """The side that the model was trained at, where page.js finds it also while Advanced is folded."""
+    """The side that the model was trained at, where form.js finds it also while Advanced is folded."""
     return f'<i data-trained="{limits.image_size}"></i>'
 
 

@@ -18,7 +18,8 @@ from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import Canvas, picture_and_mask
 from app.ui.examples import EXAMPLES
-from app.ui.form import Form, request_from
+from app.ui.fields import request_from
+from app.ui.form import Form
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage, recall

@@ -21,7 +21,8 @@ from app.i18n import say
 from app.labs.xy_plot.xy_sheet import fitted, font_for
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
-from app.ui.form import Form, request_from
+from app.ui.fields import request_from
+from app.ui.form import Form
 from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
 from app.ui.translation import LOCAL, PRIVATE, Translation, language

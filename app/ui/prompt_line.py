@@ -66,7 +66,7 @@ def _tokens(count: TokenCount | None, lang: str) -> str:
 
 
 def chips_html(knowledge: Knowledge | None, lang: str) -> str:
-    """Style, colour and ground in one row, each a menu of buttons that page.js writes into the prompt; "" for an open
+    """Style, colour and ground in one row, each a menu of buttons that chips.js writes into the prompt; "" for an open
     vocabulary.
     """
     if knowledge is None:

@@ -58,9 +58,9 @@ def line_html(
     """The status line, with a bar while something runs; kind is "", "failed", "done", or
     "again" where the next process goes on with the run.
 
-    `field` is the setting a refusal is about: page.js marks it and shows the sentence beside it. `counting` are seconds
-    that waiting.js counts down, and the text with {left} in their place. `load` are the words of a button that lets a
-    start picture be chosen.
+    `field` is the setting a refusal is about: faults.js marks it and shows the sentence beside it. `counting` are
+    seconds that waiting.js counts down, and the text with {left} in their place. `load` are the words of a button that
+    lets a start picture be chosen.
     """
     bar = ""
     if fraction is not None:

@@ -13,7 +13,7 @@ from ldm_core.sampling import SAMPLER_NAMES, SamplingParams
 
 ASSETS = Path(__file__).parent / "assets"
 DESCRIBED = tuple(name for name in SamplingParams.__dataclass_fields__ if name != "label")  # in the large view
-SCRIPTS = ("page", "chips", "viewer", "live", "waiting", "help", "sections", "labs")  # page first: others add to it
+SCRIPTS = ("page", "form", "faults", "connection", "chips", "viewer", "live", "waiting", "help", "sections", "labs")
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
     "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
@@ -103,6 +103,7 @@ def head() -> str:
         "favourite", "unfavourite", "delete", "delete_sure", *(f"colour_{name}" for name in THING_COLOURS),
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
+    # In this order: each adds what later ones use to window.latentLab.
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     about = f'<meta name="description" content="{words("en")["description"]}"><link rel="icon" href="{ICON}">'
     return f"{about}<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.schemas import RequestError, check_params
 from app.ui.examples import EXAMPLES
-from app.ui.form import FIELDS, SEEDS, request_from, values_from
+from app.ui.fields import FIELDS, SEEDS, request_from, values_from
 from ldm_core.sampling import Limits, SamplingParams
 
 sizes = st.sampled_from([None, 32, 128, 256])

@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from app.ui.form import FIELDS, values_from
+from app.ui.fields import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams

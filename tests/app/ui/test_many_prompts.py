@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from app.metadata import read_png
-from app.ui.form import Form, values_from
+from app.ui.fields import values_from
+from app.ui.form import Form
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import GAP, LABEL, ManyPrompts, prompt_sheet
 from app.ui.translation import Translation

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from app.ui.form import FIELDS
+from app.ui.fields import FIELDS
 from app.ui.generate import GenerateTab
 from app.ui.refill import Refill
 from app.ui.translation import Translation

@@ -1,0 +1,114 @@
+// What is typed and chosen in a tab, kept against reloads, taken back by Undo, carried by a link.
+(() => {
+  const lab = window.latentLab, { find, word, copy, click, button, settings } = lab;
+  // What is typed outlives a reload of its tab, Gradio's own among them: it reloads the page when its stream breaks.
+  const keepTab = (key, value) => { try { sessionStorage.setItem(key, value ?? ""); } catch { /* not kept */ } };
+  const keptTab = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
+  // A duplicated tab begins with a copy of the other's memory; where that one answers, this tab has no job yet.
+  const JOB = "latent-lab-job", RUNNING = "latent-lab-running";
+  let tab = keptTab("latent-lab-tab") || Math.random().toString(36).slice(2);
+  keepTab("latent-lab-tab", tab);
+  const tabs = new BroadcastChannel("latent-lab-tabs");
+  tabs.onmessage = ({ data }) => {
+    if (data.asks === tab) tabs.postMessage({ taken: tab });
+    if (data.taken === tab) {
+      keepTab("latent-lab-tab", tab = Math.random().toString(36).slice(2));
+      keepTab(JOB, "");
+      keepTab(RUNNING, "");
+    }
+  };
+  tabs.postMessage({ asks: tab });
+  const keepJob = (id) => keepTab(JOB, id);
+  const keptJob = (id) => keptTab(JOB) ?? id;
+  const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
+  let inForm = null; // what was in the form when it last changed
+  let filled = false; // until the form has what was kept, its defaults must not take the place of that
+  const typed = new Set(); // ids of what the person has written into meanwhile, which stays
+  const keepForm = (names, values) => {
+    const form = inForm = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+    lab.judgeAgain(form);
+    summarise();
+    lab.liveForm(form);
+    if (filled) keepTab("latent-lab-form", JSON.stringify(form));
+  };
+  const keptForm = (names) => { // undefined leaves a field as it is
+    filled = true;
+    const shared = linked();
+    const form = shared ?? parsed(keptTab("latent-lab-form"));
+    const isTyped = (name) => typed.has(name.replaceAll("_", "-"));
+    if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) lab.banner("start_missing"); }
+    const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
+    return names.map((name) => (isTyped(name) ? undefined : shown(name)));
+  };
+  // What was in the form before something else filled it, for Undo.
+  let before = null;
+  const remember = () => { before = parsed(keptTab("latent-lab-form")); document.body.classList.add("can-undo"); };
+  const undo = (names) => {
+    const form = before ?? {};
+    document.body.classList.remove("can-undo");
+    return names.map((name) => form[name]);
+  };
+  const summarise = (form = inForm) => { // what Advanced says while it is folded
+    if (!form) return;
+    const seed = `${word("seed")} ${form.seed || word("seed_random")}`;
+    const said = [`${form.steps}`, `${form.guidance_scale}`, form.sampler, seed].join(" · ");
+    find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
+    const trained = Number(find("[data-trained]")?.dataset.trained ?? Infinity);
+    document.body.classList.toggle("too-large", Math.max(form.width, form.height) > trained);
+    lab.markChips();
+  };
+  // A link carries all settings in its fragment, which no server sees.
+  const linked = () => {
+    const text = new URLSearchParams(location.hash.slice(1)).get("settings");
+    return text ? parsed(text) : null;
+  };
+  const share = (settings, start, target) => { // a start picture cannot travel in a link: whoever opens it is told
+    if (start) settings = JSON.stringify({ ...JSON.parse(settings), start });
+    const address = new URL(location.href);
+    for (const name of ["lab", "state"]) address.searchParams.delete(name); // it opens Generate
+    address.hash = new URLSearchParams({ settings }).toString();
+    copy(address.href, target);
+  };
+  const shareShown = () => { const text = settings(); if (text) share(text, find("#facts [data-settings]").dataset.start, button("share")); };
+
+  // Words put into the prompt as if they were typed, so that Ctrl-Z takes them out again.
+  const prompt = () => find("#prompt textarea");
+  const say = (text) => {
+    const box = prompt();
+    if (!box || !text || box.value === text) return;
+    box.focus();
+    box.select();
+    document.execCommand("insertText", false, text);
+  };
+  const asWord = (text) => { // not where it is a part of a longer one
+    const [plain, edge] = [text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), (sign) => (/\w/.test(sign) ? "\\b" : "")];
+    return new RegExp(`${edge(text[0])}${plain}${edge(text.at(-1))}`, "i");
+  };
+  // Settings as other programs write them, pasted into the prompt: a button offers to fill the form with them.
+  const SETTINGS = /(^|\n)\s*Steps: *\d+ *,.*(Sampler|CFG scale|Seed):/;
+  const onInput = (event) => {
+    if (event.target === prompt()) document.body.classList.toggle("can-fill", SETTINGS.test(event.target.value));
+    const field = filled ? null : event.target.closest?.("#ask [id], #controls [id]");
+    for (let el = field; el; el = el.parentElement) typed.add(el.id.replace(/-slider$/, ""));
+  };
+  const takePasted = (text) => {
+    remember();
+    document.body.classList.remove("can-fill");
+    return text;
+  };
+  // What has no effect sleeps, and says why: updates of a field that is awake or not, and of the slider beside it.
+  const sleep = (awake, info, why) => {
+    const update = { __type__: "update", interactive: awake };
+    return [{ ...update, info: awake ? info[lab.lang()] : word(why) }, update];
+  };
+  const samplerSays = (name) => word(`sampler_${name}`) ?? "";
+  const onClick = (event) => {
+    const offer = event.target.closest?.("[data-replace]");
+    if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
+  };
+  Object.assign(lab, {
+    keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
+  });
+  window.addEventListener("click", onClick);
+  window.addEventListener("input", onInput);
+})();
