@@ -10,13 +10,29 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field
-from starlette.responses import JSONResponse
 
 from app.api import calls
+from app.api.a1111_schemas import (
+    MOST_PICTURES,
+    Embeddings,
+    Img2Img,
+    Made,
+    Memory,
+    MemoryKind,
+    Options,
+    Picture,
+    PngInfo,
+    Progress,
+    ProgressState,
+    Sampler,
+    Scheduler,
+    SdModel,
+    Text2Img,
+    Upscaler,
+)
 from app.api.calls import Called, Caller, Starting
 from app.api.errors import ApiError
-from app.api.schemas import A1111_ERRORS, Body
+from app.api.schemas import A1111_ERRORS
 from app.engine import Job, Queued, Stepped
 from app.engine.metrics import resident_bytes
 from app.models import HASH, ModelFile, NotReady
@@ -25,54 +41,17 @@ from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", responses=A1111_ERRORS, tags=["a1111"])
-MOST_PICTURES = 16
 KEPT_OPTIONS = 1000  # clients whose options are remembered
 
 
-class Text2Img(Body):
-    """txt2img's request; fields of parts that are not here are ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    prompt: str = ""
-    negative_prompt: str | None = ""
-    steps: int | None = None
-    cfg_scale: float | None = None
-    sampler_name: str | None = None
-    sampler_index: str | None = None
-    seed: int | None = -1
-    batch_size: int = Field(1, ge=1, le=MOST_PICTURES)
-    n_iter: int = Field(1, ge=1, le=MOST_PICTURES)
-    width: int = Field(512, ge=8, le=4096)
-    height: int = Field(512, ge=8, le=4096)
-    eta: float | None = None
-    send_images: bool = True
-    override_settings: dict[str, Any] | None = None
-
-
-class Img2Img(Text2Img):
-    """img2img's request."""
-
-    init_images: list[str] = Field(default_factory=list)
-    mask: str | None = None  # white is repainted
-    inpainting_mask_invert: int | bool = 0
-    denoising_strength: float = SamplingParams.strength
-
-
-class Picture(Body):
-    """png-info's request."""
-
-    image: str
-
-
 @router.post("/txt2img")
-async def txt2img(wanted: Text2Img, who: Called) -> Any:
+async def txt2img(wanted: Text2Img, who: Called) -> Made:
     """Pictures from a prompt."""
     return await _make(wanted, who, None)
 
 
 @router.post("/img2img")
-async def img2img(wanted: Img2Img, who: Called) -> Any:
+async def img2img(wanted: Img2Img, who: Called) -> Made:
     """Pictures from a picture; with a mask, its white part is repainted."""
     if not wanted.init_images:
         raise ApiError(400, "invalid", "init_images: a picture is needed.", "init_images")
@@ -85,7 +64,7 @@ async def img2img(wanted: Img2Img, who: Called) -> Any:
     return await _make(wanted, who, Starting(image, mask), wanted.denoising_strength)
 
 
-async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength: float | None = None) -> Any:
+async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength: float | None = None) -> Made:
     file = _checkpoint(who, {**_options(who), **(wanted.override_settings or {})})
     limits = who.service.limits_of(file.name)
     request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
@@ -96,11 +75,11 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(calls.encoded, image.path, size, "png") for image in images]
     made = [job.request for job in jobs]
-    return {
-        "images": [calls.as_base64(file) for file in files] if wanted.send_images else [],
-        "parameters": wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
-        "info": json.dumps(_info(file, made[0], images), ensure_ascii=False),
-    }
+    return Made(
+        images=[calls.as_base64(file) for file in files] if wanted.send_images else [],
+        parameters=wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
+        info=json.dumps(_info(file, made[0], images), ensure_ascii=False),
+    )
 
 
 def _checkpoint(who: Caller, options: dict[str, Any]) -> ModelFile:
@@ -142,21 +121,21 @@ def _info(file: ModelFile, request: SamplingParams, images: list[GeneratedImage]
 
 
 @router.get("/progress")
-def progress(who: Called, skip_current_image: bool = False) -> Any:
+def progress(who: Called, skip_current_image: bool = False) -> Progress:
     """How far the caller's oldest job is."""
     jobs = _jobs(who)
-    state = {"skipped": False, "interrupted": False, "job": "", "job_count": len(jobs), "job_no": 0}
-    answer: dict[str, Any] = {"progress": 0.0, "eta_relative": 0.0, "current_image": None, "textinfo": None}
+    answer = Progress(state=ProgressState(job_count=len(jobs)))
     step = next((e for job in jobs[:1] for e in reversed(job.events) if isinstance(e, Stepped | Queued)), None)
     if isinstance(step, Stepped):
-        answer |= {"progress": step.i / step.n, "eta_relative": step.seconds_left}
-        state |= {"sampling_step": step.i, "sampling_steps": step.n}
+        answer.progress, answer.eta_relative = step.i / step.n, step.seconds_left
+        answer.state.sampling_step, answer.state.sampling_steps = step.i, step.n
         shown = next(
             (e.preview for e in reversed(jobs[0].events) if isinstance(e, Stepped) and e.preview is not None), None
         )
         if shown is not None and not skip_current_image:
-            answer["current_image"] = calls.as_base64(calls.encoded_preview(shown, (shown.shape[1], shown.shape[0])))
-    return {**answer, "state": state}
+            size = shown.shape[1], shown.shape[0]
+            answer.current_image = calls.as_base64(calls.encoded_preview(shown, size))
+    return answer
 
 
 @router.post("/interrupt")
@@ -172,14 +151,14 @@ def _jobs(who: Caller) -> list[Job]:
 
 
 @router.get("/options")
-def options(who: Called) -> dict[str, Any]:
+def options(who: Called) -> Options:
     """The caller's options."""
     file = _checkpoint(who, _options(who))
-    return {"sd_model_checkpoint": file.title, "sd_checkpoint_hash": file.sha256, "samples_format": "png"}
+    return Options(sd_model_checkpoint=file.title, sd_checkpoint_hash=file.sha256)
 
 
 @router.post("/options")
-def set_options(values: dict[str, Any], who: Called) -> Any:
+def set_options(values: dict[str, Any], who: Called) -> None:
     """Options for the caller's later requests; of those only the model's name means anything here."""
     checkpoint = values.get("sd_model_checkpoint")
     _checkpoint(who, values)
@@ -189,7 +168,6 @@ def set_options(values: dict[str, Any], who: Called) -> Any:
         kept[who.client] = {"sd_model_checkpoint": checkpoint}
         if len(kept) > KEPT_OPTIONS:
             del kept[next(iter(kept))]  # the one set longest ago
-    return JSONResponse(None)
 
 
 def _options(who: Caller) -> dict[str, Any]:
@@ -198,36 +176,37 @@ def _options(who: Caller) -> dict[str, Any]:
 
 
 @router.get("/sd-models")
-def sd_models(who: Called) -> list[dict[str, Any]]:
+def sd_models(who: Called) -> list[SdModel]:
     """The models that can be chosen."""
     return [
-        {
-            "title": file.title, "model_name": file.name, "hash": file.sha256[:HASH], "sha256": file.sha256,
-            "filename": file.path.name, "config": None,
-        }
+        SdModel(
+            title=file.title,
+            model_name=file.name,
+            hash=file.sha256[:HASH],
+            sha256=file.sha256,
+            filename=file.path.name,
+        )
         for file in who.service.models.usable
-    ]  # fmt: skip
-
-
-@router.get("/samplers")
-def samplers(who: Called) -> list[dict[str, Any]]:
-    """Samplers by the names this API's clients know."""
-    ours = who.service.limits.samplers
-    return [
-        {"name": name, "aliases": [alias], "options": {}} for name, alias in A1111_SAMPLERS.items() if alias in ours
     ]
 
 
+@router.get("/samplers")
+def samplers(who: Called) -> list[Sampler]:
+    """Samplers by the names this API's clients know."""
+    ours = who.service.limits.samplers
+    return [Sampler(name=name, aliases=[alias]) for name, alias in A1111_SAMPLERS.items() if alias in ours]
+
+
 @router.get("/schedulers")
-def schedulers(_who: Called) -> list[dict[str, Any]]:
+def schedulers(_who: Called) -> list[Scheduler]:
     """There is one spacing of timesteps here."""
-    return [{"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1, "need_inner_model": False}]
+    return [Scheduler()]
 
 
 @router.get("/upscalers")
-def upscalers(_who: Called) -> list[dict[str, Any]]:
+def upscalers(_who: Called) -> list[Upscaler]:
     """None but none."""
-    return [{"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 1}]
+    return [Upscaler()]
 
 
 @router.get("/latent-upscale-modes")
@@ -240,25 +219,25 @@ def nothing(_who: Called) -> list[dict[str, Any]]:
 
 
 @router.get("/embeddings")
-def embeddings(_who: Called) -> dict[str, dict[str, Any]]:
+def embeddings(_who: Called) -> Embeddings:
     """None."""
-    return {"loaded": {}, "skipped": {}}
+    return Embeddings()
 
 
 @router.get("/memory")
-def memory(_who: Called) -> dict[str, dict[str, Any]]:
+def memory(_who: Called) -> Memory:
     """This process's memory in bytes, and the machine's where the system tells."""
     used = resident_bytes()
     free, total = 0, used
     if sys.platform == "linux":
         page = os.sysconf("SC_PAGE_SIZE")
         free, total = page * os.sysconf("SC_AVPHYS_PAGES"), page * os.sysconf("SC_PHYS_PAGES")
-    return {"ram": {"free": free, "used": used, "total": total}, "cuda": {}}
+    return Memory(ram=MemoryKind(free=free, used=used, total=total))
 
 
 @router.post("/png-info")
-async def png_info(wanted: Picture, who: Called) -> dict[str, Any]:
+async def png_info(wanted: Picture, who: Called) -> PngInfo:
     """The settings a PNG carries."""
     image = await asyncio.to_thread(calls.raw_from_base64, wanted.image, "image")
     text = await asyncio.to_thread(calls.png_texts, who, image)
-    return {"info": text.get("parameters", ""), "items": text, "parameters": {}}
+    return PngInfo(info=text.get("parameters", ""), items=text)

@@ -36,19 +36,6 @@ from ldm_core.images import pictures_of
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
-FILE = {"type": "string", "format": "binary"}
-EDIT = {  # read as it comes: the fields of ImagesRequest as text, and files
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"image": FILE, "mask": FILE, "prompt": {"type": "string"}},
-                "required": ["image", "prompt"],
-            }
-        }
-    },
-}
 MOST_SIDE = 4096  # pixels to which a picture is scaled
 THEIRS = ("dall-e-", "gpt-image-")  # OpenAI's models, which its clients ask for by default: the page's own answers
 MOST_PICTURES = 16  # of an edit; the first is edited
@@ -57,6 +44,14 @@ MOST_PICTURES = 16  # of an edit; the first is edited
 def streamed(name: str) -> dict[int | str, dict[str, Any]]:
     """What a route answers with `stream`."""
     return event_stream(f"{name}.partial_image", f"{name}.completed", "error")
+
+
+def edit_body() -> dict[str, Any]:
+    """An edit's body for OpenAPI, which reads none off the route: files, and the fields of ImagesRequest as text."""
+    schema, file = ImagesRequest.model_json_schema(), {"type": "string", "format": "binary"}
+    schema["properties"] |= {"image": file, "image[]": {"type": "array", "items": file}, "mask": file}
+    schema |= {"required": ["prompt"], "anyOf": [{"required": ["image"]}, {"required": ["image[]"]}]}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
 @router.get("/models")
@@ -81,7 +76,7 @@ async def generations(wanted: ImagesRequest, who: Called) -> Any:
     "/images/edits",
     response_model=ImagesAnswer,
     responses=streamed("image_edit"),
-    openapi_extra={"requestBody": EDIT},
+    openapi_extra={"requestBody": edit_body()},
 )
 async def edits(request: Request, who: Called) -> Any:
     """A picture changed by a prompt: multipart `image` or `image[]`, and `mask` whose transparent part is repainted."""

@@ -25,3 +25,18 @@ def test_every_answer_is_a_documented_one(app: FastAPI) -> None:
     found = list(faults(schemathesis.openapi.from_asgi("/openapi.json", app), 0, owned, seen))
     assert not found, "\n\n".join(found)
     assert seen[200] > 50 and seen[404] and seen[400]
+
+
+def test_every_json_answer_is_described_and_an_edit_has_all_fields_of_a_generation(app: FastAPI) -> None:
+    schema = TestClient(app).get("/openapi.json").json()
+    bare = [
+        f"{method} {path}"
+        for path, operations in schema["paths"].items()
+        for method, operation in operations.items()
+        for answer in [operation["responses"].get("200", {}).get("content", {}).get("application/json")]
+        if answer is not None and not answer["schema"]
+    ]
+    assert bare == ["post /sdapi/v1/options"]  # null
+    edit = schema["paths"]["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    generation = schema["components"]["schemas"]["ImagesRequest"]["properties"]
+    assert set(edit["properties"]) == {*generation, "image", "image[]", "mask"}
