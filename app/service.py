@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.clients import Clients
@@ -56,6 +57,7 @@ class Service:
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
         self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
+        self.link_key = token_bytes() if self.history is None else self.history.link_key
         self.pictures = Pictures(settings, self.models.find, self.history)
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
 import time
 from urllib.parse import urlencode
 
@@ -14,17 +13,17 @@ from starlette.responses import FileResponse, Response
 from app.api.calls import Caller, encoded
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
+from app.service import Service
 
 router = APIRouter(responses=ERRORS, tags=["files"])
 URL_SECONDS = 3600
-_SECRET = secrets.token_bytes(32)  # of this process: an address is good until it ends
 
 
 def signed_url(who: Caller, name: str, form: str = "") -> str:
     """An address from which anybody who has it may fetch this picture for an hour, in a `form_of` unless as it is."""
     expires = int(time.time()) + URL_SECONDS
     more = {"form": form} if form else {}
-    query = urlencode({"expires": expires, **more, "signature": _signature(name, expires, form)})
+    query = urlencode({"expires": expires, **more, "signature": _signature(who.service, name, expires, form)})
     url = who.request.url_for("picture", name=name)
     return f"{url.replace(path=who.service.settings.root_path + url.path)}?{query}"
 
@@ -32,8 +31,9 @@ def signed_url(who: Caller, name: str, form: str = "") -> str:
 @router.get("/v1/files/{name}", response_class=FileResponse)
 def picture(request: Request, name: str, expires: int = 0, signature: str = "", form: str = "") -> Response:
     """A picture whose address was signed."""
-    genuine = hmac.compare_digest(signature.encode(), _signature(name, expires, form).encode())
-    path = request.app.state.service.outputs / name
+    service: Service = request.app.state.service
+    genuine = hmac.compare_digest(signature.encode(), _signature(service, name, expires, form).encode())
+    path = service.outputs / name
     if not genuine or expires < time.time() or path.name != name or not path.is_file():
         raise ApiError(404, "not_found", "There is no such picture, or its address has expired.")
     if not form:
@@ -48,5 +48,5 @@ def form_of(kind: str, size: tuple[int, int], quality: int) -> str:
     return f"{kind}-{size[0]}-{size[1]}-{quality}"
 
 
-def _signature(name: str, expires: int, form: str) -> str:
-    return hmac.new(_SECRET, f"{name} {expires} {form}".encode(), hashlib.sha256).hexdigest()
+def _signature(service: Service, name: str, expires: int, form: str) -> str:
+    return hmac.new(service.link_key, f"{name} {expires} {form}".encode(), hashlib.sha256).hexdigest()

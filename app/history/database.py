@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS images (
     name TEXT PRIMARY KEY, job TEXT NOT NULL, client TEXT NOT NULL, prompt TEXT NOT NULL, model TEXT NOT NULL,
     seed INTEGER NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL,
     favourite INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS images_of ON images (client, created);
 """
 UPGRADES = {1: "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';"}  # from this version to the next
@@ -56,6 +58,13 @@ class Database:
         """All rows of a question."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
+
+    def secret(self, name: str) -> bytes:
+        """32 random bytes that the folder keeps by this name."""
+        with self.write() as db:
+            db.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, secrets.token_bytes(32)))
+        [(value,)] = self.read("SELECT value FROM secrets WHERE name = ?", name)
+        return bytes(value)
 
     def close(self) -> None:
         """Let the folder go."""

@@ -76,6 +76,7 @@ class History:
         for made in (self.pictures, inputs):
             made.mkdir(parents=True, exist_ok=True)
         self._settings, self._db = settings, Database(folder)
+        self.link_key = self._db.secret("links")  # signs addresses of pictures, which thus outlive the process
         self.journal = Journal(self._db, inputs)
         self._sweep()
         self.trim()

@@ -36,7 +36,11 @@ def client(history: History) -> TestClient:
     app = FastAPI()
     settings = Settings(api_keys="one,two", data_dir=history.pictures.parent)
     app.state.service = SimpleNamespace(
-        history=history, clients=Clients(settings), settings=settings, outputs=history.pictures
+        history=history,
+        clients=Clients(settings),
+        settings=settings,
+        outputs=history.pictures,
+        link_key=history.link_key,
     )
     routes.include(app)
     return TestClient(app)

@@ -1,0 +1,34 @@
+"""Signed addresses of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from app.api.calls import Caller
+from app.api.files import signed_url
+from app.server import build
+from app.settings import Settings
+
+
+def test_an_address_outlives_the_process_and_opens_nothing_else(tmp_path: Path) -> None:
+    def opened(folder: str) -> tuple[TestClient, Caller]:
+        app = build(Settings(data_dir=tmp_path / folder))
+        app.state.service.outputs.mkdir(parents=True, exist_ok=True)
+        for name in ("a.png", "b.png"):
+            (app.state.service.outputs / name).write_bytes(name.encode())
+        scope = {"type": "http", "app": app, "router": app.router, "path": "/", "query_string": b"", "headers": []}
+        request = Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)})
+        return TestClient(app, "http://127.0.0.1"), Caller(app.state.service, "me", request)
+
+    client, who = opened("one")
+    address = signed_url(who, "a.png")
+    assert client.get(address).content == b"a.png"
+    who.service.close()
+    for folder, status in (("one", 200), ("two", 404)):  # the same data folder, another one
+        client, who = opened(folder)
+        assert client.get(address).status_code == status
+        assert client.get(address.replace("a.png", "b.png")).status_code == 404
+        who.service.close()
