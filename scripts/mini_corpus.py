@@ -25,7 +25,7 @@ SHADES = 52  # of each channel: hardly to be seen, and the file is a third of it
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--corpus", type=Path, default=Path("~/.cache/latent-lab/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("app/labs/mini-corpus.zip"))
+    parser.add_argument("--out", type=Path, default=Path("app/labs/losses/mini-corpus.zip"))
     parser.add_argument("--style", default="noto style")
     parser.add_argument("--count", type=int, default=600)
     args = parser.parse_args()

@@ -1,1 +1,1 @@
-"""What the lab tabs show: functions from ldm_core's values to plots and pictures. No web in here."""
+"""The lab tabs: modules that compute plots and pictures from ldm_core's values, and panels, which import gradio."""

@@ -1,1 +1,1 @@
-"""The page. Only here is gradio imported."""
+"""The page. Gradio is imported here and in the labs' panels alone."""
