@@ -198,9 +198,10 @@ class NoiseSchedule:
         return TimestepGrid(*(torch.from_numpy(v[::-1].astype(np.float32)) for v in (timesteps, a, prev, sigma)))
 
     def alpha_bar_at(self, t: Tensor) -> Tensor:
-        """ᾱ at fractional t, of t's shape and dtype, by interpolating log σ (Karras et al. 2022, app. C)."""
+        """ᾱ at fractional t, of t's shape, by interpolating log σ (Karras et al. 2022, app. C); fp32 for whole t."""
         at = np.interp(t.detach().cpu().double().numpy(), np.arange(self.num_timesteps), self.log_sigma)
-        return torch.from_numpy(np.asarray(1.0 / (1.0 + np.exp(2.0 * at)))).to(t)
+        alpha_bar = torch.from_numpy(np.asarray(1.0 / (1.0 + np.exp(2.0 * at))))
+        return alpha_bar.to(t.device, t.dtype if t.is_floating_point() else torch.float32)
 
     def t_at_sigma(self, sigma: Floats) -> Floats:
         """The fractional timestep whose noise level is σ = √((1−ᾱ)/ᾱ): the inverse of alpha_bar_at."""

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.data.scenes.captions import Caption
+from ldm_core.diffusion.gaussian import add_noise
 from ldm_core.evaluation.report import Metric
 from ldm_core.images import Pixels
-from ldm_core.models.attention import BasicTransformerBlock, CrossAttention
+from ldm_core.models.attention import cross_attention_maps
 from ldm_core.pipeline import Pipeline
 
 TIMESTEP = 400  # of 1000: layout is decided, details are not
@@ -26,21 +27,11 @@ def finest_map(pipe: Pipeline, image: Pixels, prompt: str, seed: int) -> Tensor:
     """
     z = pipe.encode_image(image)[None]
     t = torch.tensor([TIMESTEP])
-    alpha_bar = pipe.schedule.alpha_bar_at(t).float().view(1, 1, 1, 1)
     noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
-    x = alpha_bar.sqrt() * z + (1 - alpha_bar).sqrt() * noise
-    maps: list[Tensor] = []
-
-    def record(attention: CrossAttention, args: tuple[Tensor, ...], _out: Tensor) -> None:
-        maps.append(attention.weights(*args)[0].mean(0).float().cpu())
-
-    blocks = [m for m in pipe.model.model.modules() if isinstance(m, BasicTransformerBlock)]
-    handles = [block.attn2.register_forward_hook(record) for block in blocks]
-    try:
+    x = add_noise(z, noise, pipe.schedule.alpha_bar_at(t).view(1, 1, 1, 1))
+    with cross_attention_maps(pipe.model.model) as recorded:
         pipe.model.apply_model(x.to(pipe.device), t.to(pipe.device), pipe.encode_prompt(prompt)[None])
-    finally:
-        for handle in handles:
-            handle.remove()
+    maps = [m[0].mean(0).float().cpu() for m in recorded.values()]
     cells = max(len(m) for m in maps)
     found = torch.stack([m for m in maps if len(m) == cells]).mean(0)
     return found.reshape(isqrt(cells), isqrt(cells), -1)

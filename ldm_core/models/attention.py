@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from einops import rearrange
@@ -134,24 +134,23 @@ class AttentionBlock(nn.Module):
 
 
 @contextmanager
-def recorded_attention(module: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Inside the context every CrossAttention below `module` also leaves its map [B,heads,N,M] under its name.
+def cross_attention_maps(unet: nn.Module, wanted: bool = True) -> Iterator[dict[str, Tensor]]:
+    """Inside the context every cross-attention of `unet` also leaves its map [B,heads,N,M], with gradients, under the
+    name of its block. Not `wanted`: none does.
 
-    The forward itself stays untouched: the map is computed a second time, with an explicit softmax, by a hook.
+    The forward itself stays untouched: a hook computes the map a second time, with an explicit softmax, from queries
+    and keys of a few tokens.
     """
     maps: dict[str, Tensor] = {}
 
-    def record(name: str) -> object:
+    def record(name: str) -> Callable[[CrossAttention, tuple[Tensor, ...], Tensor], None]:
         def hook(attn: CrossAttention, args: tuple[Tensor, ...], _out: Tensor) -> None:
-            maps[name] = attn.weights(*args).detach()
+            maps[name] = attn.weights(*args)
 
         return hook
 
-    handles = [
-        m.register_forward_hook(record(name))  # type: ignore[arg-type]
-        for name, m in module.named_modules()
-        if isinstance(m, CrossAttention)
-    ]
+    blocks = [(n, m) for n, m in unet.named_modules() if isinstance(m, BasicTransformerBlock)] if wanted else []
+    handles = [block.attn2.register_forward_hook(record(name)) for name, block in blocks]
     try:
         yield maps
     finally:

@@ -180,3 +180,4 @@ def test_fractional_timesteps_interpolate_log_sigma():
     assert sigma[2] == pytest.approx(math.sqrt(whole[10] * whole[11]), rel=1e-5)
     assert sigma[3] == pytest.approx(whole[998] ** 0.75 * whole[999] ** 0.25, rel=1e-5)
     np.testing.assert_allclose(SD.t_at_sigma(sigma), t.numpy(), atol=5e-3)
+    assert torch.equal(SD.alpha_bar_at(torch.tensor([0, 10, 999])), SD.alpha_bar_at(torch.tensor([0.0, 10.0, 999.0])))

@@ -32,6 +32,7 @@ def test_maps_are_of_the_finest_layer_and_sum_to_one():
     image[20:60, 20:60] = (214, 48, 49)
     found = finest_map(pipe, image, "a red car and a blue star", 0)
     assert found.shape == (8, 8, 32)
+    assert (finest_map(pipe, image[:, ::-1].copy(), "a red car and a blue star", 0) - found).abs().max() > 0.01
     torch.testing.assert_close(found.sum(-1), torch.ones(8, 8))
     owner = np.zeros((1, 128, 128), np.uint8)
     owner[0, 20:60, 20:60] = 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +22,7 @@ from app.labs.denoising.trajectory import StepRecord, Trajectory
 from app.schemas import RequestError
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.images import Pixels
-from ldm_core.models.attention import BasicTransformerBlock, recorded_attention
+from ldm_core.models.attention import cross_attention_maps
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
@@ -94,18 +93,11 @@ def shares_over_steps(
 
 
 def _maps(pipe: Pipeline, step: StepRecord, prompt: str) -> Maps:
-    """Cross-attention alone, by eager torch whatever makes the pictures: another runtime has no insides to look at.
-
-    The maps of self-attention are by far larger, and nobody looks at them here.
-    """
-    blocks = [
-        (n, m) for n, m in pipe.model.model.diffusion_model.named_modules() if isinstance(m, BasicTransformerBlock)
-    ]
+    """By eager torch whatever makes the pictures: another runtime has no insides to look at."""
     query = ModelInput(step.x, torch.tensor(step.t), 0)
-    with ExitStack() as stack:
-        recorded = {name: stack.enter_context(recorded_attention(block.attn2)) for name, block in blocks}
+    with torch.no_grad(), cross_attention_maps(pipe.model.model.diffusion_model) as maps:
         pipe.with_runtime().denoise([query], [Conditioning(pipe.encode_prompt(prompt))])
-    return {name: _unflatten(kept[""][0].float().cpu(), step.x) for name, kept in recorded.items()}
+    return {name: _unflatten(m[0].float().cpu(), step.x) for name, m in maps.items()}
 
 
 def _unflatten(weights: Tensor, x: Tensor) -> Tensor:
@@ -178,7 +170,7 @@ def shares_plot(looked: AttentionMaps, chosen: int, layer: str, head: int, lang:
         marks=(Mark(float(chosen)),),
         summary=say(lang, "heat_summary", **numbers),
         formula=r"A = \mathrm{softmax}(Q K^\top / \sqrt d)",
-        source="ldm_core.models.attention.recorded_attention",
+        source="ldm_core.models.attention.cross_attention_maps",
     )
 
 
@@ -205,5 +197,5 @@ def over_steps_plot(values: Floats, tokens: Sequence[Token], lang: str) -> Plot:
         y=Axis(say(lang, "axis_token"), range=(pieces[-1] + 0.5, 0.5), ticks=_names(tokens, lang)),
         heat=Heat(steps, np.array(pieces, dtype=np.float64), shown, say(lang, "axis_share")),
         summary=say(lang, "listening_summary", **numbers),
-        source="ldm_core.models.attention.recorded_attention",
+        source="ldm_core.models.attention.cross_attention_maps",
     )

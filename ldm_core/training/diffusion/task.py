@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ldm_core.diffusion.sample_loop import finish, sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.images import Pixels, picture_grid, to_uint8
 from ldm_core.losses.diffusion import DiffusionLoss, bin_means
+from ldm_core.models.attention import cross_attention_maps
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.sampling import SamplingParams
@@ -28,7 +29,7 @@ from ldm_core.training.common.prefetch import ahead, default_workers
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.diffusion.batches import Batch, BatchSource, caption_rows, drawing_batches
 from ldm_core.training.diffusion.conditions import Condition, EncodedText, make_condition
-from ldm_core.training.diffusion.grounding import cross_attention_maps, grounding_loss
+from ldm_core.training.diffusion.grounding import grounding_loss
 from ldm_core.training.diffusion.latents import open_cache
 from ldm_core.training.diffusion.scene_pool import scene_batches
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -123,7 +124,7 @@ class DiffusionTask:
             out = self.model(self.loss.q_sample(z, t, noise), t, c_crossattn=[context])
         loss, log = self.loss(out, z, t, noise)
         if grounded:
-            grounding = self._grounding(maps, batch)
+            grounding = self._grounding(maps.values(), batch)
             loss, log = (
                 loss + self.settings.grounding_weight * grounding,
                 {**log, "train/grounding": grounding.detach()},
@@ -133,7 +134,7 @@ class DiffusionTask:
         self.averages["model"].update(self.unet)
         return {**log, "grad_norm": norm}
 
-    def _grounding(self, maps: list[Tensor], batch: Batch) -> Tensor:
+    def _grounding(self, maps: Collection[Tensor], batch: Batch) -> Tensor:
         """TokenCompose's loss over the rows below t = GROUNDED·T; above, noise hides where a thing will be."""
         assert batch.owner is not None and batch.words is not None
         device, known = self.accelerator.device, batch.t < GROUNDED * self.schedule.num_timesteps
