@@ -231,9 +231,9 @@ class Form:
             **LOCAL,
         )
         self.undo.click(js=f"() => window.latentLab.undo({names})", outputs=self.fields, **LOCAL)
-        defaults = [field.value for field in self.fields]
-        js = f"(prompt) => [prompt, ...{json.dumps(defaults[1:])}]"
-        self.reset.click(inputs=self._named["prompt"], outputs=self.fields, js=js, **LOCAL)
+        same = [field for field in self.fields[1:] if field not in self.owned]  # size and guidance are the model's own
+        js = f"() => {json.dumps([field.value for field in same])}"
+        self.reset.click(outputs=same, js=js, **LOCAL)
 
     def refill_on(self, opened: Any) -> None:
         """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""

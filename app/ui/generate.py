@@ -112,7 +112,7 @@ class GenerateTab:
         form.model.change(
             self.follow_model, [form["prompt"], form.model], about, **PRIVATE
         )  # also by a file or a reload
-        form.model.input(self.choose, form.model, form.owned, **PRIVATE)
+        gr.on([form.model.input, form.reset.click], self.choose, form.model, form.owned, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, form.model, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
@@ -226,7 +226,7 @@ class GenerateTab:
         }
 
     def choose(self, model: str | None) -> Updates:
-        """A model that a person takes brings its own size and guidance."""
+        """A model that a person takes, or goes back to the defaults of, brings its own size and guidance."""
         return self.form.own_values(self._limits(model))
 
     def limit(self, model: str | None) -> Updates:

@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import httpx
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from gradio.block_function import BlockFunction
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from app.engine import Cancelled
 from app.metadata import read_png
+from app.models import ModelFolder
 from app.security import protected
 from app.ui.mount import mount_page
 from app.ui.page import build_page
@@ -69,6 +72,25 @@ def test_every_id_is_one_component_s(service: FakeService):
     components = build_page(service).config["components"]  # type: ignore[arg-type]
     ids = [component["props"].get("elem_id") for component in components if component["props"].get("elem_id")]
     assert len(ids) > 100 and sorted(ids) == sorted(set(ids))
+
+
+def pressed(page: gr.Blocks, elem_id: str) -> list[BlockFunction]:
+    """What a click on this button does."""
+    button = next(block for block in page.blocks.values() if block.elem_id == elem_id)
+    return [event for event in page.fns.values() if (button._id, "click") in event.targets]
+
+
+def test_reset_takes_size_and_guidance_from_the_model_of_now(service: FakeService, monkeypatch: pytest.MonkeyPatch):
+    """The page is built while the model loads, with limits of the operator's."""
+    page = build_page(service)  # type: ignore[arg-type]
+    limits = Limits(image_size=512, guidance_scale=7.5)
+    monkeypatch.setattr(service, "limits", limits)
+    monkeypatch.setattr(service, "models", ModelFolder(Path("fake"), limits))
+    local, asked = pressed(page, "reset")
+    owned = {"width": 512, "height": 512, "guidance-scale": 7.5}
+    assert local.fn is None and not owned.keys() & {str(output.elem_id) for output in local.outputs}
+    assert asked.fn is not None
+    assert {field.elem_id: update["value"] for field, update in asked.fn("").items()} == owned
 
 
 def test_one_public_endpoint(client: Client):
