@@ -143,7 +143,8 @@ class Path(Ready):
         c, tokenizer = pipe.config, pipe.tokenizer
         if tokenizer is None or c.text is None:
             raise RequestError("no_such_part")
-        ids = tokenizer.encode([read_params({"prompt": values["path_prompt"]}).prompt])[0].tolist()
+        params = self.service.in_english(read_params({"prompt": values["path_prompt"]}))
+        ids = tokenizer.encode([params.prompt])[0].tolist()
         latent = "×".join(map(str, c.latent_shape()))
         size = f"{c.image_size}×{c.image_size}"
         steps = [

@@ -150,8 +150,9 @@ class Inversion(FiguresJobPanel):
 
         picture = chosen(self.service, values["picture"])
         steps, refine = int(values["inversion_steps"]), int(values["refine"])
-        prompt = values["inversion_prompt"] or ""
-        read_settings(self, prompt or "-", steps=steps)  # here no prompt is a prompt too
+        typed = values["inversion_prompt"] or ""
+        params = read_settings(self, typed or "-", steps=steps)  # here no prompt is a prompt too
+        prompt = params.prompt if typed else ""
         return lambda pipe: invert(pipe, picture, prompt, steps, refine), steps * (2 + refine)
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:

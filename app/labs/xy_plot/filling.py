@@ -91,13 +91,14 @@ def submit(service: Any, cell: Cell) -> Job:
     if cell.schedule == "uniform":
         job: Job = service.submit(cell.request)
         return job
+    request = service.in_english(cell.request)  # as `submit` reads it
 
     def work(pipe: Any) -> Any:
         from app.labs.schedules.cross_schedule import sample_on_schedule
 
-        return sample_on_schedule(pipe, cell.request, cell.schedule)
+        return sample_on_schedule(pipe, request, cell.schedule)
 
-    question: Job = service.study(work, cell.request.steps)
+    question: Job = service.study(work, request.steps)
     return question
 
 

@@ -259,7 +259,9 @@ class TrajectoryJobPanel(FiguresJobPanel):
 
 
 def read_settings(panel: Panel, prompt: str | None, **settings: Any) -> SamplingParams:
-    """The controls' values as a checked request of DDIM; RequestError in one sentence."""
+    """The controls' values as a checked request of DDIM, its prompt as the model reads it; RequestError in one
+    sentence.
+    """
     params = read_params({"prompt": prompt or "", **settings})
     check_params(params, panel.service.limits)
-    return params
+    return panel.service.in_english(params)

@@ -12,11 +12,13 @@ import gradio as gr
 import pytest
 
 from app.engine.model import PipelineModel
+from app.labs.architecture import panels as architecture
 from app.labs.attention import panels as attention
 from app.labs.common.panels.job_panel import JobPanel
 from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.panels.panel import Lab
 from app.labs.common.shared_results import SharedResults
+from app.labs.denoising import ddim_inversion
 from app.labs.denoising import panels as denoising
 from app.service import Service
 from app.settings import Settings
@@ -70,6 +72,21 @@ def test_denoising(service: Service):
     assert "end 0 RMS apart" in left[fork.card.caption]
     assert "step 1…3, not 9" in press(fork, fork_step=9, kept=kept)[fork.note]
     assert "Please type a prompt" in press(walked, walk_prompt=" ")[walked.note]
+
+
+def test_the_model_reads_english(service: Service, monkeypatch: pytest.MonkeyPatch):
+    panels = laid(denoising.LAB, service)
+    left = press(panels["walked"], walk_steps=1, walk_prompt="一个红苹果")
+    assert left[panels["walked"].kept].params.prompt == "a red apple"
+    asked = []
+    monkeypatch.setattr(ddim_inversion, "invert", lambda _pipe, _picture, prompt, *_: asked.append(prompt))
+    for prompt in ("一个红苹果", ""):  # none stays none
+        work, _ = panels["inversion"].make_job("en", picture=None, inversion_prompt=prompt, inversion_steps=2, refine=0)
+        work(service.pipe)
+    assert asked == ["a red apple", ""]
+    path = laid(architecture.LAB, service)["path"]
+    ids = [path.redraw(None, prompt)[path.table] for prompt in ("一个红苹果", "a red apple")]
+    assert ids[0] == ids[1]
 
 
 def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypatch: pytest.MonkeyPatch):

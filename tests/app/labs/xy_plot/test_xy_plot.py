@@ -260,6 +260,18 @@ def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, se
         pass
 
 
+def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(panel: grid.GridPanel, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def watched(pipe: Pipeline, request: SamplingParams, schedule: str) -> Any:
+        asked.append(request.prompt)
+        return sample_on_schedule(pipe, request, schedule)
+
+    monkeypatch.setattr("app.labs.schedules.cross_schedule.sample_on_schedule", watched)
+    press(panel, grid_prompt="一个红苹果", x_axis="schedule", x_values="uniform, trailing", y_axis="none")
+    assert asked == ["a red apple"]
+
+
 def test_faults_and_the_estimate_stand_in_place(panel: grid.GridPanel):
     seen = press(panel, x_values="five")
     assert "X axis: Steps must be a number, not “five”." in next(u[panel.note] for u in seen if u.get(panel.note))
