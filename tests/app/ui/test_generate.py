@@ -64,6 +64,17 @@ def test_bad_fields(tab: GenerateTab, fault: dict[str, Any], english: str, chine
     assert "Done in" in line(tab, run(tab, GOOD))
 
 
+def test_a_run_that_is_stopped_leaves_nothing_of_the_picture_before(tab: GenerateTab):
+    """Else “Take the picture shown” puts that on the canvas, under the preview of another."""
+    made = run(tab, GOOD)
+    assert made[-1][tab.stage.shown].prompt == "a"
+    failed: dict[Any, Any] = {}
+    for updates in run(tab, GOOD | {"prompt": "fail"}):
+        failed |= updates
+    assert failed[tab.stage.shown] is None
+    assert set(tab.refill.use_shown(failed[tab.stage.shown], asked_in("en"))) == {tab.stage.line}
+
+
 def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
     text = tmp_path / "text.png"
     text.write_text("no picture")
