@@ -92,7 +92,8 @@ class GridPanel(Panel):
         """Estimate, status line, sheet, and the button for its file."""
         self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
         self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
-        self.shown = self.placeholder("shown")
+        opening = say(self.translation.lang, "drawing")  # no word of the page's: another language leaves the sheet be
+        self.shown = gr.HTML(opening, elem_id="sheet-shown", elem_classes="drawn")
         self.download = self.translation.make(
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )

@@ -260,6 +260,10 @@ def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, se
         pass
 
 
+def test_another_language_leaves_a_filled_sheet_be(panel: grid.GridPanel):
+    assert not any(component is panel.shown for component in panel.translation.components)
+
+
 def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(panel: grid.GridPanel, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
