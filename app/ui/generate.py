@@ -216,14 +216,13 @@ class GenerateTab:
 
     def follow_model(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
         """Another model: its bounds, and what it knows."""
+        return self.limit(model) | self.about_prompt(prompt, model, request)
+
+    def about_prompt(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
+        """The chips of what a model knows, and the prompt as it reads it."""
         knowledge = self._file(model).knowledge
-        return {
-            **self.limit(model),
-            self.form.reading: self.read_prompt(prompt, model, request),
-            self.form.chips: gr.update(
-                value=chips_html(knowledge, language(request, self.lang)), visible=knowledge is not None
-            ),
-        }
+        chips = gr.update(value=chips_html(knowledge, language(request, self.lang)), visible=knowledge is not None)
+        return {self.form.reading: self.read_prompt(prompt, model, request), self.form.chips: chips}
 
     def choose(self, model: str | None) -> Updates:
         """A model that a person takes, or goes back to the defaults of, brings its own size and guidance."""

@@ -19,7 +19,6 @@ from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
-from app.ui.prompt_line import chips_html
 from app.ui.status import line_html, safe, state_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, Translation, language
 
@@ -123,7 +122,7 @@ def _wire_language(
         lang = language(request, service.settings.lang)
         updates = [{**gr.update(), **properties} for properties in translation.updates(lang)]
         apart = {tab.stage.scaling: scaling_update(lang), header: state_html(service.state, lang)}
-        words = {form.chips: chips_html(service.knowledge, lang), form.reading: tab.read_prompt(prompt, model, request)}
+        words = tab.about_prompt(prompt, model, request)
         return {**dict(zip(translation.components, updates, strict=True)), **apart, **words}
 
     def opened(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:

@@ -25,12 +25,13 @@ from gradio_client.exceptions import AppError
 
 from app.engine import Cancelled
 from app.metadata import read_png
-from app.models import ModelFolder
+from app.models import ModelFile, ModelFolder
 from app.security import protected
 from app.ui.mount import mount_page
 from app.ui.page import build_page
 from ldm_core.sampling import Limits, SamplingParams
-from tests.app.ui.fake import FakeService
+from ldm_core.shipped import EMOJI_128
+from tests.app.ui.fake import FakeService, asked_in
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,18 @@ def test_reset_takes_size_and_guidance_from_the_model_of_now(service: FakeServic
     assert local.fn is None and not owned.keys() & {str(output.elem_id) for output in local.outputs}
     assert asked.fn is not None
     assert {field.elem_id: update["value"] for field, update in asked.fn("").items()} == owned
+
+
+def test_another_language_keeps_the_chosen_model_s_chips(service: FakeService, monkeypatch: pytest.MonkeyPatch):
+    models = ModelFolder(Path("fake"), Limits())
+    models._others.append(ModelFile("other", EMOJI_128))  # knows its words; the page's own has an open vocabulary
+    monkeypatch.setattr(service, "models", models)
+    (switch,) = pressed(build_page(service), "language")  # type: ignore[arg-type]
+    assert switch.fn is not None
+    chips = next(part for part in switch.outputs if part.elem_id == "chips")
+    shown = switch.fn("a tree", "other", asked_in("zh"))[chips]
+    assert "风格" in shown["value"] and shown["visible"]
+    assert not switch.fn("a tree", "", asked_in("zh"))[chips]["visible"]
 
 
 def test_one_public_endpoint(client: Client):
