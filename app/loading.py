@@ -58,7 +58,7 @@ class Loader:
 
     def load_own(self) -> PipelineModel:
         """The page's own model, whose size and limits `models` then knows. Raises what is wrong with its file."""
-        s, name = self._settings, self._settings.weights.stem
+        s, name = self._settings, self._models.own.name
         self.state = State("loading", Sentence("at_import"), name, progress=0.1)
         try:
             import ldm_core.pipeline  # the slow import, seconds
@@ -79,14 +79,14 @@ class Loader:
         """Say that the page's own model can be asked from now on."""
         assert self._own is not None
         pipe = self.pipe = self._own.pipe
-        name, dtype = self._settings.weights.stem, str(pipe.dtype).removeprefix("torch.")
+        name, dtype = self._models.own.name, str(pipe.dtype).removeprefix("torch.")
         self.state = State("ready", Sentence("state_ready"), name, str(pipe.device), dtype, 1.0, pipe.runtime)
         self._settled.set()
 
     def failed(self, error: Exception) -> None:
         """Say why the page's own model cannot be had."""
         log.error("loading %s failed", self._settings.weights, exc_info=error)
-        self.state = State("failed", _fault(error, self._settings.weights), self._settings.weights.stem)
+        self.state = State("failed", _fault(error, self._settings.weights), self._models.own.name)
         self._settled.set()
 
     def scan(self, room: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.schemas import RequestError
 from ldm_core.sampling import Limits
+from ldm_core.shipped import weights_name
 from ldm_core.text.knowledge import Knowledge
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class ModelFolder:
 
     def __init__(self, own: Path, limits: Limits, scanned: bool = True) -> None:
         """`limits` of the page's own until it is loaded: the operator's. `scanned`: there is no folder to look at."""
-        self.own = ModelFile(own.stem, own, limits=limits)
+        self.own = ModelFile(weights_name(own), own, limits=limits)
         self.scanned = scanned  # whether every model there is has been found
         self._others: list[ModelFile] = []
 
@@ -108,8 +109,9 @@ class ModelFolder:
             if file.sha256 and any(file.sha256 == known.sha256 for known in self):
                 log.info("%s is a copy of a model that is there already", path.name)
                 continue
-            if any(file.name == known.name for known in self):
-                file = replace(file, name=path.name)
+            for name in (path.name, file.title):  # a name means one model
+                if any(file.name in known.names for known in self):
+                    file = replace(file, name=name)
             if file.fault:
                 log.warning("%s cannot be used: %s", path.name, file.fault)
             self._others = [*self._others, file]
@@ -137,7 +139,7 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
     """What lies at `path`, not loaded; `most` bytes of memory are there for it, `itemsize` of them a parameter."""
     from ldm_core.checkpoint import CheckpointError, inspect_file, require_tokenizer
 
-    name = path.stem if path.is_file() else path.name
+    name = weights_name(path)
     try:
         seen = inspect_file(path)
         if not seen.loads:

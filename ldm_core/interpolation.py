@@ -20,6 +20,8 @@ def interpolate(pipe: Pipeline, start: SamplingParams, end_prompt: str, end_seed
     """
     if frames < 1:
         raise ValueError(f"frames must be at least 1, not {frames}")
+    if start.variation_strength:
+        raise ValueError("a picture that is a variation cannot be the start: its noise lies on another way already")
     start = pipe.resolved(replace(start, batch=1))
     end = replace(start, prompt=end_prompt, seed=end_seed)
     for ends in (start, end):
@@ -28,6 +30,6 @@ def interpolate(pipe: Pipeline, start: SamplingParams, end_prompt: str, end_seed
     shape = pipe.config.latent_shape(start.height, start.width)
     grid, rows = pipe.schedule.grid(start.timestep_spacing, start.steps, start.eta), []
     for weight in torch.linspace(0.0, 1.0, frames).tolist():
-        between = replace(a, context=lerp(a.context, b.context, weight))
+        between = replace(a, context=lerp(a.context, b.context, weight)) if a.context.is_floating_point() else a
         rows.append(start_row(replace(start, variation_seed=end_seed, variation_strength=weight), grid, between, shape))
     return sample_loop(pipe.denoise, rows)

@@ -116,7 +116,7 @@ def read_parameters(text: str) -> dict[str, Any]:
     above, pairs = _parts(text)
     if not pairs:
         return {}
-    prompt, _, negative = above.partition("\nNegative prompt:") if "\nNegative" in above else (above, "", "")
+    prompt, _, negative = f"\n{above}".partition("\nNegative prompt:")  # without a prompt it is the first line
     named = {name.lower(): value for name, value in pairs}
     values: dict[str, Any] = {ours: _number(named[theirs]) for theirs, ours in LINE.items() if theirs in named}
     if size := SIZE.fullmatch(named.get("size", "")):

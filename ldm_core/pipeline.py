@@ -30,6 +30,7 @@ from ldm_core.runtime.preview import LinearPreview
 from ldm_core.runtime.tiling import WHOLE_PIXELS, decode_tiled
 from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import DEFAULT_SEED, Limits, SamplingParams
+from ldm_core.shipped import weights_name
 from ldm_core.text.prompt_syntax import parse, plain
 from ldm_core.text.prompt_weighting import token_weights, weigh
 from ldm_core.text.tokenizer import Tokenizer
@@ -61,7 +62,7 @@ def load(
     where = resolve_device(device)
     precision = resolve_dtype(dtype, where)
     loaded = load_model(path, dtype=precision, device=where, parameterization=parameterization, progress=progress)
-    name, sha256 = Path(path).stem, loaded.sha256
+    name, sha256 = weights_name(Path(path)), loaded.sha256
 
     def again() -> LoadedModel:
         found = load_model(path, dtype=precision, device=where, parameterization=parameterization)
@@ -146,12 +147,12 @@ class Pipeline:
     def condition(self, params: SamplingParams) -> Conditioning:
         """Conditioning of a request: its prompts, its class or nothing, as the model was trained."""
         scale = self.resolved(params).guidance_scale or 0.0
-        if self.tokenizer is None:
-            return class_conditioning(self.config, params, scale)
-        if params.label is not None:
-            raise ValueError(f"{self.weights_name} follows a prompt: it takes no class")
         low, high = params.guidance_interval or (0.0, 1.0)
         guided = low * self.config.schedule.timesteps, high * self.config.schedule.timesteps
+        if self.tokenizer is None:
+            return replace(class_conditioning(self.config, params, scale), guided=guided)
+        if params.label is not None:
+            raise ValueError(f"{self.weights_name} follows a prompt: it takes no class")
         prompts = self.encode_prompt(params.prompt), self.encode_prompt(params.negative_prompt)
         return Conditioning(*prompts, scale, guided)
 

@@ -8,3 +8,8 @@ _CHECKOUT = Path(__file__).resolve().parents[1] / "weights"
 WEIGHTS = _CHECKOUT if _CHECKOUT.is_dir() else _CHECKOUT.with_name("latent_lab_weights")
 EMOJI_128 = WEIGHTS / "emoji-128.safetensors"
 CLIP_TOKENIZER = WEIGHTS / "clip-tokenizer"  # SD v1's vocabulary
+
+
+def weights_name(path: Path) -> str:
+    """A file's name without its ending; a folder's or a run's name, in which a dot ends nothing."""
+    return path.stem if path.is_file() else path.name

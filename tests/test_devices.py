@@ -47,6 +47,11 @@ def test_no_such_device(name: str):
         resolve_device(name)
 
 
+def test_a_device_that_torch_knows_and_nothing_here_runs_on():
+    with pytest.raises(ValueError, match="device 'xpu' is none that this program runs on"):
+        resolve_device("xpu")
+
+
 @pytest.fixture
 def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with four CUDA devices, as far as counting goes."""

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 
 from ldm_core.checkpoint.declared import overruled
-from ldm_core.checkpoint.diffusers_export import write_folder
+from ldm_core.checkpoint.diffusers_export import write_config, write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
 from ldm_core.checkpoint.load import find_tokenizer, require_tokenizer, stored_dtype
@@ -46,6 +46,7 @@ def convert(
     require_equal(read.path.name, read.tensors, empty_model(read.config))
     dtype = dtype or stored_dtype(read.tensors)
     if format == "diffusers":
+        write_config(read.config)  # says what a folder cannot hold, before a tokenizer is missed
         write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)
         return out
     stale = {CONFIG_KEY, FORMAT_KEY, *overruled(read.metadata, read.config)}

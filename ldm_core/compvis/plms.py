@@ -11,9 +11,7 @@ from ldm_core.compvis.conditions import Condition
 from ldm_core.compvis.ddim import DDIMSampler, Intermediates
 from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.diffusion.samplers import ddim_update
-
-# weights of eps, newest first, by how many earlier ones there are (Liu et al. 2022, eq. 9 and its lower orders)
-ADAMS_BASHFORTH = ((), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+from ldm_core.diffusion.samplers.ddim import ADAMS
 
 
 class PLMSSampler(DDIMSampler):
@@ -84,7 +82,7 @@ class PLMSSampler(DDIMSampler):
 
         eps, seen = eps_at(x, t, alphas[index]), [*(old_eps or [])][-3:]
         if seen:
-            weights = ADAMS_BASHFORTH[len(seen)]
+            weights = ADAMS[len(seen)]
             mixed = sum((w * e for w, e in zip(weights, [eps, *reversed(seen)], strict=True)), torch.zeros_like(eps))
         else:
             mixed = (eps + eps_at(stepped(eps)[0], t if t_next is None else t_next, prev)) / 2.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-class SourceError(RuntimeError):
+class SourceError(ValueError):
     """A package could not be fetched, or is not the pinned one."""
 
 

@@ -10,6 +10,8 @@ from ldm_core.sampling import SAMPLER_NAMES, ParameterError, SamplingParams
 
 COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases", "compose")
 
+MOST_SEED = 4000  # a million seeds lie between the held-out pictures of one and those of the next
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -37,6 +39,8 @@ class EvaluationSettings:
                 raise ValueError(f"{name} must be a whole number of at least 0, not {count}")
         named = {name: getattr(self, name) for name in ("sampler", "steps", "guidance_scale", "seed", "batch")}
         SamplingParams("", **named)  # raises ValueError for what no picture can be made with
+        if self.seed > MOST_SEED:
+            raise ValueError(f"seed must be at most {MOST_SEED}: {self.seed} leaves no seeds for the pictures")
         if self.sampler not in SAMPLER_NAMES:
             raise ParameterError("no_sampler", "sampler", name=repr(self.sampler), names=", ".join(SAMPLER_NAMES))
         if self.lpips_net not in ("alex", "vgg", "squeeze"):

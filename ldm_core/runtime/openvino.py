@@ -65,9 +65,13 @@ def core() -> Any:
 
 
 def graph_name(sha256: str, config: ModelConfig) -> str:
-    """The cache entry of these weights: it depends on them, the geometry, and the versions that trace and read."""
+    """The cache entry of these weights: it depends on them, the geometry, and the versions that trace and read.
+
+    What the network's output is read as is no part of a graph: `load` may read it as something else.
+    """
+    geometry = {name: value for name, value in config.to_dict().items() if name != "parameterization"}
     return entry_name(
-        layout=LAYOUT, sha256=sha256, config=config.to_dict(), openvino=version("openvino"), torch=torch.__version__
+        layout=LAYOUT, sha256=sha256, config=geometry, openvino=version("openvino"), torch=torch.__version__
     )
 
 

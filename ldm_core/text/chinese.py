@@ -42,8 +42,12 @@ def _segment(prompt: str, lexicon: Lexicon) -> tuple[list[tuple[str, str]], tupl
             i += len(word)
         elif foreign:
             said = foreign[0].strip()
-            counts = len(said) == 1 and said.isdigit() and 1 <= int(said) <= len(_NUMBERS)
-            tokens.append(("number", _NUMBERS[int(said) - 1]) if counts else ("thing", said))
+            if not said.isdecimal():
+                tokens.append(("style" if said.endswith(" style") else "thing", said))
+            elif len(said) == 1 and 1 <= int(said) <= len(_NUMBERS):
+                tokens.append(("number", _NUMBERS[int(said) - 1]))
+            else:
+                unknown.append(said)
             i = foreign.end()
         else:
             if text[i] == "在":

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ldm_core.data.names import TONES
 from ldm_core.data.scenes.things import plural
 from ldm_core.text.chinese import is_chinese, to_english
+from ldm_core.text.prompt_syntax import parse, plain
 
 SUFFIX = ".knowledge.json"
 KINDS = ("thing", "colour", "number", "relation", "style", "ground", "word")
@@ -92,12 +93,13 @@ class Knowledge:
     def read(self, prompt: str, nearest: Nearest | None = None) -> Reading:
         """A prompt in English, Chinese or emoji → what is drawn. Words are looked up in any case, in the plural too.
 
-        `nearest` finds known names for unknown words; without one, by their spelling.
+        `nearest` finds known names for unknown words; without one, by their spelling. Chinese loses its weights: the
+        English has another order.
         """
         english = self._spell_emoji(prompt)
         dropped: tuple[str, ...] = ()
         if is_chinese(english):
-            english, dropped = to_english(english, self.chinese)
+            english, dropped = to_english(plain(parse(english)), self.chinese)
         words = [m for m in _WORD.finditer(english) if not (m[0].isdigit() and english[: m.start()][-1:] in (":", "."))]
         known: list[Word] = []
         strange: list[re.Match[str]] = []

@@ -67,8 +67,8 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
     """Averaged weights of the runs → one 16-bit safetensors file with its config in the header.
 
     Of several diffusion runs, or states of one run in folders of their own, it takes the mean: a path of training goes
-    round a better place than where it ends (Izmailov et al. 2018, §3). The scale factor is the latent cache's, the
-    frozen parts' hashes go into the config. Returns that config.
+    round a better place than where it ends (Izmailov et al. 2018, §3). The scale factor is the one that was trained
+    with (`find_scale_factor`), the frozen parts' hashes go into the config. Returns that config.
     Raises ValueError unless there is a text run exactly where the preset has a text encoder.
     """
     settings = json.loads((diffusion[0] / "config.json").read_text(encoding="utf-8"))

@@ -168,6 +168,11 @@ def test_a_line_of_another_program_is_read() -> None:
     }  # fmt: skip
 
 
+def test_a_line_without_a_prompt_keeps_its_negative_prompt() -> None:
+    values = read_parameters("Negative prompt: ugly\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64")
+    assert (values["prompt"], values["negative_prompt"]) == ("", "ugly")
+
+
 def test_what_is_not_read_is_named() -> None:
     text = (
         "a cat <lora:fur:0.8>, <lora:fur:0.8>\nSteps: 20, Sampler: LCM, Schedule type: Karras, Seed: 1, Size: 64x64, "

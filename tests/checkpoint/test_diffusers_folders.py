@@ -232,13 +232,17 @@ def test_convert_overwrites_nothing_and_leaves_no_rest(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no folder 'tokenizer' with 6144"):
         convert(tiny_checkpoint(tmp_path, EMOJI_128, name="e.safetensors"), tmp_path / "out", "diffusers")
 
+    free = replace(TINY, name="free", conditioning_key=None, unet=replace(TINY.unet, context_dim=None), text=None)
+    with pytest.raises(CheckpointError, match="text conditioning"):
+        convert(tiny_checkpoint(tmp_path, free, name="f.safetensors"), tmp_path / "out", "diffusers")
+
     def disk_is_full(_done: int, _total: int) -> None:
         raise OSError(28, "No space left on device")
 
     for format in ("compvis", "diffusers"):
         with pytest.raises(CheckpointError, match="No space left"):
             convert(path, tmp_path / "out", format, progress=disk_is_full)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.safetensors", "tiny.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.safetensors", "f.safetensors", "tiny.safetensors"]
 
 
 def test_progress_goes_from_nothing_to_everything(written: tuple[Path, Path], tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ def test_a_class(tmp_path: Path):
     nothing = {"unconditional_guidance_scale": 3.0, "unconditional_conditioning": torch.tensor([3])}
     z, _ = DDIMSampler(pipe.model).sample(2, 1, SHAPE, torch.tensor([2]), x_T=x_t(7)[None], **nothing)
     assert np.abs(pictures(tmp_path)["000-7.png"].astype(int) - pipe.decode(z)[0]).max() <= 1
+    asked = {"steps": 2, "label": 2, "guidance_scale": 3.0}
+    unguided = pipe.generate("", **asked | {"guidance_scale": 1.0})
+    nowhere = pipe.generate("", **asked, guidance_interval=(0.9, 1.0))  # of t = 501 and 1 none lies in it
+    assert np.array_equal(nowhere, unguided) and not np.array_equal(nowhere, pipe.generate("", **asked))
     others = [pipe.generate("", steps=2, label=k) for k in range(4)]
     assert len({image.tobytes() for image in others}) == 4
 
@@ -142,6 +146,15 @@ def test_the_middle_of_a_morph_is_half_way_in_noise_and_words(pipe: Pipeline):
     with torch.no_grad():
         eps = pipe.model.apply_model(middle[None], torch.tensor([steps[0].t]), context[None])[0]
     torch.testing.assert_close(steps[0].eps[1], eps, rtol=1e-4, atol=1e-4)
+
+
+def test_frames_keep_their_class_and_a_variation_is_no_start(pipe: Pipeline, tmp_path: Path):
+    classy = load(tiny_checkpoint(tmp_path, CLASSY), dtype="float32")
+    frames = finish(interpolate(classy, SamplingParams("", steps=2, label=2), "", 9, 12))
+    middle = {"label": 2, "variation_seed": 9, "variation_strength": 5 / 11}
+    torch.testing.assert_close(frames[5], finish(classy.stream("", steps=2, **middle))[0], rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="a picture that is a variation cannot be the start"):
+        interpolate(pipe, SamplingParams("a", variation_seed=3, variation_strength=0.1), "b", 9, 3)
 
 
 def test_frames_share_the_noise_on_the_way(pipe: Pipeline):

@@ -115,6 +115,7 @@ def test_what_is_missing_is_one_sentence(home: Path, capsys: pytest.CaptureFixtu
         ("sampler", "magic", "sampler must be one of ddim"),
         ("seed", -1, "seed must lie in 0…"),
         ("seed", 2**70, "seed must lie in 0…"),
+        ("seed", 5000, "seed must be at most 4000"),
         ("steps", 0, "steps must be at least 1, not 0"),
         ("steps", 2.5, "steps must be a whole number"),
         ("batch", 0, "batch must be at least 1, not 0"),

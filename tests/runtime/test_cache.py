@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ldm_core.config import TINY
 from ldm_core.runtime import cache
+from ldm_core.runtime.openvino import graph_name
 
 
 def fill(text: str):
@@ -101,3 +104,10 @@ def test_drafts_of_killed_processes_go(tmp_path: Path):
     (tmp_path / f"{cache.DRAFT}alive").mkdir()
     cache.trim(tmp_path, keep="")
     assert [entry.name for entry in tmp_path.iterdir()] == [f"{cache.DRAFT}alive"]
+
+
+def test_graphs_are_those_of_the_weights_whatever_their_output_is_read_as():
+    named = {graph_name("0" * 64, replace(TINY, parameterization=kind)) for kind in ("eps", "x0", "v")}
+    assert len(named) == 1
+    assert graph_name("0" * 64, replace(TINY, name="other")) not in named
+    assert graph_name("1" * 64, TINY) not in named

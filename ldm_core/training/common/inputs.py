@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ldm_core.shipped import weights_name
+
 CORPUS = Path("~/.cache/latent-lab/corpus")
 LATENTS = Path("~/.cache/latent-lab/latents")
 
@@ -23,4 +25,4 @@ class Inputs:
     @property
     def latents_dir(self) -> Path:
         """Where the autoencoder's latents are cached."""
-        return (self.latents or LATENTS / Path(self.autoencoder or "").stem).expanduser()
+        return (self.latents or LATENTS / weights_name(Path(self.autoencoder or ""))).expanduser()

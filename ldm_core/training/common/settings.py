@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ldm_core.config import build_config
 from ldm_core.text_files import read_text
@@ -118,14 +119,25 @@ def check_types(cls: type[Any], values: Mapping[str, Any], section: str = "") ->
     """ValueError names the first setting whose value is not of its field's type; unknown names are build_config's."""
     hints = get_type_hints(cls)
     for name, value in values.items():
-        options = [hint for hint in (get_args(hints.get(name)) or (hints.get(name),)) if hint is not type(None)]
+        options = [hint for hint in _alternatives(hints.get(name)) if hint is not type(None)]
         hint = options[0] if len(options) == 1 else None
         if is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{section}{name} is a section, not {value!r}")
             check_types(hint, value, f"{section}{name}.")  # type: ignore[arg-type]
+        elif get_origin(hint) is tuple:
+            kind, *more = get_args(hint)
+            size = "" if Ellipsis in more else f" of {1 + len(more)}"
+            fits = isinstance(value, list | tuple) and all(_is_a(kind, item) for item in value)
+            if not fits or (size and len(value) != 1 + len(more)):
+                raise ValueError(f"{section}{name} must be a list{size}, each item {KINDS[kind]}, not {value!r}")
         elif hint in KINDS and not _is_a(hint, value) and not (value is None and hint is not hints[name]):
             raise ValueError(f"{section}{name} must be {KINDS[hint]}, not {value!r}")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; any other type alone."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _is_a(kind: Any, value: Any) -> bool:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import nn
+
+from ldm_core.checkpoint.files import judge, read_safetensors
 
 
 def load_part(path: Path, prefix: str, module: nn.Module) -> None:
-    """Fill a module, strictly and in its own dtype, with a safetensors file's tensors under `prefix`."""
-    with safe_open(str(path), framework="pt") as file:
-        found = {k[len(prefix) :]: file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}  # noqa: SIM118
+    """Fill a module, strictly and in its own dtype, with a safetensors file's tensors under `prefix`.
+
+    ValueError in one sentence where it is not such a file, or of another geometry.
+    """
+    if judge(path) != "safetensors":
+        raise ValueError(f"{path} is no safetensors file; `python -m ldm_core convert` makes one of it")
+    tensors, _ = read_safetensors(path)
+    found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     if not found:
         raise ValueError(f"{path} has no weights under {prefix!r}")
-    module.load_state_dict(found)
+    try:
+        module.load_state_dict(found)
+    except RuntimeError as error:  # torch names every tensor; the first says enough
+        first = " ".join(str(error).partition(":")[2].split())[:200]
+        raise ValueError(f"{path} has weights of another geometry under {prefix!r}: {first}") from error

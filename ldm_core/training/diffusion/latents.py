@@ -60,6 +60,8 @@ def build_cache(
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
     if meta["encoder"] != fingerprint:
         raise ValueError(f"{directory} holds latents of another encoder: remove it or choose another directory")
+    if meta.get("rows", len(drawings)) != len(drawings):
+        raise ValueError(f"{directory} holds latents of another corpus: remove it or choose another directory")
     meta.update(names=names, rows=len(drawings))
     colours = np.array([palette[n] for n in names], np.uint8)
     autoencoder = autoencoder.to(memory_format=torch.channels_last)

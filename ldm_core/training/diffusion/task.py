@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from ldm_core.training.diffusion.grounding import grounding_loss
 from ldm_core.training.diffusion.latents import open_cache
 from ldm_core.training.diffusion.scene_pool import scene_batches
 from ldm_core.training.diffusion.settings import DiffusionTraining
-from ldm_core.training.export import find_run, load_autoencoder
+from ldm_core.training.export import find_run, find_scale_factor, load_autoencoder
 
 GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words are held to their things
 
@@ -205,7 +206,9 @@ def build(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator)
         batches: BatchSource = scene_batches(settings, inputs, accelerator)
     else:
         rows = caption_rows(Corpus(inputs.corpus), settings.tone_power)
-        batches = drawing_batches(settings, open_cache(inputs.latents_dir), rows, condition, accelerator)
+        scale_factor = find_scale_factor(find_run(inputs.autoencoder), inputs.latents_dir)
+        cache = replace(open_cache(inputs.latents_dir), scale_factor=scale_factor)
+        batches = drawing_batches(settings, cache, rows, condition, accelerator)
     task = DiffusionTask(settings, batches, condition, decoder, accelerator)
     if inputs.init:
         task.init_from(inputs.init)

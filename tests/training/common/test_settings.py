@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.settings import LoopSettings, check_run_name, load_settings
 from ldm_core.training.common.state import read_state
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -23,6 +24,10 @@ from ldm_core.training.diffusion.settings import DiffusionTraining
         ("loop.minutes=-1", "minutes must be above 0, not -1"),
         ("loop.minutes=soon", "loop.minutes must be a finite number, not 'soon'"),
         ("loop.max_steps=0", "max_steps must be above 0"),
+        ("betas=0.9", "betas must be a list of 2, each item a finite number, not 0.9"),
+        ("betas=[0.9]", "betas must be a list of 2"),
+        ("betas=[0.9, true]", "betas must be a list of 2"),
+        ("prompts=cat", "prompts must be a list, each item a text, not 'cat'"),
         ("loop=3", "loop is a section, not 3"),
         ("preset=3", "preset must be a text"),
         ("preset.deep=3", "preset must be a text"),
@@ -34,6 +39,12 @@ def test_wrong_settings_are_named(override: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as error:
         load_settings(DiffusionTraining, None, [override])
     assert "\n" not in str(error.value)
+
+
+def test_a_runs_latents_have_its_whole_name(tmp_path: Path) -> None:
+    (tmp_path / "ae.2.safetensors").touch()
+    assert Inputs(autoencoder="ae-1.5").latents_dir.name == "ae-1.5"
+    assert Inputs(autoencoder=str(tmp_path / "ae.2.safetensors")).latents_dir.name == "ae.2"
 
 
 def test_whole_numbers_pass_for_others() -> None:

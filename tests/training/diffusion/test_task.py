@@ -131,6 +131,11 @@ def test_cache_of_another_encoder_is_refused(cache_dir: Path, drawings: np.ndarr
         open_cache(cache_dir / "nowhere")
 
 
+def test_cache_of_another_corpus_is_refused(cache_dir: Path, autoencoder: AutoencoderKL, drawings: np.ndarray):
+    with pytest.raises(ValueError, match="another corpus"):
+        build_cache(cache_dir, autoencoder, drawings[1:], PALETTE, passes=1)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_resumed_run_equals_an_unbroken_one(
     cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, optimizer: str
