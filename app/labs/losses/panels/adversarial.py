@@ -67,17 +67,18 @@ class Balance(OfRuns):
         from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
 
         start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]
-        if start is None or factor is None or name is None:
+        if start is None or factor is None:
             raise RequestError("fault_number")
         plots = [adopt_plot(int(start), float(factor), lang), adaptive_plot(lang)]
         note = ""
         try:
-            run = {name: load_run(name, self.runs())}
-            logged = curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang)
-            if any(series.y.any() for series in logged.series):
-                plots.append(logged)
-            else:
-                note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
+            if name is not None:  # None where there are no runs
+                run = {name: load_run(name, self.runs())}
+                logged = curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang)
+                if any(series.y.any() for series in logged.series):
+                    plots.append(logged)
+                else:
+                    note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
         except RequestError as error:
             note = line_html(error.sentence.says(lang), "failed")
         shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}

@@ -11,6 +11,7 @@ import gradio as gr
 from app.labs.common.panels.panel import Panel, Updates
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
+from app.ui.status import line_html
 from app.ui.translation import QUIET, language
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
@@ -99,13 +100,16 @@ class History(OfRuns):
         files = self.runs()
         runs = {name: load_run(name, files) for name in names}
         known = metrics_of(runs.values()) if runs else list(METRICS)
-        plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
-        return {
-            **self.card.show(plot, lang),
+        updates = {
             self.controls["metrics"]: gr.update(choices=list(dict.fromkeys([*known, *metrics]))),
             self.timer: gr.Timer(active=alive(names, files)),
             self.stamp: stamp(names, files),
         }
+        try:
+            plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
+        except RequestError as error:  # the list still offers what these runs have
+            return {**updates, self.note: line_html(error.sentence.says(lang), "failed")}
+        return {**updates, **self.card.show(plot, lang)}
 
     def wire(self) -> None:
         """The timer's event, asked only while the tab is seen."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from app.labs.common.panels.lab_tab import LabTab
+from app.labs.common.shared_results import SharedResults
+from app.labs.losses import panels as losses
 from app.labs.losses.curves import (
     GRADIENTS,
     LOGITS,
@@ -27,6 +32,9 @@ from app.labs.losses.curves import (
 )
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, smoothed, stamp
 from app.schemas import RequestError
+from app.service import Service
+from app.settings import Settings
+from app.ui.translation import Translation
 from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.metric_log import MetricLog
 
@@ -126,6 +134,35 @@ def test_curves_say_what_is_missing(tmp_path: Path):
     ):
         with pytest.raises(RequestError, match=sentence):
             curves_plot(*chosen, "step", 0.0, False, "en")
+
+
+def laid(folder: Path) -> dict[str, Any]:
+    with gr.Blocks():
+        service = Service(Settings(output_dir=folder))
+        panels = LabTab(losses.LAB, service, Translation("en"), SharedResults(service)).panels
+    return {panel.key: panel for panel in panels}
+
+
+def drawn(panel: Any, **values: Any) -> dict[Any, Any]:
+    opening = {name: component.value for name, component in panel.inputs.items()}
+    return panel.redraw(None, *(opening | values).values())  # type: ignore[no-any-return]
+
+
+def test_a_run_without_the_chosen_metrics_offers_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
+    (tmp_path / "own").mkdir()
+    logged(tmp_path / "own", 1)
+    history = laid(tmp_path)["history"]
+    seen = drawn(history, runs=["own"], metrics=["aeloss"])
+    assert "did not log aeloss" in seen[history.note]
+    assert seen[history.controls["metrics"]]["choices"] == ["train/loss", "aeloss"]
+
+
+def test_the_discriminator_is_drawn_without_any_run(tmp_path: Path):
+    balance = laid(tmp_path)["balance"]
+    seen = drawn(balance, balance_run=None)
+    assert seen[balance.note] == ""
+    assert [card.plot in seen for card in balance.cards] == [True, True, False]
 
 
 def test_bins_are_a_map_of_steps_and_timesteps(tmp_path: Path):
