@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.engine import Done, Interrupted, Job
-from app.i18n import say
+from app.i18n import LANGUAGES, say
 from app.models import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
@@ -25,7 +25,7 @@ from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage, recall
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
-from app.ui.status import Picture, line_html, refusal_html, source_html, view
+from app.ui.status import Picture, facts_html, history_html, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.sampling import Limits
 
@@ -116,6 +116,32 @@ class GenerateTab:
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, form.model, drawn, queue=False, **PRIVATE)
         asked.then(inputs=drawn, js="(text) => window.latentLab.say(text)", **LOCAL)
+
+    def follow_language(self, switched: Any) -> None:
+        """Say of the pictures what is said of them in another language too; `switched` is its event."""
+        stage = self.stage
+        outputs = [stage.thumbs, stage.facts, stage.source, stage.frame, stage.line]
+        switched.then(self.say_again, [self.job_id, stage.history, stage.shown, stage.line], outputs, **PRIVATE)
+
+    def say_again(
+        self, job_id: str | None, history: list[Picture], shown: Picture | None, line: str | None, request: gr.Request
+    ) -> Updates:
+        """What stands at pictures and at the last run's end; a line that is about something else stays."""
+        lang, stage = language(request, self.lang), self.stage
+        updates: Updates = {stage.thumbs: history_html(history, lang)}
+        if shown is not None:
+            updates[stage.facts] = facts_html(shown, lang)
+        job = self.service.attach(job_id) if job_id else None
+        if job is None or not _pictures_left(job):
+            return updates
+        updates[stage.source] = source_html(job, lang)
+        if job.done:
+            ends = {code: view(job.events[-1], job.request, code) for code in LANGUAGES}
+            if ends[lang].frame is not None:
+                updates[stage.frame] = ends[lang].frame
+            if line in [end.line for end in ends.values()]:
+                updates[stage.line] = ends[lang].line
+        return updates
 
     async def run(
         self, request: gr.Request, history: list[Picture], canvas: Canvas | None, model: str | None, *values: Any

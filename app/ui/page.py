@@ -44,6 +44,7 @@ def build_page(service: Service) -> gr.Blocks:
         _wire_state(blocks, service, header, tab)
         switched = _wire_language(blocks, service, translation, header, switch, tab)
         wire_effects(tab.form, switched)
+        tab.follow_language(switched)
         history.wire(tab.stage, switched)
         _wire_labs(blocks, tabs, labs, switched)
         add_endpoint(service)

@@ -75,6 +75,21 @@ def test_a_run_that_is_stopped_leaves_nothing_of_the_picture_before(tab: Generat
     assert set(tab.refill.use_shown(failed[tab.stage.shown], asked_in("en"))) == {tab.stage.line}
 
 
+def test_another_language_says_again_what_stands_at_pictures(tab: GenerateTab):
+    stage, held = tab.stage, dict[Any, Any]()
+    for updates in run(tab, GOOD):
+        held |= updates
+    asked = [held[part] for part in (tab.job_id, stage.history, stage.shown)]
+    again = tab.say_again(*asked, held[stage.line], asked_in("zh"))
+    assert "种子 7" in again[stage.facts] and "用时" in again[stage.line]
+    for part in (stage.thumbs, stage.frame):
+        assert "种子 7" in again[part] and "Seed 7" not in again[part]
+    assert stage.line not in tab.say_again(*asked, "a refusal", asked_in("zh"))
+    Path(asked[2].path).unlink()
+    assert "种子 7" in tab.say_again(*asked, held[stage.line], asked_in("zh"))[stage.facts]
+    assert set(tab.say_again("", [], None, "", asked_in("zh"))) == {stage.thumbs}
+
+
 def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
     text = tmp_path / "text.png"
     text.write_text("no picture")
