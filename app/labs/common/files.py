@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from app.labs.common.fonts import plot_fonts
 from app.labs.common.plot import Plot, Series
 
 FORMATS = ("png", "svg", "csv")
@@ -37,6 +38,7 @@ def save_plot(plot: Plot, folder: Path, kind: str) -> Path:
 def draw(plot: Plot) -> Any:
     """The plot as a matplotlib Figure, bound to no window and no global state."""
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
@@ -66,6 +68,8 @@ def draw(plot: Plot) -> Any:
         axes.grid(alpha=0.25)
     if len(plot.series) > 1:
         axes.legend(frameon=False, fontsize=9)
+    for text in figure.findobj(Text):  # not by rcParams, which all threads share
+        text.set_fontfamily(plot_fonts())
     return figure
 
 

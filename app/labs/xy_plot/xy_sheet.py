@@ -9,27 +9,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from app.labs.common.fonts import Font, chinese_font
 from app.labs.xy_plot.xy_plot import Axis, Cell, Plan
 from ldm_core.images import Pixels
 
-Font = ImageFont.FreeTypeFont
 PAPER, INK, EMPTY = "#ffffff", "#1c1917", "#efedea"
 GAP = 8  # pixels between cells, and around everything
 NARROWEST = 72  # a column's width where pictures are smaller: its label must be read
 GUTTER = 180  # widest the rows' labels may be
 FIRST_CHINESE = "\u2e80"  # from here on a letter is one of the East's
-CHINESE_FONTS = (
-    "NotoSansCJK-Regular.ttc",
-    "NotoSerifCJK-Regular.ttc",
-    "NotoSerifCJK-Bold.ttc",
-    "SourceHanSansSC-Regular.otf",
-    "wqy-microhei.ttc",
-    "wqy-zenhei.ttc",
-    "DroidSansFallbackFull.ttf",
-    "msyh.ttc",
-    "PingFang.ttc",
-    "simsun.ttc",
-)
 
 
 @lru_cache(maxsize=16)
@@ -38,17 +26,6 @@ def latin_font(size: int) -> Font:
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-@lru_cache(maxsize=16)
-def chinese_font(size: int) -> Font | None:
-    """One of the system's fonts with Chinese glyphs, or None: none comes with this program."""
-    for name in CHINESE_FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return None
 
 
 def font_for(text: str, size: int) -> Font:

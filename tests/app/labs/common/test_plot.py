@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.labs.common.files import save_plot
+from app.labs.common.fonts import chinese_font
 from app.labs.common.plot import Axis, Heat, Mark, Plot, Series, crossing
 from app.labs.common.screen import POINTS, plotly_json
 
@@ -57,6 +58,17 @@ def test_files(kind: str, tmp_path: Path):
             assert image.width > 800
     else:
         assert ("<svg" if kind == "svg" else "t,a,b") in path.read_text()
+
+
+@pytest.mark.skipif(chinese_font(12) is None, reason="no Chinese font on this machine")
+@pytest.mark.parametrize("kind", ["png", "svg"])
+@pytest.mark.filterwarnings("error")  # matplotlib warns of each letter that becomes a box
+def test_chinese_plots_have_no_boxes(kind: str, tmp_path: Path):
+    lines = Series("线性", X, X, 0), Series("余弦", X, X + 1, 1)
+    save_plot(Plot("信噪比", Axis("时间步"), Axis("数值"), lines, marks=(Mark(1.0, "此处"),)), tmp_path, kind)
+    ticks = Axis("词元", ticks=("一", "二", "三"))
+    heat = Heat(X, X, np.ones((3, 3)), "比重")
+    save_plot(Plot("注意力", ticks, Axis("层", log=False), heat=heat), tmp_path, kind)
 
 
 def test_a_heat_map_is_a_table_too():

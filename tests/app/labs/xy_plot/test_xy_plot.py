@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from app.engine.model import PipelineModel
+from app.labs.common.fonts import chinese_font
 from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.shared_results import SharedResults
 from app.labs.schedules.cross_schedule import cross_schedule_grid, sample_on_schedule
@@ -23,7 +24,7 @@ from app.labs.schedules.curves import GRIDS, KINDS
 from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
 from app.labs.xy_plot.xy_plot import Axis, make_plan, read_axis
-from app.labs.xy_plot.xy_sheet import Sheet, chinese_font, fitted, latin_font
+from app.labs.xy_plot.xy_sheet import Sheet, fitted, latin_font
 from app.metadata import read_png
 from app.schemas import RequestError
 from app.service import Service
@@ -154,7 +155,7 @@ def test_labels_that_are_too_long_are_cut():
 def test_chinese_labels_only_where_a_font_has_them(monkeypatch: pytest.MonkeyPatch):
     plan = make_plan(BASE, Axis("steps", (3,)), None, None, LIMITS)
     english = Sheet(plan, 64, "en").pixels()
-    monkeypatch.setattr("app.labs.xy_plot.xy_sheet.CHINESE_FONTS", ())
+    monkeypatch.setattr("app.labs.common.fonts.CHINESE_FONTS", ())
     chinese_font.cache_clear()
     assert (Sheet(plan, 64, "zh").pixels() == english).all()
     chinese_font.cache_clear()
