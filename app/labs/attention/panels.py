@@ -30,6 +30,7 @@ class HeatMaps(StepPanel):
     """
 
     key = "heat"
+    late_choices = ("token", "layer", "head")
 
     def lay_controls(self) -> None:
         """Step, token, layer and head; the last three are filled by the first drawing."""

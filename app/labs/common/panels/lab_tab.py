@@ -98,8 +98,16 @@ def link_state(query: Mapping[str, str], tabs: Sequence[LabTab]) -> tuple[LabTab
     tab = next((t for t in tabs if t.lab.key == lab), None)
     if tab is None:
         return None, {}
-    controls = tab.controls
-    return tab, {controls[k]: value for k, value in state.items() if k in controls and _fits(controls[k], value)}
+    controls, updates = tab.controls, {}
+    late = [name for panel in tab.panels for name in panel.late_choices]
+    for name, value in state.items():
+        if name in controls and _fits(controls[name], value):
+            updates[controls[name]] = value
+        elif name in late and _names_choices(controls[name], value):  # Gradio refuses a value that is no choice
+            more = [(one, one) for one in (value if isinstance(value, list) else [value])]
+            choices = list(dict.fromkeys([*controls[name].choices, *more]))
+            updates[controls[name]] = gr.update(choices=choices, value=value)
+    return tab, updates
 
 
 def _fits(component: Any, value: Any) -> bool:
@@ -110,3 +118,10 @@ def _fits(component: Any, value: Any) -> bool:
         choices = [choice for _, choice in component.choices]
         return all(v in choices for v in (value if isinstance(value, list) else [value]))
     return isinstance(value, bool) if isinstance(component, gr.Checkbox) else isinstance(value, (str, int, float))
+
+
+def _names_choices(component: Any, value: Any) -> bool:
+    """Whether a value could be one of a choice control, whatever its choices are."""
+    if getattr(component, "multiselect", False):
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, str)

@@ -29,6 +29,7 @@ class Panel:
 
     key: ClassVar[str]
     redraws: ClassVar[bool] = True  # whether moving a control draws the panel anew
+    late_choices: ClassVar[tuple[str, ...]] = ()  # controls whose choices a drawing brings: a link may name any
 
     def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
         self.service, self.translation, self.shared, self.results = service, translation, shared, results

@@ -47,6 +47,7 @@ class Balance(OfRuns):
     """When the discriminator is let in, how strongly, and what a run logged of it."""
 
     key = "balance"
+    late_choices = ("balance_run",)
 
     def lay_controls(self) -> None:
         """First step and factor of the discriminator, and a run that had one."""

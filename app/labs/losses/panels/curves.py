@@ -64,6 +64,7 @@ class History(OfRuns):
     """Curves of several runs. While the tab is seen and a file grows, a timer redraws them."""
 
     key = "history"
+    late_choices = ("runs", "metrics")
 
     def lay_controls(self) -> None:
         """Runs, metrics, the axis (steps or minutes), smoothing 0…0.99, and a logarithmic scale."""
@@ -129,6 +130,7 @@ class Bins(OfRuns):
     """Loss by timestep over training."""
 
     key = "bins"
+    late_choices = ("bins_run",)
 
     def lay_controls(self) -> None:
         """A run, and a logarithmic scale."""

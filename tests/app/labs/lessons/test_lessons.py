@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from html import unescape
@@ -119,6 +120,21 @@ def test_every_lab_draws_the_lesson_beside_it(tabs: list[LabTab]):
 def test_links_of_the_first_release_still_open(tabs: list[LabTab], old: str, new: str):
     tab, _ = link_state({"lab": old, "state": "{}"}, tabs)
     assert tab is not None and tab.lab.key == new
+
+
+def test_a_link_names_choices_that_come_later(tabs: list[LabTab]):
+    """Those of Attention come with a drawing, runs and their metrics while the server runs."""
+    tab, updates = link_state({"lab": "attention", "state": json.dumps({"token": "3", "layer": "x", "head": 2})}, tabs)
+    assert tab is not None
+    asked = {name: updates.get(tab.controls[name]) for name in ("token", "layer", "head")}
+    assert asked["token"] == gr.update(choices=[("3", "3")], value="3")
+    assert asked["layer"] == gr.update(choices=[("x", "x")], value="x")
+    assert asked["head"] is None
+    tab, updates = link_state({"lab": "losses", "state": json.dumps({"runs": ["new"], "over": "x"})}, tabs)
+    assert tab is not None and list(updates) == [tab.controls["runs"]]
+    (update,) = updates.values()
+    assert update["value"] == ["new"] and ("new", "new") in update["choices"]
+    assert link_state({"lab": "losses", "state": json.dumps({"runs": "new", "metrics": [1]})}, tabs)[1] == {}
 
 
 def test_a_damaged_link_opens_its_lab_as_it_is(tabs: list[LabTab]):
