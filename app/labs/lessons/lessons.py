@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+from ldm_core.config import BetaSchedule
 
 State = Mapping[str, Any]
 
@@ -18,10 +20,12 @@ class Move:
     state: State
 
 
+# A link leaves what it does not name: what another link of these changes is set back.
+ALL_FOUR: State = {"kinds": list(get_args(BetaSchedule)), "linear_end": 0.012}
 LESSONS: Mapping[str, Sequence[Move]] = {
     "schedules": (
-        Move("move1", "schedules", {"quantity": "snr", "second": "alpha_bar", "t": 500}),
-        Move("move2", "schedules", {"quantity": "snr", "linear_end": 0.024, "t": 500}),
+        Move("move1", "schedules", {**ALL_FOUR, "quantity": "snr", "second": "alpha_bar", "t": 500}),
+        Move("move2", "schedules", {**ALL_FOUR, "quantity": "snr", "linear_end": 0.024, "t": 500}),
     ),
     "lower_bound": (Move("move1", "lower_bound", {"t": 1}), Move("move2", "lower_bound", {"t": 998})),
     "losses": (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2})),
@@ -47,7 +51,7 @@ LESSONS: Mapping[str, Sequence[Move]] = {
 
 # Where the reference is wrong; an item's words are reference_{item}, reference_{item}_says, reference_{item}_right.
 REFERENCE: Mapping[str, Move | None] = {
-    "linear": Move("linear", "schedules", {"quantity": "beta", "t": 500}),
+    "linear": Move("linear", "schedules", {**ALL_FOUR, "quantity": "beta", "t": 500}),
     "division": None,
     "cosine": Move("cosine", "schedules", {"quantity": "beta", "kinds": ["cosine"], "t": 500}),
     "weights": Move("weights", "lower_bound", {"forms": ["x0", "x0_published"], "t": 1}),

@@ -84,7 +84,7 @@ def weights_plot(schedule: NoiseSchedule, forms: Sequence[str], t: int, lang: st
         marks=(Mark(float(t), f"t = {t}"),),
         summary=text,
         formula=r"w_\epsilon = \frac{\beta_t^2}{2\sigma_t^2\alpha_t(1-\bar\alpha_t)},\quad "
-        r"w_{x_0} = \tfrac12(\mathrm{SNR}(t-1) - \mathrm{SNR}(t)) = \mathrm{SNR}(t)\,w_\epsilon,\quad "
+        r"w_{x_0} = \mathrm{SNR}(t)\,w_\epsilon \overset{v=0}{=} \tfrac12(\mathrm{SNR}(t-1) - \mathrm{SNR}(t)),\quad "
         r"w_v = \bar\alpha_t\,w_\epsilon",
         source=f"{SCHEDULE}.lvlb_weights",
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from app.i18n import say
 from app.labs.denoising.ddim_inversion import inversion_plot, invert
 from app.labs.denoising.plots import (
     anatomy,
@@ -125,3 +127,9 @@ def test_inversion_misses_less_with_more_steps(pipe: Pipeline):
     assert coarse.error < rough.error  # a further question a step
     assert rough.apart[0] == 0
     assert inversion_plot(rough, "en").series[0].x[0] == 0
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_folded_answer_compares_inversions_of_one_cost(lang: str):
+    refined, plain = map(int, re.findall(r"\d+", say(lang, "inversion_answer"))[:2])
+    assert refined * (2 + 1) == plain * (2 + 0)

@@ -18,6 +18,7 @@ from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.lessons import LESSONS, REFERENCE
 from app.labs.lessons.numbers import digits, numbers
 from app.labs.lessons.panels import LESSON_OF, lesson_html
+from app.labs.schedules.curves import KINDS
 from app.ui.labs import LABS
 from app.ui.translation import Translation
 from ldm_core.config import EMOJI_128, SD_SCHEDULE, TINY
@@ -120,6 +121,15 @@ def test_every_lab_draws_the_lesson_beside_it(tabs: list[LabTab]):
 def test_links_of_the_first_release_still_open(tabs: list[LabTab], old: str, new: str):
     tab, _ = link_state({"lab": old, "state": "{}"}, tabs)
     assert tab is not None and tab.lab.key == new
+
+
+def test_what_one_link_changes_another_sets_back():
+    (first, doubled), linear, cosine = LESSONS["schedules"], REFERENCE["linear"], REFERENCE["cosine"]
+    assert linear is not None and cosine is not None
+    left = {**doubled.state, **cosine.state}
+    for move, end in ((first, 0.012), (linear, 0.012), (doubled, 0.024)):
+        after = {**left, **move.state}
+        assert (after["kinds"], after["linear_end"]) == (list(KINDS), end)
 
 
 def test_a_link_names_choices_that_come_later(tabs: list[LabTab]):

@@ -37,6 +37,16 @@ def test_true_x0_weights_are_differences_of_snr(kind: str):
     np.testing.assert_allclose(series["x₀ (published)"][1:], (0.5 * np.sqrt(a) / (2 - a))[1:])
 
 
+def test_weights_of_x0_are_differences_of_snr_only_without_v():
+    """As the formula under the plot says."""
+    schedule = make_schedule("linear", 0.5)
+    plot = weights_plot(schedule, ["eps", "x0"], 400, "en")
+    eps, x0 = (series.y for series in plot.series)
+    np.testing.assert_allclose(x0[1:], (schedule.snr * eps)[1:], rtol=1e-6)
+    assert x0[1] < 0.9 * 0.5 * (schedule.snr[0] - schedule.snr[1])
+    assert r"\mathrm{SNR}(t)\,w_\epsilon \overset{v=0}{=} \tfrac12" in plot.formula
+
+
 def test_first_weight_is_infinite_only_without_variance(schedule: NoiseSchedule):
     assert formula_first(schedule) == np.inf
     assert "infinite" in first_plot(schedule, "en").summary

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from app.i18n import say
 from app.labs.overview.diagram import BEFORE, diagram
 from app.labs.overview.story import Story, tell
 from app.ui.labs import LABS
@@ -34,6 +35,12 @@ def test_the_story_is_the_pipelines_own(pipe: Pipeline, story: Story):
     assert np.abs(made.astype(int) - story.picture).max() <= 1
     assert len(story.t) == len(story.latents) == len(story.estimates) == STEPS
     assert list(story.t) == sorted(story.t, reverse=True)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_start_and_end_are_named_as_their_chips_are(lang: str):
+    for name in ("token_start", "token_end"):
+        assert say(lang, name) in say(lang, "overview_says_tokens", count=5)
 
 
 def test_tokens_are_the_tokenizers(pipe: Pipeline, story: Story):
