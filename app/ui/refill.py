@@ -20,7 +20,7 @@ from app.ui.picture import Stage
 from app.ui.status import Picture, line_html, refusal_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
 from ldm_core.metadata import read_parameters, unread_parameters
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 
 Updates = dict[Any, Any]
 SIZES = ("width", "height")
@@ -39,8 +39,8 @@ class Refill:
     def _wire_settings(self) -> None:
         """From pasted text, and from a file."""
         form, filled = self.form, [self.stage.line, self.form.model, *self.form.fields]
-        paste = "(text) => window.latentLab.takePasted(text)"
-        form.fill.click(self.fill, form["prompt"], filled, js=paste, **PRIVATE)
+        paste = "(text, model) => [window.latentLab.takePasted(text), model]"
+        form.fill.click(self.fill, [form["prompt"], form.model], filled, js=paste, **PRIVATE)
         remember = "(...values) => { window.latentLab.remember(); return values; }"
         form.restore.upload(self.restore, form.restore, filled, js=remember, **PRIVATE)
 
@@ -102,12 +102,12 @@ class Refill:
             missing.append("restored_beyond")
         return missing or ["restored_same"]
 
-    def fill(self, text: str, request: gr.Request) -> Updates:
-        """Fill the form from settings as other programs write them; a size this model does not make stays as it is."""
-        lang, limits = language(request, self.lang), self.service.limits
-        values = read_parameters(text or "")
-        fits = all(s % limits.size_multiple == 0 and s <= limits.max_side for n in SIZES if (s := values.get(n)))
+    def fill(self, text: str, model: str | None, request: gr.Request) -> Updates:
+        """Fill the form from settings as other programs write them; a size the chosen model lacks is its own."""
+        lang, values = language(request, self.lang), read_parameters(text or "")
         try:
+            limits = self.service.limits_of(model or "")
+            fits = all(s % limits.size_multiple == 0 and s <= limits.max_side for n in SIZES if (s := values.get(n)))
             made = read_params({n: v for n, v in values.items() if fits or n not in SIZES})
             check_params(made, limits)
         except RequestError as error:
@@ -115,7 +115,7 @@ class Refill:
         said, unread = say(lang, "settings_filled"), unread_parameters(text) + ([] if fits else ["Size"])
         if unread:
             said += " " + say(lang, "settings_unread", names=", ".join(unread)[:UNREAD])
-        return {self.stage.line: line_html(said, "done"), **self._filled(made, "")}
+        return {self.stage.line: line_html(said, "done"), **self._fields(made, limits)}
 
     def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
         """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
@@ -142,7 +142,10 @@ class Refill:
         limits = self.service.limits_of(names[0] if names else "")
         check_params(made, limits)
         model = names[0] if names and names[0] != self.service.models.own.name else ""
-        return {self.form.model: model, **dict(zip(self.form.fields, values_from(made, limits), strict=True))}
+        return {self.form.model: model, **self._fields(made, limits)}
+
+    def _fields(self, made: SamplingParams, limits: Limits) -> Updates:
+        return dict(zip(self.form.fields, values_from(made, limits), strict=True))
 
     def use_shown(self, shown: Picture | None, request: gr.Request) -> Updates:
         """Put the picture that is shown onto the canvas."""

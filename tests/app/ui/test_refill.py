@@ -19,7 +19,7 @@ from app.ui.generate import GenerateTab
 from app.ui.refill import Refill
 from app.ui.translation import Translation
 from ldm_core.metadata import KEY, write_png
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService, asked_in
 
 
@@ -109,8 +109,18 @@ def test_the_large_view_fills_the_form_and_refuses_what_cannot_be(refill: Refill
 
 def test_pasted_settings_fill_the_form_as_far_as_they_fit(refill: Refill):
     text = "a cat\nSteps: 12, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x516"
-    filled = refill.fill(text, asked_in("en"))
+    filled = refill.fill(text, "", asked_in("en"))
     values = {name: filled[component] for name, component in zip(FIELDS, refill.form.fields, strict=True)}
     assert (values["prompt"], values["steps"], values["sampler"], values["seed"]) == ("a cat", 12, "euler_a", "5")
     assert (values["width"], values["height"]) == (128, 128)
-    assert "Steps must be at least 1" in said(refill, refill.fill("a\nSteps: 0, Seed: 1", asked_in("en")))
+    assert "Steps must be at least 1" in said(refill, refill.fill("a\nSteps: 0, Seed: 1", "", asked_in("en")))
+
+
+def test_pasted_settings_are_for_the_model_that_is_chosen(refill: Refill, monkeypatch: pytest.MonkeyPatch):
+    other = Limits(image_size=512, max_side=1024, guidance_scale=7.5)
+    monkeypatch.setattr(refill.service, "limits_of", lambda model: other if model == "other" else Limits())
+    text = "a cat\nSteps: 12, Sampler: Euler a, Seed: 5, Size: 960x960"
+    filled = refill.fill(text, "other", asked_in("en"))
+    assert refill.form.model not in filled, "it stays chosen"
+    assert (filled[refill.form["width"]], filled[refill.form["guidance_scale"]]) == (960, 7.5)
+    assert "Size" not in said(refill, filled)
