@@ -25,6 +25,8 @@ from ldm_core.sampling import Limits, SamplingParams
 Updates = dict[Any, Any]
 SIZES = ("width", "height")
 UNREAD = 200  # characters of the names of pasted settings that have no effect here
+START = {"restored_picture", "restored_mask"}  # what a picture on the canvas may be
+AS_GOOD = {"restored_runtime", "restored_unknown"}  # what a variation may start with all the same
 VARIATION = 0.3  # how far a variation asked for with one click goes from its picture
 
 
@@ -57,9 +59,9 @@ class Refill:
         self.done = gr.Textbox(visible="hidden")  # what was asked for, "" where it is refused
         acted = act.click(
             self.act,
-            asked,
+            [asked, form.canvas],
             [self.done, *placed, form.model, *form.fields],
-            js="() => window.latentLab.takeAction()",
+            js="(_, canvas) => [window.latentLab.takeAction(), canvas]",
             **PRIVATE,
         )
         acted.success(inputs=self.done, js="(done) => window.latentLab.acted(done)", **LOCAL)
@@ -81,13 +83,16 @@ class Refill:
             filled = self._filled(made, info["weights_sha256"])
         except RequestError as error:
             return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
-        missing = self._missing(made, info)
-        said = " ".join(say(lang, key) for key in ("restored", *missing))
-        offer = say(lang, "load_start") if {"restored_picture", "restored_mask"} & {*missing} else ""
-        return {self.stage.line: line_html(said, "done", load=offer), **filled}
+        missing = self._missing(made, info) or ["restored_same"]
+        return {self.stage.line: self._line(["restored", *missing], lang), **filled}
+
+    def _line(self, keys: list[str], lang: str) -> str:
+        """What is in the form and what is missing, and an offer to load the picture that it began from."""
+        offer = say(lang, "load_start") if START & {*keys} else ""
+        return line_html(" ".join(say(lang, key) for key in keys), "done", load=offer)
 
     def _missing(self, made: SamplingParams, info: dict[str, str]) -> list[str]:
-        """Keys of what stands between a file's settings and its picture; one key where there is nothing."""
+        """Keys of what stands between a file's settings and its picture."""
         pipe, missing = self.service.pipe, []
         here = {file.sha256 for file in self.service.models.usable}
         if pipe is not None and info["weights_sha256"] not in here | {pipe.weights_sha256}:
@@ -100,7 +105,7 @@ class Refill:
             missing.append("restored_runtime")
         if any(getattr(made, f.name) != f.default for f in fields(made) if f.name not in FIELDS):
             missing.append("restored_beyond")
-        return missing or ["restored_same"]
+        return missing
 
     def fill(self, text: str, model: str | None, request: gr.Request) -> Updates:
         """Fill the form from settings as other programs write them; a size the chosen model lacks is its own."""
@@ -117,20 +122,29 @@ class Refill:
             said += " " + say(lang, "settings_unread", names=", ".join(unread)[:UNREAD])
         return {self.stage.line: line_html(said, "done"), **self._fields(made, limits)}
 
-    def act(self, asked: dict[str, Any] | None, request: gr.Request) -> Updates:
-        """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it."""
+    def act(self, asked: dict[str, Any] | None, request: gr.Request, canvas: Canvas | None = None) -> Updates:
+        """What the large view asks: `use` a picture's settings, `vary` it, or `start` from it.
+
+        Settings that would make another picture only fill the form, and the line says what is missing.
+        """
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         settings, what = asked.get("settings"), str(asked.get("do"))
         path = self.service.picture(str(asked.get("file")))
         if what == "start":
             placed = self._on_canvas(path, lang)
             return {self.done: what if self.form.canvas in placed else "", **placed}
-        line = line_html(say(lang, "settings_used"), "done")
         try:
             made = read_params(settings if isinstance(settings, dict) else {})
-            sha256 = read_png(path)[1]["weights_sha256"] if path is not None else ""
+            info = read_png(path)[1] if path is not None else {}
+            here = START if chip_html(canvas, self.service.settings, lang) else set()  # perhaps that one
+            missing = [key for key in self._missing(made, info) if key not in here] if info else []
+            sha256, line = info.get("weights_sha256", ""), self._line(["settings_used", *missing], lang)
             if what == "vary":
-                drawn, line = random.randrange(2**31), line_html("")
+                if AS_GOOD.issuperset(missing):
+                    line = line_html("")
+                else:
+                    what = "use"
+                drawn = random.randrange(2**31)
                 made = replace(made, batch=PICTURES, variation_seed=drawn, variation_strength=VARIATION)
             return {self.done: what, self.stage.line: line, **self._filled(made, sha256)}
         except RequestError as error:

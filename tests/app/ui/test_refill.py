@@ -124,3 +124,31 @@ def test_pasted_settings_are_for_the_model_that_is_chosen(refill: Refill, monkey
     assert refill.form.model not in filled, "it stays chosen"
     assert (filled[refill.form["width"]], filled[refill.form["guidance_scale"]]) == (960, 7.5)
     assert "Size" not in said(refill, filled)
+
+
+@pytest.mark.parametrize(
+    ("start", "setting", "canvas", "missing"),
+    [
+        ("noise", {}, None, ""),
+        ("picture", {}, None, "It began from a picture"),
+        ("picture and mask", {}, {"background": None, "layers": []}, "load that picture and paint the same part"),
+        ("picture", {}, "loaded", ""),
+        ("noise", {"timestep_spacing": "trailing"}, None, "this form does not have"),
+    ],
+)
+def test_the_large_view_says_what_it_could_not_fill(
+    refill: Refill, start: str, setting: dict[str, Any], canvas: Any, missing: str
+):
+    made = SamplingParams("a cat", seed=3, **setting)
+    write_png(refill.service.outputs / "a.png", np.zeros((8, 8, 3), np.uint8), made, "", "1.0", {"start": start})
+    if canvas == "loaded":
+        canvas = {"background": str(refill.service.outputs / "a.png"), "layers": []}
+    asked = {"settings": made.to_dict(), "file": "a.png"}
+    used = refill.act({**asked, "do": "use"}, asked_in("en"), canvas)
+    assert said(refill, used).count("are in the form.") == 1 and missing in said(refill, used)
+    offered = bool(missing) and start != "noise"
+    assert ("Load that picture" in said(refill, used)) is offered
+    varied = refill.act({**asked, "do": "vary"}, asked_in("en"), canvas)
+    assert varied[refill.form["variation_strength"]] > 0
+    assert varied[refill.done] == ("use" if missing else "vary"), "it starts by itself only as a variation of this one"
+    assert missing in said(refill, varied)
