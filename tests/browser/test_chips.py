@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from app.ui.prompt_line import chips_html
 from ldm_core.shipped import EMOJI_128
 from ldm_core.text.knowledge import Knowledge
+from tests.browser.test_page import LONG, ask
 
 pytestmark = pytest.mark.browser
 
@@ -59,11 +60,18 @@ def test_a_chinese_prompt_gets_chinese_that_the_model_reads(page: Page, prompt: 
 
 
 def test_escape_folds_a_menu_and_stops_nothing(page: Page, prompt: Locator):
+    ask(page, "a tree", LONG)
+    page.click("#generate")
+    expect(page.locator("#line")).to_contain_text("Step")
     page.locator("#chips summary").first.click()
     expect(page.locator("#chips details[open]")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator("#chips details[open]")).to_have_count(0)
     expect(page.locator("#chips summary").first).to_be_focused()
+    page.wait_for_timeout(300)
+    expect(page.locator("#stop")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#line")).to_contain_text("Stopped")
     page.locator("#chips summary").first.click()
     prompt.click()
     expect(page.locator("#chips details[open]")).to_have_count(0)

@@ -69,9 +69,7 @@
     if (chip) choose(chip);
     fold(chip ? null : event.target.closest?.("#chips details"));
   });
-  window.addEventListener("keydown", (event) => { // before Escape stops a run
-    if (event.key !== "Escape" || !document.querySelector("#chips details[open]")) return;
-    fold().forEach((menu) => menu.querySelector("summary").focus());
-    event.stopImmediatePropagation();
+  window.addEventListener("keydown", (event) => { // page.js, which comes first, stops no run while a menu is open
+    if (event.key === "Escape") fold().forEach((menu) => menu.querySelector("summary").focus());
   }, true);
 })();

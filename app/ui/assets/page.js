@@ -106,7 +106,7 @@
       if (event.shiftKey) return;
       event.preventDefault();
       click("generate");
-    } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog], dialog[open]")) {
+    } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog], dialog[open], #chips details[open]")) {
       if (find("#generate-tab")?.checkVisibility()) click("stop"); // in another tab Escape means something else
     }
   };
