@@ -261,6 +261,20 @@ def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Pag
     wait_for_picture(page)
 
 
+def test_enter_that_ends_a_chinese_word_generates_nothing(page: Page):
+    """Safari sends it when the word has ended, and marks it by its code alone."""
+    page.fill("#prompt textarea", "苹果")
+    pressed = """(keyCode) => {
+        let pressed = 0;
+        document.getElementById("generate").addEventListener("click", () => { pressed += 1; });
+        const key = { key: "Enter", keyCode, bubbles: true, cancelable: true };
+        document.querySelector("#prompt textarea").dispatchEvent(new KeyboardEvent("keydown", key));
+        return pressed;
+    }"""
+    assert page.evaluate(pressed, 229) == 0
+    assert page.evaluate(pressed, 13) == 1
+
+
 def test_theme_scaling_and_a_lost_connection(page: Page):
     dark = "document.body.classList.contains('dark')"
     before = page.evaluate(dark)

@@ -100,7 +100,7 @@
 
   // Enter generates, Shift+Enter breaks the line, Escape stops. Enter that ends a Chinese word is none of these.
   const onKey = (event) => {
-    if (event.isComposing) return;
+    if (event.isComposing || event.keyCode === 229) return; // Safari says the one where it no longer says the other
     if (event.key === "Enter" && event.target.closest?.("#prompt, #negative-prompt") && event.target.matches("textarea, input")) {
       event.stopImmediatePropagation();
       if (event.shiftKey) return;
