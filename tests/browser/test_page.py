@@ -261,6 +261,17 @@ def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Pag
     wait_for_picture(page)
 
 
+def test_another_language_reaches_what_stands_at_pictures(page: Page):
+    ask(page, "a tree", 2)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.click("#language")
+    expect(page.locator("#facts")).to_contain_text("随机种子")
+    expect(page.locator("#line .done")).to_contain_text("用时")
+    for part in ("#stage", "#history"):
+        expect(page.locator(f"{part} .cell")).to_have_attribute("data-facts", re.compile("^随机种子"))
+
+
 def test_enter_that_ends_a_chinese_word_generates_nothing(page: Page):
     """Safari sends it when the word has ended, and marks it by its code alone."""
     page.fill("#prompt textarea", "苹果")
