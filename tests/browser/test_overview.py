@@ -50,6 +50,7 @@ def test_plays_by_itself_and_stops_on_a_click(overview: Page):
             play.click();
             const look = () => {
                 if (Number(range.value) < until) return setTimeout(look, 20);
+                window.playing = play.ariaLabel;
                 play.click();
                 stopped(Number(range.value));
             };
@@ -60,6 +61,8 @@ def test_plays_by_itself_and_stops_on_a_click(overview: Page):
     overview.wait_for_timeout(900)
     at(overview, stopped)
     assert BEFORE + 4 <= stopped < LAST
+    assert overview.evaluate("window.playing") == say("en", "play_pause")
+    expect(overview.locator("latent-overview [data-do=play]")).to_have_attribute("aria-label", say("en", "play_play"))
 
 
 def test_with_reduced_motion_a_click_is_one_moment(overview: Page):

@@ -24,9 +24,11 @@ def diagram(story: Story, lang: str) -> str:
     frames = n + BEFORE + 1
     label = safe(say(lang, "overview_label", prompt=story.prompt))
     said = "".join(f'<p data-frame="{k}">{safe(text)}</p>' for k, text in enumerate(_sentences(story, lang)))
+    names = {does: safe(say(lang, f"play_{does}")) for does in ("back", "play", "pause", "next")}
+    playing = f' data-play="{names["play"]}" data-pause="{names["pause"]}"'  # it is the one and the other
     buttons = "".join(
-        f'<button type="button" data-do="{do}" aria-label="{safe(say(lang, f"play_{do}"))}">{sign}</button>'
-        for do, sign in (("back", "‹"), ("play", "▶"), ("next", "›"))
+        f'<button type="button" data-do="{do}" aria-label="{names[do]}"{more}>{sign}</button>'
+        for do, sign, more in (("back", "‹", ""), ("play", "▶", playing), ("next", "›", ""))
     )
     return (
         f'<latent-overview class="overview" data-frames="{frames}" data-before="{BEFORE}" role="group" '

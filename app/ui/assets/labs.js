@@ -24,14 +24,18 @@
       if (!calm()) this.next();
     }
     next() {
-      this.play.textContent = "❚❚";
+      this.turn("pause", "❚❚");
       const looping = this.at >= this.before && this.at < this.last - 1;
       this.timer = setTimeout(() => {
         this.show(this.at + 1);
         if (this.at < this.last) this.next(); else this.stop();
       }, 1000 * (looping ? SECONDS.step : SECONDS.stage));
     }
-    stop() { clearTimeout(this.timer); this.timer = undefined; this.play.textContent = "▶"; }
+    stop() { clearTimeout(this.timer); this.timer = undefined; this.turn("play", "▶"); }
+    turn(does, sign) { // what a press of the button does, in a sign and in a word
+      this.play.textContent = sign;
+      this.play.setAttribute("aria-label", this.play.dataset[does]);
+    }
     show(frame) {
       this.at = Math.max(0, Math.min(this.last, frame));
       this.range.value = this.at;
