@@ -51,7 +51,10 @@ def test_presents_step_by_step(labs: Page):
     expect(slides).to_contain_text(say("en", "lesson_schedules_see", **numbers("schedules", TINY)))
     labs.keyboard.press("ArrowLeft")
     expect(slides).to_contain_text(say("en", "lesson_schedules_move"))
-    labs.keyboard.press("Escape")
+    labs.keyboard.press("Space")
+    expect(slides).to_contain_text(say("en", "beat_see"))
+    presenter = labs.get_by_role("dialog", name=say("en", "lesson_title"))
+    presenter.get_by_role("button", name=say("en", "close")).click()  # a touch screen has no Escape
     expect(labs.locator("dialog.presenter")).to_have_count(0)
 
 

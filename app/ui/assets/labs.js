@@ -151,11 +151,12 @@
     }
   };
 
-  // A lesson one step at a time, large: arrows and space go on, Escape leaves. What the lab shows stands beside it.
+  // A lesson one step at a time, large: arrows, space and clicks go on, Escape and Close leave. What the lab shows stands beside it.
   const present = (key) => {
     const lesson = document.querySelector(`[data-lesson="${key}"]`);
     if (!lesson) return;
-    const dialog = Object.assign(document.createElement("dialog"), { className: "presenter" });
+    const dialog = Object.assign(document.createElement("dialog"), { className: "presenter", tabIndex: -1 });
+    dialog.setAttribute("aria-label", lesson.closest(".lesson-card")?.querySelector("button span")?.textContent.trim() ?? "");
     const slides = [...lesson.querySelectorAll("section")].map((section) => {
       const slide = section.cloneNode(true);
       slide.querySelectorAll("details").forEach((el) => { el.open = true; });
@@ -164,22 +165,26 @@
       return slide;
     });
     const count = Object.assign(document.createElement("p"), { className: "count" });
+    const close = Object.assign(document.createElement("button"), { type: "button", textContent: window.latentLab.word("close") });
     let at = 0;
     const show = (k) => {
       at = Math.max(0, Math.min(slides.length - 1, k));
       slides.forEach((slide, i) => { slide.hidden = i !== at; });
       count.textContent = `${at + 1} / ${slides.length}`;
     };
-    dialog.append(...slides, count);
+    dialog.append(...slides, count, close);
+    close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("keydown", (event) => {
       const by = { ArrowRight: 1, PageDown: 1, " ": 1, ArrowLeft: -1, PageUp: -1 }[event.key];
+      if (event.key === " " && event.target === close) return; // there it presses
       if (by) { event.preventDefault(); show(at + by); }
     });
-    dialog.addEventListener("click", (event) => { if (!event.target.closest("a")) show(at + 1); });
+    dialog.addEventListener("click", (event) => { if (!event.target.closest("a, button")) show(at + 1); });
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     show(0);
     dialog.showModal();
+    dialog.focus(); // else Close has it, and space leaves
   };
   const printLesson = (key) => {
     const lesson = document.querySelector(`[data-lesson="${key}"]`);
