@@ -65,7 +65,8 @@ def line_html(
     bar = ""
     if fraction is not None:
         percent = round(100 * fraction)
-        bar = f'<div class="bar" role="progressbar" aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
+        about = f'role="progressbar" aria-valuenow="{percent}" aria-label="{safe(text)}"'
+        bar = f'<div class="bar" {about}><i style="width:{percent}%"></i></div>'
     live = ' role="alert"' if kind == "failed" else ' role="status"' if kind == "done" else ""
     if counting is not None:
         live += f' data-left="{counting[0]:.1f}" data-said="{safe(counting[1])}"'

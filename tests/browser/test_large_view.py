@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.i18n import say
 from tests.browser.test_page import ask, wait_for_picture
 
 pytestmark = pytest.mark.browser
@@ -30,6 +31,7 @@ def width(page: Page) -> float:
 def test_a_picture_is_zoomed_by_button_and_by_key(four: Page):
     four.click("#stage .cell >> nth=0")
     expect(four.locator("#viewer .one")).to_have_js_property("naturalWidth", 32)
+    expect(four.get_by_role("dialog", name=say("en", "picture_alt", prompt="a rocket"))).to_be_visible()
     fitting = width(four)
     four.click("#viewer [data-way=zoom_in]")
     assert width(four) == 1.5 * fitting

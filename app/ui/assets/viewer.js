@@ -103,6 +103,7 @@
   const draw = () => {
     const cell = cells[at], other = dialog.querySelector(".other");
     show(dialog.querySelector(".one"), cell);
+    dialog.setAttribute("aria-label", dialog.querySelector(".one").alt);
     if (beside === cell) beside = cells.length > 1 ? cells[(at + cells.length - 1) % cells.length] : null;
     other.hidden = !beside;
     if (beside) show(other, beside);

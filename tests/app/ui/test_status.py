@@ -52,7 +52,8 @@ def test_events_in_words(event: object, words: str, running: bool):
 
 
 def test_progress_is_told_to_screen_readers():
-    assert 'role="progressbar" aria-valuenow="56"' in view(Stepped(14, 25, 1.0, 0.6, None), REQUEST, "en").line
+    line = view(Stepped(14, 25, 1.0, 0.6, None), REQUEST, "en").line
+    assert 'role="progressbar" aria-valuenow="56" aria-label="Step 14/25 · 0.6 s left"' in line
 
 
 def test_preview_is_the_pixels_and_the_prompt_is_only_text():
