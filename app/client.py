@@ -153,7 +153,8 @@ class Client:
         try:
             return urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310
         except urllib.error.HTTPError as error:
-            raise ServerError(_sentence(error)) from None
+            away = error.code in (502, 503, 504)  # so a proxy says that the server is being started again
+            raise (NoAnswer if away else ServerError)(_sentence(error)) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise NoAnswer(f"{self.server} does not answer: {reason}.") from None

@@ -24,7 +24,7 @@ from ldm_core.text_files import read_text
 
 COOKIE = "latent-lab-client"
 COOKIE_SECONDS = 365 * 24 * 3600
-
+OURS = re.compile(r"[0-9a-f]{32}")  # a cookie's value as we give it: no other is sent back
 
 KEY_FILE = re.compile(r"[/.~].*|.*\.(txt|keys|conf|env)", re.IGNORECASE | re.DOTALL)  # a name that means a file
 
@@ -51,7 +51,8 @@ class Clients:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = read_keys(settings.api_keys)
-        self._open = settings.open or _is_loopback(settings.host)
+        served = bool(settings.trusted_proxies or settings.allowed_hosts)  # loopback, but through a proxy to others
+        self._open = settings.open or (_is_loopback(settings.host) and not served)
         if settings.page_password in self._keys:
             raise ValueError("page_password must not be an API key: all visitors would be that key's client")
 
@@ -94,7 +95,7 @@ def cookie_of(headers: Mapping[str, str]) -> str:
 
 
 class ClientCookie:
-    """ASGI middleware: the page's first answer gives a browser its cookie, which no script can read."""
+    """ASGI middleware: the page gives a browser its cookie, which no script can read, for a year from each visit on."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -102,11 +103,13 @@ class ClientCookie:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; dress the page's answer."""
         page = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == "/"
-        if not page or cookie_of(Headers(scope=scope)):
+        value = cookie_of(Headers(scope=scope)) if page else ""
+        if not page or (value and not OURS.fullmatch(value)):
             await self.app(scope, receive, send)
             return
         flags = f"Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
-        cookie = f"{COOKIE}={secrets.token_hex(16)}; {flags}{'; Secure' if scope['scheme'] == 'https' else ''}"
+        secure = "; Secure" if scope["scheme"] == "https" else ""
+        cookie = f"{COOKIE}={value or secrets.token_hex(16)}; {flags}{secure}"
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -162,6 +162,6 @@ class ModelPool:
             self._loading = None
             if model is not None:
                 self._loaded[sha256] = _InMemory(loading.file, model)
-            elif fault is not None:
+            elif fault is not None and sha256 in self._wanted:  # else the next who asks has it tried again
                 self._failed[sha256] = fault
         self._changed()

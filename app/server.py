@@ -103,7 +103,10 @@ async def _trim(service: Service) -> None:
     """Hold what the history may keep to its bounds, until cancelled."""
     while True:
         await asyncio.sleep(TRIM_SECONDS)
-        await asyncio.to_thread(service.trim)
+        try:
+            await asyncio.to_thread(service.trim)
+        except Exception:  # a full disk, say: in an hour it may be another
+            log.warning("old pictures could not be deleted", exc_info=True)
 
 
 def build(settings: Settings) -> FastAPI:

@@ -116,7 +116,7 @@ class Settings:
             description="Latent Lab: text to image you can open up", argument_default=argparse.SUPPRESS
         )
         kinds: dict[str, Callable[[str], Any]] = {
-            "weights": _path, "models": _path, "output_dir": _path, "data_dir": _folder, "detach_seconds": float,
+            "weights": _path, "models": _folder, "output_dir": _folder, "data_dir": _folder, "detach_seconds": float,
             "threads": int, "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         told = _comments()
@@ -131,7 +131,7 @@ class Settings:
         named = {f.name: environ[PREFIX + f.name.upper()] for f in fields(cls) if PREFIX + f.name.upper() in environ}
         words = [f"--{name.replace('_', '-')}={value}" for name, value in named.items()]  # a value may begin with -
         values = vars(parser.parse_args([*words, *(argv if argv is not None else sys.argv[1:])]))
-        if "output_dir" not in values:
+        if values.get("output_dir") is None:
             values.setdefault("data_dir", user_data(environ))
         try:
             return cls(**values)

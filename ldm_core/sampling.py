@@ -100,6 +100,7 @@ class Limits:
             size_multiple=config.size_multiple,
             image_size=config.image_size,
             guidance_scale=config.default_guidance,
+            needs_prompt=self.needs_prompt and config.text is not None,
         )
 
 

@@ -33,7 +33,9 @@ def answer(request: Request, error: ApiError) -> Response:
 
 
 def refused(error: RequestError) -> ApiError:
-    """A request that cannot be served, as an answer: 400, 429 while the client's queue is full, 503 while ours is."""
+    """A request that cannot be served, as an answer: 400, 429 while the client's queue is full, 503 while ours or the
+    disk is.
+    """
     if isinstance(error, NotReady):
         return ApiError(503, "not_ready", str(error))
     if isinstance(error, QueueFull):
@@ -42,7 +44,8 @@ def refused(error: RequestError) -> ApiError:
     if error.sentence.key in ("no_model", "model_broken"):
         return ApiError(404 if error.sentence.key == "no_model" else 400, error.sentence.key, str(error), "model")
     field = error.sentence.values.get("field")
-    return ApiError(400, error.sentence.key, str(error), getattr(field, "key", None))
+    ours = error.sentence.key in ("not_kept", "history_full")  # no fault of the request: it may be sent again
+    return ApiError(503 if ours else 400, error.sentence.key, str(error), getattr(field, "key", None))
 
 
 def install(app: FastAPI) -> None:

@@ -49,7 +49,7 @@ async def create(
 
 
 def _create(wanted: JobRequest, who: Caller, key: str | None) -> JobAnswer:
-    if wanted.mask is not None and wanted.init_image is None:
+    if wanted.mask and not wanted.init_image:
         raise ApiError(400, "invalid", "mask: a mask needs an init_image.", "mask")
     if key is None:
         return describe(who, _submit(wanted, who))
@@ -104,7 +104,11 @@ async def events(
         return EventSourceResponse(_ended(await asyncio.to_thread(_past, who, job)))
     seen = re.fullmatch(r"[0-9]{1,18}", last_event_id or "")  # int() refuses thousands of digits
     cursor = int(seen[0]) if seen else 0
-    return EventSourceResponse(_stream(who, job, cursor if cursor <= len(job.events) else 0))  # else another process's
+    if cursor > len(job.events):  # a number of another process
+        cursor = 0
+    if job.done:  # the end is told to whoever asks: a second run may have ended with the number seen last in the first
+        cursor = min(cursor, len(job.events) - 1)
+    return EventSourceResponse(_stream(who, job, cursor))
 
 
 async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str, str]]:
@@ -196,8 +200,7 @@ def describe(who: Caller, job: Job) -> JobAnswer:
         elif isinstance(event, Loading):
             answer.loading = event.progress
         elif isinstance(event, Started):
-            answer.loading = None
-            answer.status, answer.n, answer.position = "running", event.n, None
+            answer.status, answer.n = "running", event.n
         elif isinstance(event, Stepped):
             answer.i, answer.n, answer.seconds_left = event.i, event.n, event.seconds_left
         elif isinstance(event, Done):
@@ -206,6 +209,8 @@ def describe(who: Caller, job: Job) -> JobAnswer:
             answer.status, answer.seconds_left, answer.message = "failed", None, str(event.message)
         else:
             answer.status, answer.seconds_left = "queued" if isinstance(event, Interrupted) else "cancelled", None
+    if answer.status != "queued":
+        answer.position = answer.loading = None
     return answer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ldm_core.sampling import SamplingParams, is_unicode
 
@@ -81,6 +81,12 @@ class ImagesRequest(Body):
     eta: float | None = None
     sampler: str | None = None
     strength: float | None = None  # edits: how much of the picture is noised away
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """OpenAI's clients send null for what they leave open."""
+        return {k: v for k, v in values.items() if v is not None} if isinstance(values, dict) else values
 
 
 class ImageData(BaseModel):

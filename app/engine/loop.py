@@ -163,12 +163,13 @@ class Engine:
         """Which waiting jobs may start, None where none may; the lock is held. Jobs end that need wait no longer."""
         waiting = self._queue.waiting()
         faults = self._asked.faults(waiting)
-        for job in waiting:
-            if job.wanted() and job.model not in faults:
-                continue
+        lost = [job for job in waiting if not job.wanted() or job.model in faults]
+        for job in lost:
             self._queue.remove(job)
             stopped = job.stopped(0, job.request.steps, waiting=True)
             self.ends.end(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else stopped)
+        if lost:
+            self._tell_positions()
         waiting = self._queue.waiting()
         may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
         return may_start if any(map(may_start, waiting)) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from app.history.journal import Journal
 from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 OURS = re.compile(r".*-\d+-(.{8})\.(?:png|part)")  # app.metadata.file_name, and what was not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
@@ -99,8 +101,11 @@ class History:
         except Exception:
             remove(images)
             raise
-        self.journal.forget_inputs(job.id)
-        self._make_fit(job.client, keep=job.id)
+        try:
+            self.journal.forget_inputs(job.id)
+            self._make_fit(job.client, keep=job.id)
+        except Exception:  # the pictures are there: the job is done
+            log.warning("old pictures and inputs could not be deleted", exc_info=True)
 
     def owner(self, name: str) -> str | None:
         """Whose picture a file is."""

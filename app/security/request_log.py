@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from app.security.messages import is_api, refuse
 log = logging.getLogger(__name__)
 HEADER = "X-Request-ID"
 REQUEST = "latent_lab.request"  # the id's place in the scope, for whoever answers in another task
+NAMED = re.compile(r"(^/v1/(?:files|history)/|file=).+")  # of a picture: its name has words of the prompt
 QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds
 LEFT, FAULT = 499, "Something went wrong here; the server's log has the details under request {0}."
 
@@ -57,5 +59,6 @@ class RequestLog:
 def _tell(scope: Scope, status: int, seconds: float) -> None:
     path = scope["path"]
     if path not in QUIET and (status >= 500 or is_api(path)):
-        about = {"method": scope["method"], "path": quote(path), "status": status, "ms": round(1000 * seconds)}
+        shown = NAMED.sub(r"\1*", quote(path))
+        about = {"method": scope["method"], "path": shown, "status": status, "ms": round(1000 * seconds)}
         log.info("request", extra={"about": about})

@@ -84,6 +84,9 @@ def test_a_client_is_its_key_else_cookie_else_token_else_address() -> None:
         ({}, {}, None),
         ({"host": "0.0.0.0"}, {}, "closed"),
         ({"host": "0.0.0.0", "open": True}, {}, None),
+        ({"trusted_proxies": ("127.0.0.1",)}, {}, "closed"),
+        ({"allowed_hosts": ("lab.example.org",)}, {}, "closed"),
+        ({"allowed_hosts": ("lab.example.org",), "open": True}, {}, None),
         ({"api_keys": "one"}, {}, "needs a key"),
         ({"api_keys": "one", "host": "0.0.0.0"}, {"authorization": "Bearer one"}, None),
         ({"api_keys": "one", "open": True}, basic("other"), "needs a key"),
@@ -109,7 +112,9 @@ def test_the_page_gives_one_cookie_that_no_script_reads() -> None:
     assert "set-cookie" not in client.get("/other").headers
     cookie = client.get("/").headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Secure" not in cookie
-    assert "set-cookie" not in client.get("/").headers, "the browser keeps its cookie"
+    assert client.get("/").headers["set-cookie"] == cookie, "the same one, for another year"
+    foreign = {"cookie": f"{COOKIE}={'x' * 32}"}
+    assert "set-cookie" not in TestClient(app).get("/", headers=foreign).headers, "what a browser says is not sent back"
     assert "Secure" in TestClient(app, base_url="https://testserver").get("/").headers["set-cookie"]
 
 

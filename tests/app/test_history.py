@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from app import server
 from app.engine import Job
 from app.history import Filter, History
 from app.metadata import file_name
@@ -290,3 +293,16 @@ def test_a_later_version_s_folder_is_left_alone(tmp_path: Path) -> None:
     history.close()
     with pytest.raises(ValueError, match="later version"):
         History(tmp_path, SETTINGS)
+
+
+def test_trimming_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def trim() -> None:
+        asked.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(server, "TRIM_SECONDS", 0.01)
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(server._trim(SimpleNamespace(trim=trim)), 0.5))  # type: ignore[arg-type]
+    assert len(asked) > 1

@@ -140,6 +140,29 @@ def test_a_load_that_nobody_waits_for_is_given_up(pooled: Pooled) -> None:
     assert pooled.pool.loaded == [] and pooled.ask("a").wait() == Done("a")
 
 
+def test_a_load_that_failed_for_nobody_is_tried_again(pooled: Pooled) -> None:
+    fails, begun = threading.Event(), threading.Event()
+
+    def load(file: ModelFile, progress: Progress) -> Any:
+        if not fails.is_set():
+            begun.set()
+            fails.wait(60)
+            raise MemoryError
+        return real(file, progress)
+
+    real, pooled.pool._load = pooled.pool._load, load
+    pooled.start()
+    job = pooled.ask("a")
+    assert begun.wait(60)
+    pooled.engine.cancel(job.id)
+    job.wait()
+    pooled.engine.wake()
+    wait(lambda: "a" not in pooled.pool._wanted)
+    fails.set()
+    wait(lambda: pooled.pool._loading is None)
+    assert pooled.ask("a").wait() == Done("a")
+
+
 def test_a_model_that_cannot_be_loaded_fails_its_own_jobs(pooled: Pooled) -> None:
     jobs = [pooled.ask("broken"), pooled.ask("broken", client="other"), pooled.ask("a")]
     pooled.start()
@@ -147,3 +170,5 @@ def test_a_model_that_cannot_be_loaded_fails_its_own_jobs(pooled: Pooled) -> Non
         end = job.wait()
         assert isinstance(end, Failed) and str(end.message) == "its weights are damaged."
     assert jobs[2].wait() == Done("a")
+    pooled.ask("broken").wait()
+    assert pooled.engine.metrics.waiting._value.get() == 0, "nobody waits any more"

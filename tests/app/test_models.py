@@ -16,11 +16,12 @@ from app.engine import Done, Failed, Job, Queued
 from app.history import History
 from app.metadata import read_png
 from app.models import ModelFolder, NotReady, read_file
-from app.schemas import RequestError
+from app.schemas import RequestError, check_params
 from app.service import Service
 from app.settings import Settings
 from ldm_core import load
 from ldm_core.checkpoint import convert
+from ldm_core.config import TINY
 from ldm_core.sampling import Limits, SamplingParams
 from tests.tiny import tiny_checkpoint
 
@@ -73,6 +74,27 @@ def test_a_folder_by_content(folder: Path) -> None:
         files.find("five")
     with pytest.raises(RequestError, match=r"cut cannot be used: .*truncated"):
         files.find("cut")
+
+
+def test_a_name_means_one_model(tmp_path: Path) -> None:
+    own = tiny_checkpoint(tmp_path, name="sd-1.5.safetensors")
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+    tiny_checkpoint(tmp_path / "a", seed=1, name="sd-1.5.safetensors")
+    tiny_checkpoint(tmp_path / "b", seed=2, name="sd-1.5.safetensors")
+    files = ModelFolder(own, Limits())
+    for place in ("a", "b"):
+        files.scan(tmp_path / place, lambda path: read_file(path, Limits(), 10**9, 4))
+    assert files.own.name == "sd-1.5" and len({file.name for file in files}) == 3
+    assert all(files.find(file.name) is file for file in files)
+
+
+def test_a_model_without_text_needs_no_prompt(tmp_path: Path) -> None:
+    free = replace(TINY, name="free", conditioning_key=None, unet=replace(TINY.unet, context_dim=None), text=None)
+    file = read_file(tiny_checkpoint(tmp_path, free), Limits(), 10**9, 4)
+    check_params(SamplingParams(""), file.limits)
+    with pytest.raises(RequestError, match="Please type a prompt"):
+        check_params(SamplingParams(""), read_file(tiny_checkpoint(tmp_path), Limits(), 10**9, 4).limits)
 
 
 def test_a_fault_names_no_folder_of_the_server(tmp_path: Path) -> None:

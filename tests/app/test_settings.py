@@ -73,6 +73,9 @@ def test_the_data_folder_is_the_user_s_unless_said_otherwise(tmp_path: Path) -> 
     assert Settings.from_args([], environ).data_dir == tmp_path / "latent-lab"
     assert (tmp_path / "latent-lab").stat().st_mode & 0o777 == 0o700
     assert Settings.from_args(["--output-dir", "out"], environ).data_dir is None
+    assert Settings.from_args([], {**environ, "LATENT_LAB_OUTPUT_DIR": "", "LATENT_LAB_MODELS": ""}) == (
+        Settings.from_args([], environ)
+    ), "a variable that is empty names no folder"
     for nothing in (
         Settings.from_args(["--data-dir", ""], environ),
         Settings.from_args([], {"XDG_DATA_HOME": "/proc"}),

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -68,6 +70,19 @@ def test_a_prefix_stands_once_in_an_address(told: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("urllib.request.urlopen", answer)
     Client("http://lab.example.org/lab/").picture(told)
     assert asked == ["http://lab.example.org/lab/v1/files/a.png?form="]
+
+
+def test_a_proxy_whose_server_is_being_started_again_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [502, 503, 504, 401]
+
+    def refuse(request: urllib.request.Request, timeout: float) -> None:
+        raise urllib.error.HTTPError(request.full_url, answers.pop(0), "", Message(), io.BytesIO())
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("app.client.RETRY_SECONDS", 0.01)
+    with pytest.raises(ServerError):
+        next(Client("http://lab.example.org").events("a"))
+    assert answers == [], "asked again after each of a proxy's, and not after a refusal"
 
 
 def test_the_class_in_a_notebook(served: Served, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_events_resume_after_the_last_one_seen(mine: httpx.Client) -> None:
     again = read(mine, job["id"], number)  # overtaken steps may be left out
     assert again[-1][:2] == events[-1][:2]
     assert {e[0] for e in again} <= {e[0] for e in events} and all(e[0] > number for e in again)
-    assert read(mine, job["id"], events[-1][0]) == []
+    assert read(mine, job["id"], events[-1][0]) == events[-1:], "the end is told to whoever asks"
     assert read(mine, job["id"], 10**9)[-1] == events[-1], "a number of another process: from the beginning"
     digits = {"Last-Event-ID": "9" * 5000}  # more than int() takes
     assert mine.get(f"/v1/jobs/{job['id']}/events", headers=digits).status_code == 200
@@ -84,8 +84,12 @@ def test_a_closed_stream_stops_nothing_and_delete_does(mine: httpx.Client) -> No
         next(answer.iter_lines())
     time.sleep(0.6)
     assert mine.get(f"/v1/jobs/{job['id']}").json()["status"] in ("queued", "running")
-    mine.delete(f"/v1/jobs/{job['id']}")
-    assert read(mine, job["id"])[-1][1] == "cancelled"
+    waiting = create(mine, steps=1000)
+    for stopped in (waiting, job):
+        mine.delete(f"/v1/jobs/{stopped['id']}")
+        assert read(mine, stopped["id"])[-1][1] == "cancelled"
+        state = mine.get(f"/v1/jobs/{stopped['id']}").json()
+        assert (state["status"], state["position"], state["loading"]) == ("cancelled", None, None)
 
 
 def test_the_same_key_is_the_same_job(mine: httpx.Client, other: httpx.Client) -> None:
@@ -116,7 +120,8 @@ def test_from_a_picture(mine: httpx.Client) -> None:
     assert read(mine, job["id"])[-1][1] == "done"
     refused = mine.post("/v1/jobs", json={"prompt": "a", "init_image": "no picture!"})
     assert refused.status_code == 400 and refused.json()["error"]["param"] == "init_image"
-    assert mine.post("/v1/jobs", json={"prompt": "a", "mask": text}).status_code == 400
+    for nothing in ({}, {"init_image": ""}):
+        assert mine.post("/v1/jobs", json={"prompt": "a", "mask": text, **nothing}).status_code == 400
     assert mine.post("/v1/jobs", json={"prompt": "a", "other": 1}).json()["error"]["param"] == "other"
 
 

@@ -48,6 +48,22 @@ def test_formats_and_sizes(client: openai.OpenAI, kind: str) -> None:
     assert made.data[0].made_at == "44x24", "scaled, and said"
 
 
+def test_what_is_left_open_may_be_null(client: openai.OpenAI) -> None:
+    named = [
+        "n",
+        "size",
+        "quality",
+        "output_format",
+        "output_compression",
+        "background",
+        "response_format",
+        "stream",
+        "partial_images",
+    ]
+    made = client.images.generate(prompt="a", extra_body={**dict.fromkeys(named), "num_inference_steps": 1})
+    assert made.data is not None and len(made.data) == 1
+
+
 def test_a_url_is_signed(client: openai.OpenAI, served: Served) -> None:
     made = client.images.generate(prompt="a", response_format="url", extra_body={"num_inference_steps": 1})
     assert made.data is not None and made.data[0].url is not None

@@ -24,7 +24,13 @@ async def idle(_app: FastAPI) -> AsyncIterator[None]:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    limits = {"max_steps": 2, "max_side": 64, "requests_per_minute": 10**9, "allowed_hosts": ("testserver",)}
+    limits = {
+        "max_steps": 2,
+        "max_side": 64,
+        "requests_per_minute": 10**9,
+        "allowed_hosts": ("testserver",),
+        "open": True,
+    }
     app = build(Settings(data_dir=tmp_path_factory.mktemp("data"), **limits))
     service = app.state.service
     service.loader.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)

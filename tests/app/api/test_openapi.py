@@ -8,6 +8,8 @@ import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.api.errors import refused
+from app.schemas import RequestError
 from tests.app.api.documented import faults
 
 
@@ -40,3 +42,8 @@ def test_every_json_answer_is_described_and_an_edit_has_all_fields_of_a_generati
     edit = schema["paths"]["/v1/images/edits"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     generation = schema["components"]["schemas"]["ImagesRequest"]["properties"]
     assert set(edit["properties"]) == {*generation, "image", "image[]", "mask"}
+
+
+def test_a_full_disk_is_no_fault_of_the_request() -> None:
+    for key, status in (("not_kept", 503), ("history_full", 503), ("client_history_full", 400), ("prompt_empty", 400)):
+        assert refused(RequestError(key, reason="No space left on device")).status == status

@@ -46,7 +46,7 @@ def test_calls_of_the_api_are_told_without_what_is_secret(client: TestClient, ca
     for path in ("/healthz", "/metrics", "/", "/gradio_api/file=/srv/me/x.png"):
         client.get(path)
     [about], said = told(caplog), str([vars(r) for r in caplog.records if r.name.startswith("app")])
-    assert (about["method"], about["path"], about["status"]) == ("GET", "/v1/files/a%1Bb.png", 200)
+    assert (about["method"], about["path"], about["status"]) == ("GET", "/v1/files/*", 200)
     assert SECRET not in said
 
 
