@@ -76,8 +76,14 @@ class GenerateTab:
             stage.history,
         ]
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
+        recalled = gr.JSON(visible="hidden")  # the tab's pictures as the browser remembers them
         running = form.generate.click(
-            self.run, [stage.history, form.canvas, form.model, *form.fields], outputs, concurrency_limit=None, **PRIVATE
+            self.run,
+            [stage.history, recalled, form.canvas, form.model, *form.fields],
+            outputs,
+            js="(history, _, ...asked) => [history, window.latentLab.keptPictures(), ...asked]",
+            concurrency_limit=None,
+            **PRIVATE,
         )
         self.ended = running.then(js=IDLE, outputs=buttons, **LOCAL)
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
@@ -89,7 +95,6 @@ class GenerateTab:
           const lab = window.latentLab;
           return [lab.keptJob(id), history, lab.wasRunning(), lab.keptPictures()];
         }"""
-        recalled = gr.JSON(visible="hidden")  # the tab's pictures as the browser remembers them
         found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran, recalled], "outputs": outputs}
         opened = blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
         opened.then(js="() => window.latentLab.resumed()", **LOCAL)
@@ -144,9 +149,18 @@ class GenerateTab:
         return updates
 
     async def run(
-        self, request: gr.Request, history: list[Picture], canvas: Canvas | None, model: str | None, *values: Any
+        self,
+        request: gr.Request,
+        history: list[Picture],
+        kept: Any,
+        canvas: Canvas | None,
+        model: str | None,
+        *values: Any,
     ) -> AsyncIterator[Updates]:
-        """Generate: submit and watch. A lost tab detaches the job, Stop cancels it."""
+        """Generate: submit and watch. A lost tab detaches the job, Stop cancels it.
+
+        `kept` are the tab's pictures, for a server that was started again behind a page that stood still.
+        """
         lang = language(request, self.lang)
         try:
             wanted = request_from(values)
@@ -164,6 +178,8 @@ class GenerateTab:
             log.exception("a request could not be submitted")
             yield {self.stage.line: line_html(say(lang, "unexpected"), "failed")}
             return
+        if not history and kept:
+            history, _ = await asyncio.to_thread(recall, self.service, kept)
         async for updates in self.updates(job, history, lang):
             yield updates
 

@@ -87,6 +87,33 @@ def test_a_run_and_the_server_s_next_processes(profile: BrowserContext, tmp_path
     page.close()
 
 
+@pytest.mark.slow
+def test_an_idle_tab_keeps_its_pictures_when_its_server_comes_back(profile: BrowserContext, tmp_path: Path):
+    """Nothing reloads that page, but the next process knows nothing of its session."""
+    tiny_checkpoint(tmp_path)
+    data, port, page = ("--data-dir", str(tmp_path / "data")), free_port(), profile.new_page()
+    pictures = page.locator("#history .cell")
+    with server(tmp_path, port, *data) as first:
+        first.wait_for_page()
+        page.goto(first.url)
+        page.wait_for_selector("#generate:enabled")
+        ask(page, "a lighthouse", 2, pictures=2)
+        page.click("#generate")
+        expect(pictures).to_have_count(2)
+        wait_for_picture(page)
+        page.evaluate("window.stayed = true")
+        first.process.send_signal(signal.SIGTERM)
+        expect(page.locator("#connection.lost")).to_be_visible()
+    with server(tmp_path, port, *data):
+        expect(page.locator("#state")).to_contain_text("ready")
+        page.click("#generate")
+        expect(pictures).to_have_count(4)
+        wait_for_picture(page)
+        assert page.evaluate("JSON.parse(sessionStorage.getItem('latent-lab-pictures')).all.length") == 4
+        assert page.evaluate("window.stayed"), "it was loaded again, which tells nothing of an idle tab"
+    page.close()
+
+
 def test_the_tab_s_pictures_outlive_a_reload(page: Page):
     ask(page, "a rocket", 2, pictures=2)
     page.click("#generate")

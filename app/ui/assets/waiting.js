@@ -29,7 +29,6 @@
   };
   // The tab's pictures outlive a reload: which they were is noted here, the server has the files.
   const PICTURES = "latent-lab-pictures";
-  const memory = JSON.parse(lab.keptTab(PICTURES) || "null");
   let recalled = false; // until the page has them again, an empty page must not be noted
   const noted = (cell) => ({
     file: cell.dataset.file, took: Number(cell.dataset.took) || 0,
@@ -59,7 +58,7 @@
       recalled = true;
       notePictures();
     },
-    keptPictures: () => memory,
+    keptPictures: () => JSON.parse(lab.keptTab(PICTURES) || "null"), // of now: an idle tab may outlive its server
     onStage,
     sent: () => {
       lab.hideSketch();

@@ -31,9 +31,11 @@ def tab(tmp_path: Path) -> Iterator[GenerateTab]:
     service.engine.close()
 
 
-def run(tab: GenerateTab, values: dict[str, Any], lang: str = "en", canvas: Any = None) -> list[dict[Any, Any]]:
+def run(
+    tab: GenerateTab, values: dict[str, Any], lang: str = "en", canvas: Any = None, kept: Any = None
+) -> list[dict[Any, Any]]:
     async def watch() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.run(asked_in(lang), [], canvas, "", *values.values())]
+        return [updates async for updates in tab.run(asked_in(lang), [], kept, canvas, "", *values.values())]
 
     return asyncio.run(asyncio.wait_for(watch(), 60))
 
@@ -73,6 +75,14 @@ def test_a_run_that_is_stopped_leaves_nothing_of_the_picture_before(tab: Generat
         failed |= updates
     assert failed[tab.stage.shown] is None
     assert set(tab.refill.use_shown(failed[tab.stage.shown], asked_in("en"))) == {tab.stage.line}
+
+
+def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: GenerateTab):
+    """A page that stands still meanwhile keeps what it shows; its session's memory is empty."""
+    first = run(tab, GOOD)[-1][tab.stage.history]
+    kept = {"all": [{"file": Path(first[0].path).name, "took": 0.5}], "frame": []}
+    pictures = run(tab, GOOD | {"seed": "8"}, kept=kept)[-1][tab.stage.history]
+    assert [picture.facts["seed"] for picture in pictures] == [8, 7]
 
 
 def test_another_language_says_again_what_stands_at_pictures(tab: GenerateTab):
@@ -186,7 +196,7 @@ def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):
 
     async def watch() -> list[dict[Any, Any]]:
         seen: list[dict[Any, Any]] = []
-        async for updates in tab.run(asked_in("en"), [], None, "", *GOOD.values()):
+        async for updates in tab.run(asked_in("en"), [], None, None, "", *GOOD.values()):
             seen.append(updates)
             if "Waiting: place 1" in str(updates.get(tab.stage.line)):
                 tab.stop(next(u[tab.job_id] for u in seen if tab.job_id in u))
