@@ -117,6 +117,8 @@ def layer_name(layer: str, maps: Maps) -> str:
 
 def whole(maps: Maps, layer: str, head: int) -> Tensor:
     """[h,w,L] of one layer or ALL (the smaller ones enlarged), one head or MEAN. Sums to 1 over L."""
+    if (layer != ALL and layer not in maps) or not 0 <= head <= min(m.shape[0] for m in maps.values()):
+        raise RequestError("not_offered")  # a link may name any
     if layer == ALL:
         side = max(m.shape[1:3] for m in maps.values())
         return torch.stack([_enlarged(whole(maps, name, head), side) for name in maps]).mean(dim=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, Traject
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import colour_bar, figures
 from app.labs.common.shared_results import Work
+from app.schemas import RequestError
 from app.ui.translation import offered
 
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ class Listening(TrajectoryJobPanel):
         """The whole generation again, its attention recorded: as many steps as it had."""
         from app.labs.attention.maps import shares_over_steps, tokens_of
 
-        trajectory, layer, head = self.trajectory(values["kept"]), values["layer"] or "", int(values["head"] or 0)
+        trajectory, layer, asked = self.trajectory(values["kept"]), values["layer"] or "", values["head"] or "0"
+        if not re.fullmatch(r"\d{1,3}", asked):  # a link may name any
+            raise RequestError("not_offered")
+        head = int(asked)
 
         def work(pipe: Any) -> Any:
             shares = yield from shares_over_steps(pipe, trajectory, layer, head)

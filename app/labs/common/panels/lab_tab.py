@@ -98,30 +98,21 @@ def link_state(query: Mapping[str, str], tabs: Sequence[LabTab]) -> tuple[LabTab
     tab = next((t for t in tabs if t.lab.key == lab), None)
     if tab is None:
         return None, {}
-    controls, updates = tab.controls, {}
-    late = [name for panel in tab.panels for name in panel.late_choices]
-    for name, value in state.items():
-        if name in controls and _fits(controls[name], value):
-            updates[controls[name]] = value
-        elif name in late and _names_choices(controls[name], value):  # Gradio refuses a value that is no choice
-            more = [(one, one) for one in (value if isinstance(value, list) else [value])]
-            choices = list(dict.fromkeys([*controls[name].choices, *more]))
-            updates[controls[name]] = gr.update(choices=choices, value=value)
-    return tab, updates
+    controls, late = tab.controls, [name for panel in tab.panels for name in panel.late_choices]
+    known = {name: value for name, value in state.items() if name in controls}
+    return tab, {controls[k]: value for k, value in known.items() if _fits(controls[k], value, k in late)}
 
 
-def _fits(component: Any, value: Any) -> bool:
+def _fits(component: Any, value: Any, late: bool) -> bool:
+    """`late`: a list may have, or soon have, other choices than it was made with."""
     if isinstance(component, gr.Slider):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return number and component.minimum <= value <= component.maximum
     if isinstance(component, (gr.Dropdown, gr.Radio, gr.CheckboxGroup)):
+        chosen = value if isinstance(value, list) else [value]
+        if late:
+            several = bool(getattr(component, "multiselect", False))
+            return isinstance(value, list) == several and all(isinstance(v, str) for v in chosen)
         choices = [choice for _, choice in component.choices]
-        return all(v in choices for v in (value if isinstance(value, list) else [value]))
+        return all(v in choices for v in chosen)
     return isinstance(value, bool) if isinstance(component, gr.Checkbox) else isinstance(value, (str, int, float))
-
-
-def _names_choices(component: Any, value: Any) -> bool:
-    """Whether a value could be one of a choice control, whatever its choices are."""
-    if getattr(component, "multiselect", False):
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return isinstance(value, str)

@@ -29,7 +29,7 @@ class Panel:
 
     key: ClassVar[str]
     redraws: ClassVar[bool] = True  # whether moving a control draws the panel anew
-    late_choices: ClassVar[tuple[str, ...]] = ()  # controls whose choices a drawing brings: a link may name any
+    late_choices: ClassVar[tuple[str, ...]] = ()  # controls whose choices come with a drawing, which judges them
 
     def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
         self.service, self.translation, self.shared, self.results = service, translation, shared, results
@@ -54,6 +54,8 @@ class Panel:
         for control in self.controls.values():
             if isinstance(control, (gr.Slider, gr.Number)):  # a refusal of theirs would end the event before `read`
                 setattr(control, "preprocess", lambda typed: typed)  # noqa: B010 — methods are not assigned to
+        for name in self.late_choices:  # a link's value comes before its choice, which Gradio would refuse
+            setattr(self.controls[name], "preprocess", lambda chosen: chosen)  # noqa: B010
 
     def lay_controls(self) -> None:
         """Make the controls and put them into `controls`."""

@@ -127,3 +127,5 @@ def test_attention(service: Service):
         "Start, end and padding together take"
         in press(listening, kept=kept, layer=layer, head=head)[listening.card.caption]
     )
+    for layer, head in (("x", "1"), (None, "x"), (None, "9")):  # as a link may have them
+        assert "no such choice" in press(listening, kept=kept, layer=layer, head=head)[listening.note]
