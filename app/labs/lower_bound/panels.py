@@ -111,7 +111,7 @@ class Objectives(Panel):
         schedule = make_schedule(values["kind"], float(values["v"]))
         chosen = values["losses"], values["measured"], float(values["gamma"])
         plots = losses_plot(schedule, *chosen, int(values["t"]), lang)
-        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+        return self.show(self.cards, plots, lang)
 
 
 LAB = Lab("lower_bound", (Weights, First, Objectives))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
-
 from app.labs.common.panels.job_panel import PROMPT, JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.shared_results import Work
-from ldm_core.config import MAX_SEED
 
 STEPS = 20
 
@@ -23,9 +20,7 @@ class Pipeline(JobPanel):
         """Prompt, steps and seed."""
         self.textbox("overview_of", {"label": "prompt"}, PROMPT)
         self.dial("overview_steps", {"label": "steps", "info": "steps_info"}, 2, 40, STEPS, 1)
-        self.controls["overview_seed"] = self.translation.make(
-            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="overview-seed"
-        )
+        self.seed("overview_seed")
         self.run_button()
 
     def lay_view(self) -> None:

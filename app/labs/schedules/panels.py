@@ -13,7 +13,7 @@ from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.ui.status import line_html
-from ldm_core.config import MAX_SEED, BetaSchedule
+from ldm_core.config import BetaSchedule
 
 KINDS: tuple[str, ...] = get_args(BetaSchedule)
 SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
@@ -65,7 +65,7 @@ class Curves(Panel):
         schedules = make_schedules(values["kinds"], *numbers)
         t = int(values["t"])
         plots = [compare(schedules, values[name], t, lang) for name in ("quantity", "second")]
-        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+        return self.show(self.cards, plots, lang)
 
 
 class Noising(Panel):
@@ -136,7 +136,7 @@ class Steps(Panel):
         schedule = NoiseSchedule.from_config(SD_SCHEDULE) if pipe is None else pipe.schedule
         S = int(values["S"])
         plots = step_grids(schedule, S, lang), step_noise(schedule, S, float(values["eta_lab"]), lang)
-        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+        return self.show(self.cards, plots, lang)
 
 
 class RespacedRuns(JobPanel):
@@ -148,9 +148,7 @@ class RespacedRuns(JobPanel):
         """Prompt, steps and seed."""
         self.textbox("respaced_prompt", {"label": "prompt"}, "a red apple, noto style")
         self.dial("respaced_steps", {"label": "S_label", "info": "S_info"}, 2, 50, 8, 1)
-        self.controls["respaced_seed"] = self.translation.make(
-            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="respaced-seed"
-        )
+        self.seed("respaced_seed")
         self.run_button()
 
     def lay_view(self) -> None:

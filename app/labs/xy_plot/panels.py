@@ -19,7 +19,6 @@ from app.schemas import RequestError, read_params
 from app.ui.status import line_html, pixels_uri, safe
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
 from ldm_core import __version__
-from ldm_core.config import MAX_SEED
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SAMPLER_NAMES
 
@@ -60,9 +59,7 @@ class GridPanel(Panel):
             filterable=False,
             elem_id="sheet-grid_sampler",
         )
-        self.controls["grid_seed"] = make(
-            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id="sheet-grid_seed"
-        )
+        self.seed("grid_seed")
         for place in PLACES:
             self._axis(place)
         with gr.Row(elem_classes="buttons"):

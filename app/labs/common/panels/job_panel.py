@@ -18,7 +18,6 @@ from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.status import line_html
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
-from ldm_core.config import MAX_SEED
 from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -130,9 +129,7 @@ class GenerationPanel(JobPanel):
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
-        self.controls["walk_seed"] = self.translation.make(
-            gr.Number, {"label": "seed"}, value=7, precision=0, minimum=0, maximum=MAX_SEED, elem_id=f"{self.key}-seed"
-        )
+        self.seed("walk_seed")
         self.run_button()
 
     def lay_view(self) -> None:

@@ -10,11 +10,13 @@ import gradio as gr
 
 from app.i18n import Sentence
 from app.labs.common.panels.plot_card import FORMULA, PlotCard
+from app.labs.common.plot import Plot
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
 from app.ui.status import line_html
 from app.ui.translation import Translation, language
+from ldm_core.config import MAX_SEED
 
 Updates = dict[Any, Any]
 Shared = dict[str, Any]  # controls that several panels of a lab read, by name
@@ -91,6 +93,13 @@ class Panel:
         )
         return self.controls[name]
 
+    def seed(self, name: str) -> None:
+        """A seed called `name` in links; at first 7."""
+        bounds = {"precision": 0, "minimum": 0, "maximum": MAX_SEED}
+        self.controls[name] = self.translation.make(
+            gr.Number, {"label": "seed"}, value=7, elem_id=f"{self.key}-{name}", **bounds
+        )
+
     def textbox(self, name: str, words: dict[str, str], value: str = "") -> None:
         """A prompt called `name` in links."""
         most = self.service.limits.prompt_chars
@@ -106,6 +115,11 @@ class Panel:
         """Where a plot will stand, with its values and files."""
         self.plot_cards.append(PlotCard(self.translation, height, drawn))
         return self.plot_cards[-1]
+
+    def show(self, cards: Sequence[PlotCard], plots: Sequence[Plot], lang: str) -> Updates:
+        """Updates that draw plots on cards; cards beyond the plots stay as they are."""
+        drawn = zip(cards, plots, strict=False)
+        return {component: update for card, plot in drawn for component, update in card.show(plot, lang).items()}
 
     def upload(self, name: str) -> None:
         """A picture the person may give, called `name` in `draw`; without one it is the shipped picture."""

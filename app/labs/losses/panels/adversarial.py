@@ -82,6 +82,5 @@ class Balance(OfRuns):
                     note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
         except RequestError as error:
             note = line_html(error.sentence.says(lang), "failed")
-        shown = {k: v for card, plot in zip(self.cards, plots, strict=False) for k, v in card.show(plot, lang).items()}
         hidden = {} if len(plots) == len(self.cards) else {self.cards[-1].column: gr.update(visible=False)}
-        return {**shown, **hidden, self.note: note}
+        return {**self.show(self.cards, plots, lang), **hidden, self.note: note}

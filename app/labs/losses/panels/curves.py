@@ -151,4 +151,4 @@ class Bins(OfRuns):
         if (name := values["bins_run"]) is None:
             raise RequestError("fault_no_curve")
         plots = bins_plots(load_run(name, self.runs()), name, values["bins_log"], lang)
-        return {k: v for card, plot in zip(self.cards, plots, strict=True) for k, v in card.show(plot, lang).items()}
+        return self.show(self.cards, plots, lang)
