@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from app.labs.common.panels.panel import Panel, Updates
 from app.labs.losses.runs import load_run
 from app.labs.losses.training import STEPS, TRAINING, Plan, Progress
 from app.schemas import RequestError
-from app.ui.status import line_html, safe
+from app.ui.status import file_uri, line_html, safe
 from app.ui.translation import QUIET, language
 
 TICK_SECONDS = 2.0
@@ -126,8 +125,5 @@ def _figures(now: Progress, lang: str) -> str:
     cells = ""
     for path in dict.fromkeys(now.samples):
         name = safe(say(lang, "at_step", step=str(int(path.stem))))
-        data = base64.b64encode(path.read_bytes()).decode()
-        cells += (
-            f'<figure><img src="data:image/png;base64,{data}" alt="{name}"><figcaption>{name}</figcaption></figure>'
-        )
+        cells += f'<figure><img src="{file_uri(path)}" alt="{name}"><figcaption>{name}</figcaption></figure>'
     return f'<div class="figures smooth">{cells}</div>'
