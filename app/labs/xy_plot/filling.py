@@ -22,7 +22,7 @@ from ldm_core.images import own_pixels
 
 @dataclass
 class Filling:
-    """A grid that is being filled; Stop finds it by its name."""
+    """A grid that is being filled; Stop gives it up."""
 
     job_id: str = ""
     stopped: bool = False

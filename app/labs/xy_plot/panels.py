@@ -44,7 +44,6 @@ class GridPanel(Panel):
 
     def lay_controls(self) -> None:
         """Settings of all cells, then each axis with its values, Fill and Stop."""
-        self.filling_by_name: dict[str, Filling] = {}
         self.textbox("grid_prompt", {"label": "prompt"}, PROMPT)
         self.textbox("grid_negative", {"label": "negative_prompt"})
         self.dial("grid_steps", {"label": "steps"}, 1, 100, 12, 1)
@@ -95,7 +94,7 @@ class GridPanel(Panel):
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )
         self.made = gr.State(False)
-        self.name = gr.State("")  # of this page's filling
+        self.going = gr.State(None)  # this page's Filling
         self.outputs = [self.estimate, self.shown]
 
     @property
@@ -149,14 +148,14 @@ class GridPanel(Panel):
 
     def wire(self) -> None:
         """Events of Fill and of Stop."""
-        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.name]
+        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.going]
         filled = self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
         filled.then(js="() => window.latentLab.wake()", outputs=[self.run, self.stop], **LOCAL)  # whatever ended it
-        self.stop.click(self.stopped, self.name, self.stop, **QUIET)
+        self.stop.click(self.stopped, self.going, self.stop, **QUIET)
 
-    def stopped(self, name: str) -> Any:
+    def stopped(self, filling: Filling | None) -> Any:
         """Give this page's filling up: the cell that is being made, and all that would follow."""
-        if filling := self.filling_by_name.get(name):
+        if filling is not None:
             filling.stopped = True
             self.service.cancel(filling.job_id)
         return gr.update(interactive=False)
@@ -171,14 +170,13 @@ class GridPanel(Panel):
                 yield updates
         except RequestError as error:
             yield {self.note: line_html(error.sentence.says(lang), "failed"), self.line: ""}
-        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False)}
+        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.going: None}
 
     async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:
         """Updates while a plan is filled; whatever ends it, the cells that are there can be downloaded."""
-        name, sheet, filling = uuid.uuid4().hex, self._sheet(plan, lang), Filling()
-        self.filling_by_name[name] = filling
+        sheet, filling = self._sheet(plan, lang), Filling()
         yield {
-            self.name: name,
+            self.going: filling,
             self.made: True,
             self.stop: gr.update(interactive=True),
             self.download: gr.update(interactive=False),
@@ -191,15 +189,13 @@ class GridPanel(Panel):
                 yield {self.line: seen.line, **fresh}
         except RequestError as error:
             fault = error
-        finally:
-            self.filling_by_name.pop(name, None)
         if sheet.filled:
-            yield {self.download: gr.update(value=self._save(name, plan, sheet), interactive=True)}
+            yield {self.download: gr.update(value=self._save(plan, sheet), interactive=True)}
         if fault is not None:
             raise fault
 
-    def _save(self, name: str, plan: Plan, sheet: Sheet) -> str:
-        path = self.service.outputs / f"grid-{name[:12]}.png"
+    def _save(self, plan: Plan, sheet: Sheet) -> str:
+        path = self.service.outputs / f"grid-{uuid.uuid4().hex[:12]}.png"
         sha = self.service.pipe.weights_sha256 if self.service.pipe is not None else ""
         write_png(path, sheet.pixels(), plan.base, sha, __version__, {"grid": plan.record(sheet.filled)})
         return str(path)
