@@ -62,6 +62,27 @@ def test_pins_are_what_is_installed() -> None:
     assert installed == wanted
 
 
+def test_what_requirements_bring_along_is_pinned() -> None:
+    """Else two installs of one commit differ. torch pins its CUDA packages itself, and pip is there before."""
+    from importlib.metadata import requires
+
+    from packaging.requirements import Requirement
+
+    pinned = set[str]().union(*(pins(path) for path in (*REQUIREMENTS, ROOT / "constraints.txt")))
+    texts = [line.partition("#")[0].strip() for path in REQUIREMENTS for line in path.read_text().splitlines()]
+    todo = [Requirement(text) for text in texts if text and not text.startswith("-")]
+    seen: set[tuple[str, str]] = set()
+    while todo:
+        wanted = todo.pop()
+        for extra in ("", *wanted.extras):
+            if (wanted.name, extra) not in seen:
+                seen.add((wanted.name, extra))
+                brought = [Requirement(text) for text in requires(wanted.name) or ()]
+                todo += [one for one in brought if one.marker is None or one.marker.evaluate({"extra": extra})]
+    names = {normal(name) for name, _ in seen}
+    assert not [n for n in names - pinned if not n.startswith(("nvidia-", "cuda-")) and n not in ("triton", "pip")]
+
+
 def test_pictures_are_opened_in_one_module(tracked: list[Path]) -> None:
     """Foreign files are bounded there; another `Image.open` would take any format and size."""
     code = [path for path in tracked if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("app", "ldm_core")]
