@@ -30,12 +30,12 @@ screenshots: chromium  ## photograph the real page and the example prompts into 
 	@$(ACTIVATE) && python -m tools.screenshots $(ARGS) && exec python -m tools.contact_sheet
 
 benchmark:  ## measure samplers' orders, and speed, memory and start against diffusers, into docs/ (half an hour; wants a quiet machine)
-	@$(ACTIVATE) && export BENCHMARK=$${BENCHMARK:-$$(mktemp -d)} && echo "files of SD v1's size: $$BENCHMARK" \
+	@$(ACTIVATE) && BENCHMARK=$$(mktemp -d) && trap 'rm -r "$$BENCHMARK"' EXIT \
 	&& python benchmarks/order.py --write \
 	&& for part in emoji-128 emoji-128-fp32 threads; do python benchmarks/speed.py $$part --write $(ARGS) || exit 1; done \
 	&& python benchmarks/start.py --write && python benchmarks/growth.py --write && python benchmarks/memory.py --write \
-	&& python benchmarks/memory.py --keep $$BENCHMARK --write && python benchmarks/speed.py sd-v1 --keep $$BENCHMARK --write \
-	&& rm -r "$$BENCHMARK" && python benchmarks/training.py --write && python benchmarks/crowd.py
+	&& python benchmarks/memory.py --keep $$BENCHMARK --write && python benchmarks/speed.py sd-v1 --keep $$BENCHMARK --write $(ARGS) \
+	&& python benchmarks/training.py --write && python benchmarks/crowd.py
 
 env:  ## build the environment if it is missing and print its path
 	@$(PYTHON) -m scripts.environment

@@ -55,7 +55,7 @@ class Client(threading.Thread):
     """One client: posts its share of the jobs, and misbehaves between them."""
 
     def __init__(self, number: int, jobs: int, url: str, account: Account) -> None:
-        super().__init__(name=f"client-{number}")
+        super().__init__(name=f"client-{number}", daemon=True)
         self.jobs, self.account, self.random = jobs, account, random.Random(number)
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {self.name}"}, timeout=20)
 
@@ -129,6 +129,8 @@ def storm(folder: Path, jobs: int, clients: int, kills: int) -> Iterator[str]:
                     thread.start()
             if kill < kills:
                 while len(account.jobs) < jobs * (kill + 1) // (kills + 1):
+                    assert served.process.poll() is None, "the server has ended by itself"
+                    assert any(thread.is_alive() for thread in threads), "the clients have ended too early"
                     time.sleep(0.02)
                 served.process.send_signal(signal.SIGKILL)
                 served.process.wait()

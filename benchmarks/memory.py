@@ -57,7 +57,7 @@ class Watched:
 
     def _watch(self) -> None:
         while self.process.poll() is None:
-            self.peak = max(self.peak, anonymous(self.process.pid))
+            self.peak = max(anonymous(self.process.pid), self.peak)  # the peak is read last: it may begin anew
             time.sleep(SAMPLE_SECONDS)
 
     def until_said(self) -> tuple[int, int]:

@@ -89,7 +89,7 @@ def _compile(
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             graph = ov.convert_model(module, example_input=examples, input=[ov.PartialShape(s) for s in shapes])
-        ov.save_model(graph, path)
+        ov.save_model(graph, path, compress_to_fp16=False)  # as ours
         del graph
     options = {"INFERENCE_PRECISION_HINT": PRECISION[dtype], "PERFORMANCE_HINT": "LATENCY"}
     request = ov.Core().compile_model(path, "CPU", options).create_infer_request()

@@ -91,7 +91,7 @@ def main() -> None:
         for _ in range(args.runs + 1):  # the first one fills the disk's cache
             here, there = free_port(), free_port()
             page = [sys.executable, "demo/sd_demo/app.py", "--port", str(here), "--data-dir", str(folder / "data")]
-            page += ["--dtype", precision()]  # as the peer
+            page += ["--device", "cpu", "--dtype", precision()]  # as the peer
             script = [sys.executable, str(folder / "peer.py"), str(folder / "diffusers"), str(there), precision()]
             rounds.append((seconds(page, here, ours), seconds(script, there, theirs)))
     a, b = (statistics.median(column) for column in zip(*rounds[1:], strict=True))

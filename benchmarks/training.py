@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.report import write  # noqa: E402
+from ldm_core.runtime.threads import cores as available_cores  # noqa: E402
 from ldm_core.training.diffusion.batches import Batch  # noqa: E402
 
 REPORT = ROOT / "docs" / "performance.md"
@@ -151,10 +152,11 @@ def measured(command: list[str], threads: int, peer: Path) -> float:
 
 def compare(runs: int, steps: int, batch: int) -> str:
     """The table."""
-    cores = len(os.sched_getaffinity(0))
-    batch -= batch % cores
+    cores = available_cores()
+    batch = max(cores, batch - batch % cores)
     told = [str(Path(__file__)), "--steps", str(steps), "--batch", str(batch), "--loop"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(cores)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    torchrun += ["--nproc_per_node", str(cores)]
     with tempfile.TemporaryDirectory() as name:
         peer = Path(name) / "diffusers"
         convert = [sys.executable, "-m", "ldm_core", "convert", str(WEIGHTS), str(peer), "--format", "diffusers"]
