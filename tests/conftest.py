@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,10 +21,29 @@ os.environ["LATENT_LAB_CACHE"] = os.devnull  # no graphs but those a test makes:
 settings.register_profile("house", deadline=None)  # two busy cores: a deadline would measure the neighbours
 settings.load_profile("house")
 STARTED = time.monotonic()
+SHARED = ("tests/clients/", "tests/runtime/")  # a server, compiled graphs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--time-budget", type=float, metavar="SECONDS", help="skip tests not yet started by then")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "gpu" not in (config.option.markexpr or "").replace("not gpu", ""):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # "auto" means the processor, whose numbers are expected
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay in one process, and so do those of a folder that shares what takes long to make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((folder for folder in SHARED if file.startswith(folder)), file)
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -34,7 +54,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         import torch
 
         if not torch.cuda.is_available():
-            pytest.skip("no GPU")
+            pytest.skip("no GPU, or not asked for: make test ARGS='-m gpu'")
 
 
 @pytest.fixture(autouse=True)

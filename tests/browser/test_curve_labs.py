@@ -162,6 +162,7 @@ def test_runs_of_others_and_damaged_ones(labs: Page, served: Served):
     expect(note(labs, "bins").locator(".failed")).to_have_count(0)
 
 
+@pytest.mark.slow  # half a minute
 def test_a_run_is_started_seen_to_move_and_stopped(labs: Page):
     open_lab(labs, "losses")
     line = note(labs, "training")

@@ -170,7 +170,7 @@ def test_what_is_typed_into_a_section_as_soon_as_it_shows_stays(page: Page, tab:
             if (!box?.checkVisibility({ visibilityProperty: true })) return setTimeout(type);
             box.value = 64;
             box.dispatchEvent(new Event("input", { bubbles: true }));
-            setTimeout(done, 3000); // the moment took 0.3 s at this rate
+            setTimeout(done, 1200); // the moment took 0.3 s at this rate
         };
         type();
     })"""

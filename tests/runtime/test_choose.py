@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ldm_core.runtime import openvino
+from ldm_core.runtime import convert, openvino
 from ldm_core.runtime.base import RuntimeUnavailable, check_parity
 from ldm_core.runtime.choose import choose
 from ldm_core.runtime.torch import TorchRuntime
@@ -23,6 +23,8 @@ def own_copy(graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(graphs, root)
     root.chmod(0o700)
     monkeypatch.setenv("LATENT_LAB_CACHE", str(root))
+    monkeypatch.setattr(convert, "start", convert.convert)  # here: a process of its own takes seconds to start
+    monkeypatch.setattr(convert, "finish", lambda _made: None)
     return next(entry for entry in root.iterdir() if entry.is_dir())
 
 

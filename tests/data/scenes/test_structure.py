@@ -32,7 +32,7 @@ def held_out_in(text: str) -> Iterator[tuple[object, ...]]:
             yield "pair", one.name, other.name
 
 
-@pytest.mark.parametrize("draws", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [8_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_no_training_caption_says_a_held_out_combination(corpus: Corpus, drawings: Drawings, draws: int):
     sampler, rng = SceneSampler(corpus, drawings, COMPOSED), np.random.default_rng(5)
     captions_a_scene = 10

@@ -209,6 +209,7 @@ def named(tokenizer: Tokenizer) -> Words:
     return replace(words, texts=words.texts[: len(vectors)], vectors=vectors, lengths=words.lengths[: len(vectors)])
 
 
+@pytest.mark.slow  # half a minute
 def test_words_end_as_the_concepts_end_that_the_teacher_takes_them_for(corpus: Corpus, tokenizer: Tokenizer):
     words, lost = named(tokenizer), {}
     for weight in (0.0, 10.0):
