@@ -19,13 +19,13 @@ from ldm_core.data.scenes.structure import Box, Relation, Scene, SceneKind, Thin
 from ldm_core.data.scenes.things import things
 
 MIX: Mapping[SceneKind, float] = {
-    "original": 0.20,
+    "original": 0.33,
     "moved": 0.06,
-    "colour": 0.16,
-    "two": 0.17,
-    "position": 0.12,
-    "attribution": 0.17,
-    "count": 0.12,
+    "colour": 0.15,
+    "two": 0.14,
+    "position": 0.10,
+    "attribution": 0.13,
+    "count": 0.09,
 }
 RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 CONTRAST = 25.0  # ΔE between a thing and the ground
