@@ -51,7 +51,8 @@ class Clients:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = read_keys(settings.api_keys)
-        served = bool(settings.trusted_proxies or settings.allowed_hosts)  # loopback, but through a proxy to others
+        # on loopback, but a proxy brings others
+        served = bool(settings.trusted_proxies or settings.allowed_hosts or settings.root_path)
         self._open = settings.open or (_is_loopback(settings.host) and not served)
         if settings.page_password in self._keys:
             raise ValueError("page_password must not be an API key: all visitors would be that key's client")

@@ -92,6 +92,7 @@ class ModelPool:
         """
         with self._lock:
             self._wanted = {job.model for job in waiting}
+            self._failed = {model: fault for model, fault in self._failed.items() if model in self._wanted}
             missing = [job for job in waiting if job.model not in ("", *self._loaded) and not self._awaited(job.model)]
             first = min(missing, key=lambda job: job.created, default=None)
             until = {} if first is None or self._loading else self._make_room(first, waiting, busy)

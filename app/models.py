@@ -109,7 +109,7 @@ class ModelFolder:
             if file.sha256 and any(file.sha256 == known.sha256 for known in self):
                 log.info("%s is a copy of a model that is there already", path.name)
                 continue
-            for name in (path.name, file.title):  # a name means one model
+            for name in (path.name, file.title if file.sha256 else f"{path.name} [unusable]"):  # a name means one model
                 if any(file.name in known.names for known in self):
                     file = replace(file, name=name)
             if file.fault:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import routes
 from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
+from app.history.pictures import reason
 from app.logs import configure
 from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
@@ -105,8 +106,8 @@ async def _trim(service: Service) -> None:
         await asyncio.sleep(TRIM_SECONDS)
         try:
             await asyncio.to_thread(service.trim)
-        except Exception:  # a full disk, say: in an hour it may be another
-            log.warning("old pictures could not be deleted", exc_info=True)
+        except Exception as error:  # a full disk, say: in an hour it may be another
+            log.warning("old pictures could not be deleted: %s", reason(error))
 
 
 def build(settings: Settings) -> FastAPI:

@@ -12,4 +12,4 @@ CLIP_TOKENIZER = WEIGHTS / "clip-tokenizer"  # SD v1's vocabulary
 
 def weights_name(path: Path) -> str:
     """A file's name without its ending; a folder's or a run's name, in which a dot ends nothing."""
-    return path.stem if path.is_file() else path.name
+    return path.stem if path.expanduser().is_file() else path.name

@@ -27,7 +27,7 @@ from ldm_core.config import MAX_SEED
 from ldm_core.images import PNG_SIGN, Pixels, own_picture
 from ldm_core.sampling import Limits, SamplingParams
 
-FAILED = {"out_of_memory": 503, "closing": 503, "as_said": 400, "no_model": 404}  # key of a failure → its status
+FAILED = {"out_of_memory": 503, "closing": 503, "not_saved": 503, "no_model": 404}  # key of a failure → its status
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
 
 
@@ -159,7 +159,7 @@ def ended(job: Job) -> Done:
     """A job's Done; ApiError for any other end."""
     end = job.events[-1]
     if isinstance(end, Failed):
-        raise ApiError(FAILED.get(end.message.key, 500), end.message.key, str(end.message))
+        raise ApiError(FAILED.get(end.message.key, 400 if end.theirs else 500), end.message.key, str(end.message))
     if isinstance(end, Cancelled):
         raise ApiError(409, "cancelled", "The request was cancelled.")
     assert isinstance(end, Done)

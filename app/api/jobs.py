@@ -97,7 +97,8 @@ async def events(
 ) -> EventSourceResponse:
     """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG.
 
-    Of a job that ended in an earlier process only the end is told.
+    Of a job that has ended the end is told again: close the stream at it. Of one that ended in an earlier process only
+    the end is told.
     """
     job = await asyncio.to_thread(_find, job_id, who)
     if not isinstance(job, Job):

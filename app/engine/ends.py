@@ -71,8 +71,8 @@ class Ends:
         self._metrics.ended(event)
 
 
-def failed(job: Job, error: Exception) -> Failed:
+def failed(job: Job, error: Exception, theirs: bool = False) -> Failed:
     """A job's failure, which is logged, as its last event."""
     with belonging(job.request_id):
         log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
-    return Failed(sentence(error))
+    return Failed(sentence(error), theirs)

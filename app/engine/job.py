@@ -62,9 +62,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """This job failed, and only this one."""
+    """This job failed, and only this one; `theirs` where its request cannot be followed, whoever sends it again."""
 
     message: Sentence
+    theirs: bool = False
 
 
 @dataclass(frozen=True)

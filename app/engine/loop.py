@@ -201,7 +201,7 @@ class Engine:
                 running.rows = self._asked.of(job).prepare(job)
                 running.n = running.rows[0].n
             except Exception as error:
-                self._fail(job, error)
+                self._fail(job, error, theirs=isinstance(error, ValueError))
             self._queue.charge(job, time.monotonic() - start)
 
     def _room(self, client: str) -> bool:
@@ -293,8 +293,8 @@ class Engine:
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        self._end(job, failed(job, error))
+    def _fail(self, job: Job, error: Exception, theirs: bool = False) -> None:
+        self._end(job, failed(job, error, theirs))
 
     def _end(self, job: Job, event: End) -> None:
         self._release(job)

@@ -69,6 +69,11 @@ def remove(images: Sequence[GeneratedImage]) -> None:
             image.path.unlink(missing_ok=True)
 
 
+def reason(error: Exception) -> str:
+    """What went wrong, without a picture's name: it has words of the prompt."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
 class History:
     """One process's hold on a data folder; methods may be called from any thread."""
 
@@ -104,8 +109,8 @@ class History:
         try:
             self.journal.forget_inputs(job.id)
             self._make_fit(job.client, keep=job.id)
-        except Exception:  # the pictures are there: the job is done
-            log.warning("old pictures and inputs could not be deleted", exc_info=True)
+        except Exception as error:  # the pictures are there: the job is done
+            log.warning("old pictures and inputs could not be deleted: %s", reason(error))
 
     def owner(self, name: str) -> str | None:
         """Whose picture a file is."""

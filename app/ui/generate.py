@@ -25,7 +25,7 @@ from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, build_stage, recall
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
-from app.ui.status import Picture, facts_html, history_html, line_html, refusal_html, source_html, view
+from app.ui.status import Picture, facts_html, frame_html, history_html, line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, language
 from ldm_core.sampling import Limits
 
@@ -136,14 +136,16 @@ class GenerateTab:
         updates: Updates = {stage.thumbs: history_html(history, lang)}
         if shown is not None:
             updates[stage.facts] = facts_html(shown, lang)
-        job = self.service.attach(job_id) if job_id else None
+        job = self.service.job(job_id) if job_id else None
         if job is None or not _pictures_left(job):
             return updates
         updates[stage.source] = source_html(job, lang)
         if job.done:
             ends = {code: view(job.events[-1], job.request, code) for code in LANGUAGES}
-            if ends[lang].frame is not None:
-                updates[stage.frame] = ends[lang].frame
+            if isinstance(end := job.events[-1], Done):
+                own = {picture.path: picture for picture in history}  # which knows the favourites
+                pictures = [own.get(picture.path, picture) for picture in Picture.all_of(end.result)]
+                updates[stage.frame] = frame_html(pictures, lang)
             if line in [end.line for end in ends.values()]:
                 updates[stage.line] = ends[lang].line
         return updates
@@ -193,7 +195,7 @@ class GenerateTab:
                 seen = view(event, job.request, lang)
                 updates: Updates = {self.stage.line: seen.line}
                 if seen.frame is not None:
-                    updates[self.stage.frame] = seen.frame
+                    updates |= {self.stage.frame: seen.frame, self.stage.shown: None}
                 if isinstance(event, Done):
                     updates |= self.finish(event.result, history, lang)
                 yield updates

@@ -133,7 +133,7 @@ class HistoryTab:
                 session = [replace(p, favourite=favourite) if Path(p.path).name == name else p for p in session]
         stage: Updates = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
         if asked.get("told"):  # the facts under the frame were this picture's
-            stage |= self._stage.forget()
+            stage |= {**self._stage.forget(), self._stage.shown: None}
         if asked.get("last"):
             stage[self._stage.frame] = empty_html(lang)
         return stage | self._drawn(Asked(*controls), shown, lang)

@@ -50,7 +50,7 @@ class Stage:
     def forget(self) -> dict[Any, Any]:
         """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
         off = gr.update(interactive=False)
-        return {self.facts: "", self.copy: off, self.share: off, self.download: off, self.shown: None}
+        return {self.facts: "", self.copy: off, self.share: off, self.download: off}
 
     def put_back(self, pictures: list[Picture], lang: str) -> dict[Any, Any]:
         """Updates that frame pictures of before, the first of them with its facts; none where there are no pictures."""

@@ -138,6 +138,8 @@ class Refill:
             info = read_png(path)[1] if path is not None else {}
             here = START if chip_html(canvas, self.service.settings, lang) else set()  # perhaps that one
             missing = [key for key in self._missing(made, info) if key not in here] if info else []
+            if here and info.get("start") == "noise":
+                missing.append("restored_canvas")
             sha256, line = info.get("weights_sha256", ""), self._line(["settings_used", *missing], lang)
             if what == "vary":
                 if AS_GOOD.issuperset(missing):

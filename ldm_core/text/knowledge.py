@@ -26,6 +26,7 @@ Nearest = Callable[[Sequence[str]], Sequence[str | None]]  # unknown words → k
 ALIKE = 0.82  # share of the letters that two spellings have in common
 GRAMMAR = frozenset(("a", "an", "the", "of", "and", "with", "in", "on", "at", "to", "is", "are", "it", "its"))
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+_NARROW = str.maketrans("（）：", "():")  # what a Chinese keyboard types for a weight's signs
 _TONES = {chr(0x1F3FB + i): tone for i, tone in enumerate(TONES)}  # Fitzpatrick modifiers
 
 
@@ -99,7 +100,7 @@ class Knowledge:
         english = self._spell_emoji(prompt)
         dropped: tuple[str, ...] = ()
         if is_chinese(english):
-            english, dropped = to_english(plain(parse(english)), self.chinese)
+            english, dropped = to_english(plain(parse(english.translate(_NARROW))), self.chinese)
         words = [m for m in _WORD.finditer(english) if not (m[0].isdigit() and english[: m.start()][-1:] in (":", "."))]
         known: list[Word] = []
         strange: list[re.Match[str]] = []

@@ -56,11 +56,12 @@ def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
 
 
 def find_scale_factor(autoencoder: Path, latents: Path) -> float:
-    """What an autoencoder's latents are multiplied by: as a weights file's header says, or measured on the cache."""
+    """What an autoencoder's latents are multiplied by: as its file's own header says, else measured on the cache."""
     if not autoencoder.is_file():
         return open_cache(latents).scale_factor
     with safe_open(str(autoencoder), framework="pt") as file:
-        return float(json.loads(file.metadata()[CONFIG_KEY])["scale_factor"])
+        config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
+    return float(config["scale_factor"]) if "scale_factor" in config else open_cache(latents).scale_factor
 
 
 def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:

@@ -86,6 +86,7 @@ def test_a_client_is_its_key_else_cookie_else_token_else_address() -> None:
         ({"host": "0.0.0.0", "open": True}, {}, None),
         ({"trusted_proxies": ("127.0.0.1",)}, {}, "closed"),
         ({"allowed_hosts": ("lab.example.org",)}, {}, "closed"),
+        ({"root_path": "/lab"}, {}, "closed"),
         ({"allowed_hosts": ("lab.example.org",), "open": True}, {}, None),
         ({"api_keys": "one"}, {}, "needs a key"),
         ({"api_keys": "one", "host": "0.0.0.0"}, {"authorization": "Bearer one"}, None),

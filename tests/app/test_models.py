@@ -78,15 +78,16 @@ def test_a_folder_by_content(folder: Path) -> None:
 
 def test_a_name_means_one_model(tmp_path: Path) -> None:
     own = tiny_checkpoint(tmp_path, name="sd-1.5.safetensors")
-    for place in ("a", "b"):
+    for place in ("a", "b", "c"):
         (tmp_path / place).mkdir()
+    (tmp_path / "c" / own.name).write_bytes(own.read_bytes()[:-4])
     tiny_checkpoint(tmp_path / "a", seed=1, name="sd-1.5.safetensors")
     tiny_checkpoint(tmp_path / "b", seed=2, name="sd-1.5.safetensors")
     files = ModelFolder(own, Limits())
-    for place in ("a", "b"):
+    for place in ("a", "b", "c"):
         files.scan(tmp_path / place, lambda path: read_file(path, Limits(), 10**9, 4))
-    assert files.own.name == "sd-1.5" and len({file.name for file in files}) == 3
-    assert all(files.find(file.name) is file for file in files)
+    assert files.own.name == "sd-1.5" and len({file.name for file in files}) == 4
+    assert all(files.find(file.name) is file for file in files.usable)
 
 
 def test_a_model_without_text_needs_no_prompt(tmp_path: Path) -> None:

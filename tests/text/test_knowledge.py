@@ -38,6 +38,7 @@ def knowledge() -> Knowledge:
         ("9" * 5000 + "只猫", "a cat"),
         ("10只猫", "a cat"),
         ("(红:1.5)苹果", "a red apple"),
+        ("（红：1.5）苹果", "a red apple"),
         ("(猫:0.5)在[狗]的左边", "a cat left of a dog"),
         ("两只猫, (noto style:1.3)", "two cats, noto style"),
         ("三个红苹果", "three red apples"),

@@ -20,7 +20,7 @@ class Move:
     state: State
 
 
-# A link leaves what it does not name: what another link of these changes is set back.
+# A link leaves what it does not name: what another link to Schedules changes is set back.
 ALL_FOUR: State = {"kinds": list(get_args(BetaSchedule)), "linear_end": 0.012}
 LESSONS: Mapping[str, Sequence[Move]] = {
     "schedules": (

@@ -88,8 +88,7 @@ class GridPanel(Panel):
         """Estimate, status line, sheet, and the button for its file."""
         self.estimate = gr.Markdown(elem_id="sheet-estimate", elem_classes="caption")
         self.line = gr.HTML(elem_id="sheet-line", elem_classes="panel-note")
-        opening = say(self.translation.lang, "drawing")  # no word of the page's: another language leaves the sheet be
-        self.shown = gr.HTML(opening, elem_id="sheet-shown", elem_classes="drawn")
+        self.shown = gr.HTML(elem_id="sheet-shown", elem_classes="drawn")  # no word of the page's: it stays as it is
         self.download = self.translation.make(
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )

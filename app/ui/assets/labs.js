@@ -78,7 +78,7 @@
     follow(`?${new URLSearchParams({ lab, state: JSON.stringify(state) })}`);
     const run = (tries) => {
       const seen = (name) => document.querySelector(`#${panel}-${name} :is(input, textarea)`)?.value;
-      if (seen("walk_prompt") === state.walk_prompt && seen("seed") === `${state.walk_seed}`) window.latentLab.click(`${panel}-run`);
+      if (seen("walk_prompt") === state.walk_prompt && seen("walk_seed") === `${state.walk_seed}`) window.latentLab.click(`${panel}-run`);
       else if (tries) setTimeout(run, 100, tries - 1);
     };
     setTimeout(run, 300, 100);

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api.errors import refused
+from app.api.calls import ended
+from app.api.errors import ApiError, refused
+from app.engine import Cancelled, Failed, Job
+from app.i18n import Sentence
 from app.schemas import RequestError
+from ldm_core.sampling import SamplingParams
 from tests.app.api.documented import faults
 
 
@@ -47,3 +52,18 @@ def test_every_json_answer_is_described_and_an_edit_has_all_fields_of_a_generati
 def test_a_full_disk_is_no_fault_of_the_request() -> None:
     for key, status in (("not_kept", 503), ("history_full", 503), ("client_history_full", 400), ("prompt_empty", 400)):
         assert refused(RequestError(key, reason="No space left on device")).status == status
+
+
+def test_how_a_job_failed_is_a_status() -> None:
+    said = Sentence("as_said", {"text": "It cannot follow a prompt."})
+    for end, status in (
+        (Failed(said, theirs=True), 400),
+        (Failed(said), 500),
+        (Failed(Sentence("not_saved", {"reason": "No space left on device"})), 503),
+        (Cancelled(0, 1), 409),
+    ):
+        job = Job(SamplingParams("a"))
+        job.end(end)
+        with pytest.raises(ApiError) as error:
+            ended(job)
+        assert error.value.status == status

@@ -76,8 +76,10 @@ class FakeService:
     def detach(self, job_id: str) -> None:
         self.detached.append(job_id)
 
-    def attach(self, job_id: str) -> Job | None:
+    def job(self, job_id: str) -> Job | None:
         return self.engine.get(job_id)
+
+    attach = job
 
     def _work(self, job: Job) -> Generator[Stepped, None, GenerateResult]:
         r = job.request
@@ -87,6 +89,8 @@ class FakeService:
             time.sleep(self.step_seconds)
             preview = np.full((8, 8, 3), i, np.uint8) if i in (1, r.steps) else None
             yield Stepped(i, r.steps, 0.0, (r.steps - i) * self.step_seconds, preview)
+            if r.prompt == "break":
+                raise ValueError("this prompt fails in mid-run")
         images = []
         for k in range(r.batch):
             path = self.outputs / f"{job.id}-{k}.png"

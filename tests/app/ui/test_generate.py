@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,13 @@ def test_a_run_that_is_stopped_leaves_nothing_of_the_picture_before(tab: Generat
     """Else “Take the picture shown” puts that on the canvas, under the preview of another."""
     made = run(tab, GOOD)
     assert made[-1][tab.stage.shown].prompt == "a"
-    failed: dict[Any, Any] = {}
-    for updates in run(tab, GOOD | {"prompt": "fail"}):
-        failed |= updates
-    assert failed[tab.stage.shown] is None
-    assert set(tab.refill.use_shown(failed[tab.stage.shown], asked_in("en"))) == {tab.stage.line}
+    for prompt, gone in (("fail", False), ("break", True)):  # before the first preview the old picture still stands
+        held: dict[Any, Any] = {}
+        for updates in run(tab, GOOD | {"prompt": prompt}):
+            held |= updates
+        assert (tab.stage.shown in held, tab.stage.frame in held) == (gone, gone)
+        assert held.get(tab.stage.shown) is None
+    assert set(tab.refill.use_shown(None, asked_in("en"))) == {tab.stage.line}
 
 
 def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: GenerateTab):
@@ -95,6 +98,8 @@ def test_another_language_says_again_what_stands_at_pictures(tab: GenerateTab):
     for part in (stage.thumbs, stage.frame):
         assert "种子 7" in again[part] and "Seed 7" not in again[part]
     assert stage.line not in tab.say_again(*asked, "a refusal", asked_in("zh"))
+    starred = [replace(picture, favourite=True) for picture in asked[1]]
+    assert 'data-favourite="true"' in tab.say_again(asked[0], starred, asked[2], "", asked_in("zh"))[stage.frame]
     Path(asked[2].path).unlink()
     assert "种子 7" in tab.say_again(*asked, held[stage.line], asked_in("zh"))[stage.facts]
     assert set(tab.say_again("", [], None, "", asked_in("zh"))) == {stage.thumbs}

@@ -133,6 +133,7 @@ def test_pasted_settings_are_for_the_model_that_is_chosen(refill: Refill, monkey
         ("picture", {}, None, "It began from a picture"),
         ("picture and mask", {}, {"background": None, "layers": []}, "load that picture and paint the same part"),
         ("picture", {}, "loaded", ""),
+        ("noise", {}, "loaded", "It did not begin from a picture"),
         ("noise", {"timestep_spacing": "trailing"}, None, "this form does not have"),
     ],
 )
