@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -11,15 +13,23 @@ from tests.browser.test_page import ask, wait_for_picture
 pytestmark = pytest.mark.browser
 
 
+@pytest.fixture(scope="module")
+def pictures(labs: Page) -> Page:
+    """A page with pictures of seeds 40 to 43, which the tests here use one after the other."""
+    ask(labs, "a rocket", 2, pictures=4)
+    labs.fill("#seed input", "40")
+    labs.click("#generate")
+    wait_for_picture(labs)
+    expect(labs.locator("#stage .cell img")).to_have_count(4)
+    return labs
+
+
 @pytest.fixture
-def four(page: Page) -> Page:
-    """A page with pictures of seeds 40 to 43."""
-    ask(page, "a rocket", 2, pictures=4)
-    page.fill("#seed input", "40")
-    page.click("#generate")
-    wait_for_picture(page)
-    expect(page.locator("#stage .cell img")).to_have_count(4)
-    return page
+def four(pictures: Page) -> Iterator[Page]:
+    """The same, with the large view closed at the end."""
+    yield pictures
+    if pictures.locator("#viewer").is_visible():
+        pictures.keyboard.press("Escape")
 
 
 def width(page: Page) -> float:
@@ -74,22 +84,6 @@ def test_any_two_are_compared(four: Page):
     expect(other).to_be_hidden()
 
 
-def test_a_deleted_picture_takes_its_facts_along(four: Page):
-    expect(four.locator("#facts")).to_contain_text("Seed 40")
-    for left in (3, 2, 1, 0):
-        four.click("#stage .cell >> nth=0")
-        four.click("#viewer [data-way=delete]")
-        four.click("#viewer [data-way=delete_sure]")
-        if left:
-            four.keyboard.press("Escape")
-        expect(four.locator("#viewer")).not_to_be_visible()
-        expect(four.locator("#stage .cell")).to_have_count(left)
-        expect(four.locator("#facts [data-settings]")).to_have_count(0)
-        expect(four.locator("#download")).to_be_disabled()
-    expect(four.locator("#stage .frame.empty")).to_be_visible()
-    expect(four.locator("#history .cell")).to_have_count(0)
-
-
 def test_a_variation_that_is_refused_starts_nothing_and_says_why(four: Page):
     spoil = (
         "(cell) => { cell.dataset.settings = JSON.stringify({...JSON.parse(cell.dataset.settings), steps: 99999}); }"
@@ -105,3 +99,20 @@ def test_a_variation_that_is_refused_starts_nothing_and_says_why(four: Page):
         expect(page.locator(".fault")).to_have_count(0)
         page.fill("#steps input[type=number]", "2")
     expect(page.locator("#history .cell")).to_have_count(4)
+
+
+def test_a_deleted_picture_takes_its_facts_along(four: Page):
+    """The last one here: it leaves no picture."""
+    expect(four.locator("#facts")).to_contain_text("Seed 40")
+    for left in (3, 2, 1, 0):
+        four.click("#stage .cell >> nth=0")
+        four.click("#viewer [data-way=delete]")
+        four.click("#viewer [data-way=delete_sure]")
+        if left:
+            four.keyboard.press("Escape")
+        expect(four.locator("#viewer")).not_to_be_visible()
+        expect(four.locator("#stage .cell")).to_have_count(left)
+        expect(four.locator("#facts [data-settings]")).to_have_count(0)
+        expect(four.locator("#download")).to_be_disabled()
+    expect(four.locator("#stage .frame.empty")).to_be_visible()
+    expect(four.locator("#history .cell")).to_have_count(0)
