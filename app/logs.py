@@ -60,3 +60,8 @@ def configure(kind: str) -> None:
     handler.setFormatter(JsonLines() if kind == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong in a few words, without a file's name: a picture's has words of its prompt."""
+    return getattr(error, "strerror", None) or type(error).__name__

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.logs import reason
 from app.schemas import RequestError
 from ldm_core.sampling import Limits
 from ldm_core.shipped import weights_name
@@ -149,7 +150,7 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
     except CheckpointError as error:
         return ModelFile(name, path, fault=without_folder(str(error), path))
     except OSError as error:
-        return ModelFile(name, path, fault=error.strerror or type(error).__name__)
+        return ModelFile(name, path, fault=reason(error))
     size = int(sum(seen.parameters.values()) * itemsize)
     fault = ""
     if operator.max_side < config.image_size:

@@ -13,6 +13,7 @@ from app.engine import Job
 from app.history import History
 from app.history.pictures import remove
 from app.i18n import Sentence
+from app.logs import reason
 from app.metadata import file_name
 from app.models import ModelFile
 from app.schemas import GeneratedImage, GenerateResult, RequestError
@@ -52,7 +53,7 @@ class Pictures:
             with tempfile.TemporaryFile(dir=self.folder) as probe:
                 probe.write(b"x" * PROBE_BYTES)
         except OSError as error:
-            return Sentence("not_saved", {"reason": error.strerror or type(error).__name__})
+            return Sentence("not_saved", {"reason": reason(error)})
         return None
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class Pictures:
                 write_png(path, pixels, alone, file.sha256, __version__, more)
             except OSError as error:
                 remove(images)
-                raise RequestError("not_saved", reason=error.strerror or type(error).__name__) from error
+                raise RequestError("not_saved", reason=reason(error)) from error
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
         if self._history is not None:
             self._history.finish(job, images, file.name)

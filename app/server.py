@@ -20,8 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import routes
 from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
-from app.history.pictures import reason
-from app.logs import configure
+from app.logs import configure, reason
 from app.security import protected
 from app.security.uploads import private_folder, remove, sweep
 from app.service import Service

@@ -14,6 +14,7 @@ from typing import Any
 from app.engine import Job
 from app.history.database import Database
 from app.history.journal import Journal
+from app.logs import reason
 from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
@@ -67,11 +68,6 @@ def remove(images: Sequence[GeneratedImage]) -> None:
     for image in images:
         with contextlib.suppress(OSError):  # what went wrong first is told
             image.path.unlink(missing_ok=True)
-
-
-def reason(error: Exception) -> str:
-    """What went wrong, without a picture's name: it has words of the prompt."""
-    return getattr(error, "strerror", None) or type(error).__name__
 
 
 class History:

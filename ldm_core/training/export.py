@@ -57,11 +57,17 @@ def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
 
 def find_scale_factor(autoencoder: Path, latents: Path) -> float:
     """What an autoencoder's latents are multiplied by: as its file's own header says, else measured on the cache."""
+    declared = declared_scale_factor(autoencoder)
+    return open_cache(latents).scale_factor if declared is None else declared
+
+
+def declared_scale_factor(autoencoder: Path) -> float | None:
+    """What a weights file's own header says; None of a run, and of other programs' files."""
     if not autoencoder.is_file():
-        return open_cache(latents).scale_factor
+        return None
     with safe_open(str(autoencoder), framework="pt") as file:
         config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
-    return float(config["scale_factor"]) if "scale_factor" in config else open_cache(latents).scale_factor
+    return float(config["scale_factor"]) if "scale_factor" in config else None
 
 
 def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:

@@ -34,7 +34,7 @@ from ldm_core.training.diffusion.grounding import grounding_loss
 from ldm_core.training.diffusion.latents import open_cache
 from ldm_core.training.diffusion.scene_pool import scene_batches
 from ldm_core.training.diffusion.settings import DiffusionTraining
-from ldm_core.training.export import find_run, find_scale_factor, load_autoencoder
+from ldm_core.training.export import declared_scale_factor, find_run, load_autoencoder
 
 GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words are held to their things
 
@@ -206,8 +206,8 @@ def build(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator)
         batches: BatchSource = scene_batches(settings, inputs, accelerator)
     else:
         rows = caption_rows(Corpus(inputs.corpus), settings.tone_power)
-        scale_factor = find_scale_factor(find_run(inputs.autoencoder), inputs.latents_dir)
-        cache = replace(open_cache(inputs.latents_dir), scale_factor=scale_factor)
+        cache, declared = open_cache(inputs.latents_dir), declared_scale_factor(find_run(inputs.autoencoder))
+        cache = cache if declared is None else replace(cache, scale_factor=declared)  # as export will write it
         batches = drawing_batches(settings, cache, rows, condition, accelerator)
     task = DiffusionTask(settings, batches, condition, decoder, accelerator)
     if inputs.init:
