@@ -25,7 +25,7 @@ from app.ui.fields import request_from
 from app.ui.form import Form
 from app.ui.job_watchers import Watchers
 from app.ui.status import file_uri, line_html, safe
-from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from app.ui.translation import PRIVATE, Translation, however_it_ends, language
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits, SamplingParams
@@ -94,7 +94,7 @@ class ManyPrompts:
         self._going = going
         asked = [self.lines, form.model, *form.fields]
         made = self.start.click(self.run, asked, outputs, concurrency_limit=None, **PRIVATE)
-        made.then(js="() => window.latentLab.wake()", outputs=[self.start, self.stop], **LOCAL)  # whatever ended it
+        however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
         self.stop.click(self.stopped, going, self.stop, concurrency_limit=None, **PRIVATE)
 
     def read(self, text: str, values: Sequence[Any], limits: Limits) -> list[SamplingParams]:
@@ -136,8 +136,8 @@ class ManyPrompts:
             yield {self.line: line_html(done, "done")}
         except RequestError as error:
             yield {self.line: line_html(error.sentence.says(lang), "failed")}
-        if results:
-            yield self._finish(results, lang)
+        if results and (files := await asyncio.to_thread(self._finish, results, lang)):
+            yield files
         yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self._going: None}
 
     async def _make(
@@ -167,13 +167,17 @@ class ManyPrompts:
             await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
 
     def _finish(self, results: Sequence[GenerateResult], lang: str) -> Updates:
-        rows = [(r.request.prompt, [own_pixels(image.path) for image in r.images]) for r in results]
+        """Sheet and zip of the pictures that are still there; none where all have been deleted meanwhile."""
+        left = [replace(r, images=tuple(image for image in r.images if image.path.exists())) for r in results]
+        rows = [(r.request.prompt, [own_pixels(image.path) for image in r.images]) for r in left if r.images]
+        if not rows:
+            return {}
         buffer = io.BytesIO()
         prompt_sheet(rows).save(buffer, format="PNG")
         cache = self.sheet.GRADIO_CACHE
-        archive = save_bytes_to_cache(zipped(results), "pictures.zip", cache)
+        archive = save_bytes_to_cache(zipped(left), "pictures.zip", cache)
         sheet = save_bytes_to_cache(buffer.getvalue(), "sheet.png", cache)
-        alt = safe(say(lang, "many_alt", count=len(results)))
+        alt = safe(say(lang, "many_alt", count=len(rows)))
         picture = f'<img src="{file_uri(Path(sheet))}" alt="{alt}">'
         return {
             self.shown: f'<div class="sheet" tabindex="0" role="region" aria-label="{alt}">{picture}</div>',

@@ -16,6 +16,12 @@ QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # one that is answered at o
 LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
 
 
+def however_it_ends(event: Any, js: str, outputs: Any = None) -> None:
+    """Let the browser act once an event has ended, by an error too: Gradio's client runs a `then` only without one."""
+    for after in (event.then, event.failure):
+        after(js=js, outputs=outputs, **LOCAL)
+
+
 @dataclass(frozen=True)
 class Linked:
     """Words of a control, and a link to the lab that shows what it does."""

@@ -17,7 +17,7 @@ from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, ma
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
 from app.ui.status import line_html, pixels_uri, safe
-from app.ui.translation import LOCAL, PRIVATE, QUIET, language
+from app.ui.translation import PRIVATE, QUIET, however_it_ends, language
 from ldm_core import __version__
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SAMPLER_NAMES
@@ -149,7 +149,7 @@ class GridPanel(Panel):
         """Events of Fill and of Stop."""
         outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.going]
         filled = self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
-        filled.then(js="() => window.latentLab.wake()", outputs=[self.run, self.stop], **LOCAL)  # whatever ended it
+        however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
         self.stop.click(self.stopped, self.going, self.stop, **QUIET)
 
     def stopped(self, filling: Filling | None) -> Any:

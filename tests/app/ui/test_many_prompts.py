@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.engine import Done
 from app.metadata import read_png
 from app.ui.fields import values_from
 from app.ui.form import Form
@@ -72,6 +73,17 @@ def test_every_line_is_made_with_one_seed(many: ManyPrompts, tmp_path: Path):
     assert made[0].seed == made[2].seed and made[1].seed == made[3].seed == (made[0].seed or 0) + 1
     with Image.open(finished[many.sheet]["value"]) as sheet:
         assert sheet.size == (GAP + 2 * (128 + GAP), GAP + 2 * (LABEL + 128 + GAP))
+
+
+def test_a_picture_deleted_meanwhile_is_left_out(many: ManyPrompts):
+    results = [many.service.submit(SamplingParams(p, steps=1, seed=k)).wait() for k, p in enumerate(("a", "b"))]
+    made = [end.result for end in results if isinstance(end, Done)]
+    made[0].images[0].path.unlink()
+    files = many._finish(made, "en")
+    with zipfile.ZipFile(files[many.zip]["value"]) as archive:
+        assert [name[:3] for name in archive.namelist()] == ["02-"]
+    made[1].images[0].path.unlink()
+    assert many._finish(made, "en") == {}
 
 
 def test_stop_keeps_what_is_there(many: ManyPrompts):

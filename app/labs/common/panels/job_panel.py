@@ -17,7 +17,7 @@ from app.labs.common.shared_results import SharedResults, Work
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.status import line_html
-from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from app.ui.translation import PRIVATE, Translation, however_it_ends, language
 from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class JobPanel(Panel):
 
     def wire_button(self, outputs: list[Any]) -> None:
         """The button runs the job, and wakes whatever ends that."""
-        ended = self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
-        ended.then(js="() => window.latentLab.wake()[0]", outputs=self.button, **LOCAL)
+        pressed = self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
+        however_it_ends(pressed, "() => window.latentLab.wake()[0]", self.button)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `make_job` and `on_result`."""
