@@ -68,7 +68,7 @@ class Settings:
     max_json_bytes: int = 1_000_000  # of a request's body without pictures
     body_seconds: int = 120  # within which a request has to arrive
     upload_seconds: int = 3600  # how long an upload is kept, and counts for its address
-    upload_quota_files: int = 300  # of one address
+    upload_quota_files: int = 1200  # of one address, an hour; a start picture is sent in some six files
     upload_quota_bytes: int = 400_000_000
     upload_total_bytes: int = 1_000_000_000  # of all addresses
     max_sessions: int = 1000  # pages whose state is kept; the one unused longest goes first

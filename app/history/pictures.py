@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import time
@@ -128,6 +129,11 @@ class History:
         """A client's own job's pictures in the order of their seeds."""
         rows = self._db.read(SELECT + "WHERE job = ? AND client = ? ORDER BY seed", job_id, client)
         return [_record(row) for row in rows]
+
+    def favourites(self, client: str, names: Sequence[str]) -> dict[str, bool]:
+        """Which of these pictures a client has, and whether each is a favourite."""
+        sql = "SELECT name, favourite FROM images WHERE client = ? AND name IN (SELECT value FROM json_each(?))"
+        return {name: bool(favourite) for name, favourite in self._db.read(sql, client, json.dumps(names))}
 
     def favour(self, name: str, client: str, favourite: bool) -> bool:
         """Mark a client's own picture, which is then never deleted for room; False where there is none."""

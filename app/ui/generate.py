@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.engine import Done, Interrupted, Job
+from app.engine import Done, Job
 from app.i18n import LANGUAGES, say
 from app.models import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
@@ -22,11 +22,11 @@ from app.ui.fields import request_from
 from app.ui.form import Form
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
-from app.ui.picture import Stage, build_stage, recall
+from app.ui.picture import Stage, as_of_now, build_stage, recall
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
 from app.ui.status import Picture, facts_html, frame_html, history_html, line_html, refusal_html, source_html, view
-from app.ui.translation import LOCAL, PRIVATE, Translation, language
+from app.ui.translation import LOCAL, PRIVATE, Translation, however_it_ends, language
 from ldm_core.sampling import Limits
 
 log = logging.getLogger(__name__)
@@ -76,31 +76,33 @@ class GenerateTab:
             stage.history,
         ]
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
-        recalled = gr.JSON(visible="hidden")  # the tab's pictures as the browser remembers them
         running = form.generate.click(
             self.run,
-            [stage.history, recalled, form.canvas, form.model, *form.fields],
+            [stage.history, stage.recalled, form.canvas, form.model, *form.fields],
             outputs,
             js="(history, _, ...asked) => [history, window.latentLab.keptPictures(), ...asked]",
             concurrency_limit=None,
             **PRIVATE,
         )
-        self.ended = running.then(js=IDLE, outputs=buttons, **LOCAL)
+        however_it_ends(running, IDLE, buttons)
+        wake = gr.Button(visible="hidden", elem_id="wake")  # pressed where a run could not even be asked for
+        wake.click(js=IDLE, outputs=buttons, **LOCAL)
         form.stop.click(js=STOPPING, outputs=[form.stop, stage.line], **LOCAL)
         form.stop.click(self.stop, self.job_id, None, concurrency_limit=None, **PRIVATE)
 
         self.job_id.change(inputs=self.job_id, js="(id) => window.latentLab.keepJob(id)", **LOCAL)
         ran = gr.Checkbox(visible="hidden", show_label=False)  # whether this tab had a run when the page went
-        kept = """(id, history) => {
+        kept = """async (id, history) => {
           const lab = window.latentLab;
+          await lab.alone;
           return [lab.keptJob(id), history, lab.wasRunning(), lab.keptPictures()];
         }"""
-        found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran, recalled], "outputs": outputs}
+        found: dict[str, Any] = {"inputs": [self.job_id, stage.history, ran, stage.recalled], "outputs": outputs}
         opened = blocks.load(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
-        opened.then(js="() => window.latentLab.resumed()", **LOCAL)
+        however_it_ends(opened, "() => window.latentLab.resumed()", buttons)
         again = gr.Button(visible="hidden", elem_id="resume")  # pressed when a lost connection is found
         back = again.click(self.resume, **found, js=kept, concurrency_limit=None, **PRIVATE)
-        back.then(js=IDLE, outputs=buttons, **LOCAL)
+        however_it_ends(back, IDLE, buttons)
 
     def _wire_prompt(self) -> None:
         """What is said about the prompt while it is typed, and where prompts come from besides typing."""
@@ -114,9 +116,8 @@ class GenerateTab:
             **PRIVATE,
         )
         about = [*form.limited, form.reading, form.chips]
-        form.model.change(
-            self.follow_model, [form["prompt"], form.model], about, **PRIVATE
-        )  # also by a file or a reload
+        followed = [*about, form.model]  # also by a file or a reload
+        form.model.change(self.follow_model, [form["prompt"], form.model], followed, **PRIVATE)
         gr.on([form.model.input, form.reset.click], self.choose, form.model, form.owned, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
         asked = form.surprise.click(self.surprise, form.model, drawn, queue=False, **PRIVATE)
@@ -125,15 +126,28 @@ class GenerateTab:
     def follow_language(self, switched: Any) -> None:
         """Say of the pictures what is said of them in another language too; `switched` is its event."""
         stage = self.stage
-        outputs = [stage.thumbs, stage.facts, stage.source, stage.frame, stage.line]
-        switched.then(self.say_again, [self.job_id, stage.history, stage.shown, stage.line], outputs, **PRIVATE)
+        again = gr.Button(visible="hidden", elem_id="say-again")  # pressed after a run that began in another language
+        told: dict[str, Any] = {
+            "inputs": [self.job_id, stage.history, stage.recalled, stage.shown, stage.line],
+            "outputs": [stage.history, stage.thumbs, stage.facts, stage.source, stage.frame, stage.line],
+            "js": "(id, history, _, ...others) => [id, history, window.latentLab.keptPictures(), ...others]",
+        }
+        for event in (switched.then, again.click):
+            event(self.say_again, **told, **PRIVATE)
 
     def say_again(
-        self, job_id: str | None, history: list[Picture], shown: Picture | None, line: str | None, request: gr.Request
+        self,
+        job_id: str | None,
+        history: list[Picture],
+        kept: Any,
+        shown: Picture | None,
+        line: str | None,
+        request: gr.Request,
     ) -> Updates:
         """What stands at pictures and at the last run's end; a line that is about something else stays."""
         lang, stage = language(request, self.lang), self.stage
-        updates: Updates = {stage.thumbs: history_html(history, lang)}
+        history = history or recall(self.service, kept)
+        updates: Updates = {stage.history: history, stage.thumbs: history_html(history, lang)}
         if shown is not None:
             updates[stage.facts] = facts_html(shown, lang)
         job = self.service.job(job_id) if job_id else None
@@ -143,9 +157,7 @@ class GenerateTab:
         if job.done:
             ends = {code: view(job.events[-1], job.request, code) for code in LANGUAGES}
             if isinstance(end := job.events[-1], Done):
-                own = {picture.path: picture for picture in history}  # which knows the favourites
-                pictures = [own.get(picture.path, picture) for picture in Picture.all_of(end.result)]
-                updates[stage.frame] = frame_html(pictures, lang)
+                updates[stage.frame] = frame_html(_pictures_of(end.result, history), lang)
             if line in [end.line for end in ends.values()]:
                 updates[stage.line] = ends[lang].line
         return updates
@@ -180,15 +192,15 @@ class GenerateTab:
             log.exception("a request could not be submitted")
             yield {self.stage.line: line_html(say(lang, "unexpected"), "failed")}
             return
-        if not history and kept:
-            history, _ = await asyncio.to_thread(recall, self.service, kept)
+        history = history or await asyncio.to_thread(recall, self.service, kept)
         async for updates in self.updates(job, history, lang):
             yield updates
 
     async def updates(self, job: Job, history: list[Picture], lang: str) -> AsyncIterator[Updates]:
         """A job's events as updates of the page, from its id to its pictures. Its end is the buttons' caller's."""
         start: Updates = {self.job_id: job.id, self.stage.source: source_html(job, lang)}
-        yield start | self.stage.forget() | ({} if job.done else self._buttons(running=True))
+        running = {self.form.generate: gr.update(interactive=False), self.form.stop: gr.update(interactive=True)}
+        yield start | self.stage.forget() | ({} if job.done else running)
         events = self.watchers.watch(job)
         try:
             async for event in events:
@@ -197,51 +209,43 @@ class GenerateTab:
                 if seen.frame is not None:
                     updates |= {self.stage.frame: seen.frame, self.stage.shown: None}
                 if isinstance(event, Done):
-                    updates |= self.finish(event.result, history, lang)
+                    updates |= await asyncio.to_thread(self.finish, event.result, history, lang)
                 yield updates
         finally:
             await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
 
-    def _buttons(self, running: bool) -> Updates:
-        return {self.form.generate: gr.update(interactive=not running), self.form.stop: gr.update(interactive=running)}
-
     def finish(self, result: GenerateResult, history: list[Picture], lang: str) -> Updates:
-        """Updates for a finished job; the frame is already the view's."""
-        pictures = Picture.all_of(result)
-        return self.stage.show(pictures[0], lang) | self.stage.gather(pictures, history, lang)
+        """Updates for a finished job, with the tab's other pictures as they are by now: deleted, made favourites."""
+        history = as_of_now(self.service, history)
+        pictures = _pictures_of(result, history)
+        return self.stage.put_back(pictures, lang) | self.stage.gather(pictures, history, lang)
 
     async def resume(
         self, job_id: str | None, history: list[Picture], ran: bool, request: gr.Request, kept: Any = None
     ) -> AsyncIterator[Updates]:
         """A page that opens, or is connected again, goes on with the job its tab was watching.
 
-        Where there is none it leaves the buttons alone: this answer may come after the person has pressed Generate.
-        What is typed stays as it is: the browser keeps the form, and a job has only what was sent. `ran`: the job had
-        not ended when the page last saw it; a server that was started again knows it from its journal, or it is lost.
-        `kept` are the tab's pictures, for a page that has none yet.
+        The browser wakes the buttons when this has ended, if they slept for it. What is typed stays as it is: the
+        browser keeps the form, and a job has only what was sent. `ran`: the job had not ended when the page last saw
+        it; a server that was started again knows it from its journal, or it is lost. `kept` are the tab's pictures,
+        for a page that has none yet.
         """
         lang = language(request, self.lang)
         if not history and kept:
-            history, framed = await asyncio.to_thread(recall, self.service, kept)
+            history = await asyncio.to_thread(recall, self.service, kept)
+            framed = await asyncio.to_thread(recall, self.service, kept, "frame")
             yield self.stage.gather([], history, lang) | self.stage.put_back(framed, lang)
         while ran and self.service.state.phase in ("starting", "loading"):
             await asyncio.sleep(LOADING_SECONDS)
         job = self.service.attach(job_id) if job_id else None
         if job is None and ran:
-            yield {
-                self.stage.line: line_html(say(lang, "job_lost"), "failed"),
-                self.job_id: "",
-                **self._buttons(running=False),
-            }
+            yield {self.stage.line: line_html(say(lang, "job_lost"), "failed"), self.job_id: ""}
             return
         if job is None or not _pictures_left(job):
             yield {self.stage.history: history}
             return
-        unfinished = not job.done
         async for updates in self.updates(job, history, lang):
             yield updates
-        if unfinished and not isinstance(job.events[-1], Interrupted):
-            yield self._buttons(running=False)
 
     def stop(self, job_id: str | None) -> None:
         """Cancel the job this page watches."""
@@ -259,8 +263,10 @@ class GenerateTab:
         return reading_html(prompt, reading, count, language(request, self.lang))
 
     def follow_model(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
-        """Another model: its bounds, and what it knows."""
-        return self.limit(model) | self.about_prompt(prompt, model, request)
+        """Another model: its bounds, and what it knows. One that there is no more gives way to the page's own."""
+        models = self.service.models
+        gone = models.scanned and model not in ("", *(file.name for file in models.usable))
+        return self.limit(model) | self.about_prompt(prompt, model, request) | ({self.form.model: ""} if gone else {})
 
     def about_prompt(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
         """The chips of what a model knows, and the prompt as it reads it."""
@@ -288,6 +294,12 @@ class GenerateTab:
     def _limits(self, model: str | None) -> Limits:
         file = self._file(model)
         return self.service.limits if file is self.service.models.own else file.limits
+
+
+def _pictures_of(result: GenerateResult, history: list[Picture]) -> list[Picture]:
+    """A job's pictures, each as the tab knows it, where it does: a favourite, say."""
+    known = {picture.path: picture for picture in history}
+    return [known.get(picture.path, picture) for picture in Picture.all_of(result)]
 
 
 def _pictures_left(job: Job) -> bool:

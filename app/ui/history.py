@@ -14,7 +14,7 @@ import gradio as gr
 from app.history import Filter, Record
 from app.i18n import say
 from app.service import Service
-from app.ui.picture import Stage
+from app.ui.picture import Stage, recall
 from app.ui.status import Picture, empty_html, history_html, safe, thumbs_html
 from app.ui.translation import PRIVATE, Translation, language, offered
 
@@ -96,9 +96,12 @@ class HistoryTab:
         asked = gr.JSON(visible="hidden")
         keep.click(
             self.keep,
-            [asked, stage.history, self.shown, *self.controls],
+            [asked, stage.recalled, stage.history, self.shown, *self.controls],
             [stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
-            js="(_, ...others) => [window.latentLab.takeAction(), ...others]",
+            js="""(asked, kept, ...others) => {
+              const lab = window.latentLab;
+              return [lab.takeAction(), lab.keptPictures(), ...others];
+            }""",
             trigger_mode="multiple",
             **PRIVATE,
         )
@@ -113,7 +116,13 @@ class HistoryTab:
         return self._drawn(Asked(*controls), min(MOST, shown + PAGE), language(request, self.lang))
 
     def keep(
-        self, asked: dict[str, Any] | None, session: list[Picture], request: gr.Request, shown: int, *controls: Any
+        self,
+        asked: dict[str, Any] | None,
+        kept: Any,
+        session: list[Picture],
+        request: gr.Request,
+        shown: int,
+        *controls: Any,
     ) -> Updates:
         """Make one's own picture a favourite, or none any more (`favour`: true, false), or `delete` it.
 
@@ -122,6 +131,7 @@ class HistoryTab:
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         history = self.service.history
         name, client = str(asked.get("file")), self.service.here() or ""
+        session = session or recall(self.service, kept)
         if history is None:
             return {self._stage.history: session}
         if asked.get("do") == "delete":

@@ -81,7 +81,8 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     timer = gr.Timer(TICK_SECONDS, active=False)  # woken by `opened`: a late tick would wake Generate in mid-run
     form, line = tab.form, tab.stage.line
 
-    def refresh(prompt: str, model: str | None, request: gr.Request, ticking: bool) -> dict[Any, Any]:
+    def refresh(prompt: str, model: str | None, busy: bool, request: gr.Request, ticking: bool) -> dict[Any, Any]:
+        """`busy`: the tab has a run, whose end wakes Generate and whose line stays."""
         lang, state = language(request, service.settings.lang), service.state
         updates: dict[Any, Any] = {header: state_html(state, lang)}
         if state.phase in ("starting", "loading"):
@@ -94,22 +95,27 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
             return updates | {line: line_html(say(lang, "load_failed", message=state.message), "failed")}
         updates |= tab.limit(model) | form.own_values_unlike(service.limits)
         updates |= {
-            form.generate: gr.update(interactive=True),
             form.model: form.model_update([file.name for file in service.models.usable]),
             form.reading: tab.read_prompt(prompt, model, request),
         }
-        return updates | ({line: line_html("")} if ticking else {})
+        if busy:
+            return updates
+        return updates | {form.generate: gr.update(interactive=True)} | ({line: line_html("")} if ticking else {})
 
-    def opened(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
-        return refresh(prompt or "", model, request, ticking=False)
+    def opened(prompt: str, model: str | None, busy: bool, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", model, busy, request, ticking=False)
 
-    def ticked(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
-        return refresh(prompt or "", model, request, ticking=True)
+    def ticked(prompt: str, model: str | None, busy: bool, request: gr.Request) -> dict[Any, Any]:
+        return refresh(prompt or "", model, busy, request, ticking=True)
 
-    asked = [form["prompt"], form.model]
-    outputs = [header, timer, line, form.generate, form.model, form.reading, *form.limited, *form.owned]
-    form.refill_on(blocks.load(opened, asked, outputs, **PRIVATE))
-    timer.tick(ticked, asked, outputs, **PRIVATE)
+    busy = gr.Checkbox(visible="hidden", show_label=False)
+    wired: dict[str, Any] = {
+        "inputs": [form["prompt"], form.model, busy],
+        "outputs": [header, timer, line, form.generate, form.model, form.reading, *form.limited, *form.owned],
+        "js": "async (prompt, model) => [prompt, model, await window.latentLab.hasRun()]",
+    }
+    form.refill_on(blocks.load(opened, **wired, **PRIVATE))
+    timer.tick(ticked, **wired, **PRIVATE)
 
 
 def _wire_language(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -30,6 +31,7 @@ class Stage:
     scaling: gr.Radio
     thumbs: gr.HTML
     history: gr.State  # list[Picture], newest first
+    recalled: gr.JSON  # the same as the browser remembers it, for a server that was started again behind the page
     shown: gr.State  # Picture | None
 
     @property
@@ -92,21 +94,26 @@ def build_stage(translation: Translation) -> Stage:
     copy.click(js="() => window.latentLab.copySettings()", **LOCAL)
     share.click(js="() => window.latentLab.shareShown()", **LOCAL)
     scaling.change(inputs=scaling, js="(v) => window.latentLab.setScaling(v)", **LOCAL)
-    state, shown = gr.State([]), gr.State(None)
-    return Stage(frame, line, source, facts, copy, share, download, scaling, thumbs, state, shown)
+    state, recalled, shown = gr.State([]), gr.JSON(visible="hidden"), gr.State(None)
+    return Stage(frame, line, source, facts, copy, share, download, scaling, thumbs, state, recalled, shown)
 
 
-def recall(service: Service, kept: Any) -> tuple[list[Picture], list[Picture]]:
-    """The pictures of a tab that was loaded again: all of them, and those in the frame.
+def as_of_now(service: Service, pictures: list[Picture]) -> list[Picture]:
+    """A tab's pictures without those that were deleted meanwhile, each a favourite or not as it is by now."""
+    if service.history is None:
+        return [picture for picture in pictures if Path(picture.path).exists()]
+    names = [Path(picture.path).name for picture in pictures]
+    known = service.history.favourites(service.here() or "", names)
+    return [replace(p, favourite=known[name]) for p, name in zip(pictures, names, strict=True) if name in known]
+
+
+def recall(service: Service, kept: Any, part: str = "all") -> list[Picture]:
+    """The pictures of a tab that was loaded again: all of them, or those in the "frame".
 
     `kept` is what waiting.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody
     else's, gone or damaged is left out.
     """
-    noted = kept if isinstance(kept, dict) else {}
-    return _recall(service, noted.get("all")), _recall(service, noted.get("frame"))
-
-
-def _recall(service: Service, noted: Any) -> list[Picture]:
+    noted = kept.get(part) if isinstance(kept, dict) else None
     found = []
     for one in noted[:RECALLED] if isinstance(noted, list) else ():
         about = one if isinstance(one, dict) else {}

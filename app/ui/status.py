@@ -218,11 +218,10 @@ class View:
 
     line: str
     frame: str | None = None
-    running: bool = True
 
 
 def view(event: Event, request: SamplingParams, lang: str) -> View:
-    """An event as the page shows it."""
+    """An event as the page shows it; finished pictures are the caller's, who knows which are favourites."""
     return _VIEWS[type(event)](event, request, lang)
 
 
@@ -256,17 +255,16 @@ def _stepped(event: Stepped, request: SamplingParams, lang: str) -> View:
 
 
 def _done(event: Done, request: SamplingParams, lang: str) -> View:
-    frame = frame_html(Picture.all_of(event.result), lang)
-    return View(line_html(say(lang, "done", seconds=duration(lang, event.result.seconds)), "done"), frame, False)
+    return View(line_html(say(lang, "done", seconds=duration(lang, event.result.seconds)), "done"))
 
 
 def _failed(event: Failed, request: SamplingParams, lang: str) -> View:
-    return View(line_html(say(lang, "failed", message=event.message), "failed"), running=False)
+    return View(line_html(say(lang, "failed", message=event.message), "failed"))
 
 
 def _cancelled(event: Cancelled, request: SamplingParams, lang: str) -> View:
     text = say(lang, "left_queue") if event.waiting else say(lang, "stopped", i=event.i, n=event.n)
-    return View(line_html(text), running=False)
+    return View(line_html(text))
 
 
 def _interrupted(event: Interrupted, request: SamplingParams, lang: str) -> View:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -224,3 +226,14 @@ def test_a_long_run_that_ends_in_a_hidden_tab_is_told(page: Page):
     wait_for_picture(page)
     page.wait_for_function("window.told.length")
     assert page.evaluate("window.told") == ["Your pictures are ready."]
+
+
+def test_a_link_gives_a_field_nothing_but_its_value(page: Page, served: Served):
+    """Gradio's client takes an object for properties of the component: foreign words on the page."""
+    hostile = {"steps": {"__type__": "update", "info": "Sign in again"}, "prompt": 5, "guidance_scale": 3}
+    page.goto("about:blank")
+    page.goto(f"{served.url}/#settings={quote(json.dumps(hostile))}")
+    unfold(page)
+    expect(page.locator("#guidance-scale input[type=number]")).to_have_value("3")
+    expect(page.locator("#prompt textarea")).to_have_value("")
+    expect(page.locator("body")).not_to_contain_text("Sign in again")

@@ -115,6 +115,8 @@ def test_stop_and_keys_and_reload(page: Page):
     expect(page.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
     expect(page.locator("#prompt textarea")).to_have_value("a rocket")
     expect(page.locator("#stop")).to_be_enabled()
+    page.wait_for_timeout(1000)  # until every event of the page's opening has been answered
+    expect(page.locator("#generate")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(page.locator("#line")).to_contain_text(re.compile(rf"Stopped after step \d+ of {LONG}"))
     expect(page.locator("#generate")).to_be_enabled()
@@ -138,11 +140,13 @@ def test_a_closed_tab_leaves_the_job_to_the_next(served: Served, page: Page):
     second = page.context.new_page()
     page.close()
     second.goto(f"{served.url}/healthz")
-    second.evaluate(f"sessionStorage.setItem('latent-lab-job', '{job}')")
+    for key, value in (("job", job), ("running", "yes")):
+        second.evaluate(f"sessionStorage.setItem('latent-lab-{key}', '{value}')")
     second.goto(served.url)
     expect(second.locator("#line")).to_contain_text(re.compile(rf"Step \d+/{LONG}"))
     second.click("#stop")
     expect(second.locator("#line")).to_contain_text("Stopped")
+    expect(second.locator("#generate")).to_be_enabled()
 
 
 def test_a_duplicated_tab_has_no_job_of_its_own(served: Served, page: Page):
@@ -239,6 +243,44 @@ def test_a_restored_file_offers_to_load_the_picture_it_began_from(page: Page, tm
     page.wait_for_timeout(1000)  # until the canvas has sent it
     page.click("#generate")
     expect(page.locator("#source")).to_contain_text("Redraws the picture on the canvas")
+
+
+@pytest.mark.parametrize("said", ["Too many files from here; try again later.", None])
+def test_a_refused_canvas_is_said_and_wakes_the_buttons(page: Page, tmp_path: Path, said: str | None):
+    """Gradio's client sends it while it gathers what to ask, and tells no event of its failure."""
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "start.png")
+    ask(page, "a cat", 2)
+    put_on_canvas(page, tmp_path / "start.png")
+    page.wait_for_timeout(1000)  # until the canvas has sent it
+    refused = {"status": 429, "json": {"detail": said}} if said else {"status": 502, "body": "<html>"}
+    page.route("**/upload*", lambda route: route.fulfill(**refused))
+    page.click("#generate")
+    expect(page.locator(".line.failed")).to_contain_text(said or "Something went wrong")
+    expect(page.locator("#generate")).to_be_enabled()
+    page.unroute("**/upload*")
+    page.click("#generate")
+    wait_for_picture(page)
+
+
+def test_a_run_that_began_in_another_language_is_said_again_in_this_one(page: Page):
+    ask(page, "a cat", 200)
+    page.click("#generate")
+    expect(page.locator("#line")).to_contain_text("Step")
+    page.click("#language")
+    expect(page.locator("#generate")).to_have_text("生成")
+    expect(page.locator("#line")).to_contain_text("用时")
+    expect(page.locator("#facts")).to_contain_text("种子")
+
+
+def test_an_event_that_is_refused_wakes_the_buttons(page: Page):
+    """Gradio's client runs what follows an event only where that has ended without an error."""
+    ask(page, "a cat", 2)
+    page.route("**/queue/join*", lambda route: route.fulfill(status=429, json={"detail": "Too often."}))
+    page.click("#generate")
+    expect(page.locator("#generate")).to_be_enabled()
+    page.unroute("**/queue/join*")
+    page.click("#generate")
+    wait_for_picture(page)
 
 
 def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Page, tmp_path: Path):

@@ -9,14 +9,18 @@
   let tab = keptTab("latent-lab-tab") || Math.random().toString(36).slice(2);
   keepTab("latent-lab-tab", tab);
   const tabs = new BroadcastChannel("latent-lab-tabs");
-  tabs.onmessage = ({ data }) => {
-    if (data.asks === tab) tabs.postMessage({ taken: tab });
-    if (data.taken === tab) {
-      keepTab("latent-lab-tab", tab = Math.random().toString(36).slice(2));
-      keepTab(JOB, "");
-      keepTab(RUNNING, "");
-    }
-  };
+  const alone = new Promise((known) => { // settled when this tab knows whether its job is its own
+    tabs.onmessage = ({ data }) => {
+      if (data.asks === tab) tabs.postMessage({ taken: tab });
+      if (data.taken === tab) {
+        keepTab("latent-lab-tab", tab = Math.random().toString(36).slice(2));
+        keepTab(JOB, "");
+        keepTab(RUNNING, "");
+        known();
+      }
+    };
+    if (keptTab(RUNNING)) setTimeout(known, 1000); else known(); // the other's page may have much to do
+  });
   tabs.postMessage({ asks: tab });
   const keepJob = (id) => keepTab(JOB, id);
   const keptJob = (id) => keptTab(JOB) ?? id;
@@ -60,7 +64,9 @@
   // A link carries all settings in its fragment, which no server sees.
   const linked = () => {
     const text = new URLSearchParams(location.hash.slice(1)).get("settings");
-    return text ? parsed(text) : null;
+    if (!text) return null;
+    const fits = ([name, value]) => typeof value === "string" || (typeof value === "number" && !/prompt$/.test(name));
+    return Object.fromEntries(Object.entries(parsed(text)).filter(fits)); // anybody may have written it
   };
   const share = (settings, start, target) => { // a start picture cannot travel in a link: whoever opens it is told
     if (start) settings = JSON.stringify({ ...JSON.parse(settings), start });
@@ -107,7 +113,7 @@
     if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
   };
   Object.assign(lab, {
-    keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
+    alone, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
   });
   window.addEventListener("click", onClick);
   window.addEventListener("input", onInput);

@@ -3,7 +3,7 @@
   const lab = window.latentLab;
   const RUNNING = "latent-lab-running"; // of sessionStorage: this tab has a run under way
   const FRAMES = 10, LONG = 5000; // pictures of the strip; milliseconds from which a run is a long one
-  let running = false, wasRunning = false, began = 0, counted, until;
+  let running = false, wasRunning = false, began = 0, spoken = "", counted, until;
 
   const seconds = (left) => {
     if (left < 90) return lab.word("seconds").replace("{value}", Math.max(1, Math.round(left)));
@@ -53,16 +53,21 @@
       began ||= Date.now();
       return wasRunning;
     },
-    resumed: () => {
-      if (wasRunning) lab.ended();
+    hasRun: async () => { // also one that was under way when the page was loaded again
+      await lab.alone;
+      return running || lab.keptTab(RUNNING) === "yes";
+    },
+    resumed: () => { // what the buttons become: those that no run has put to sleep stay as they are
       recalled = true;
       notePictures();
+      return wasRunning ? lab.wake(lab.ended()) : [{ __type__: "update" }, { __type__: "update" }];
     },
     keptPictures: () => JSON.parse(lab.keptTab(PICTURES) || "null"), // of now: an idle tab may outlive its server
     onStage,
     sent: () => {
       lab.hideSketch();
       running = true;
+      spoken = lab.lang();
       began = Date.now();
       lab.keepTab(RUNNING, "yes");
       document.querySelector("#film .film")?.replaceChildren();
@@ -72,6 +77,8 @@
       if (running) notify();
       running = wasRunning = false;
       lab.keepTab(RUNNING, "");
+      if (spoken && spoken !== lab.lang()) lab.click("say-again"); // a run speaks the language it was started in
+      spoken = "";
       setTimeout(() => { // an end that nobody has told of: a broken stream, say
         const said = document.querySelector("#line .line span");
         const waits = [lab.word("sending"), lab.word("stopping")].includes(said?.textContent);
@@ -79,6 +86,18 @@
       }, 1000);
       return true;
     },
+  });
+  const sentence = (body) => { try { return JSON.parse(body).detail; } catch { return undefined; } };
+  // A run that could not even be asked for: the canvas was refused while Gradio's client sent it, of which no event tells.
+  window.addEventListener("unhandledrejection", (event) => {
+    const said = document.querySelector("#line .line span");
+    if (!running || said?.textContent !== lab.word("sending")) return;
+    event.preventDefault();
+    const [, body] = /^HTTP \d+: (.*)/s.exec(event.reason?.message ?? "") ?? [];
+    said.textContent = sentence(body) ?? lab.word("unexpected");
+    said.setAttribute("role", "alert");
+    said.parentElement.classList.add("failed");
+    lab.click("wake");
   });
   window.addEventListener("click", (event) => {
     if (event.target.closest?.("#notify")) Notification.requestPermission().then(tick);

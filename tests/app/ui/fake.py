@@ -102,3 +102,12 @@ class FakeService:
 def asked_in(lang: str) -> Any:
     """A request of a page in this language."""
     return SimpleNamespace(query_params={"lang": lang})
+
+
+def made(service: Any, prompt: str, client: str = "me", model: str = "one") -> str:
+    """A picture in the history of a service; its file's name."""
+    job = Job(SamplingParams(prompt, seed=7), client=client, durable=True)
+    path = service.history.pictures / f"{job.id[:12]}-7.png"
+    write_png(path, np.zeros((8, 8, 3), np.uint8), job.request, "0" * 64, "test")
+    service.history.finish(job, [GeneratedImage(path, 7, 8, 8)], model)
+    return path.name

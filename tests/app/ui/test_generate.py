@@ -13,12 +13,16 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from app.history import History
+from app.schemas import GeneratedImage, GenerateResult
+from app.settings import Settings
 from app.ui.fields import FIELDS, values_from
 from app.ui.generate import GenerateTab
+from app.ui.status import Picture
 from app.ui.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
-from tests.app.ui.fake import FakeService, asked_in
+from tests.app.ui.fake import FakeService, asked_in, made
 
 GOOD = dict(zip(FIELDS, values_from(SamplingParams("a", steps=2, seed=7), Limits()), strict=True))
 
@@ -88,21 +92,48 @@ def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: Generat
     assert [picture.facts["seed"] for picture in pictures] == [8, 7]
 
 
+def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp_path: Path):
+    """Deleted ones would come back, and favourites would be none any more."""
+    service: Any = tab.service
+    service.here = lambda: "me"
+    service.history = History(tmp_path, Settings())
+    names = [made(service, prompt) for prompt in ("an apple", "a pear")]
+    before = [Picture(str(service.history.pictures / name), name, "{}", {}, False) for name in names]
+    service.history.delete(names[0], "me")
+    service.history.favour(names[1], "me", True)
+    result = GenerateResult(SamplingParams("a", seed=7), (GeneratedImage(Path(before[1].path), 7, 8, 8),), 0.5, 2)
+    updates = tab.finish(result, before, "en")
+    assert updates[tab.stage.history] == [replace(before[1], favourite=True)], "also one whose run is told of again"
+    assert 'data-favourite="true"' in updates[tab.stage.frame]
+    service.history.close()
+
+
+def test_a_kept_model_that_is_gone_gives_way(tab: GenerateTab):
+    """Its choice may be hidden, where only one model is left."""
+    assert tab.follow_model("a", "gone.safetensors", asked_in("en"))[tab.form.model] == ""
+    assert tab.form.model not in tab.follow_model("a", "", asked_in("en"))
+
+
 def test_another_language_says_again_what_stands_at_pictures(tab: GenerateTab):
     stage, held = tab.stage, dict[Any, Any]()
     for updates in run(tab, GOOD):
         held |= updates
-    asked = [held[part] for part in (tab.job_id, stage.history, stage.shown)]
-    again = tab.say_again(*asked, held[stage.line], asked_in("zh"))
+    job_id, history, shown = (held[part] for part in (tab.job_id, stage.history, stage.shown))
+
+    def say_again(line: str, history: list[Picture] = history, kept: Any = None) -> dict[Any, Any]:
+        return tab.say_again(job_id, history, kept, shown, line, asked_in("zh"))
+
+    again = say_again(held[stage.line])
     assert "种子 7" in again[stage.facts] and "用时" in again[stage.line]
     for part in (stage.thumbs, stage.frame):
         assert "种子 7" in again[part] and "Seed 7" not in again[part]
-    assert stage.line not in tab.say_again(*asked, "a refusal", asked_in("zh"))
-    starred = [replace(picture, favourite=True) for picture in asked[1]]
-    assert 'data-favourite="true"' in tab.say_again(asked[0], starred, asked[2], "", asked_in("zh"))[stage.frame]
-    Path(asked[2].path).unlink()
-    assert "种子 7" in tab.say_again(*asked, held[stage.line], asked_in("zh"))[stage.facts]
-    assert set(tab.say_again("", [], None, "", asked_in("zh"))) == {stage.thumbs}
+    assert stage.line not in say_again("a refusal")
+    assert 'data-favourite="true"' in say_again("", [replace(p, favourite=True) for p in history])[stage.frame]
+    recalled = say_again("", [], {"all": [{"file": Path(shown.path).name}]})  # the server was started again
+    assert recalled[stage.history] == [replace(shown, facts=shown.facts | {"took": 0.0})]
+    Path(shown.path).unlink()
+    assert "种子 7" in say_again(held[stage.line])[stage.facts]
+    assert set(tab.say_again("", [], None, None, "", asked_in("zh"))) == {stage.history, stage.thumbs}
 
 
 def test_bad_pictures(tab: GenerateTab, tmp_path: Path):
@@ -158,13 +189,12 @@ def test_a_refusal_stands_beside_its_field(tab: GenerateTab, fault: dict[str, An
     assert f'data-field="{name}"' in run(tab, GOOD | fault)[-1][tab.stage.line]
 
 
-def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
+def test_a_lost_job_is_said(tab: GenerateTab):
     async def back() -> list[dict[Any, Any]]:
         return [updates async for updates in tab.resume("gone", [], True, asked_in("en"))]
 
     (updates,) = asyncio.run(back())
-    assert "this run is lost" in updates[tab.stage.line]
-    assert updates[tab.form.generate]["interactive"] and not updates[tab.form.stop]["interactive"]
+    assert "this run is lost" in updates[tab.stage.line] and updates[tab.job_id] == ""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +205,7 @@ def test_a_lost_job_is_said_and_wakes_the_buttons(tab: GenerateTab):
     ],
 )
 def test_a_run_that_the_server_s_end_cuts_off(tab: GenerateTab, durable: bool, said: str):
-    """The journal's goes on in the next process, so nothing wakes Generate here; any other is over."""
+    """The journal's goes on in the next process, which the page sees by its line; any other is over."""
     service: Any = tab.service
     service.step_seconds = 0.01
     job = service.submit(SamplingParams("a", steps=1000))
@@ -191,7 +221,7 @@ def test_a_run_that_the_server_s_end_cuts_off(tab: GenerateTab, durable: bool, s
 
     seen = asyncio.run(asyncio.wait_for(watch(), 60))
     assert line(tab, seen) == said
-    assert (tab.form.generate in seen[-1]) is not durable
+    assert ('class="line again"' in seen[-1][tab.stage.line]) is durable
 
 
 def test_who_stops_in_the_queue_has_left_it(tab: GenerateTab):

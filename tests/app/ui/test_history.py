@@ -8,20 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import numpy as np
 import pytest
 
-from app.engine import Job
 from app.history import History
-from app.schemas import GeneratedImage
 from app.settings import Settings
 from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
 from app.ui.status import Picture
 from app.ui.translation import Translation
-from ldm_core.metadata import write_png
-from ldm_core.sampling import SamplingParams
-from tests.app.ui.fake import FakeService
+from tests.app.ui.fake import FakeService, made
 
 EVERYTHING = ("", "", "any", False)
 EN: Any = SimpleNamespace(query_params={"lang": "en"})
@@ -31,6 +26,7 @@ EN: Any = SimpleNamespace(query_params={"lang": "en"})
 def service(tmp_path: Path) -> Iterator[Any]:
     service: Any = FakeService(tmp_path)
     service.history = History(tmp_path, Settings())
+    service.outputs = service.history.pictures
     service.here = lambda: "me"
     yield service
     service.engine.close()
@@ -46,14 +42,6 @@ def tab(service: Any) -> HistoryTab:
             tab = HistoryTab(service, words)
         tab.wire(stage, gr.Button().click(fn=None))
     return tab
-
-
-def made(service: Any, prompt: str, client: str = "me", model: str = "one") -> str:
-    job = Job(SamplingParams(prompt, seed=7), client=client, durable=True)
-    path = service.history.pictures / f"{job.id[:12]}-7.png"
-    write_png(path, np.zeros((8, 8, 3), np.uint8), job.request, "0" * 64, "test")
-    service.history.finish(job, [GeneratedImage(path, 7, 8, 8)], model)
-    return path.name
 
 
 def test_one_s_own_as_the_controls_ask(service: Any, tab: HistoryTab) -> None:
@@ -76,21 +64,24 @@ def test_a_favourite_and_a_deletion_reach_the_session_too(service: Any, tab: His
     name, foreign = made(service, "an apple"), made(service, "secret", "other")
     session = [Picture(str(service.history.pictures / name), "an apple", "{}", {"seed": 7, "width": 8, "height": 8,
                        "steps": 1, "took": 1.0}, False)]  # fmt: skip
-    kept = tab.keep({"do": "favour", "file": name}, session, EN, 60, *EVERYTHING)
+    kept = tab.keep({"do": "favour", "file": name}, None, session, EN, 60, *EVERYTHING)
     assert kept[tab._stage.history][0].favourite and 'data-favourite="true"' in kept[tab.gallery]
-    tab.keep({"do": "delete", "file": foreign}, session, EN, 60, *EVERYTHING)
+    tab.keep({"do": "delete", "file": foreign}, None, session, EN, 60, *EVERYTHING)
     assert (service.history.pictures / foreign).exists(), "somebody else's"
-    gone = tab.keep({"do": "delete", "file": name}, session, EN, 60, *EVERYTHING)
+    gone = tab.keep({"do": "delete", "file": name}, None, session, EN, 60, *EVERYTHING)
     assert gone[tab._stage.history] == [] and not (service.history.pictures / name).exists()
-    assert tab.keep(None, session, EN, 60, *EVERYTHING)[tab._stage.history] == session
+    assert tab.keep(None, None, session, EN, 60, *EVERYTHING)[tab._stage.history] == session
+    again = made(service, "an apple")  # the page's session is gone: the tab itself knows its pictures
+    recalled = tab.keep({"do": "favour", "file": again}, {"all": [{"file": again}]}, [], EN, 60, *EVERYTHING)
+    assert [Path(p.path).name for p in recalled[tab._stage.history]] == [again]
 
 
 def test_a_deleted_picture_leaves_no_facts_and_no_empty_frame(service: Any, tab: HistoryTab) -> None:
     one, other = made(service, "an apple"), made(service, "a pear")
     stage = tab._stage
-    gone = tab.keep({"do": "delete", "file": one, "told": False, "last": False}, [], EN, 60, *EVERYTHING)
+    gone = tab.keep({"do": "delete", "file": one, "told": False, "last": False}, None, [], EN, 60, *EVERYTHING)
     assert not {stage.facts, stage.frame} & set(gone), "another picture is shown"
-    gone = tab.keep({"do": "delete", "file": other, "told": True, "last": True}, [], EN, 60, *EVERYTHING)
+    gone = tab.keep({"do": "delete", "file": other, "told": True, "last": True}, None, [], EN, 60, *EVERYTHING)
     assert gone[stage.facts] == "" and gone[stage.shown] is None and not gone[stage.download]["interactive"]
     assert "forms here" in gone[stage.frame]
 

@@ -25,7 +25,8 @@ def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
     made = SamplingParams("a <cat>", steps=3, seed=5)
     write_png(service.outputs / "a.png", np.zeros((8, 16, 3), np.uint8), made, "", "1.0", {"start": "picture"})
     noted = {"file": "a.png", "took": 1.25, "favourite": True}
-    everything, framed = recall(service, {"all": [noted, noted], "frame": [noted]})
+    kept = {"all": [noted, noted], "frame": [noted]}
+    everything, framed = recall(service, kept), recall(service, kept, "frame")
     assert len(everything) == 2 and framed == everything[:1]
     assert framed[0].says("en") == "Seed 5 · 16×8 · Steps 3 · 1.2 s" and framed[0].prompt == "a <cat>"
     assert "picture" in framed[0].started
@@ -37,9 +38,9 @@ def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
     [None, 7, [], {}, {"all": 3}, {"all": [None, 7, {}, {"file": 1}, {"file": "../a.png"}, {"file": "gone.png"}]}],
 )
 def test_whatever_else_a_browser_sends_is_no_picture(service: Any, kept: Any) -> None:
-    assert recall(service, kept) == ([], [])
+    assert recall(service, kept) == recall(service, kept, "frame") == []
 
 
 def test_a_damaged_file_is_left_out(service: Any) -> None:
     (service.outputs / "a.png").write_bytes(b"not a picture")
-    assert recall(service, {"all": [{"file": "a.png", "took": "<b>"}]}) == ([], [])
+    assert recall(service, {"all": [{"file": "a.png", "took": "<b>"}]}) == []

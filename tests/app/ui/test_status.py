@@ -17,7 +17,7 @@ from app.i18n import Sentence
 from app.loading import State
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult
-from app.ui.status import Picture, facts_html, file_uri, history_html, line_html, safe, state_html, view
+from app.ui.status import Picture, facts_html, file_uri, frame_html, history_html, line_html, safe, state_html, view
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 
@@ -29,26 +29,20 @@ def text_of(html: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("event", "words", "running"),
+    ("event", "words"),
     [
-        (Queued(2, None), "place 2 in the queue", True),
-        (Queued(3, 12.0), "place 3 in the queue, about 12 s", True),
-        (Cancelled(0, 25, waiting=True), "You have left the queue.", False),
-        (Started(25), "Starting · Steps 25", True),
-        (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left", True),
-        (
-            Failed(Sentence("out_of_memory")),
-            "No picture: Out of memory; try a smaller size or fewer images at once.",
-            False,
-        ),
-        (Cancelled(3, 25), "Stopped after step 3 of 25.", False),
-        (Interrupted(), "this picture goes on when it is back", True),
+        (Queued(2, None), "place 2 in the queue"),
+        (Queued(3, 12.0), "place 3 in the queue, about 12 s"),
+        (Cancelled(0, 25, waiting=True), "You have left the queue."),
+        (Started(25), "Starting · Steps 25"),
+        (Stepped(14, 25, 1.0, 0.6, None), "Step 14/25 · 0.6 s left"),
+        (Failed(Sentence("out_of_memory")), "No picture: Out of memory; try a smaller size or fewer images at once."),
+        (Cancelled(3, 25), "Stopped after step 3 of 25."),
+        (Interrupted(), "this picture goes on when it is back"),
     ],
 )
-def test_events_in_words(event: object, words: str, running: bool):
-    seen = view(event, REQUEST, "en")  # type: ignore[arg-type]
-    assert words in text_of(seen.line)
-    assert seen.running is running
+def test_events_in_words(event: object, words: str):
+    assert words in text_of(view(event, REQUEST, "en").line)  # type: ignore[arg-type]
 
 
 def test_progress_is_told_to_screen_readers():
@@ -68,12 +62,12 @@ def test_preview_is_the_pixels_and_the_prompt_is_only_text():
     assert REQUEST.prompt in unescape(frame)
 
 
-def test_done_shows_the_file_byte_for_byte(tmp_path: Path):
+def test_the_frame_shows_the_file_byte_for_byte(tmp_path: Path):
     path = tmp_path / "a.png"
     write_png(path, np.zeros((8, 8, 3), np.uint8), REQUEST, "0" * 64, "1")
     result = GenerateResult(REQUEST, (GeneratedImage(path, 7, 8, 8),), 0.8, 25)
-    seen = view(Done(result), REQUEST, "en")
-    assert seen.frame is not None and file_uri(path) in seen.frame and not seen.running
+    assert "Done in 0.8 s" in text_of(view(Done(result), REQUEST, "en").line)
+    assert file_uri(path) in frame_html(Picture.all_of(result), "en")
     copy = tmp_path / "b.png"
     copy.write_bytes(base64.b64decode(file_uri(path).split(",")[1]))
     assert read_png(copy)[0] == REQUEST
