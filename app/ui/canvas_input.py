@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import gradio as gr
 import numpy as np
-from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
 from app.i18n import say
 from app.images import fit, fit_mask, open_upload
 from app.schemas import RequestError
 from app.settings import Settings
-from app.ui.blobs import bound_blobs
+from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.status import pixels_uri, safe
 from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits
@@ -23,39 +20,6 @@ from ldm_core.sampling import Limits
 CANVAS_SIDE = 512  # pixels a small picture is enlarged to, so that there is room to paint
 CHIP_SIDE = 48  # pixels of the small picture that stands for a folded canvas
 PAINTED = 64  # alpha from which a place counts as painted; the brush is see-through, its rim softer still
-
-Canvas = dict[str, Any]  # {"background": path | None, "layers": [path, …]}
-
-
-def keep_files(editor: gr.ImageEditor) -> gr.ImageEditor:
-    """Make the editor hand over files as they came, {"background": path, "layers": [path]}.
-
-    Gradio would decode them first, however large; open_upload looks at the size before it decodes.
-    """
-
-    def preprocess(payload: Any) -> Canvas | None:
-        if payload is None:
-            return None
-        if payload.id is not None:
-            payload = editor.blob_storage.pop(payload.id, None)
-            if payload is None:
-                return None
-        return {
-            "background": _path(payload.background, editor.GRADIO_CACHE),
-            "layers": [path for layer in payload.layers if (path := _path(layer, editor.GRADIO_CACHE))],
-        }
-
-    setattr(editor, "preprocess", preprocess)  # noqa: B010 — mypy is right that methods are not assigned to
-    bound_blobs(editor)
-    return editor
-
-
-def _path(file: Any, cache: str) -> str | None:
-    if file is None:
-        return None
-    if isinstance(file, bytes):
-        return str(save_bytes_to_cache(file, "canvas.png", cache))
-    return str(file.path)
 
 
 def picture_and_mask(

@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.ui.canvas_input import keep_files
 from app.ui.effects import INFO
 from app.ui.fields import FIELDS, SIDES
+from app.ui.gradio_patches.canvas_files import keep_files
 from app.ui.prompt_line import chips_html, live_html
 from app.ui.translation import LOCAL, Translation, Words
 from ldm_core.sampling import Limits, SamplingParams

@@ -16,11 +16,11 @@ from app.logs import request_id
 from app.security.request_log import REQUEST
 from app.service import Service
 from app.settings import Settings
-from app.ui.addresses import ask_relative
-from app.ui.opening import open_sooner
+from app.ui.gradio_patches.faster_opening import open_sooner
+from app.ui.gradio_patches.lean_sessions import LeanSessions
+from app.ui.gradio_patches.refusals import Unanswerable, refuse_in_a_sentence
+from app.ui.gradio_patches.relative_addresses import ask_relative
 from app.ui.page import build_page
-from app.ui.refusals import Unanswerable, refuse_in_a_sentence
-from app.ui.sessions import LeanSessions
 from app.ui.status import state_text
 from app.ui.theme import ASSETS, head, theme
 

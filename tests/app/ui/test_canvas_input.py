@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.schemas import RequestError
 from app.settings import Settings
-from app.ui.canvas_input import for_canvas, keep_files, picture_and_mask
+from app.ui.canvas_input import for_canvas, picture_and_mask
+from app.ui.gradio_patches.canvas_files import keep_files
 from ldm_core.sampling import Limits
 
 LIMITS, SETTINGS, SIZE = Limits(), Settings(), (128, 128)

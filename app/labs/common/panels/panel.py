@@ -14,6 +14,7 @@ from app.labs.common.plot import Plot
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
+from app.ui.gradio_patches.raw_values import take_as_sent
 from app.ui.status import line_html
 from app.ui.translation import Translation, language
 from ldm_core.config import MAX_SEED
@@ -55,9 +56,9 @@ class Panel:
                 translation.make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
         for control in self.controls.values():
             if isinstance(control, (gr.Slider, gr.Number)):  # a refusal of theirs would end the event before `read`
-                setattr(control, "preprocess", lambda typed: typed)  # noqa: B010 — methods are not assigned to
+                take_as_sent(control)
         for name in self.late_choices:  # a link's value comes before its choice, which Gradio would refuse
-            setattr(self.controls[name], "preprocess", lambda chosen: chosen)  # noqa: B010
+            take_as_sent(self.controls[name])
 
     def lay_controls(self) -> None:
         """Make the controls and put them into `controls`."""

@@ -6,7 +6,7 @@ import asyncio
 
 import gradio as gr
 
-from app.ui.sessions import LeanSessions
+from app.ui.gradio_patches.lean_sessions import LeanSessions
 
 
 def test_an_updated_component_still_leaves_judging_to_us() -> None:

@@ -1,15 +1,20 @@
-"""What the browser sends of a canvas before the event that uses it: bounded in layers, bytes and number."""
+"""A canvas arrives as files, undecoded, and bounded in layers, bytes and number before the event that uses it."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 import gradio as gr
 from fastapi import HTTPException
 from gradio.components.image_editor import AcceptBlobs, EditorDataBlobs
+from gradio.processing_utils import save_bytes_to_cache
 
 MAX_LAYERS = 16
 MAX_BYTES = 100_000_000  # of all canvases together; they are taken out again within a second
+
+
+Canvas = dict[str, Any]  # {"background": path | None, "layers": [path, …]}
 
 
 class BlobStore(OrderedDict[str, EditorDataBlobs]):
@@ -22,7 +27,30 @@ class BlobStore(OrderedDict[str, EditorDataBlobs]):
             self.popitem(last=False)
 
 
-def bound_blobs(editor: gr.ImageEditor) -> None:
+def keep_files(editor: gr.ImageEditor) -> gr.ImageEditor:
+    """Make the editor hand over files as they came, {"background": path, "layers": [path]}.
+
+    Gradio would decode them first, however large; open_upload looks at the size before it decodes.
+    """
+
+    def preprocess(payload: Any) -> Canvas | None:
+        if payload is None:
+            return None
+        if payload.id is not None:
+            payload = editor.blob_storage.pop(payload.id, None)
+            if payload is None:
+                return None
+        return {
+            "background": _path(payload.background, editor.GRADIO_CACHE),
+            "layers": [path for layer in payload.layers if (path := _path(layer, editor.GRADIO_CACHE))],
+        }
+
+    setattr(editor, "preprocess", preprocess)  # noqa: B010 — mypy is right that methods are not assigned to
+    _bound_blobs(editor)
+    return editor
+
+
+def _bound_blobs(editor: gr.ImageEditor) -> None:
     """Make the editor keep few and small canvases. Gradio would make as many layers as a request names."""
     editor.blob_storage = BlobStore()
     accept = editor.accept_blobs
@@ -43,3 +71,11 @@ def bound_blobs(editor: gr.ImageEditor) -> None:
 def _size(blobs: EditorDataBlobs) -> int:
     files = (blobs.background, blobs.composite, *blobs.layers)
     return sum(len(file) for file in files if file is not None) + 1000  # an empty one takes room too
+
+
+def _path(file: Any, cache: str) -> str | None:
+    if file is None:
+        return None
+    if isinstance(file, bytes):
+        return str(save_bytes_to_cache(file, "canvas.png", cache))
+    return str(file.path)
