@@ -16,10 +16,11 @@ from app.i18n import LANGUAGES, say
 from app.models import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
-from app.ui.canvas_input import Canvas, picture_and_mask
+from app.ui.canvas_input import picture_and_mask
 from app.ui.examples import EXAMPLES
 from app.ui.fields import request_from
 from app.ui.form import Form
+from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, as_of_now, build_stage, recall

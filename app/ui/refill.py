@@ -13,9 +13,10 @@ from app.i18n import say
 from app.metadata import read_png
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
-from app.ui.canvas_input import Canvas, chip_html, for_canvas
+from app.ui.canvas_input import chip_html, for_canvas
 from app.ui.fields import FIELDS, values_from
 from app.ui.form import PICTURES, Form
+from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.picture import Stage
 from app.ui.status import Picture, line_html, refusal_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
