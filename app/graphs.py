@@ -28,7 +28,7 @@ class GraphMaker:
     def start(self, pipe: Pipeline, candidate: Candidate, ready: Callable[[Pipeline], None]) -> None:
         """Begin, unless OpenVINO is out of the question for this model or on this machine."""
         root = cache.cache_root()
-        if root is not None and candidate.why_not_openvino() is None:
+        if root is not None and candidate.openvino_unsupported_reason() is None:
             self._process = convert.start(candidate.weights, root)
             args = (self._process, pipe, candidate, ready)  # held by the thread alone: the model is to leave memory
             self._thread = threading.Thread(target=self._run, args=args, name="graphs", daemon=True)

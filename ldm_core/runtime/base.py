@@ -42,7 +42,11 @@ class Runtime(Protocol):
 
 
 class RuntimeUnavailable(ValueError):
-    """A runtime cannot be had here: not installed, wrong device, or it fails the parity check."""
+    """A runtime cannot be had here: not installed, wrong device, no memory, or it fails the parity check."""
+
+
+class WrongGraphs(RuntimeUnavailable):
+    """A runtime's graphs are damaged, fail, or give other numbers than torch: they are worth making anew."""
 
 
 class RuntimeFailed(RuntimeError):
@@ -50,7 +54,7 @@ class RuntimeFailed(RuntimeError):
 
 
 def check_parity(runtime: Runtime, reference: Runtime, config: ModelConfig, dtype: torch.dtype) -> None:
-    """One step and one decode of a small latent; RuntimeUnavailable where the two differ by more than TOLERANCE."""
+    """One step and one decode of a small latent; WrongGraphs where the two differ by more than TOLERANCE."""
     side = small_side(config)
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(2, config.first_stage.embed_dim, side, side, generator=generator)
@@ -63,7 +67,7 @@ def check_parity(runtime: Runtime, reference: Runtime, config: ModelConfig, dtyp
     for network, (found, expected) in pairs.items():
         distance = relative_distance(found, expected)
         if not distance <= TOLERANCE[dtype]:  # NaN is no distance
-            raise RuntimeUnavailable(f"{runtime.name}'s {network} differs from torch's by {distance:.2g} of its size")
+            raise WrongGraphs(f"{runtime.name}'s {network} differs from torch's by {distance:.2g} of its size")
 
 
 def small_side(config: ModelConfig) -> int:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from ldm_core.devices import memory_guard
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.runtime import cache, convert
-from ldm_core.runtime.base import Runtime, RuntimeUnavailable, check_parity
-from ldm_core.runtime.openvino import OpenVINORuntime, graph_name, why_not
+from ldm_core.runtime.base import Runtime, RuntimeUnavailable, WrongGraphs, check_parity
+from ldm_core.runtime.openvino import OpenVINORuntime, graph_name, unsupported_reason
 from ldm_core.runtime.threads import is_small
 from ldm_core.runtime.torch import TorchRuntime
 
@@ -33,9 +34,9 @@ class Candidate:
         """The precision it computes in."""
         return next(self.model.parameters()).dtype
 
-    def why_not_openvino(self) -> str | None:
+    def openvino_unsupported_reason(self) -> str | None:
         """Why OpenVINO is out of the question, or None."""
-        return why_not(self.model.config, next(self.model.parameters()).device, self.dtype)
+        return unsupported_reason(self.model.config, next(self.model.parameters()).device, self.dtype)
 
 
 def choose(name: str, candidate: Candidate) -> Runtime:
@@ -61,9 +62,9 @@ def choose(name: str, candidate: Candidate) -> Runtime:
 def openvino(candidate: Candidate, reference: Runtime, may_convert: bool) -> OpenVINORuntime:
     """A runtime that has passed the parity check; an entry of the cache that fails it is removed, and made anew once.
 
-    Raises RuntimeUnavailable.
+    Raises RuntimeUnavailable, whatever it is that fails.
     """
-    reason = candidate.why_not_openvino()
+    reason = candidate.openvino_unsupported_reason()
     if reason is not None:
         raise RuntimeUnavailable(reason)
     root = cache.cache_root()
@@ -74,7 +75,7 @@ def openvino(candidate: Candidate, reference: Runtime, may_convert: bool) -> Ope
     if folder is not None:
         try:
             return _started(folder, candidate, reference)
-        except RuntimeUnavailable as fault:
+        except WrongGraphs as fault:
             log.warning("%s; the cached graphs are removed", fault)
             cache.remove(folder)
     if not may_convert:
@@ -88,6 +89,16 @@ def openvino(candidate: Candidate, reference: Runtime, may_convert: bool) -> Ope
 
 def _started(folder: Path, candidate: Candidate, reference: Runtime) -> OpenVINORuntime:
     model = candidate.model
-    runtime = OpenVINORuntime(folder, model.config, candidate.dtype, is_small(model), candidate.threads)
-    check_parity(runtime, reference, candidate.model.config, candidate.dtype)
+    try:
+        with memory_guard("checking OpenVINO"):
+            runtime = OpenVINORuntime(folder, model.config, candidate.dtype, is_small(model), candidate.threads)
+            check_parity(runtime, reference, model.config, candidate.dtype)
+    except MemoryError as fault:
+        raise RuntimeUnavailable("there is not enough memory for OpenVINO's check") from fault
+    except ImportError as fault:
+        raise RuntimeUnavailable(f"OpenVINO cannot be imported: {fault}") from fault
+    except LookupError as fault:  # another process has trimmed the cache meanwhile
+        raise WrongGraphs(f"the cached graphs have no {fault}") from fault
+    except RuntimeError as fault:
+        raise WrongGraphs(f"OpenVINO failed at its check: {fault}") from fault
     return runtime

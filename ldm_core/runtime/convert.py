@@ -19,7 +19,7 @@ import torch
 from ldm_core.checkpoint import load_model
 from ldm_core.runtime import cache
 from ldm_core.runtime.base import RuntimeUnavailable
-from ldm_core.runtime.openvino import graph_name, why_not, write_graphs
+from ldm_core.runtime.openvino import graph_name, unsupported_reason, write_graphs
 
 NICENESS = 15  # of 0…19: whoever makes pictures goes first
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 def convert(weights: Path, root: Path) -> Path:
     """The folder with this file's graphs, made now unless it is there."""
     loaded = load_model(weights)
-    reason = why_not(loaded.config, torch.device("cpu"), torch.float32)
+    reason = unsupported_reason(loaded.config, torch.device("cpu"), torch.float32)
     if reason is not None:
         raise RuntimeUnavailable(reason)
     name = graph_name(loaded.sha256, loaded.config)

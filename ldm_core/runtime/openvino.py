@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import os
 import sys
 import time
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from ldm_core.config import ModelConfig
 from ldm_core.devices import OutOfMemory
-from ldm_core.runtime.base import RuntimeFailed, RuntimeUnavailable
+from ldm_core.runtime.base import RuntimeFailed, WrongGraphs
 from ldm_core.runtime.cache import entry_name
 from ldm_core.runtime.networks import NETWORKS
 from ldm_core.runtime.threads import MOST_STREAMS, Sharing, cores
@@ -32,9 +31,11 @@ PRECISION = {torch.float32: "f32", torch.bfloat16: "bf16"}
 CPUINFO = Path("/proc/cpuinfo")
 
 
-def why_not(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> str | None:
+def unsupported_reason(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> str | None:
     """Why this model cannot run on OpenVINO here, or None where it can."""
-    if importlib.util.find_spec("openvino") is None:
+    try:
+        version("openvino")  # a folder of that name in the working directory can be imported, and has no version
+    except PackageNotFoundError:
         return "the package openvino is not installed"
     if device.type != "cpu":
         return f"it computes on the CPU, not on {device.type}"
@@ -93,7 +94,7 @@ class OpenVINORuntime:
     ) -> None:
         """dtype is float32 or bfloat16; threads None is every core (at most `MOST_STREAMS` of them for a small model).
 
-        RuntimeUnavailable where a graph is damaged or does not compile.
+        WrongGraphs where a graph is damaged or does not compile, OutOfMemory where there is no room for it.
         """
         self.config = config
         self.threads = threads
@@ -112,12 +113,14 @@ class OpenVINORuntime:
                 for name in NETWORKS
                 if (folder / f"{name}.xml").is_file()
             }
+            self._requests = {  # one a stream; there are never more of these than cores
+                name: [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS"))]
+                for name, graph in graphs.items()
+            }
         except RuntimeError as error:
-            raise RuntimeUnavailable(f"OpenVINO cannot use the cached graphs: {_first_line(error)}") from error
-        self._requests = {  # one a stream; there are never more of these than cores
-            name: [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS"))]
-            for name, graph in graphs.items()
-        }
+            if _is_out_of_memory(error):
+                raise OutOfMemory("out of memory while OpenVINO compiles the graphs") from error
+            raise WrongGraphs(f"OpenVINO cannot use the cached graphs: {_first_line(error)}") from error
         self._sharing = Sharing(len(self._requests["unet"]))
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -167,7 +170,7 @@ def _answers(name: str, requests: Sequence[Any], asked: Sequence[Sequence[NDArra
             request.wait()
         except RuntimeError as error:
             faults.append(error)
-    if any("alloc" in str(fault).lower() for fault in faults):
+    if any(map(_is_out_of_memory, faults)):
         raise OutOfMemory(f"out of memory in OpenVINO's {name}")
     if faults:
         raise RuntimeFailed(f"OpenVINO's {name} failed: {_first_line(faults[0])}") from faults[0]
@@ -231,6 +234,10 @@ def processor() -> str:
     text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
     flags = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
     return hashlib.sha256(flags.encode()).hexdigest()[:12]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return "alloc" in str(error).lower()
 
 
 def _first_line(error: Exception) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 
+from ldm_core.devices import OutOfMemory
 from ldm_core.runtime import convert, openvino
-from ldm_core.runtime.base import RuntimeUnavailable, check_parity
+from ldm_core.runtime.base import RuntimeFailed, RuntimeUnavailable, check_parity
 from ldm_core.runtime.choose import choose
 from ldm_core.runtime.torch import TorchRuntime
 from tests.runtime.conftest import candidate
@@ -54,7 +57,10 @@ def test_half_precision_stays_on_torch_and_a_demand_says_why(cache: Path, tiny_w
 
 
 def test_without_the_package_auto_is_torch(cache: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(openvino.importlib.util, "find_spec", lambda name: None)
+    def not_found(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(openvino, "version", not_found)
     assert choose("auto", candidate(tiny_weights)).name == "torch"
     with pytest.raises(RuntimeUnavailable, match="not installed"):
         choose("openvino", candidate(tiny_weights))
@@ -85,6 +91,27 @@ def test_unreadable_files_are_made_anew(own_copy: Path, tiny_weights: Path, dama
     for blob in blobs:
         blob.write_bytes(bytes(blob.stat().st_size))
     assert choose("openvino", candidate(tiny_weights)).name == "openvino"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"),
+    [
+        (RuntimeFailed("OpenVINO's unet failed"), False),
+        (KeyError("decoder"), False),
+        (OutOfMemory("out of memory in OpenVINO's unet"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_what_breaks_inside_the_check_leaves_torch(
+    own_copy: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, kept: bool
+):
+    """Graphs that are not to blame stay."""
+    monkeypatch.setattr(openvino.OpenVINORuntime, "unet", Mock(side_effect=fault))
+    assert choose("auto", candidate(tiny_weights)).name == "torch"
+    assert own_copy.exists() == kept
+    with pytest.raises(RuntimeUnavailable):
+        choose("openvino", candidate(tiny_weights))
 
 
 def test_parity_check_sees_one_changed_layer(tiny_weights: Path):
