@@ -67,10 +67,10 @@ def unwrap(content: Mapping[str, Any], file: str = "the file") -> tuple[Tensors,
     """
     words = _words(content) | _words(content.get("hyper_parameters"))
     notes = []
-    while (
-        inner := next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
-    ) is not None:
-        content, notes = inner, ["weights unwrapped from a training checkpoint"]
+    for _ in WRAPPERS:  # at most each once: a dictionary can hold itself
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is not None:
+            content, notes = inner, ["weights unwrapped from a training checkpoint"]
     tensors = {name: v for name, v in content.items() if isinstance(v, Tensor) and isinstance(name, str)}
     if not tensors:
         what = relative_by_name([str(name) for name in content])

@@ -64,6 +64,7 @@ PICKLES = {
         "asks for memory",
     ),
     "lists a million deep": (b"\x80\x02" + b"]" * 400_000 + b"a" * 399_999 + b".", "holds a list|damaged"),
+    "a dictionary that holds itself": (b"\x80\x02}q\x00X\x0a\x00\x00\x00state_dicth\x00s.", "holds no tensors by name"),
     "no operands": (b"\x80\x02\x86.", "damaged"),
     "no end": (b"\x80\x02}", "damaged"),
     "garbage": (bytes(range(256)), "damaged"),
