@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import textwrap
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -15,14 +17,17 @@ from tqdm import tqdm
 import ldm_core
 from ldm_core.cli.weights import add_parameterization
 from ldm_core.config import TimestepSpacing
+from ldm_core.images import Pixels
 from ldm_core.interpolation import interpolate
 from ldm_core.metadata import write_png
 from ldm_core.pipeline import Pipeline, Run, Step, finish
+from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
 from ldm_core.shipped import EMOJI_128
 from ldm_core.text.prompt_syntax import parse, plain
 from ldm_core.text_files import read_text
 
+log = logging.getLogger(__name__)
 SETTINGS = (
     "negative_prompt",
     "steps",
@@ -91,14 +96,26 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(requests) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
         for number, params in enumerate(requests):
-            latents = finish(_start(args, pipe, params), each=partial(_advance, bar, number * args.steps))
-            for k, image in enumerate(pipe.decode(latents)):
+            pipe, images = _draw(args, pipe, params, partial(_advance, bar, number * args.steps))
+            for k, image in enumerate(images):
                 path = args.out / f"{number:03d}-{first + k}.png"
                 if _morphs(args):  # no settings make a frame of the way again
                     Image.fromarray(image).save(path)
                 else:
-                    write_png(path, image, pipe.resolved(params).image(k), pipe.weights_sha256, ldm_core.__version__)
+                    alone, more = pipe.resolved(params).image(k), {"runtime": pipe.runtime}
+                    write_png(path, image, alone, pipe.weights_sha256, ldm_core.__version__, more)
     return 0
+
+
+def _draw(
+    args: argparse.Namespace, pipe: Pipeline, params: SamplingParams, each: Callable[[Step], object]
+) -> tuple[Pipeline, Pixels]:
+    """A prompt's pictures and the pipeline that made them: one on torch from where the runtime failed."""
+    try:
+        return pipe, pipe.decode(finish(_start(args, pipe, params), each=each))
+    except RuntimeFailed as fault:
+        log.warning("%s; the picture starts again on torch", fault)
+        return _draw(args, pipe.with_runtime(), params, each)
 
 
 def _advance(bar: Any, before: int, step: Step) -> None:

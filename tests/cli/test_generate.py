@@ -20,6 +20,8 @@ from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.interpolation import interpolate
 from ldm_core.metadata import read_png
 from ldm_core.pipeline import Pipeline, finish, load
+from ldm_core.runtime.base import RuntimeFailed
+from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import SamplingParams
 from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
 
@@ -197,6 +199,33 @@ def test_a_full_memory_is_one_sentence(
     monkeypatch.setattr(Pipeline, "decode", Mock(side_effect=OutOfMemory("out of memory while decoding")))
     assert generate(tmp_path, TINY, "a cat") == 2
     assert capsys.readouterr().err.endswith("error: out of memory while decoding\n")
+
+
+def test_a_runtime_that_fails_leaves_the_rest_to_torch(
+    tmp_path: Path, pipe: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The second prompt begins again, and its file says who drew it."""
+    (tmp_path / "prompts.txt").write_text("a cat\na dog\n")
+    real = TorchRuntime.unet
+
+    class Failing(TorchRuntime):
+        name = "failing"
+        calls = 0
+
+        def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+            self.calls += 1
+            if self.calls == 4:
+                raise RuntimeFailed("it broke")
+            return real(self, x, t, context)
+
+    loaded = load(tiny_checkpoint(tmp_path), dtype="float32", runtime="torch")
+    monkeypatch.setattr("ldm_core.load", lambda *_: loaded.with_runtime(Failing(loaded.model)))
+    assert generate(tmp_path, TINY, f"@{tmp_path / 'prompts.txt'}") == 0
+    assert [record.message for record in caplog.records] == ["it broke; the picture starts again on torch"]
+    runtimes = [read_png(path)[1]["runtime"] for path in sorted((tmp_path / "out").glob("*.png"))]
+    assert runtimes == ["failing", "torch"]
+    dog = loaded.generate("a dog", steps=2)[0]
+    assert np.array_equal(pictures(tmp_path)["001-7.png"], dog)
 
 
 def test_prompts_from_a_file_of_any_encoding(tmp_path: Path):
