@@ -20,6 +20,7 @@ from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
 from ldm_core.shipped import CLIP_TOKENIZER
 
 Format = Literal["compvis", "diffusers"]
+TOKENIZER_FILES = ("vocab.json", "merges.txt")
 
 
 def convert(
@@ -32,8 +33,9 @@ def convert(
     """Write weights, as they lie at a path or were read from one, to `out`, which must not exist yet.
 
     "compvis": one safetensors file with CompVis' key names and our config in its header, and where the tokenizer
-    is not SD v1's, the folder 'tokenizer' beside it. "diffusers": a folder. dtype None keeps the stored one; `progress`
-    is told bytes written and in all. Raises CheckpointError for an `out` that cannot be written, and as `read_source`.
+    is not SD v1's, the folder 'tokenizer' beside it, where no other model's may lie. "diffusers": a folder. dtype None
+    keeps the stored one; `progress` is told bytes written and in all. Raises CheckpointError as `read_source`,
+    and for an `out` that cannot be written.
     """
     if format not in get_args(Format):
         raise ValueError(f"format must be one of {', '.join(get_args(Format))}, not {format!r}")
@@ -49,20 +51,21 @@ def convert(
         write_config(read.config)  # says what a folder cannot hold, before a tokenizer is missed
         write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)
         return out
+    tokenizer, beside = find_tokenizer(read.path, read.config), out.parent / "tokenizer"
+    if tokenizer is not None and beside.exists() and not _same_files(tokenizer, find_tokenizer(out, read.config)):
+        raise CheckpointError(f"{beside} is another model's tokenizer; write into a folder of its own")
     stale = {CONFIG_KEY, FORMAT_KEY, *overruled(read.metadata, read.config)}
     metadata = {k: v for k, v in read.metadata.items() if k not in stale}
     save_model(read.tensors, read.config, out, dtype, metadata, progress)
-    _bring_tokenizer(find_tokenizer(read.path, read.config), out.parent / "tokenizer")
+    if tokenizer is not None and not beside.exists() and not _same_files(tokenizer, CLIP_TOKENIZER):
+        beside.mkdir()
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(tokenizer / name, beside / name)
     return out
 
 
-def _bring_tokenizer(tokenizer: Path | None, beside: Path) -> None:
-    """Copy it, unless one is there, or it is the packaged one, which is found without."""
-    if tokenizer is None or beside.exists():
-        return
-    files = ("vocab.json", "merges.txt")
-    if filecmp.cmpfiles(tokenizer, CLIP_TOKENIZER, files, shallow=False)[0] == [*files]:
-        return
-    beside.mkdir()
-    for name in files:
-        shutil.copyfile(tokenizer / name, beside / name)
+def _same_files(tokenizer: Path, other: Path | None) -> bool:
+    """Whether two folders are one tokenizer."""
+    if other is None:
+        return False
+    return filecmp.cmpfiles(tokenizer, other, TOKENIZER_FILES, shallow=False)[0] == [*TOKENIZER_FILES]

@@ -245,6 +245,23 @@ def test_convert_overwrites_nothing_and_leaves_no_rest(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["e.safetensors", "f.safetensors", "tiny.safetensors"]
 
 
+def test_weights_are_not_written_beside_another_models_tokenizer(tmp_path: Path) -> None:
+    """Of the same length it would be taken for theirs; of another they would have none."""
+    path = tiny_checkpoint(tmp_path, EMOJI_128)
+    fake_tokenizer(tmp_path / "tokenizer", 6144)
+    for name, vocab in (("as long", 6144), ("longer", 6145)):
+        (tmp_path / name).mkdir()
+        other = tmp_path / name / "tokenizer"
+        fake_tokenizer(other, vocab)
+        (other / "merges.txt").write_text("#version: 0.2\nt 1\n")
+        with pytest.raises(CheckpointError, match="another model's tokenizer; write into a folder of its own"):
+            convert(path, tmp_path / name / "out.safetensors")
+        assert not (tmp_path / name / "out.safetensors").exists()
+    assert convert(path, tmp_path / "beside.safetensors").exists(), "its own"
+    clip = tiny_checkpoint(tmp_path, TINY, name="clip.safetensors")
+    assert convert(clip, tmp_path / "longer" / "clip.safetensors").exists(), "the packaged one is found all the same"
+
+
 def test_progress_goes_from_nothing_to_everything(written: tuple[Path, Path], tmp_path: Path) -> None:
     for format in ("compvis", "diffusers"):
         heard: list[tuple[int, int]] = []
