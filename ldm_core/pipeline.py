@@ -133,8 +133,7 @@ class Pipeline:
 
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
         """The same model on another runtime; None is eager torch, on as many threads as now."""
-        other = runtime or TorchRuntime(self.model, self._runtime.threads)
-        return Pipeline(self._held, self.tokenizer, self.weights_name, self.weights_sha256, other)
+        return Pipeline(self._held, self.tokenizer, self.weights_name, self.weights_sha256, runtime or self._on_torch())
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 
@@ -162,10 +161,19 @@ class Pipeline:
 
     @torch.no_grad()
     def encode_image(self, image: Pixels) -> Tensor:
-        """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w]."""
+        """uint8 [H,W,3] → the posterior's mode, scaled: z fp32 [C,h,w].
+
+        What overflows in half precision is encoded again in fp32 by torch. ValueError where NaN remains.
+        """
         check_picture(image)
+        pixels = to_tensor(image[None])
         with memory_guard("encoding the picture"):
-            return self._runtime.encode(to_tensor(image[None]))[0].to("cpu", torch.float32)
+            z = self._runtime.encode(pixels)
+            if not torch.isfinite(z).all() and self.dtype != torch.float32:
+                z = self._on_torch().encode_in_float32(pixels)
+        if not torch.isfinite(z).all():
+            raise ValueError("the picture could not be encoded, only NaN came out: the weights are damaged")
+        return z[0].to("cpu", torch.float32)
 
     def prepare(
         self, params: SamplingParams, init_image: Pixels | None = None, mask: Pixels | None = None
@@ -214,35 +222,45 @@ class Pipeline:
     def decode(self, z: Tensor) -> Pixels:
         """Latents [B,C,h,w] → uint8 [B,H,W,3]; above 768 pixels in tiles.
 
-        NaN from half precision is decoded again in fp32 by torch, with a warning. ValueError where NaN remains, and for
-        other shapes.
+        NaN from half precision is decoded again in fp32 by torch, with a warning. ValueError where NaN remains, for
+        latents that are NaN, and for other shapes.
         """
         channels = self.config.first_stage.embed_dim
         if not isinstance(z, Tensor) or z.ndim != 4 or z.shape[1] != channels:
             raise ValueError(f"latents must be a tensor [B,{channels},h,w], not {described(z)}")
-        with memory_guard("decoding"):
-            image = self._decode(self._runtime.decode, z)
-            if not torch.isfinite(image).all() and self.dtype != torch.float32:
-                warnings.warn(
-                    f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=2
-                )
-                image = self._decode(TorchRuntime(self.model, self._runtime.threads).decode_in_float32, z)
-        if not torch.isfinite(image).all():  # it would be drawn black
+        if not torch.isfinite(z).all():
             raise ValueError(
-                "no picture came out, only NaN: the weights are damaged, or the guidance scale is too high"
+                "no latents came out, only NaN: the weights are damaged, or the guidance scale is too high"
             )
+        with memory_guard("decoding"):
+            image = self._decode(z)
+        if not torch.isfinite(image).all():  # it would be drawn black
+            raise ValueError("no picture came out, only NaN: the weights are damaged")
         return to_uint8(image)
 
-    def _decode(self, decode: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    def _decode(self, z: Tensor) -> Tensor:
+        """[B,3,H,W] in about [-1,1]; in fp32 where half precision gives NaN."""
         f = self.config.first_stage.downsampling
-        return decode_tiled(decode, z, f) if f * max(z.shape[-2:]) > WHOLE_PIXELS else decode(z)
+
+        def decode_with(decode: Callable[[Tensor], Tensor]) -> Tensor:
+            return decode_tiled(decode, z, f) if f * max(z.shape[-2:]) > WHOLE_PIXELS else decode(z)
+
+        image = decode_with(self._runtime.decode)
+        if self.dtype == torch.float32 or torch.isfinite(image).all():
+            return image
+        warnings.warn(f"decoding in {self.dtype} gave NaN; decoded again in float32", RuntimeWarning, stacklevel=3)
+        return decode_with(self._on_torch().decode_in_float32)
+
+    def _on_torch(self) -> TorchRuntime:
+        """Eager torch on this pipeline's own model and threads."""
+        return TorchRuntime(self.model, self._runtime.threads)
 
     @torch.no_grad()
     def preview(self, x0: Tensor) -> Pixels:
         """A look at latents [B,C,h,w] by a linear map, fitted on the decoder once; uint8 [B,h',w',3], small."""
         if self._linear_preview is None:
             stage = self.config.first_stage
-            self._linear_preview = LinearPreview(self._runtime.decode, stage.embed_dim, stage.downsampling)
+            self._linear_preview = LinearPreview(self._decode, stage.embed_dim, stage.downsampling)
         return to_uint8(self._linear_preview(x0.cpu().float()))
 
     def generate(

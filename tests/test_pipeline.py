@@ -14,6 +14,7 @@ from torch import Tensor
 from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.runtime.base import relative_distance
 from ldm_core.sampling import SamplingParams
 from tests.tiny import tiny_model
 
@@ -103,6 +104,35 @@ def test_a_decode_that_gives_nan_is_repeated_in_fp32(pipe: Pipeline, monkeypatch
     assert asked == [torch.bfloat16, torch.float32]
     assert np.abs(pixels.astype(int) - pipe.decode(z).astype(int)).mean() < 2  # the weights were rounded once
     assert next(half_precision.model.first_stage_model.parameters()).dtype == torch.bfloat16
+
+
+def test_an_overflow_on_the_way_in_or_in_the_preview_is_repeated_in_fp32(
+    pipe: Pipeline, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+):
+    model = tiny_model().to(torch.bfloat16)
+    half_precision = Pipeline(model, pipe.tokenizer)
+    stage = model.first_stage_model
+    for part in (stage.encoder, stage.decoder):
+        part.register_forward_hook(lambda _, __, y: y * (torch.nan if y.dtype == torch.bfloat16 else 1.0))
+    assert relative_distance(half_precision.encode_image(picture), pipe.encode_image(picture)) < 0.05
+    with pytest.warns(RuntimeWarning, match="decoded again in float32"):
+        preview = half_precision.preview(torch.zeros(1, *pipe.config.latent_shape()))
+    assert np.abs(preview.astype(int) - pipe.preview(torch.zeros(1, *pipe.config.latent_shape()))).max() < 10
+    assert next(stage.parameters()).dtype == torch.bfloat16
+
+
+def test_latents_of_nan_are_not_decoded_twice(pipe: Pipeline, recwarn: pytest.WarningsRecorder):
+    half_precision = Pipeline(tiny_model().to(torch.bfloat16), pipe.tokenizer)
+    with pytest.raises(ValueError, match="only NaN: the weights are damaged, or the guidance scale is too high"):
+        half_precision.decode(torch.full((1, *pipe.config.latent_shape()), torch.nan))
+    assert not recwarn.list
+
+
+def test_a_picture_that_cannot_be_encoded(pipe: Pipeline, picture: np.ndarray):
+    damaged = tiny_model()
+    damaged.first_stage_model.encoder.conv_out.weight.data.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the picture could not be encoded, only NaN came out"):
+        Pipeline(damaged, pipe.tokenizer).generate("a", steps=1, init_image=picture)
 
 
 def test_memory_that_runs_out_in_the_second_decode_leaves_the_first_stage_as_it_was(

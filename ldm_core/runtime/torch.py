@@ -30,6 +30,14 @@ class TorchRuntime:
         with torch.no_grad(), torch_threads(self._at_a_layer):
             yield
 
+    @contextmanager
+    def _first_stage_in_float32(self) -> Iterator[None]:
+        stage = self.model.first_stage_model.float()
+        try:
+            yield
+        finally:  # also where memory runs out: the next picture is made in half precision again
+            stage.to(self.dtype)
+
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
         with self._computing():
@@ -42,18 +50,21 @@ class TorchRuntime:
 
     def decode_in_float32(self, z: Tensor) -> Tensor:
         """The same in fp32, for latents whose decoding overflows in half precision."""
-        with self._computing():
-            stage = self.model.first_stage_model.float()
-            try:
-                return self.model.decode_first_stage(z.to(self.device, torch.float32))
-            finally:  # also where memory runs out: the next picture is decoded in half precision again
-                stage.to(self.dtype)
+        with self._computing(), self._first_stage_in_float32():
+            return self.model.decode_first_stage(z.to(self.device, torch.float32))
 
     def encode(self, image: Tensor) -> Tensor:
         """Image [B,3,H,W] in [-1,1] → the posterior's mode, scaled: [B,C,H/f,W/f]."""
         with self._computing():
-            mode = self.model.encode_first_stage(image.to(self.device, self.dtype)).mode()
-            return (self.model.config.scale_factor * mode).float()
+            return self._encode(image.to(self.device, self.dtype))
+
+    def encode_in_float32(self, image: Tensor) -> Tensor:
+        """The same in fp32, for images whose encoding overflows in half precision."""
+        with self._computing(), self._first_stage_in_float32():
+            return self._encode(image.to(self.device, torch.float32))
+
+    def _encode(self, image: Tensor) -> Tensor:
+        return (self.model.config.scale_factor * self.model.encode_first_stage(image).mode()).float()
 
     def encode_text(self, ids: Tensor) -> Tensor:
         """Token ids int64 [B,L] → context [B,L,D] in the weights' precision."""
