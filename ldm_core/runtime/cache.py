@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -69,7 +70,8 @@ def find(root: Path, name: str) -> Path | None:
         log.warning("the cache's entry %s is damaged: it is made anew", name)
         remove(folder)
         return None
-    os.utime(folder)  # used now: the one unused longest goes first
+    with contextlib.suppress(OSError):  # gone meanwhile: whoever reads it will say so
+        os.utime(folder)  # used now: the one unused longest goes first
     return folder
 
 
@@ -88,7 +90,8 @@ def store(root: Path, name: str, write: Callable[[Path], None]) -> Path:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    trim(root, keep=name)
+    with contextlib.suppress(OSError):  # another process trims too: what both saw has gone for one of them
+        trim(root, keep=name)
     return target
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -95,6 +96,12 @@ def test_entries_unused_longest_go_first(tmp_path: Path):
     assert cache.find(tmp_path, "old") is not None  # used just now
     cache.trim(tmp_path, keep="new", max_bytes=2200)
     assert {entry.name for entry in tmp_path.iterdir()} == {"new", "old"}
+
+
+def test_an_entry_stays_stored_where_two_processes_trim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cache, "trim", Mock(side_effect=FileNotFoundError("gone meanwhile")))
+    stored = cache.store(tmp_path, "a", fill("weights"))
+    assert cache.find(tmp_path, "a") == stored
 
 
 def test_drafts_of_killed_processes_go(tmp_path: Path):
