@@ -113,7 +113,10 @@ def choose_ema(tensors: Tensors, use_ema: bool, expected: Iterable[str] = ()) ->
     alone = bool(averaged) and not trained
     if not use_ema:
         if alone:
-            raise CheckpointError("the file has averaged (EMA) weights alone: --ema takes them")
+            raise CheckpointError(
+                "the file has averaged (EMA) weights alone: "
+                "`python -m ldm_core convert IN OUT --ema` makes a file of them"
+            )
         return rest, [f"{len(averaged)} averaged (EMA) tensors left aside"] if averaged else []
     for counter in EMA_COUNTERS:
         averaged.pop(counter, None)

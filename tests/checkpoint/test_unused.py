@@ -97,7 +97,7 @@ def test_dictionaries_beside_flat_weights(tmp_path: Path) -> None:
 
 
 def test_a_file_of_averages_alone(tmp_path: Path) -> None:
-    """As a trained UNet is often published: --ema takes it, without it the refusal names the option."""
+    """As a trained UNet is often published: --ema takes it, without it the refusal names the command."""
     state = dict(tiny_model().named_parameters())
     averaged = {
         "model_ema." + n.removeprefix("model.").replace(".", "") if n.startswith("model.") else n: v.detach().clone()
@@ -105,7 +105,7 @@ def test_a_file_of_averages_alone(tmp_path: Path) -> None:
     }
     path = tmp_path / "ema.safetensors"
     save_file(averaged | {"model_ema.decay": torch.tensor(0.9999)}, path, HEADER)
-    with pytest.raises(CheckpointError, match=r"averaged .* alone: --ema takes them"):
+    with pytest.raises(CheckpointError, match=r"averaged .* alone: .* convert IN OUT --ema"):
         load_model(path)
     loaded = load_model(path, use_ema=True)
     assert all(torch.equal(value, state[name]) for name, value in loaded.model.named_parameters())
