@@ -7,7 +7,7 @@ our modules do not have is therefore compared here with the one value they do ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,16 +127,24 @@ def _model(name: str, parts: Mapping[str, Options]) -> ModelConfig:
     unet, vae, text, scheduler = (parts[part] for part in ("unet", "vae", "text_encoder", "scheduler"))
     first_stage = _read_vae(vae)
     _require_text_to_image(unet, text, first_stage.embed_dim)
+    network, encoder = _read_unet(unet), _read_text(text)
+    is_sd_v1 = _sorted(network) == _sorted(SD_V1.unet) and encoder == SD_V1.text
     return ModelConfig(
         name=name,
         first_stage=first_stage,
-        unet=_read_unet(unet),
-        text=_read_text(text),
+        unet=network,
+        text=encoder,
         schedule=_read_schedule(scheduler),
         scale_factor=vae.get("scaling_factor", 0.18215),
         image_size=_equal("sample_size", unet.get("sample_size") or 64) * first_stage.downsampling,
         parameterization=_known("prediction_type", scheduler.get("prediction_type", "epsilon"), PREDICTIONS),
+        default_guidance=(SD_V1 if is_sd_v1 else ModelConfig).default_guidance,
     )
+
+
+def _sorted(unet: UNetConfig) -> UNetConfig:
+    """The same network: which levels attend is a set."""
+    return replace(unet, attention_resolutions=tuple(sorted(unet.attention_resolutions)))
 
 
 def _require_text_to_image(unet: Options, text: Options, latent: int) -> None:
@@ -242,10 +250,9 @@ def _multipliers(widths: Sequence[int]) -> tuple[int, ...]:
 
 def _same_model(config: ModelConfig, preset: ModelConfig) -> bool:
     """Equal but for the name, and for the training resolution, which matters only where attention depends on it."""
-    a, b = asdict(config), asdict(preset)
+    a, b = (asdict(replace(c, unet=_sorted(c.unet))) for c in (config, preset))
     for values in (a, b):
-        del values["name"], values["default_guidance"]
-        values["unet"]["attention_resolutions"] = sorted(values["unet"]["attention_resolutions"])
+        del values["name"]
         if not values["first_stage"]["attn_resolutions"]:
             del values["first_stage"]["resolution"]
     return a == b

@@ -47,6 +47,10 @@ def test_the_published_config_files_are_sd_v1(tmp_path: Path) -> None:
     (tmp_path / "scheduler").mkdir()
     (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
     assert read_config(tmp_path) == SD_V1
+    scheduler["prediction_type"] = "v_prediction"
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    tuned = read_config(tmp_path)
+    assert (tuned.parameterization, tuned.default_guidance) == ("v", 7.5), "SD v1's networks, trained on"
 
 
 SCHEDULES = [
