@@ -140,6 +140,7 @@ class SamplingParams:
             )
         if self.variation_strength and self.variation_seed is None:
             raise ParameterError("must_be_number", "variation_seed")
+        _within("batch", self.batch, 1, MAX_SEED)
         counted = "variation_seed" if self.variation_strength else "seed"  # the last picture's must be a seed too
         _within(counted, getattr(self, counted) or 0, 0, MAX_SEED - self.batch + 1)
         for name in ("prompt", "negative_prompt"):

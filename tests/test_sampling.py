@@ -41,6 +41,7 @@ GOOD = SamplingParams("a red apple")
         ({"seed": -1}, "seed", "0…4294967295, not -1"),
         ({"seed": MAX_SEED, "batch": 2}, "seed", "0…4294967294, not 4294967295"),
         ({"batch": 0}, "batch", "at least 1"),
+        ({"batch": 5_000_000_000}, "batch", "1…4294967295, not 5000000000"),
         ({"width": 0}, "width", "at least 1"),
         ({"strength": 0}, "strength", "above 0"),
         ({"strength": 1.01}, "strength", "0…1"),
