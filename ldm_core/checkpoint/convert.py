@@ -34,8 +34,8 @@ def convert(
 
     "compvis": one safetensors file with CompVis' key names and our config in its header, and where the tokenizer
     is not SD v1's, the folder 'tokenizer' beside it, where no other model's may lie. "diffusers": a folder. dtype None
-    keeps the stored one; `progress` is told bytes written and in all. Raises CheckpointError as `read_source`,
-    and for an `out` that cannot be written.
+    keeps the stored one, but for float64, which is written as float32; `progress` is told bytes written and in all.
+    Raises CheckpointError as `read_source`, and for an `out` that cannot be written.
     """
     if format not in get_args(Format):
         raise ValueError(f"format must be one of {', '.join(get_args(Format))}, not {format!r}")
@@ -47,6 +47,8 @@ def convert(
     read = source if isinstance(source, Source) else read_source(source)
     require_equal(read.path.name, read.tensors, empty_model(read.config))
     dtype = dtype or stored_dtype(read.tensors)
+    if dtype is torch.float64:  # loaded, never written
+        dtype = torch.float32
     if format == "diffusers":
         write_config(read.config)  # says what a folder cannot hold, before a tokenizer is missed
         write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ldm_core.checkpoint import CheckpointError, convert, load_model
@@ -243,6 +244,15 @@ def test_convert_overwrites_nothing_and_leaves_no_rest(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="No space left"):
             convert(path, tmp_path / "out", format, progress=disk_is_full)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["e.safetensors", "f.safetensors", "tiny.safetensors"]
+
+
+def test_float64_is_written_as_float32(tmp_path: Path) -> None:
+    path = tiny_checkpoint(tmp_path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file({name: value.double() for name, value in load_file(path).items()}, tmp_path / "double", metadata)
+    out = convert(tmp_path / "double", tmp_path / "single")
+    assert {value.dtype for value in load_file(out).values()} == {torch.float32}
 
 
 def test_weights_are_not_written_beside_another_models_tokenizer(tmp_path: Path) -> None:
