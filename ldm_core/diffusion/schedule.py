@@ -40,12 +40,12 @@ def make_beta_schedule(
 
 
 def make_ddim_timesteps(kind: TimestepSpacing, n: int, T: int) -> NDArray[np.int64]:
-    """Exactly n increasing timesteps in 0…T−1; all but quad reach t ≥ T − ⌈T/n⌉ (Song et al. 2021, app. D.3).
+    """Exactly n increasing timesteps in 0…T−1 (Song et al. 2021, app. D.3). n = 1 is t = 1, of "trailing" t = T−1.
 
     CompVis' uniform grid is i·(T//n)+1, which for n that does not divide T has another number of steps or runs
     past the table; this one equals it wherever n is a proper divisor of T. "quad" is CompVis'
-    ⌊(i·√(0.8T)/(n−1))²⌋+1 made strictly increasing, which walks from about 0.8·T; "trailing" counts down from T−1
-    (Lin et al. 2024, table 2).
+    ⌊(i·√(0.8T)/(n−1))²⌋+1 made strictly increasing, whose last is about 0.8·T from n = 2 on; "trailing" counts down
+    from T−1 (Lin et al. 2024, table 2).
     """
     if not 1 <= n <= T:
         raise ValueError(f"steps must lie in 1…{T}, not {n}")

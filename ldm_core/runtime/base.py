@@ -16,7 +16,7 @@ SMALL_CELLS = 16  # latent cells a side where any size will do: the full one tak
 
 
 class Runtime(Protocol):
-    """Executes the four networks of a model. Takes and returns fp32 on the CPU or the model's device.
+    """Executes the four networks of a model. Takes fp32, and returns it on the CPU or the model's device.
 
     Not thread-safe: one caller at a time. A failure in the middle of a call raises RuntimeFailed.
     """
@@ -37,7 +37,7 @@ class Runtime(Protocol):
         ...
 
     def encode_text(self, ids: Tensor) -> Tensor:
-        """Token ids int64 [B,L] → context [B,L,D]."""
+        """Token ids int64 [B,L] → context [B,L,D], in fp32 or the weights' precision."""
         ...
 
 
