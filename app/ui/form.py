@@ -17,7 +17,7 @@ from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
-MODEL_KEY = "latent-lab-model"  # of sessionStorage
+MODEL_KEY = "model"  # in what the tab remembers (memory.js)
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
 

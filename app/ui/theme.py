@@ -13,7 +13,10 @@ from ldm_core.sampling import SAMPLER_NAMES, SamplingParams
 
 ASSETS = Path(__file__).parent / "assets"
 DESCRIBED = tuple(name for name in SamplingParams.__dataclass_fields__ if name != "label")  # in the large view
-SCRIPTS = ("page", "form", "faults", "connection", "chips", "viewer", "live", "waiting", "help", "sections", "labs")
+SCRIPTS = (  # in this order: each adds to window.latentLab what later ones use
+    "page", "memory", "form", "faults", "connection", "chips", "viewer", "live", "waiting", "help", "sections",
+    "overview", "lessons", "tabs", "labs", "watch",
+)  # fmt: skip
 ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
     "rx='4' fill='%230f766e'/%3E%3Ccircle cx='6' cy='9' r='3' fill='%23fde68a'/%3E%3Ccircle cx='11' cy='5' r='2' "
@@ -98,12 +101,11 @@ def head() -> str:
         "live_busy", "live_slow", "live_not_loaded", "state_offline", "seconds", "minutes",
         "eta_asleep", "negative_asleep", "variation_asleep", "keys_title", "keys_generate",
         "keys_line", "keys_stop", "keys_pictures", "keys_zoom", "keys_undo", "keys_help", "notify",
-        "slider", "slider_number", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
+        "slider", "slider_number", "tabs", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
         "history_none", "history_no_match", "history_off",
         "favourite", "unfavourite", "delete", "delete_sure", *(f"colour_{name}" for name in THING_COLOURS),
     )  # fmt: skip
     own = {lang: {key: words(lang)[key] for key in keys} for lang in LANGUAGES}
-    # In this order: each adds what later ones use to window.latentLab.
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     about = f'<meta name="description" content="{words("en")["description"]}"><link rel="icon" href="{ICON}">'
     return f"{about}<script>window.latentLabWords = {json.dumps(own)};\n{script}</script>"

@@ -1,29 +1,6 @@
-// What is typed and chosen in a tab, kept against reloads, taken back by Undo, carried by a link.
+// What is typed and chosen: kept against reloads, taken back by Undo, carried by a link.
 (() => {
-  const lab = window.latentLab, { find, word, copy, click, button, settings } = lab;
-  // What is typed outlives a reload of its tab, Gradio's own among them: it reloads the page when its stream breaks.
-  const keepTab = (key, value) => { try { sessionStorage.setItem(key, value ?? ""); } catch { /* not kept */ } };
-  const keptTab = (key) => { try { return sessionStorage.getItem(key); } catch { return null; } };
-  // A duplicated tab begins with a copy of the other's memory; where that one answers, this tab has no job yet.
-  const JOB = "latent-lab-job", RUNNING = "latent-lab-running";
-  let tab = keptTab("latent-lab-tab") || Math.random().toString(36).slice(2);
-  keepTab("latent-lab-tab", tab);
-  const tabs = new BroadcastChannel("latent-lab-tabs");
-  const alone = new Promise((known) => { // settled when this tab knows whether its job is its own
-    tabs.onmessage = ({ data }) => {
-      if (data.asks === tab) tabs.postMessage({ taken: tab });
-      if (data.taken === tab) {
-        keepTab("latent-lab-tab", tab = Math.random().toString(36).slice(2));
-        keepTab(JOB, "");
-        keepTab(RUNNING, "");
-        known();
-      }
-    };
-    if (keptTab(RUNNING)) setTimeout(known, 1000); else known(); // the other's page may have much to do
-  });
-  tabs.postMessage({ asks: tab });
-  const keepJob = (id) => keepTab(JOB, id);
-  const keptJob = (id) => keptTab(JOB) ?? id;
+  const lab = window.latentLab, { find, word, copy, click, button, settings, keepTab, keptTab } = lab;
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let inForm = null; // what was in the form when it last changed
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
@@ -33,12 +10,12 @@
     lab.judgeAgain(form);
     summarise();
     lab.liveForm(form);
-    if (filled) keepTab("latent-lab-form", JSON.stringify(form));
+    if (filled) keepTab("form", JSON.stringify(form));
   };
   const keptForm = (names) => { // undefined leaves a field as it is
     filled = true;
     const shared = linked();
-    const form = shared ?? parsed(keptTab("latent-lab-form"));
+    const form = shared ?? parsed(keptTab("form"));
     const isTyped = (name) => typed.has(name.replaceAll("_", "-"));
     if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) lab.banner("start_missing"); }
     const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
@@ -46,7 +23,7 @@
   };
   // What was in the form before something else filled it, for Undo.
   let before = null;
-  const remember = () => { before = parsed(keptTab("latent-lab-form")); document.body.classList.add("can-undo"); };
+  const remember = () => { before = parsed(keptTab("form")); document.body.classList.add("can-undo"); };
   const undo = (names) => {
     const form = before ?? {};
     document.body.classList.remove("can-undo");
@@ -113,7 +90,7 @@
     if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
   };
   Object.assign(lab, {
-    alone, keepForm, keepJob, keepTab, keptForm, keptJob, keptTab, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
+    keepForm, keptForm, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
   });
   window.addEventListener("click", onClick);
   window.addEventListener("input", onInput);

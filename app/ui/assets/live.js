@@ -13,8 +13,8 @@
     if (key && !seconds) el.dataset.word = key; else delete el.dataset.word;
   };
   const prompt = () => document.querySelector("#prompt textarea")?.value ?? "";
-  const HELD = "latent-lab-held"; // of sessionStorage: after a reload the field still has the seed that Live put there
-  let on = false, form = {}, held = Number(lab.keptTab(HELD)) || null, drawn = "", timer, asking;
+  // After a reload the field still has the seed that Live put there.
+  let on = false, form = {}, held = Number(lab.keptTab("held")) || null, drawn = "", timer, asking;
 
   const settings = () => ({
     prompt: prompt(), negative_prompt: form.negative_prompt ?? "", guidance_scale: form.guidance_scale,
@@ -33,7 +33,7 @@
     img.src = URL.createObjectURL(blob);
   };
   const draw = async () => {
-    const wanted = settings(), text = JSON.stringify({ page, model: lab.keptTab("latent-lab-model") ?? "", settings: wanted });
+    const wanted = settings(), text = JSON.stringify({ page, model: lab.keptTab("model") ?? "", settings: wanted });
     if (!on || lab.busy() || !wanted.prompt.trim() || text === drawn) return;
     asking?.abort(); // the server ends it as well
     const mine = asking = new AbortController();
@@ -58,8 +58,8 @@
       drawn = "";
       asking?.abort();
       document.body.classList.remove("sketched");
-      lab.keepTab("latent-lab-live", on ? "on" : "");
-      if (on) lab.keepTab(HELD, held ??= Math.floor(Math.random() * 2 ** 31));
+      lab.keepTab("live", on ? "on" : "");
+      if (on) lab.keepTab("held", held ??= Math.floor(Math.random() * 2 ** 31));
       lab.click("live-seed"); // what is held stands in the field, and goes when Live does
     }
     switched()?.setAttribute("aria-checked", String(on));
@@ -71,7 +71,7 @@
       const answer = await fetch(`${lab.root()}/live`, { cache: "no-store" });
       const offered = answer.ok && (await answer.json()).offered;
       document.body.classList.toggle("live-offered", Boolean(offered));
-      if (offered && lab.keptTab("latent-lab-live") === "on") turn(true);
+      if (offered && lab.keptTab("live") === "on") turn(true);
       if (!offered) setTimeout(offer, answer.ok ? AGAIN : LOADING);
     } catch { setTimeout(offer, AGAIN); }
   };

@@ -1,7 +1,6 @@
 // For whoever waits: seconds in the queue that count down, the steps as a filmstrip, a word when a long run has ended.
 (() => {
   const lab = window.latentLab;
-  const RUNNING = "latent-lab-running"; // of sessionStorage: this tab has a run under way
   const FRAMES = 10, LONG = 5000; // pictures of the strip; milliseconds from which a run is a long one
   let running = false, wasRunning = false, began = 0, spoken = "", counted, until;
 
@@ -28,7 +27,6 @@
     shown.onclick = () => { window.focus(); shown.close(); };
   };
   // The tab's pictures outlive a reload: which they were is noted here, the server has the files.
-  const PICTURES = "latent-lab-pictures";
   let recalled = false; // until the page has them again, an empty page must not be noted
   const noted = (cell) => ({
     file: cell.dataset.file, took: Number(cell.dataset.took) || 0,
@@ -36,7 +34,7 @@
   });
   const notePictures = () => {
     const [all, frame] = ["#history", "#stage"].map((part) => [...document.querySelectorAll(`${part} .cell`)].map(noted));
-    if (recalled) lab.keepTab(PICTURES, JSON.stringify({ all, frame }));
+    if (recalled) lab.keepTab("pictures", JSON.stringify({ all, frame }));
   };
   const onStage = () => {
     notePictures();
@@ -48,35 +46,35 @@
   Object.assign(lab, {
     busy: () => running,
     wasRunning: () => { // before the page was loaded again
-      wasRunning = lab.keptTab(RUNNING) === "yes";
+      wasRunning = lab.keptTab("running") === "yes";
       running ||= wasRunning;
       began ||= Date.now();
       return wasRunning;
     },
     hasRun: async () => { // also one that was under way when the page was loaded again
       await lab.alone;
-      return running || lab.keptTab(RUNNING) === "yes";
+      return running || lab.keptTab("running") === "yes";
     },
     resumed: () => { // what the buttons become: those that no run has put to sleep stay as they are
       recalled = true;
       notePictures();
       return wasRunning ? lab.wake(lab.ended()) : [{ __type__: "update" }, { __type__: "update" }];
     },
-    keptPictures: () => JSON.parse(lab.keptTab(PICTURES) || "null"), // of now: an idle tab may outlive its server
+    keptPictures: () => JSON.parse(lab.keptTab("pictures") || "null"), // of now: an idle tab may outlive its server
     onStage,
     sent: () => {
       lab.hideSketch();
       running = true;
       spoken = lab.lang();
       began = Date.now();
-      lab.keepTab(RUNNING, "yes");
+      lab.keepTab("running", "yes");
       document.querySelector("#film .film")?.replaceChildren();
     },
     ended: () => { // false where the server's next process goes on with the run
       if (document.querySelector("#line .again")) return false;
       if (running) notify();
       running = wasRunning = false;
-      lab.keepTab(RUNNING, "");
+      lab.keepTab("running", "");
       if (spoken && spoken !== lab.lang()) lab.click("say-again"); // a run speaks the language it was started in
       spoken = "";
       setTimeout(() => { // an end that nobody has told of: a broken stream, say
