@@ -24,9 +24,10 @@ from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, as_of_now, build_stage, recall
+from app.ui.picture_cards import Picture, facts_html, frame_html, history_html
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
-from app.ui.status import Picture, facts_html, frame_html, history_html, line_html, refusal_html, source_html, view
+from app.ui.status import line_html, refusal_html, source_html, view
 from app.ui.translation import LOCAL, PRIVATE, Translation, however_it_ends, language
 from ldm_core.sampling import Limits
 

@@ -15,7 +15,8 @@ from app.history import Filter, Record
 from app.i18n import say
 from app.service import Service
 from app.ui.picture import Stage, recall
-from app.ui.status import Picture, empty_html, history_html, safe, thumbs_html
+from app.ui.picture_cards import Picture, empty_html, history_html, thumbs_html
+from app.ui.status import safe
 from app.ui.translation import PRIVATE, Translation, language, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds

@@ -24,7 +24,8 @@ from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
 from app.ui.job_watchers import Watchers
-from app.ui.status import file_uri, line_html, safe
+from app.ui.picture_cards import file_uri
+from app.ui.status import fault_html, line_html, safe
 from app.ui.translation import PRIVATE, Translation, however_it_ends, language
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels, own_pixels
@@ -135,7 +136,7 @@ class ManyPrompts:
             done = say(lang, "many_done", done=len(results), count=len(wanted))
             yield {self.line: line_html(done, "done")}
         except RequestError as error:
-            yield {self.line: line_html(error.sentence.says(lang), "failed")}
+            yield {self.line: fault_html(error, lang)}
         if results and (files := await asyncio.to_thread(self._finish, results, lang)):
             yield files
         yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self._going: None}

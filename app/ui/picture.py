@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.i18n import say
 from app.service import Service
-from app.ui.status import Picture, empty_html, facts_html, frame_html, history_html
+from app.ui.picture_cards import Picture, empty_html, facts_html, frame_html, history_html
 from app.ui.translation import LOCAL, Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"

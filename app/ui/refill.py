@@ -18,7 +18,8 @@ from app.ui.fields import FIELDS, values_from
 from app.ui.form import PICTURES, Form
 from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.picture import Stage
-from app.ui.status import Picture, line_html, refusal_html
+from app.ui.picture_cards import Picture
+from app.ui.status import fault_html, line_html, refusal_html
 from app.ui.translation import LOCAL, PRIVATE, QUIET, language
 from ldm_core.metadata import read_parameters, unread_parameters
 from ldm_core.sampling import Limits, SamplingParams
@@ -83,7 +84,7 @@ class Refill:
             made, info = read_png(Path(file))
             filled = self._filled(made, info["weights_sha256"])
         except RequestError as error:
-            return {self.stage.line: line_html(error.sentence.says(lang), "failed")}
+            return {self.stage.line: fault_html(error, lang)}
         missing = self._missing(made, info) or ["restored_same"]
         return {self.stage.line: self._line(["restored", *missing], lang), **filled}
 

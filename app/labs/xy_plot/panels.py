@@ -16,7 +16,7 @@ from app.labs.xy_plot.filling import Filling, fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
-from app.ui.status import line_html, pixels_uri, safe
+from app.ui.status import fault_html, pixels_uri, safe
 from app.ui.translation import PRIVATE, QUIET, however_it_ends, language
 from ldm_core import __version__
 from ldm_core.metadata import write_png
@@ -107,7 +107,7 @@ class GridPanel(Panel):
         try:
             plan = self.plan(values)
         except RequestError as error:
-            return {self.estimate: "", self.note: line_html(error.sentence.says(lang), "failed")}
+            return {self.estimate: "", self.note: fault_html(error, lang)}
         columns, rows, sheets = plan.shape
         size = " × ".join(str(n) for n in (columns, rows, sheets)[: 3 if sheets > 1 else 2])
         text = say(lang, "sheet_estimate", size=size, cells=len(plan.cells), most=MAX_CELLS, steps=plan.steps)
@@ -168,7 +168,7 @@ class GridPanel(Panel):
             async for updates in self.filled(plan, lang):
                 yield updates
         except RequestError as error:
-            yield {self.note: line_html(error.sentence.says(lang), "failed"), self.line: ""}
+            yield {self.note: fault_html(error, lang), self.line: ""}
         yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.going: None}
 
     async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:

@@ -14,7 +14,7 @@ from app.history import History
 from app.settings import Settings
 from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
-from app.ui.status import Picture
+from app.ui.picture_cards import Picture
 from app.ui.translation import Translation
 from tests.app.ui.fake import FakeService, made
 

@@ -16,7 +16,7 @@ from app.labs.common.panels.pictures import figures
 from app.labs.common.shared_results import SharedResults, Work
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
-from app.ui.status import line_html
+from app.ui.status import fault_html, line_html
 from app.ui.translation import PRIVATE, Translation, however_it_ends, language
 from ldm_core.sampling import SamplingParams
 
@@ -109,7 +109,7 @@ class JobPanel(Panel):
                     drawn = self.on_result(lang, seen.result, **named)
                     yield {self.note: seen.line, **drawn, self.last: Finished(seen.result, named)}
         except RequestError as error:
-            yield {self.note: line_html(error.sentence.says(lang), "failed")}
+            yield {self.note: fault_html(error, lang)}
         yield {self.button: gr.update(interactive=True)}
 
 

@@ -15,7 +15,7 @@ from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
 from app.ui.gradio_patches.raw_values import take_as_sent
-from app.ui.status import line_html
+from app.ui.status import fault_html
 from app.ui.translation import Translation, language
 from ldm_core.config import MAX_SEED
 
@@ -152,7 +152,7 @@ class Panel:
         try:
             return {self.note: "", **work()}
         except RequestError as error:
-            return {self.note: line_html(error.sentence.says(lang), "failed")}
+            return {self.note: fault_html(error, lang)}
 
 
 def read_number(control: gr.Slider | gr.Number, typed: Any, label: Sentence) -> float:

@@ -11,7 +11,7 @@ from app.labs.common.panels.panel import Panel, Updates
 from app.labs.losses.panels.curves import OfRuns
 from app.labs.losses.runs import load_run, run_title
 from app.schemas import RequestError
-from app.ui.status import line_html
+from app.ui.status import fault_html, line_html
 
 PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
 
@@ -81,6 +81,6 @@ class Balance(OfRuns):
                 else:
                     note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
         except RequestError as error:
-            note = line_html(error.sentence.says(lang), "failed")
+            note = fault_html(error, lang)
         hidden = {} if len(plots) == len(self.cards) else {self.cards[-1].column: gr.update(visible=False)}
         return {**self.show(self.cards, plots, lang), **hidden, self.note: note}

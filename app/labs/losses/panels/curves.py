@@ -11,7 +11,7 @@ import gradio as gr
 from app.labs.common.panels.panel import Panel, Updates
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
-from app.ui.status import line_html
+from app.ui.status import fault_html
 from app.ui.translation import QUIET, language
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
@@ -109,7 +109,7 @@ class History(OfRuns):
         try:
             plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
         except RequestError as error:  # the list still offers what these runs have
-            return {**updates, self.note: line_html(error.sentence.says(lang), "failed")}
+            return {**updates, self.note: fault_html(error, lang)}
         return {**updates, **self.card.show(plot, lang)}
 
     def wire(self) -> None:

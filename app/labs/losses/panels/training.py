@@ -12,7 +12,8 @@ from app.labs.common.panels.panel import Panel, Updates
 from app.labs.losses.runs import load_run
 from app.labs.losses.training import STEPS, TRAINING, Plan, Progress
 from app.schemas import RequestError
-from app.ui.status import file_uri, line_html, safe
+from app.ui.picture_cards import file_uri
+from app.ui.status import line_html, safe
 from app.ui.translation import QUIET, language
 
 TICK_SECONDS = 2.0
