@@ -1,4 +1,4 @@
-"""A job as the page watches it: who watches, what a lost tab does, how often the page is told."""
+"""Jobs as the page watches them: who watches, what a lost tab does, how often the page is told, several in turn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from app.engine import Event, Job, Stepped, follow
+from app.engine import Cancelled, Event, Failed, Interrupted, Job, Stepped, follow
+from app.schemas import RequestError
 from app.service import Service
 
 MIN_SECONDS = 0.1  # between two steps shown without a preview: the eye reads no more, and each costs a message
@@ -45,3 +47,32 @@ class Watchers:
             del self._watching[job.id]
             if not job.done:
                 self._service.detach(job.id)
+
+
+@dataclass
+class JobSeries:
+    """Jobs that a page has made one after the other; `stop` gives up the one under way and all that would follow."""
+
+    job_id: str = ""
+    stopped: bool = False
+
+    def stop(self, service: Service) -> None:
+        """What a page's Stop does."""
+        self.stopped = True
+        service.cancel(self.job_id)
+
+    async def watch(self, job: Job, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        """The events of one of them; RequestError where it fails or the server ends."""
+        self.job_id = job.id
+        async for event in events:
+            raise_fault(event)
+            self.stopped |= isinstance(event, Cancelled)
+            yield event
+
+
+def raise_fault(event: Event) -> None:
+    """RequestError for the end of a job that has failed, or that the server's end cuts off."""
+    if isinstance(event, Failed):
+        raise RequestError("as_said", text=event.message)
+    if isinstance(event, Interrupted):
+        raise RequestError("closing")

@@ -7,7 +7,7 @@ import io
 import random
 import zipfile
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
-from app.engine import Cancelled, Done, Failed, Interrupted, Stepped
+from app.engine import Done, Job, Stepped
 from app.i18n import say
 from app.labs.xy_plot.xy_sheet import fitted, font_for
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
-from app.ui.job_watchers import Watchers
+from app.ui.job_watchers import JobSeries, Watchers
 from app.ui.picture_cards import file_uri
 from app.ui.status import fault_html, line_html, safe
 from app.ui.translation import PRIVATE, Translation, however_it_ends, language
@@ -62,15 +62,6 @@ def zipped(results: Sequence[GenerateResult]) -> bytes:
     return buffer.getvalue()
 
 
-@dataclass
-class Going:
-    """A list that is being made."""
-
-    model: str = ""  # whose pictures; "" the page's own
-    job_id: str = ""
-    stopped: bool = False
-
-
 class ManyPrompts:
     """Built inside a gr.Blocks context; the form's settings and model are used, its prompt is not."""
 
@@ -90,13 +81,12 @@ class ManyPrompts:
                 off: dict[str, Any] = {"size": "sm", "interactive": False}
                 self.sheet = make(gr.DownloadButton, {"label": "many_sheet"}, elem_id="many-sheet-file", **off)
                 self.zip = make(gr.DownloadButton, {"label": "many_zip"}, elem_id="many-zip", **off)
-        going = gr.State(None)
-        outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, going]
-        self._going = going
+        self.series = series = gr.State(None)  # the JobSeries under way
+        outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, series]
         asked = [self.lines, form.model, *form.fields]
         made = self.start.click(self.run, asked, outputs, concurrency_limit=None, **PRIVATE)
         however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
-        self.stop.click(self.stopped, going, self.stop, concurrency_limit=None, **PRIVATE)
+        self.stop.click(self.stop_series, series, self.stop, concurrency_limit=None, **PRIVATE)
 
     def read(self, text: str, values: Sequence[Any], limits: Limits) -> list[SamplingParams]:
         """A checked request a line, all with the form's seed or one that is drawn; or RequestError."""
@@ -113,25 +103,26 @@ class ManyPrompts:
         drawn = random.randint(0, MAX_SEED - wanted[0].batch + 1)
         return [replace(params, seed=drawn if params.seed is None else params.seed) for params in wanted]
 
-    def stopped(self, going: Going | None) -> Any:
+    def stop_series(self, series: JobSeries | None) -> Any:
         """Give the list up: the prompt that is being made and all that would follow."""
-        if going is not None:
-            going.stopped = True
-            self.service.cancel(going.job_id)
+        if series is not None:
+            series.stop(self.service)
         return gr.update(interactive=False)
 
     async def run(self, request: gr.Request, text: str, model: str | None, *values: Any) -> AsyncIterator[Updates]:
         """Make the list; whatever ends it, what is there can be downloaded."""
-        lang, going = language(request, self.lang), Going(model or "")
+        lang, model, series = language(request, self.lang), model or "", JobSeries()
         results: list[GenerateResult] = []
-        yield {self.start: gr.update(interactive=False), self.line: "", self._going: going}
+        yield {self.start: gr.update(interactive=False), self.line: "", self.series: series}
         try:
-            wanted = self.read(text or "", values, self.service.limits_of(going.model))
+            wanted = self.read(text or "", values, self.service.limits_of(model))
             yield {self.stop: gr.update(interactive=True)}
             for k, params in enumerate(wanted):
-                async for line in self._make(params, going, results, (k, len(wanted)), lang):
+                submit = partial(self.service.submit, params, model=model)
+                job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
+                async for line in self._watch(job, series, results, (k, len(wanted)), lang):
                     yield {self.line: line}
-                if going.stopped:
+                if series.stopped:
                     break
             done = say(lang, "many_done", done=len(results), count=len(wanted))
             yield {self.line: line_html(done, "done")}
@@ -139,30 +130,21 @@ class ManyPrompts:
             yield {self.line: fault_html(error, lang)}
         if results and (files := await asyncio.to_thread(self._finish, results, lang)):
             yield files
-        yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self._going: None}
+        yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.series: None}
 
-    async def _make(
-        self, params: SamplingParams, going: Going, results: list[GenerateResult], place: tuple[int, int], lang: str
+    async def _watch(
+        self, job: Job, series: JobSeries, results: list[GenerateResult], place: tuple[int, int], lang: str
     ) -> AsyncIterator[str]:
         """Status lines while one prompt is made; its result is added to `results`."""
         k, count = place
-        submit = partial(self.service.submit, params, model=going.model)
-        job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
-        going.job_id = job.id
         events = self._watchers.watch(job)
         try:
-            async for event in events:
+            async for event in series.watch(job, events):
                 if isinstance(event, Done):
                     results.append(event.result)
-                elif isinstance(event, Failed):
-                    raise RequestError("as_said", text=event.message)
-                elif isinstance(event, Interrupted):
-                    raise RequestError("closing")
-                elif isinstance(event, Cancelled):
-                    going.stopped = True
-                else:
+                elif not series.stopped:
                     part = event.i / event.n if isinstance(event, Stepped) else 0.0
-                    text = say(lang, "many_at", at=k + 1, count=count, prompt=params.prompt)
+                    text = say(lang, "many_at", at=k + 1, count=count, prompt=job.request.prompt)
                     yield line_html(text, fraction=(k + part) / count)
         finally:
             await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once

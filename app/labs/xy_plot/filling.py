@@ -6,26 +6,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Queued, Stepped, follow
+from app.engine import Done, Event, Job, Queued, Stepped, follow
 from app.i18n import duration, say
 from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
-from app.schemas import RequestError
+from app.schemas import GenerateResult
+from app.service import Service
+from app.ui.job_watchers import JobSeries
 from app.ui.status import line_html
-from ldm_core.images import own_pixels
+from ldm_core.images import Pixels, own_pixels
 
-
-@dataclass
-class Filling:
-    """A grid that is being filled; Stop gives it up."""
-
-    job_id: str = ""
-    stopped: bool = False
+if TYPE_CHECKING:
+    from ldm_core.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,7 @@ class Seen:
 def fill_all(plan: Plan) -> Work:
     """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
 
-    def work(pipe: Any) -> Any:
-
+    def work(pipe: Pipeline) -> Any:
         from app.labs.schedules.cross_schedule import sample_on_schedule
 
         pictures = []
@@ -51,26 +47,19 @@ def fill_all(plan: Plan) -> Work:
     return work
 
 
-async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: str) -> AsyncIterator[Seen]:
+async def fill(service: Service, plan: Plan, sheet: Sheet, series: JobSeries, lang: str) -> AsyncIterator[Seen]:
     """Put the cells into the queue one after the other, so that others get their turn between two of them.
 
     A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
     """
     begun, walked = time.monotonic(), 0
     for k, cell in enumerate(plan.cells):
-        if filling.stopped:
+        if series.stopped:
             break
         job = await asyncio.to_thread(submit, service, cell)  # it is written down
-        filling.job_id = job.id
         try:
-            async for _, event in follow(job):
-                if isinstance(event, Failed):
-                    raise RequestError("as_said", text=event.message)
-                if isinstance(event, Interrupted):
-                    raise RequestError("closing")
-                if isinstance(event, Cancelled):
-                    filling.stopped = True
-                elif isinstance(event, Done):
+            async for event in series.watch(job, (event async for _, event in follow(job))):
+                if isinstance(event, Done):
                     sheet.paste(cell, picture(event.result))
                     walked += cell.request.steps
                     yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
@@ -79,30 +68,28 @@ async def fill(service: Any, plan: Plan, sheet: Sheet, filling: Filling, lang: s
         finally:
             if not job.done:
                 service.cancel(job.id)
-    if filling.stopped:
+    if series.stopped:
         yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
         return
     took = duration(lang, time.monotonic() - begun)
     yield Seen(line_html(say(lang, "sheet_done", cells=len(plan.cells), seconds=took), "done"))
 
 
-def submit(service: Any, cell: Cell) -> Job:
+def submit(service: Service, cell: Cell) -> Job:
     """A cell into the queue: as the Generate tab's own request where that can say it, else as a lab's question."""
     if cell.schedule == "uniform":
-        job: Job = service.submit(cell.request)
-        return job
+        return service.submit(cell.request)
     request = service.in_english(cell.request)  # as `submit` reads it
 
-    def work(pipe: Any) -> Any:
+    def work(pipe: Pipeline) -> Any:
         from app.labs.schedules.cross_schedule import sample_on_schedule
 
         return sample_on_schedule(pipe, request, cell.schedule)
 
-    question: Job = service.study(work, request.steps)
-    return question
+    return service.study(work, request.steps)
 
 
-def picture(result: Any) -> Any:
+def picture(result: GenerateResult | Pixels) -> Pixels:
     """What a finished cell left, uint8 [H,W,3]: its file's pixels, or those a question was answered with."""
     if isinstance(result, np.ndarray):
         return result

@@ -12,10 +12,11 @@ import gradio as gr
 from app.i18n import say
 from app.labs.common.panels.job_panel import PROMPT
 from app.labs.common.panels.panel import Lab, Panel, Updates
-from app.labs.xy_plot.filling import Filling, fill, fill_all
+from app.labs.xy_plot.filling import fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
+from app.ui.job_watchers import JobSeries
 from app.ui.status import fault_html, pixels_uri, safe
 from app.ui.translation import PRIVATE, QUIET, however_it_ends, language
 from ldm_core import __version__
@@ -93,7 +94,7 @@ class GridPanel(Panel):
             gr.DownloadButton, {"label": "download"}, size="sm", interactive=False, elem_id="sheet-download"
         )
         self.made = gr.State(False)
-        self.going = gr.State(None)  # this page's Filling
+        self.series = gr.State(None)  # the JobSeries under way
         self.outputs = [self.estimate, self.shown]
 
     @property
@@ -147,16 +148,15 @@ class GridPanel(Panel):
 
     def wire(self) -> None:
         """Events of Fill and of Stop."""
-        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.going]
+        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.series]
         filled = self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
         however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
-        self.stop.click(self.stopped, self.going, self.stop, **QUIET)
+        self.stop.click(self.stop_series, self.series, self.stop, **QUIET)
 
-    def stopped(self, filling: Filling | None) -> Any:
+    def stop_series(self, series: JobSeries | None) -> Any:
         """Give this page's filling up: the cell that is being made, and all that would follow."""
-        if filling is not None:
-            filling.stopped = True
-            self.service.cancel(filling.job_id)
+        if series is not None:
+            series.stop(self.service)
         return gr.update(interactive=False)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
@@ -169,13 +169,13 @@ class GridPanel(Panel):
                 yield updates
         except RequestError as error:
             yield {self.note: fault_html(error, lang), self.line: ""}
-        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.going: None}
+        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.series: None}
 
     async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:
         """Updates while a plan is filled; whatever ends it, the cells that are there can be downloaded."""
-        sheet, filling = self._sheet(plan, lang), Filling()
+        sheet, series = self._sheet(plan, lang), JobSeries()
         yield {
-            self.going: filling,
+            self.series: series,
             self.made: True,
             self.stop: gr.update(interactive=True),
             self.download: gr.update(interactive=False),
@@ -183,7 +183,7 @@ class GridPanel(Panel):
         }
         fault: RequestError | None = None
         try:
-            async for seen in fill(self.service, plan, sheet, filling, lang):
+            async for seen in fill(self.service, plan, sheet, series, lang):
                 fresh = {self.shown: sheet_html(sheet, plan, lang)} if seen.fresh else {}
                 yield {self.line: seen.line, **fresh}
         except RequestError as error:

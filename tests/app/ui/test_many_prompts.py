@@ -45,12 +45,12 @@ def many(tmp_path: Path) -> Iterator[ManyPrompts]:
 def run(many: ManyPrompts, text: str, stop_at: int | None = None) -> list[dict[Any, Any]]:
     async def watch() -> list[dict[Any, Any]]:
         seen: list[dict[Any, Any]] = []
-        going = None
+        series = None
         async for updates in many.run(asked_in("en"), text, "", *VALUES):
             seen.append(updates)
-            going = updates.get(many._going) or going
+            series = updates.get(many.series) or series
             if stop_at is not None and f"Prompt {stop_at} of" in str(updates.get(many.line)):
-                many.stopped(going)
+                many.stop_series(series)
         return seen
 
     return asyncio.run(asyncio.wait_for(watch(), 60))

@@ -6,22 +6,20 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.engine import Cancelled, Done, Event, Failed, Queued, Stepped, follow
+from app.engine import Cancelled, Done, Event, Queued, Stepped, follow
 from app.i18n import say
 from app.labs.common.shared_results import Work
-from app.schemas import RequestError
 from app.service import Service
+from app.ui.job_watchers import raise_fault
 from app.ui.status import line_html
 
 
 @dataclass(frozen=True, eq=False)
 class JobProgress:
-    """The status line as HTML; `result` is there at the end, `job_id` (for a Stop button) from the start."""
+    """The status line as HTML; `result` is there at the end."""
 
-    job_id: str
     line: str
     result: Any = None
-    done: bool = False
 
 
 async def stream_job(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[JobProgress]:
@@ -29,10 +27,9 @@ async def stream_job(service: Service, work: Work, steps: int, lang: str) -> Asy
     job = service.study(work, steps)
     try:
         async for _, event in follow(job):
-            if isinstance(event, Failed):
-                raise RequestError("as_said", text=event.message)
+            raise_fault(event)
             result = event.result if isinstance(event, Done) else None
-            yield JobProgress(job.id, _line(event, lang), result, isinstance(event, (Done, Cancelled)))
+            yield JobProgress(_line(event, lang), result)
     finally:
         if not job.done:
             service.cancel(job.id)

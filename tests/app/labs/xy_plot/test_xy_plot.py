@@ -217,7 +217,7 @@ def press(panel: grid.GridPanel, stop_after: int = 99, **others: Any) -> list[di
         async for updates in panel.pressed(None, *values(panel, **others)):  # type: ignore[arg-type]
             seen.append(updates)
             if sum("data-filled" in str(u.get(panel.shown, "")) for u in seen) > stop_after:
-                panel.stopped(next(u[panel.going] for u in seen if panel.going in u))
+                panel.stop_series(next(u[panel.series] for u in seen if panel.series in u))
         return seen
 
     return asyncio.run(run())
@@ -249,14 +249,14 @@ def test_a_grid_is_filled_and_its_file_says_how(panel: grid.GridPanel, service: 
         with Image.open(job.events[-1].result.images[0].path) as alone:  # type: ignore[union-attr]
             assert (sheet[top : top + 32, left : left + 32] == np.asarray(alone)).all()
     rested = {panel.run: gr.update(interactive=True), panel.stop: gr.update(interactive=False)}
-    assert seen[-1] == rested | {panel.going: None}
+    assert seen[-1] == rested | {panel.series: None}
 
 
 def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, service: Service):
     seen = press(panel, stop_after=1, grid_steps=2, x_axis="seed", x_values="1,2,3,4", y_axis="none")
     assert "Stopped. Cells filled: 1 of 4." in [u[panel.line] for u in seen if panel.line in u][-1]
     assert any("value" in u.get(panel.download, {}) for u in seen)
-    assert seen[-1][panel.going] is None
+    assert seen[-1][panel.series] is None
     job = service.submit(BASE)
     while not job.done:
         pass
