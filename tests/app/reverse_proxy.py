@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.app.serving import free_port
+from tests.app.serving import in_thread
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "host"}
 
@@ -46,14 +43,5 @@ def proxied(upstream: str, prefix: str = "", *, strip: bool = True) -> Iterator[
 
     methods = ["GET", "HEAD", "POST", "OPTIONS", "DELETE"]
     app = Starlette(routes=[Route("/{path:path}", forward, methods=methods)])
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    try:
+    with in_thread(app) as port:
         yield f"http://localhost:{port}{prefix}/"
-    finally:
-        server.should_exit = True
-        thread.join(10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from ldm_core.pipeline import load
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.sampling import SamplingParams
+from tests.app.serving import until
 from tests.tiny import tiny_checkpoint
 
 pytest.importorskip("openvino")
@@ -47,20 +47,13 @@ def services(graphs: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> It
         service = Service(Settings(weights=weights, device="cpu", dtype="float32", **settings))  # type: ignore[arg-type]
         started.append(service)
         service.start()
-        wait(lambda: service.state.phase in ("ready", "failed"))
+        until(lambda: service.state.phase in ("ready", "failed"), 300)
         assert service.state.phase == "ready", service.state
         return service
 
     yield start
     for service in started:
         service.close()
-
-
-def wait(until: Callable[[], bool], seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
 
 
 def runtimes(job: Job) -> set[str]:
@@ -74,9 +67,9 @@ def test_torch_answers_then_openvino(services: Callable[..., Service], graphs: P
     assert service.state.runtime == "torch" and service.pipe is not None
     torchs = weakref.ref(service.pipe.model)
     assert runtimes(service.submit(PARAMS)) == {"torch"}
-    wait(lambda: service.state.runtime == "openvino")
+    until(lambda: service.state.runtime == "openvino", 300)
     assert runtimes(service.submit(PARAMS)) == {"openvino"}
-    wait(lambda: torchs() is None, 10)
+    until(lambda: torchs() is None, 10)
     service.close()
     again = services()
     assert again.state.runtime == "openvino", "the graphs are in the cache now"

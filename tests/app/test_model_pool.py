@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,9 @@ from app.model_pool import ModelPool, Progress
 from app.models import ModelFile
 from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeModel
+from tests.app.serving import until
 
 SIZE = 100  # bytes of a made-up model
-
-
-def wait(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 class Loader:
@@ -117,7 +111,7 @@ def test_nobody_starves_while_another_model_is_asked_all_the_time(pooled: Pooled
 def test_a_load_is_told_and_does_not_hold_others_up(pooled: Pooled) -> None:
     pooled.start()
     slow = pooled.ask("slow", client="other")
-    wait(lambda: any(isinstance(event, Loading) for event in slow.events))
+    until(lambda: any(isinstance(event, Loading) for event in slow.events))
     assert pooled.ask("").wait() == Done("") and pooled.ask("").wait() == Done("")
     assert not slow.done
     pooled.loader.gate.set()
@@ -130,12 +124,12 @@ def test_a_load_is_told_and_does_not_hold_others_up(pooled: Pooled) -> None:
 def test_a_load_that_nobody_waits_for_is_given_up(pooled: Pooled) -> None:
     pooled.start()
     first, second = pooled.ask("slow"), pooled.ask("slow", client="other")
-    wait(lambda: pooled.loader.loads)
+    until(lambda: pooled.loader.loads)
     pooled.engine.cancel(first.id)
     time.sleep(0.3)
     assert not pooled.loader.stopped, "somebody still waits"
     second.deadline = 0.0  # whoever asked has left
-    wait(lambda: pooled.loader.stopped)
+    until(lambda: pooled.loader.stopped)
     assert isinstance(first.wait(), Cancelled) and isinstance(second.wait(), Cancelled)
     assert pooled.pool.loaded == [] and pooled.ask("a").wait() == Done("a")
 
@@ -157,9 +151,9 @@ def test_a_load_that_failed_for_nobody_is_tried_again(pooled: Pooled) -> None:
     pooled.engine.cancel(job.id)
     job.wait()
     pooled.engine.wake()
-    wait(lambda: "a" not in pooled.pool._wanted)
+    until(lambda: "a" not in pooled.pool._wanted)
     fails.set()
-    wait(lambda: pooled.pool._loading is None)
+    until(lambda: pooled.pool._loading is None)
     assert pooled.ask("a").wait() == Done("a")
 
 

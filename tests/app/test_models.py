@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,15 +21,8 @@ from ldm_core import load
 from ldm_core.checkpoint import convert
 from ldm_core.config import TINY
 from ldm_core.sampling import Limits, SamplingParams
+from tests.app.serving import until
 from tests.tiny import tiny_checkpoint
-
-
-def wait(condition: Any) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
 
 # -- the folder ----------------------------------------------------------------------------------------------------
 
@@ -122,7 +113,7 @@ def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )  # fmt: skip
     service = Service(settings)
     service.start()
-    wait(lambda: len(list(service.models)) == 6)
+    until(lambda: len(list(service.models)) == 6)
     yield service
     service.close()
 

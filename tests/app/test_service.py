@@ -22,6 +22,7 @@ from app.schemas import GenerateResult, RequestError, read_params
 from app.service import Service
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
+from tests.app.serving import until
 from tests.tiny import tiny_checkpoint
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
@@ -37,10 +38,7 @@ class Bomb:
 def started(settings: Settings) -> Service:
     service = Service(settings)
     service.start()
-    end = time.monotonic() + 300
-    while service.state.phase not in ("ready", "failed"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: service.state.phase in ("ready", "failed"), 300)
     return service
 
 
@@ -191,8 +189,7 @@ def test_what_the_pipeline_refuses_fails_alone(service: Service) -> None:
 
 def test_stop_frees_the_worker(service: Service) -> None:
     job = service.submit(SamplingParams("x", steps=1000))
-    while not any(isinstance(event, Stepped) for event in job.events):
-        time.sleep(0.01)
+    until(lambda: job.last(Stepped))
     assert service.cancel(job.id)
     assert result(service.submit(SamplingParams("x", steps=1))).images
 

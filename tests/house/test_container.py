@@ -9,21 +9,18 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.app.serving import ROOT, Served, serve
+
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = [
     line.split(maxsplit=1) for line in re.sub(r"\\\n\s*", " ", DOCKERFILE).splitlines() if line[:1].isupper()
 ]
-ENTRY_POINT = ROOT / "demo" / "sd_demo" / "app.py"
 
 
 def arguments(instruction: str) -> list[str]:
@@ -74,50 +71,23 @@ def test_image_runs_without_root() -> None:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Port of a server started with the image's own command and environment, the port apart."""
-    if not ENTRY_POINT.exists():
-        pytest.skip("demo/sd_demo/app.py does not exist yet")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = entry_point()
-    assert command[0] == "python"
-    command = [sys.executable, *command[1:]]
-    command[command.index("--port") + 1] = str(port)
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server started with the image's own command and environment, the port apart."""
+    program, script, *options = entry_point()
+    assert program == "python" and (ROOT / script).samefile(ROOT / "demo/sd_demo/app.py")
+    port = options.index("--port")
     home = tmp_path_factory.mktemp("container")
     settings = dict(re.findall(r"(\w+)=(\S+)", arguments("ENV")[-1]))
     settings = {name: value.replace("/tmp", str(home)) for name, value in settings.items() if name != "PATH"}
-    log = home / "log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **settings}
-        )
-        try:
-            wait_until_healthy(port, process, log)
-            yield port
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+    with serve(home, *options[:port], *options[port + 2 :], env=settings) as server:
+        server.wait("/healthz", seconds=60)  # the health check's start period
+        yield server
 
 
-def wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
-    """Poll /healthz; a busy machine gets a minute, the health check's start period."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the server ended:\n{log.read_text()}"
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-                assert answer.status == 200
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    pytest.fail(f"no healthy answer within {seconds} s:\n{log.read_text()}")
-
-
-def test_health_check_agrees_with_the_server(served: int) -> None:
+def test_health_check_agrees_with_the_server(served: Served) -> None:
     command = [sys.executable, *health_check()[1:]]
-    good = [part.replace(":7860/", f":{served}/") for part in command]
+    port = served.url.rpartition(":")[2]
+    good = [part.replace(":7860/", f":{port}/") for part in command]
     assert good != command, "the health check asks another port than the entry point opens"
     assert subprocess.run(good, timeout=30).returncode == 0
 

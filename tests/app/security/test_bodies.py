@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp
 
 from app.security import protected
 from app.settings import Settings
-from tests.app.serving import free_port
+from tests.app.serving import in_thread
 
 UPLOAD = "/gradio_api/upload"
 
@@ -117,26 +112,12 @@ def test_an_upload_says_its_length(body: Any):
     assert client().post(UPLOAD, content=b"", headers=big).status_code == 413
 
 
-@contextmanager
-def served(app: ASGIApp) -> Iterator[int]:
-    """A real server on the port that comes out: a test client's body is there at once."""
-    config = uvicorn.Config(app, port=free_port(), log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield config.port
-    server.should_exit = True
-    thread.join()
-
-
 def test_a_body_that_trickles_is_given_up():
     routes = [Route(path, take, methods=["POST"]) for path in ("/v1/x", UPLOAD)]
     multipart = "multipart/form-data; boundary=b"
     part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     bodies = ("/v1/x", "application/json", b"{"), ("/v1/x", multipart, part), (UPLOAD, multipart, part)
-    with served(protected(Starlette(routes=routes), Settings(body_seconds=1))) as port:
+    with in_thread(protected(Starlette(routes=routes), Settings(body_seconds=1))) as port:  # not all there at once
         for path, kind, begin in bodies:
             head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\nContent-Type: {kind}\r\n\r\n"
             with socket.create_connection(("127.0.0.1", port), timeout=20) as line:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,7 @@ from app.labs.losses import training as train
 from app.labs.losses.training import DRAWINGS, Plan, Training, command, unpacked
 from app.schemas import RequestError
 from ldm_core.data.corpus import Corpus
-
-
-def until(training: Training, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while training.progress().going and time.monotonic() < end:
-        time.sleep(0.1)
+from tests.app.serving import until
 
 
 def test_the_shipped_drawings_are_a_corpus(tmp_path: Path):
@@ -46,7 +40,7 @@ def test_one_at_a_time_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(RequestError, match="going already"):
         training.start(tmp_path, Plan())
     training.stop()
-    until(training, 10)
+    until(lambda: not training.progress().going, 10)
     assert training.progress().phase == "stopped"
 
 
@@ -54,7 +48,7 @@ def test_a_run_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(train, "command", lambda *_: ["sh", "-c", "echo no room >&2; exit 3"])
     training = Training()
     training.start(tmp_path, Plan())
-    until(training, 20)
+    until(lambda: not training.progress().going, 20)
     progress = training.progress()
     assert (progress.phase, progress.message) == ("failed", "no room")
 
@@ -65,7 +59,7 @@ def test_a_run_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(train, "GRACE_SECONDS", 1.0)
     training = Training()
     training.start(tmp_path, Plan())
-    until(training, 20)
+    until(lambda: not training.progress().going, 20)
     assert training.progress().phase == "failed"
 
 
@@ -74,7 +68,7 @@ def test_a_real_run_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(train, "MINUTES", 1.0)
     training = Training()
     training.start(tmp_path, Plan(40, 20))
-    until(training, 200)
+    until(lambda: not training.progress().going, 200)
     progress = training.progress()
     assert progress.phase == "done", progress.message
     assert progress.psnr is not None and progress.psnr[1] > progress.psnr[0]
