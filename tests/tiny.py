@@ -16,6 +16,7 @@ from ldm_core.text.tokenizer import Tokenizer
 # unconditional
 FREE = replace(TINY, name="free", text=None, conditioning_key=None, unet=replace(TINY.unet, context_dim=None))
 TOKENIZER = Path(__file__).parents[1] / "weights" / "clip-tokenizer"
+SAVED: dict[str, bytes] = {}  # files that were made: many tests ask for the same one
 
 
 def tiny_model(config: ModelConfig = TINY, seed: int = 0) -> LatentDiffusion:
@@ -39,8 +40,13 @@ def tiny_checkpoint(
     folder: Path, config: ModelConfig = TINY, seed: int = 0, dtype: str = "float32", name: str = "tiny.safetensors"
 ) -> Path:
     """The same model as a file: `folder`/tiny.safetensors."""
-    save_model(tiny_model(config, seed), config, folder / name, dtype)
-    return folder / name
+    path, key = folder / name, repr((config, seed, dtype))
+    if key in SAVED:
+        path.write_bytes(SAVED[key])
+    else:
+        save_model(tiny_model(config, seed), config, path, dtype)
+        SAVED[key] = path.read_bytes()
+    return path
 
 
 def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
