@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.app.serving import Served, serve
 from tests.tiny import tiny_checkpoint
@@ -48,8 +49,9 @@ def check_end(server: Served, sent: signal.Signals) -> None:
         assert "event: error" in heard[name] and "The server is ending" in heard[name]
 
 
+@pytest.mark.slow  # test_start.py shows the same of SIGINT
 def test_whoever_waits_is_answered_and_the_program_ends(tmp_path: Path):
-    """By SIGTERM; test_start.py sends SIGINT."""
+    """By SIGTERM."""
     with serve(tmp_path, "--weights", str(tiny_checkpoint(tmp_path)), "--max-side", "64") as server:
         server.wait("/readyz")
         check_end(server, signal.SIGTERM)

@@ -21,6 +21,16 @@ def pipe() -> Pipeline:
     return ldm_core.load(WEIGHTS, device="cpu", dtype="float32")
 
 
+@pytest.fixture(scope="module")
+def apple(pipe: Pipeline) -> Pixels:
+    return pipe.generate("a red apple, noto style", seed=7)[0]
+
+
+@pytest.fixture(scope="module")
+def face(pipe: Pipeline) -> Pixels:
+    return pipe.generate("grinning face, noto style", seed=7)[0]
+
+
 def drawn(image: Pixels) -> NDArray[np.float64]:
     """Mean colour of the pixels that are not background (white)."""
     ink = image.min(axis=-1) < 200
@@ -34,21 +44,18 @@ def test_file_is_small_and_whole() -> None:
     assert inspection.loads
 
 
-def test_red_apple_is_mostly_red(pipe: Pipeline) -> None:
-    red, green, blue = drawn(pipe.generate("a red apple, noto style", seed=7)[0])
+def test_red_apple_is_mostly_red(apple: Pixels) -> None:
+    red, green, blue = drawn(apple)
     assert red > green + 40
     assert red > blue + 40
 
 
-def test_another_prompt_is_another_picture(pipe: Pipeline) -> None:
-    apple, face = (
-        pipe.generate(p, seed=7)[0].astype(int) for p in ("a red apple, noto style", "grinning face, noto style")
-    )
-    assert np.abs(apple - face).mean() > 15
+def test_another_prompt_is_another_picture(apple: Pixels, face: Pixels) -> None:
+    assert np.abs(apple.astype(int) - face).mean() > 15
 
 
-def test_a_face_is_yellow(pipe: Pipeline) -> None:
-    red, green, blue = drawn(pipe.generate("grinning face, noto style", seed=7)[0])
+def test_a_face_is_yellow(face: Pixels) -> None:
+    red, green, blue = drawn(face)
     assert red > blue + 60
     assert green > blue + 30
 

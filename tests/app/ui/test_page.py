@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,13 +15,12 @@ from pathlib import Path
 import gradio as gr
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from gradio.block_function import BlockFunction
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from app.engine import Cancelled
+from app.engine import Cancelled, Job
 from app.metadata import read_png
 from app.models import ModelFile, ModelFolder
 from app.security import protected
@@ -31,6 +28,7 @@ from app.ui.mount import mount_page
 from app.ui.page import build_page
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.shipped import EMOJI_128
+from tests.app.serving import in_thread, until
 from tests.app.ui.fake import FakeService, asked_in
 
 
@@ -41,18 +39,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> FakeService:
 
 @pytest.fixture(scope="module")
 def url(service: FakeService) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = protected(mount_page(service), service.settings)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(10)
+    with in_thread(protected(mount_page(service), service.settings)) as port:  # type: ignore[arg-type]
+        yield f"http://127.0.0.1:{port}/"
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +56,14 @@ def test_the_page_tells_its_state_at_every_moment(url: str, service: FakeService
     service.state = before
 
 
-def test_every_id_is_one_component_s(service: FakeService):
+@pytest.fixture(scope="module")
+def built(service: FakeService) -> gr.Blocks:
+    return build_page(service)  # type: ignore[arg-type]
+
+
+def test_every_id_is_one_component_s(built: gr.Blocks):
     """The page's script presses a button by its id: of two it would press the wrong one."""
-    components = build_page(service).config["components"]  # type: ignore[arg-type]
+    components = built.config["components"]
     ids = [component["props"].get("elem_id") for component in components if component["props"].get("elem_id")]
     assert len(ids) > 100 and sorted(ids) == sorted(set(ids))
 
@@ -81,24 +74,27 @@ def pressed(page: gr.Blocks, elem_id: str) -> list[BlockFunction]:
     return [event for event in page.fns.values() if (button._id, "click") in event.targets]
 
 
-def test_reset_takes_size_and_guidance_from_the_model_of_now(service: FakeService, monkeypatch: pytest.MonkeyPatch):
+def test_reset_takes_size_and_guidance_from_the_model_of_now(
+    built: gr.Blocks, service: FakeService, monkeypatch: pytest.MonkeyPatch
+):
     """The page is built while the model loads, with limits of the operator's."""
-    page = build_page(service)  # type: ignore[arg-type]
     limits = Limits(image_size=512, guidance_scale=7.5)
     monkeypatch.setattr(service, "limits", limits)
     monkeypatch.setattr(service, "models", ModelFolder(Path("fake"), limits))
-    local, asked = pressed(page, "reset")
+    local, asked = pressed(built, "reset")
     owned = {"width": 512, "height": 512, "guidance-scale": 7.5}
     assert local.fn is None and not owned.keys() & {str(output.elem_id) for output in local.outputs}
     assert asked.fn is not None
     assert {field.elem_id: update["value"] for field, update in asked.fn("").items()} == owned
 
 
-def test_another_language_keeps_the_chosen_model_s_chips(service: FakeService, monkeypatch: pytest.MonkeyPatch):
+def test_another_language_keeps_the_chosen_model_s_chips(
+    built: gr.Blocks, service: FakeService, monkeypatch: pytest.MonkeyPatch
+):
     models = ModelFolder(Path("fake"), Limits())
     models._others.append(ModelFile("other", EMOJI_128))  # knows its words; the page's own has an open vocabulary
     monkeypatch.setattr(service, "models", models)
-    (switch,) = pressed(build_page(service), "language")  # type: ignore[arg-type]
+    (switch,) = pressed(built, "language")
     assert switch.fn is not None
     chips = next(part for part in switch.outputs if part.elem_id == "chips")
     shown = switch.fn("a tree", "other", asked_in("zh"))[chips]
@@ -137,16 +133,15 @@ def test_faults_are_one_sentence(client: Client, arguments: dict[str, object], s
         client.predict(**arguments, api_name="/generate")
 
 
+def jobs(service: FakeService, prompt: str) -> list[Job]:
+    return [job for job in service.engine._jobs.values() if job.request.prompt == prompt]
+
+
 def test_a_cancelled_call_frees_the_worker(client: Client, service: FakeService):
     call = client.submit("slow", steps=1000, api_name="/generate")
-    end = time.monotonic() + 30
-    while not (running := [job for job in service.engine._jobs.values() if job.request.prompt == "slow"]):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: jobs(service, "slow"), 30)
     call.cancel()
-    while not running[0].done:
-        assert time.monotonic() < end, "the job runs on"
-        time.sleep(0.02)
+    until(lambda: jobs(service, "slow")[0].done, 30)
 
 
 def begin(url: str, way: str, body: dict[str, object]) -> None:
@@ -172,14 +167,9 @@ def test_the_job_of_a_client_that_left_is_cancelled(
     prompt = f"left by {way}"
     values = [prompt, "", 1000, 0.0, 5.0, "ddim", 7, None, None]
     begin(url, way, {"data": values, "fn_index": index, "session_hash": way})
-    end = time.monotonic() + 30
-    while not (found := [job for job in service.engine._jobs.values() if job.request.prompt == prompt]):
-        assert time.monotonic() < end, "the job never came"
-        time.sleep(0.02)
-    (job,), end = found, time.monotonic() + 5
-    while not job.done:
-        assert time.monotonic() < end, "the job runs on"
-        time.sleep(0.02)
+    until(lambda: jobs(service, prompt), 30)
+    (job,) = jobs(service, prompt)
+    until(lambda: job.done, 5)
     assert isinstance(job.events[-1], Cancelled)
     time.sleep(0.5)  # what is said about the call is said after it
     assert "Traceback" not in "".join(capfd.readouterr())
