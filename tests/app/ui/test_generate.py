@@ -179,10 +179,6 @@ def test_opening_the_page_turns_no_button(tab: GenerateTab):
         assert not {tab.form.generate, tab.form.stop} & set(updates)
 
 
-def test_a_seed_is_drawn_until_one_is_kept(tab: GenerateTab):
-    assert tab.form["seed"].value == ""
-
-
 @pytest.mark.parametrize("fault", [{"seed": -5}, {"seed": 99999999999}, {"seed": 1.5}, {"steps": 0}, {"width": 7}])
 def test_a_refusal_stands_beside_its_field(tab: GenerateTab, fault: dict[str, Any]):
     (name,) = fault
