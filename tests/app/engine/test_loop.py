@@ -31,6 +31,7 @@ from app.engine.rows import pick
 from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeModel, FakeRow
+from tests.app.serving import until
 
 
 def save(job: Job, pictures: list[Any], seconds: float, steps: int) -> tuple[str, int, int]:
@@ -67,8 +68,7 @@ def events(job: Job) -> list[object]:
 def hold(engine: Engine, model: FakeModel, jobs: int = 1) -> list[Job]:
     """Jobs that keep the model busy until its gate opens."""
     held = [submit(engine, "wait", client=f"holder {k}") for k in range(jobs)]
-    while not any(isinstance(e, Started) for e in held[0].events):
-        time.sleep(0.001)
+    until(lambda: held[0].last(Started))
     return held
 
 
@@ -214,9 +214,12 @@ def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel,
     assert told == [("save", False)]
 
 
-def test_a_wait_counts_down_though_no_place_changes(engine: Engine, model: FakeModel) -> None:
+def test_a_wait_counts_down_though_no_place_changes(
+    engine: Engine, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.engine.progress.WAIT_SECONDS", 0.05)
     model.base = 0.02
-    jobs = [submit(engine, "draw", steps=400, batch=8) for _ in range(12)]
+    jobs = [submit(engine, "draw", steps=40, batch=8) for _ in range(12)]
     end = time.monotonic() + 20
     while time.monotonic() < end:  # places change too, at first: the engine learns how many rows share a call
         told = [event for event in jobs[-1].events if isinstance(event, Queued) and event.wait_seconds is not None]
@@ -317,11 +320,10 @@ def test_labs_of_two_clients_end_in_the_same_round(engine: Engine) -> None:
 def test_a_slow_lab_does_not_hold_a_picture_up(engine: Engine) -> None:
     """Its steps take a hundred times the picture's; after each of them the picture catches up."""
     lab = engine.submit(Job(SamplingParams("", steps=100), work=work(100, 0.1), client="teacher"))
-    while len(lab.events) < 4:
-        time.sleep(0.01)
-    start = time.monotonic()
+    until(lambda: lab.last(Stepped))
+    before = lab.last(Stepped).i
     assert isinstance(submit(engine, "draw", steps=25, client="other").wait(), Done)
-    assert time.monotonic() - start < 0.6
+    assert lab.last(Stepped).i - before <= 4
     assert engine.cancel(lab.id)
 
 
@@ -389,9 +391,11 @@ def test_whoever_waits_for_a_long_call_is_told_when_the_engine_closes(engine: En
 
 def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(engine: Engine, model: FakeModel) -> None:
     """Running and waiting; what its client has given up before is cancelled all the same."""
-    running, unwanted = (submit(engine, "wait", durable=True, client=name) for name in "ab")
-    while not (running.last(Started) and unwanted.last(Started)):
-        time.sleep(0.001)
+    model.base = 0.001
+    model.gate.set()
+    running, unwanted = (submit(engine, "wait", steps=100_000, durable=True, client=name) for name in "ab")
+    until(lambda: running.last(Started) and unwanted.last(Started))
+    model.gate.clear()
     waiting = [
         submit(engine, "draw", client="c", steps=9, batch=40, durable=durable) for durable in (True, True, False)
     ]
