@@ -21,7 +21,8 @@ os.environ["LATENT_LAB_CACHE"] = os.devnull  # no graphs but those a test makes:
 settings.register_profile("house", deadline=None)  # two busy cores: a deadline would measure the neighbours
 settings.load_profile("house")
 STARTED = time.monotonic()
-SHARED = ("tests/clients/", "tests/runtime/")  # a server, compiled graphs
+SHARED = ("tests/browser/", "tests/clients/", "tests/runtime/")  # a server each, compiled graphs
+LONGEST = (*SHARED, "tests/training/", "tests/app/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if "gpu" not in (config.option.markexpr or "").replace("not gpu", ""):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # "auto" means the processor, whose numbers are expected
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: begun last, it would keep one process busy and leave the other idle."""
+    begins = [*LONGEST, ""]
+    items.sort(key=lambda item: next(k for k, begin in enumerate(begins) if item.nodeid.startswith(begin)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,6 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file: str = super()._split_scope(nodeid)
             return next((folder for folder in SHARED if file.startswith(folder)), file)
 
+    config.option.loadscopereorder = False  # by the number of tests
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
