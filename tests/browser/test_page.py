@@ -38,6 +38,12 @@ WATCH = """() => {
 }"""
 
 
+# Whether the editor has fitted a picture in: page.js gives its element a margin for a moment, so that it does.
+FITTED = """() => new MutationObserver((changes) => changes.forEach(({ target, oldValue }) => {
+  if (target.id === "canvas" && oldValue?.includes("margin-right")) window.fitted = true;
+})).observe(document.body, { subtree: true, attributeFilter: ["style"], attributeOldValue: true })"""
+
+
 def ask(page: Page, prompt: str, steps: int, pictures: int = 1) -> None:
     page.fill("#prompt textarea", prompt)
     unfold(page)
@@ -151,7 +157,7 @@ def test_a_closed_tab_leaves_the_job_to_the_next(served: Served, page: Page):
 
 def test_a_duplicated_tab_has_no_job_of_its_own(served: Served, page: Page):
     """A browser's Duplicate copies the tab's memory; the run and its Stop stay with the first."""
-    ask(page, "a tree", LONG)
+    ask(page, "a tree", LONG, pictures=8)  # still running when the second page is there
     page.click("#generate")
     expect(page.locator("#stop")).to_be_enabled()
     expect(page.locator("#line")).to_contain_text("Step")
@@ -161,9 +167,10 @@ def test_a_duplicated_tab_has_no_job_of_its_own(served: Served, page: Page):
     double.goto(served.url)
     double.wait_for_selector("#generate:enabled")
     expect(double.locator("#prompt textarea")).to_have_value("a tree")
-    expect(double.locator("#line")).not_to_contain_text("Step")
+    expect(double.locator("#line")).not_to_contain_text("Step", timeout=2000)
     expect(double.locator("#stop")).to_be_disabled()
     double.close()
+    expect(page.locator("#line")).to_contain_text("Step", timeout=2000)
     expect(page.locator("#stop")).to_be_enabled()
     page.click("#stop")
     expect(page.locator("#line")).to_contain_text("Stopped")
@@ -176,10 +183,12 @@ def test_inpaint_on_the_page(page: Page, tmp_path: Path):
 
     picture = tmp_path / "blue.png"
     Image.new("RGB", (512, 512), (40, 90, 200)).save(picture)
+    page.evaluate(FITTED)
     put_on_canvas(page, picture)
     canvas = page.locator("#canvas canvas").first
     canvas.scroll_into_view_if_needed()
-    page.wait_for_timeout(4000)  # the editor fits the picture in, and says nothing when it has
+    page.wait_for_function("window.fitted", polling=100)
+    page.wait_for_timeout(500)  # the editor draws it there
     box = canvas.bounding_box()
     assert box is not None
     middle_x, middle_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
