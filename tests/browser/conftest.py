@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from ldm_core.pipeline import Pipeline
 from ldm_core.shipped import EMOJI_128
 from tests.app.serving import Served, serve
 from tests.browser import axe
+from tests.browser.driving import empty_form
 from tests.tiny import tiny_checkpoint
 
 pytest.importorskip("playwright")
@@ -85,8 +86,12 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @contextlib.contextmanager
-def opened(profile: BrowserContext, served: Served) -> Iterator[Page]:
-    """An opened page whose model is ready and that remembers nothing. Fails on unlisted console errors."""
+def opened(profile: BrowserContext, served: Served, before: Callable[[Page], object] | None = None) -> Iterator[Page]:
+    """An opened page whose model is ready and that remembers nothing. Fails on unlisted console errors.
+
+    `before` gets it while it is blank, to answer its requests.
+    """
+    others = profile.pages
     page = profile.new_page()
     said: list[str] = []
     asked: list[str] = []
@@ -95,11 +100,14 @@ def opened(profile: BrowserContext, served: Served) -> Iterator[Page]:
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{served.url}/healthz")  # the same origin, but nothing that reads the memory while it is emptied
     page.evaluate("localStorage.clear()")
+    if before is not None:
+        before(page)
     page.goto(served.url)
     page.wait_for_selector("#generate:enabled")
     yield page
     for left in profile.pages:
-        left.close()
+        if left not in others:
+            left.close()
     unknown = [text for text in said if not any(known in text for known in ALLOWED_CONSOLE)]
     assert not unknown, f"{served.log.read_text()[-10_000:]}\n{unknown}"
     local = (served.url, "data:", "blob:")
@@ -118,6 +126,13 @@ def labs(profile: BrowserContext, served: Served) -> Iterator[Page]:
     """A page that the tests of a file use one after the other; each stays in its own tab."""
     with opened(profile, served) as page:
         yield page
+
+
+@pytest.fixture
+def form(labs: Page) -> Page:
+    """The file's page with an empty form; not for a test that reloads it, closes it or changes what it asks."""
+    empty_form(labs)
+    return labs
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,23 @@ def unfold(page: Page) -> None:
     expect(page.locator("#steps input[type=number]")).to_be_visible()
 
 
+def empty_form(page: Page) -> None:
+    """The Generate tab as it was opened, but with Advanced unfolded; in the gallery stays what was made."""
+    page.keyboard.press("Escape")  # a dialog, a run
+    page.locator("[role=tab][data-tab-id=generate]").click()
+    if "lang=zh" in page.url:
+        page.click("#language")
+    expect(page.locator("#generate")).to_have_text(say("en", "generate"))
+    expect(page.locator("#generate")).to_be_enabled()
+    page.evaluate("document.querySelector('#line .done')?.classList.remove('done')")  # of the run before
+    page.evaluate("document.querySelectorAll(':is(#start, #restore, #many) > .open').forEach((open) => open.click())")
+    unfold(page)
+    page.fill("#prompt textarea", "")
+    page.fill("#width input >> nth=0", "8")  # the model's own size comes from the server: so its answer is seen
+    page.click("#reset")
+    expect(page.locator("#width input").first).not_to_have_value("8")
+
+
 def open_lab(page: Page, key: str, lang: str = "en") -> None:
     page.get_by_role("tab", name=say(lang, f"{key}_tab"), exact=True).click()
 

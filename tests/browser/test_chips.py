@@ -14,12 +14,13 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def prompt(page: Page) -> Locator:
+def prompt(form: Page) -> Locator:
     """The prompt of a page with the shipped model's chips; the tiny model has none."""
     knowledge = Knowledge.beside(EMOJI_128)
     html = f'<div id="chips">{chips_html(knowledge, "en")}</div>'
-    page.evaluate("(html) => document.querySelector('#reading').insertAdjacentHTML('afterend', html)", html)
-    return page.locator("#prompt textarea")
+    form.evaluate("document.getElementById('chips')?.remove()")
+    form.evaluate("(html) => document.querySelector('#reading').insertAdjacentHTML('afterend', html)", html)
+    return form.locator("#prompt textarea")
 
 
 def choose(page: Page, kind: str, name: str) -> None:
@@ -28,50 +29,50 @@ def choose(page: Page, kind: str, name: str) -> None:
     expect(page.locator("#chips details[open]")).to_have_count(0)
 
 
-def test_each_is_put_in_its_place_and_any_takes_it_out(page: Page, prompt: Locator):
+def test_each_is_put_in_its_place_and_any_takes_it_out(form: Page, prompt: Locator):
     prompt.fill("an apple")
-    choose(page, "style", "3d style")
-    choose(page, "colour", "red")
-    choose(page, "ground", "orange")
+    choose(form, "style", "3d style")
+    choose(form, "colour", "red")
+    choose(form, "ground", "orange")
     expect(prompt).to_have_value("a red apple on an orange background, 3d style")
-    expect(page.locator("[data-chosen=colour]")).to_have_text("red")
-    choose(page, "colour", "blue")
-    choose(page, "ground", "orange")  # once more takes it out again
+    expect(form.locator("[data-chosen=colour]")).to_have_text("red")
+    choose(form, "colour", "blue")
+    choose(form, "ground", "orange")  # once more takes it out again
     expect(prompt).to_have_value("a blue apple, 3d style")
-    choose(page, "colour", "")
-    choose(page, "style", "")
+    choose(form, "colour", "")
+    choose(form, "style", "")
     expect(prompt).to_have_value("an apple")
-    expect(page.locator("[data-chosen=colour]")).to_have_text("any")
-    page.keyboard.press("Control+z")
+    expect(form.locator("[data-chosen=colour]")).to_have_text("any")
+    form.keyboard.press("Control+z")
     expect(prompt).to_have_value("an apple, 3d style")
 
 
-def test_a_chinese_prompt_gets_chinese_that_the_model_reads(page: Page, prompt: Locator):
+def test_a_chinese_prompt_gets_chinese_that_the_model_reads(form: Page, prompt: Locator):
     knowledge = Knowledge.beside(EMOJI_128)
     assert knowledge is not None
     prompt.fill("三只猫")
-    choose(page, "colour", "blue")
-    choose(page, "style", "noto style")
-    choose(page, "ground", "red")
+    choose(form, "colour", "blue")
+    choose(form, "style", "noto style")
+    choose(form, "ground", "red")
     expect(prompt).to_have_value("三只蓝色的猫，红色背景，noto风格")
     assert knowledge.read(prompt.input_value()).english == "three blue cats, noto style, on a red background"
-    choose(page, "colour", "")
+    choose(form, "colour", "")
     expect(prompt).to_have_value("三只猫，红色背景，noto风格")
 
 
-def test_escape_folds_a_menu_and_stops_nothing(page: Page, prompt: Locator):
-    ask(page, "a tree", LONG)
-    page.click("#generate")
-    expect(page.locator("#line")).to_contain_text("Step")
-    page.locator("#chips summary").first.click()
-    expect(page.locator("#chips details[open]")).to_have_count(1)
-    page.keyboard.press("Escape")
-    expect(page.locator("#chips details[open]")).to_have_count(0)
-    expect(page.locator("#chips summary").first).to_be_focused()
-    page.wait_for_timeout(300)
-    expect(page.locator("#stop")).to_be_enabled()
-    page.keyboard.press("Escape")
-    expect(page.locator("#line")).to_contain_text("Stopped")
-    page.locator("#chips summary").first.click()
+def test_escape_folds_a_menu_and_stops_nothing(form: Page, prompt: Locator):
+    ask(form, "a tree", LONG)
+    form.click("#generate")
+    expect(form.locator("#line")).to_contain_text("Step")
+    form.locator("#chips summary").first.click()
+    expect(form.locator("#chips details[open]")).to_have_count(1)
+    form.keyboard.press("Escape")
+    expect(form.locator("#chips details[open]")).to_have_count(0)
+    expect(form.locator("#chips summary").first).to_be_focused()
+    form.wait_for_timeout(300)
+    expect(form.locator("#stop")).to_be_enabled()
+    form.keyboard.press("Escape")
+    expect(form.locator("#line")).to_contain_text("Stopped")
+    form.locator("#chips summary").first.click()
     prompt.click()
-    expect(page.locator("#chips details[open]")).to_have_count(0)
+    expect(form.locator("#chips details[open]")).to_have_count(0)

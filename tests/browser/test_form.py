@@ -18,61 +18,61 @@ pytestmark = pytest.mark.browser
 PASTED = "a castle\nNegative prompt: people\nSteps: 9, Sampler: Euler a, CFG scale: 4.5, Seed: 77, Clip skip: 2"
 
 
-def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(page: Page):
-    expect(page.locator("#fill")).not_to_be_visible()
-    page.fill("#prompt textarea", PASTED)
-    page.click("#fill")
-    expect(page.locator("#prompt textarea")).to_have_value("a castle")
-    expect(page.locator("#fill")).not_to_be_visible()
-    expect(page.locator("#line")).to_contain_text("Without effect here: Clip skip.")
-    unfold(page)
-    expect(page.locator("#steps input[type=number]")).to_have_value("9")
-    expect(page.locator("#seed input")).to_have_value("77")
-    expect(page.locator("#negative-prompt textarea")).to_have_value("people")
-    expect(page.locator("#sampler input")).to_have_value("euler_a")
-    page.click("#undo")
-    expect(page.locator("#prompt textarea")).to_have_value(PASTED)
-    expect(page.locator("#seed input")).to_have_value("")
+def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(form: Page):
+    expect(form.locator("#fill")).not_to_be_visible()
+    form.fill("#prompt textarea", PASTED)
+    form.click("#fill")
+    expect(form.locator("#prompt textarea")).to_have_value("a castle")
+    expect(form.locator("#fill")).not_to_be_visible()
+    expect(form.locator("#line")).to_contain_text("Without effect here: Clip skip.")
+    unfold(form)
+    expect(form.locator("#steps input[type=number]")).to_have_value("9")
+    expect(form.locator("#seed input")).to_have_value("77")
+    expect(form.locator("#negative-prompt textarea")).to_have_value("people")
+    expect(form.locator("#sampler input")).to_have_value("euler_a")
+    form.click("#undo")
+    expect(form.locator("#prompt textarea")).to_have_value(PASTED)
+    expect(form.locator("#seed input")).to_have_value("")
 
 
 @pytest.mark.parametrize("pressed", ["#surprise", "#examples button >> nth=1"])
-def test_ctrl_z_takes_back_what_a_button_wrote(page: Page, pressed: str):
-    page.focus("#prompt textarea")
-    page.keyboard.type("my own words")
-    page.click(pressed)
-    expect(page.locator("#prompt textarea")).not_to_have_value("my own words")
-    page.keyboard.press("Control+z")
-    expect(page.locator("#prompt textarea")).to_have_value("my own words")
+def test_ctrl_z_takes_back_what_a_button_wrote(form: Page, pressed: str):
+    form.focus("#prompt textarea")
+    form.keyboard.type("my own words")
+    form.click(pressed)
+    expect(form.locator("#prompt textarea")).not_to_have_value("my own words")
+    form.keyboard.press("Control+z")
+    expect(form.locator("#prompt textarea")).to_have_value("my own words")
 
 
-def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(page: Page):
-    unfold(page)
-    eta = page.locator("#eta input")
+def test_a_sampler_says_what_it_does_and_eta_sleeps_where_it_has_no_effect(form: Page):
+    unfold(form)
+    eta = form.locator("#eta input")
     expect(eta).to_be_enabled()
-    choose(page, "sampler", "unipc")
-    expect(page.locator("#advanced")).to_contain_text("Corrects each step by the next answer")
+    choose(form, "sampler", "unipc")
+    expect(form.locator("#advanced")).to_contain_text("Corrects each step by the next answer")
     expect(eta).to_be_disabled()
-    expect(page.locator("#eta")).to_contain_text("only ddim uses it")
-    page.click("#language")
-    expect(page.locator("#advanced")).to_contain_text("用下一次预测校正每一步")
-    choose(page, "sampler", "ddim")
+    expect(form.locator("#eta")).to_contain_text("only ddim uses it")
+    form.click("#language")
+    expect(form.locator("#advanced")).to_contain_text("用下一次预测校正每一步")
+    choose(form, "sampler", "ddim")
     expect(eta).to_be_enabled()
 
 
-def test_what_has_no_effect_sleeps_and_says_why(page: Page):
-    unfold(page)
-    varied, negative = page.locator("#variation-seed input"), page.locator("#negative-prompt textarea")
+def test_what_has_no_effect_sleeps_and_says_why(form: Page):
+    unfold(form)
+    varied, negative = form.locator("#variation-seed input"), form.locator("#negative-prompt textarea")
     expect(varied).to_be_disabled()
-    expect(page.locator("#variation-seed")).to_contain_text("No effect at variation strength 0")
-    page.fill("#variation-strength input >> nth=0", "0.3")
+    expect(form.locator("#variation-seed")).to_contain_text("No effect at variation strength 0")
+    form.fill("#variation-strength input >> nth=0", "0.3")
     expect(varied).to_be_enabled()
-    expect(page.locator("#variation-seed")).to_contain_text("The noise it goes towards")
+    expect(form.locator("#variation-seed")).to_contain_text("The noise it goes towards")
     expect(negative).to_be_enabled()
-    page.fill("#guidance-scale input >> nth=0", "1")
+    form.fill("#guidance-scale input >> nth=0", "1")
     expect(negative).to_be_disabled()
-    page.click("#language")
-    expect(page.locator("#negative-prompt")).to_contain_text("引导强度为 1 时不起作用")
-    page.fill("#guidance-scale input >> nth=0", "2")
+    form.click("#language")
+    expect(form.locator("#negative-prompt")).to_contain_text("引导强度为 1 时不起作用")
+    form.fill("#guidance-scale input >> nth=0", "2")
     expect(negative).to_be_enabled()
 
 
@@ -88,16 +88,16 @@ def test_a_control_leads_to_its_lab(page: Page):
     traffic.settle()
 
 
-def test_a_fault_goes_when_its_field_is_filled_by_a_button(page: Page):
-    ask(page, "a tree", 2)
-    page.fill("#seed input", "-5")
-    page.click("#generate")
-    expect(page.locator("#seed.fault .fault-text")).to_contain_text("-5")
-    page.fill("#steps input[type=number]", "3")
-    expect(page.locator("#seed.fault")).to_be_visible()  # it is not about this
-    page.click("#dice")
-    expect(page.locator(".fault, .fault-text")).to_have_count(0)
-    expect(page.locator("#line .failed")).not_to_be_visible()
+def test_a_fault_goes_when_its_field_is_filled_by_a_button(form: Page):
+    ask(form, "a tree", 2)
+    form.fill("#seed input", "-5")
+    form.click("#generate")
+    expect(form.locator("#seed.fault .fault-text")).to_contain_text("-5")
+    form.fill("#steps input[type=number]", "3")
+    expect(form.locator("#seed.fault")).to_be_visible()  # it is not about this
+    form.click("#dice")
+    expect(form.locator(".fault, .fault-text")).to_have_count(0)
+    expect(form.locator("#line .failed")).not_to_be_visible()
 
 
 def test_words_typed_while_the_page_is_put_together_stay(page: Page, served: Served):
@@ -121,18 +121,18 @@ def test_words_typed_while_the_page_is_put_together_stay(page: Page, served: Ser
     page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-form')).prompt === 'new words'")
 
 
-def test_every_part_changes_its_language_and_back(page: Page):
+def test_every_part_changes_its_language_and_back(form: Page):
     parts = {
         "#state": ("ready", "就绪"),
         "#scaling": ("Smooth", "平滑"),
         ".credits": ("Trained on open emoji sets", "开放"),
     }
-    unfold(page)
-    slider, number = (page.locator(f"#steps-slider input[type={kind}]") for kind in ("range", "number"))
+    unfold(form)
+    slider, number = (form.locator(f"#steps-slider input[type={kind}]") for kind in ("range", "number"))
     for k in (1, 0):
-        page.click("#language")
+        form.click("#language")
         for part, words in parts.items():
-            expect(page.locator(part).first).to_contain_text(words[k])
+            expect(form.locator(part).first).to_contain_text(words[k])
         expect(slider).to_have_attribute("aria-label", ("range slider for Steps", "采样步数（滑块）")[k])
         expect(number).to_have_attribute("aria-label", ("number input for Steps", "采样步数（数值）")[k])
 
@@ -147,16 +147,16 @@ def test_a_language_switch_draws_what_is_shown_alone(page: Page):
     assert traffic.count - before <= 20, "labs that nobody sees are drawn, and hold everything else up"
 
 
-def test_a_size_beyond_the_trained_one_is_marked_and_explained(page: Page):
-    unfold(page)
-    note = page.locator("#size-note")
+def test_a_size_beyond_the_trained_one_is_marked_and_explained(form: Page):
+    unfold(form)
+    note = form.locator("#size-note")
     expect(note).not_to_be_visible()
-    page.fill("#width input >> nth=0", "64")
+    form.fill("#width input >> nth=0", "64")
     expect(note).to_contain_text("Larger than the model was trained on")
-    page.click("#advanced > button")
-    page.click("#advanced > button")
+    form.click("#advanced > button")
+    form.click("#advanced > button")
     expect(note).to_be_visible()
-    page.fill("#width input >> nth=0", "32")
+    form.fill("#width input >> nth=0", "32")
     expect(note).not_to_be_visible()
 
 
@@ -180,32 +180,32 @@ def test_what_is_typed_into_a_section_as_soon_as_it_shows_stays(page: Page, tab:
     expect(page.locator(f"{field} input").first).to_have_value("64", timeout=5000)
 
 
-def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(page: Page):
-    page.focus("#prompt textarea")
-    page.keyboard.type("what?")
-    expect(page.locator("#shortcuts")).to_have_count(0)
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("?")
-    expect(page.locator("#shortcuts")).to_contain_text("Shift + Enter")
-    page.keyboard.press("Escape")
-    expect(page.locator("#shortcuts")).to_have_count(0)
-    page.click("#help")
-    expect(page.locator("#shortcuts")).to_be_visible()
+def test_question_mark_lists_the_shortcuts_but_is_a_letter_in_a_prompt(form: Page):
+    form.focus("#prompt textarea")
+    form.keyboard.type("what?")
+    expect(form.locator("#shortcuts")).to_have_count(0)
+    form.evaluate("document.activeElement.blur()")
+    form.keyboard.press("?")
+    expect(form.locator("#shortcuts")).to_contain_text("Shift + Enter")
+    form.keyboard.press("Escape")
+    expect(form.locator("#shortcuts")).to_have_count(0)
+    form.click("#help")
+    expect(form.locator("#shortcuts")).to_be_visible()
 
 
-def test_many_prompts_become_a_sheet_and_a_zip(page: Page, tmp_path: Path):
-    ask(page, "not this", 2, pictures=2)
-    page.click("#many > button")
-    page.fill("#many-lines textarea", "a tree\n\na house")
-    page.click("#many-start")
-    expect(page.locator("#many-line")).to_contain_text("Prompts made: 2 of 2.")
-    expect(page.locator("#many-sheet img")).to_be_visible()
-    with page.expect_download() as caught:
-        page.click("#many-zip")
+def test_many_prompts_become_a_sheet_and_a_zip(form: Page, tmp_path: Path):
+    ask(form, "not this", 2, pictures=2)
+    form.click("#many > button")
+    form.fill("#many-lines textarea", "a tree\n\na house")
+    form.click("#many-start")
+    expect(form.locator("#many-line")).to_contain_text("Prompts made: 2 of 2.")
+    expect(form.locator("#many-sheet img")).to_be_visible()
+    with form.expect_download() as caught:
+        form.click("#many-zip")
     caught.value.save_as(tmp_path / "all.zip")
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
         assert [name[:7] for name in archive.namelist()] == ["01-a-tr"] * 2 + ["02-a-ho"] * 2
-    expect(page.locator("#many-start")).to_be_enabled()
+    expect(form.locator("#many-start")).to_be_enabled()
 
 
 def test_a_long_run_that_ends_in_a_hidden_tab_is_told(page: Page):

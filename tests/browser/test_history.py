@@ -23,12 +23,12 @@ pytestmark = pytest.mark.browser
 
 
 @contextmanager
-def visitor(browser: Browser, served: Served) -> Iterator[Page]:
+def visitor(browser: Browser, served: Served, path: str = "/") -> Iterator[Page]:
     """Somebody with cookies of their own."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
     context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    page.goto(served.url)
+    page.goto(served.url + path)
     page.wait_for_selector("#generate:enabled")
     yield page
     context.close()
@@ -157,10 +157,8 @@ def test_the_ways_onward_lead_to_the_form(browser: Browser, served: Served):
 
 
 def test_on_a_phone_in_chinese(browser: Browser, served: Served):
-    with visitor(browser, served) as page:
+    with visitor(browser, served, "/?lang=zh") as page:
         page.set_viewport_size({"width": 390, "height": 844})
-        page.goto(f"{served.url}/?lang=zh")
-        page.wait_for_selector("#generate:enabled")
         page.select_option("#tab-menu", "历史")
         expect(page.locator("#gallery")).to_contain_text("还没有图像")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

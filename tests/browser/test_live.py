@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from tests.app.serving import Served
+from tests.browser.conftest import opened
 from tests.browser.driving import unfold
 
 pytestmark = pytest.mark.browser
@@ -20,6 +23,7 @@ class Sketches:
     """Answers /live with one colour a request, and knows what it was asked."""
 
     def __init__(self, page: Page) -> None:
+        self.page = page
         self.asked: list[dict[str, Any]] = []
         self.held: list[Route] = []
         self.hold = False
@@ -42,12 +46,17 @@ class Sketches:
 
 
 @pytest.fixture
-def sketches(page: Page) -> Sketches:
-    sketches = Sketches(page)
-    page.reload()
-    page.wait_for_selector("#generate:enabled")
-    page.wait_for_selector("body.live-offered")
-    return sketches
+def sketches(profile: BrowserContext, served: Served) -> Iterator[Sketches]:
+    made: list[Sketches] = []
+    with opened(profile, served, before=lambda page: made.append(Sketches(page))) as page:
+        page.wait_for_selector("body.live-offered")
+        yield made[0]
+
+
+@pytest.fixture
+def page(sketches: Sketches) -> Page:
+    """The page whose sketches these are."""
+    return sketches.page
 
 
 def source(page: Page) -> str | None:
@@ -64,7 +73,6 @@ def test_it_draws_at_the_end_of_a_word_and_keeps_the_last_picture(page: Page, sk
     first = source(page)
     sketches.hold = True
     page.keyboard.type("by a house ")
-    page.wait_for_function("() => true")
     page.wait_for_timeout(800)
     assert source(page) == first, "the last good picture went before the next was there"
     prompts = [asked["settings"]["prompt"].strip() for asked in sketches.asked]
