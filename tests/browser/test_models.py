@@ -116,8 +116,11 @@ def pick(page: Page, name: str, folder: Path, sha256: str) -> None:
     if not page.locator("#many-lines").is_visible():
         page.click("#many > button")
     page.fill("#many-lines textarea", "a tree")
+    sheet = page.locator("#many-sheet img")
+    before = (sheet.get_attribute("src") if sheet.count() else None) or ""
     page.click("#many-start")
-    expect(page.locator("#many-start")).to_be_disabled()
+    expect(sheet).to_be_visible()
+    expect(sheet).not_to_have_attribute("src", before)
     expect(page.locator("#many-start")).to_be_enabled()
     with page.expect_download() as caught:
         page.click("#many-zip")
