@@ -87,6 +87,7 @@ def test_a_picture_deleted_meanwhile_is_left_out(many: ManyPrompts):
 
 
 def test_stop_keeps_what_is_there(many: ManyPrompts):
+    many.service.step_seconds = 0.3  # the second is under way when Stop comes
     seen = run(many, "one\ntwo\nthree", stop_at=2)
     assert "Prompts made: 1 of 3." in last(many, seen)
     assert seen[-1][many.start]["interactive"] and any(many.zip in u for u in seen)
