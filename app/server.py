@@ -145,8 +145,13 @@ def build(settings: Settings) -> FastAPI:
     app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.pictures.owner)
     app.add_middleware(ClientCookie)
-    clients = service.clients
-    app.add_middleware(protected, settings=settings, pictures=routes.PICTURES, account=clients.account)  # judges first
+    app.add_middleware(  # judges first
+        protected,
+        settings=settings,
+        pictures=routes.PICTURES,
+        account=service.clients.account,
+        refusal=service.clients.refusal,
+    )
     app.state.service, app.state.page = service, page
     routes.include(app)
     app.mount("/", page)  # last: everything that is no route is the page's

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from app.engine import QueueFull
 from app.models import NotReady
 from app.schemas import RequestError
+from app.security.bodies import challenge
 from app.security.messages import CODES, refusal
 
 RETRY_SECONDS = "5"
@@ -28,7 +29,7 @@ def answer(request: Request, error: ApiError) -> Response:
     body = refusal(request.url.path, error.status, error.code, error.message, error.param)
     headers = {"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer" if request.url.path.startswith("/v1") else "Basic"
+        headers |= challenge(request.url.path)
     return JSONResponse(body, error.status, headers)
 
 

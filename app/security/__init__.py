@@ -23,21 +23,27 @@ from app.security.uploads import account as address_account
 from app.settings import Settings
 
 Account = Callable[[Headers, str], str]
+Refusal = Callable[[Headers], str | None]
 
 
 def protected(
-    app: ASGIApp, settings: Settings, pictures: Mapping[str, int] | None = None, account: Account | None = None
+    app: ASGIApp,
+    settings: Settings,
+    pictures: Mapping[str, int] | None = None,
+    account: Account | None = None,
+    refusal: Refusal | None = None,
 ) -> ASGIApp:
     """`app` behind every check.
 
     `pictures` are routes whose bodies carry that many pictures (base64 or multipart); `account` tells by headers and
-    address whose requests are counted together, else they are the address's.
+    address whose requests are counted together, else they are the address's; `refusal` says why these headers open no
+    API, else they do.
     """
     whose = account or (lambda headers, address: address_account(address))
     for layer in (
         Leaving,  # innermost: a call ends with its connection
         GradioRoutes,
-        lambda inner: Bodies(inner, settings, pictures or {}),
+        lambda inner: Bodies(inner, settings, pictures or {}, refusal or (lambda headers: None)),
         lambda inner: PagePassword(inner, settings.page_password),
         lambda inner: Rates(inner, settings.requests_per_minute, whose),
         lambda inner: Origins(inner, settings),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.security.messages import LATE, header, is_multipart, read_body, refuse, replayed, timed
@@ -13,15 +14,25 @@ from app.settings import Settings
 
 UPLOAD = "/gradio_api/upload"
 CANVAS = "/gradio_api/component_server"  # one layer of the canvas
+KEYED = ("/v1/", "/sdapi/")  # routes that take a body take a key
 BASE64 = 4 / 3  # characters a byte
 MOST_VALUES = 20_000  # in one request; a picture is one, and the page's fullest form has a few hundred
 
 
 class Bodies:
-    """ASGI middleware: 413 for a body too large for its route, 408 for one too slow, 429 where too much is uploaded."""
+    """ASGI middleware: 413 for a body too large for its route, 408 for one too slow, 429 where too much is uploaded.
 
-    def __init__(self, app: ASGIApp, settings: Settings, pictures: Mapping[str, int]) -> None:
-        self.app = app
+    A body for the API without a key that opens it is not read at all: 401.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        pictures: Mapping[str, int],
+        refusal: Callable[[Headers], str | None],
+    ) -> None:
+        self.app, self._refusal = app, refusal
         self._settings = settings
         self._pictures = dict(pictures)
         self._quotas = Quotas(settings)
@@ -33,7 +44,9 @@ class Bodies:
             return
         route, length = scope["path"].rstrip("/"), header(scope, "content-length")
         most = self._most(route, is_multipart(scope))
-        if length.isdigit() and int(length) > most:
+        if route.startswith(KEYED) and (sentence := self._refusal(Headers(scope=scope))) is not None:
+            await refuse(401, sentence, scope, receive, send, challenge(route))
+        elif length.isdigit() and int(length) > most:
             await self._too_large(most, scope, receive, send)
         elif not is_multipart(scope):
             await self._read(most, scope, receive, send)
@@ -94,6 +107,11 @@ class Bodies:
 
     async def _too_large(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(413, f"The request is too large; at most {most} bytes are taken here.", scope, receive, send)
+
+
+def challenge(path: str) -> dict[str, str]:
+    """The header of a 401: how the clients of this path's API send their key."""
+    return {"WWW-Authenticate": "Bearer" if path.startswith("/v1") else "Basic"}
 
 
 def crowded(body: bytes) -> bool:
