@@ -28,19 +28,22 @@ def signed_url(who: Caller, name: str, form: str = "") -> str:
     return f"{url.replace(path=who.service.settings.root_path + url.path)}?{query}"
 
 
+@router.head("/v1/files/{name}", include_in_schema=False)  # so programs ask for size and type before they fetch
 @router.get("/v1/files/{name}", response_class=FileResponse)
 def picture(request: Request, name: str, expires: int = 0, signature: str = "", form: str = "") -> Response:
-    """A picture whose address was signed."""
+    """A picture whose address was signed; other sites' pages may show it."""
     service: Service = request.app.state.service
     genuine = hmac.compare_digest(signature.encode(), _signature(service, name, expires, form).encode())
     path = service.outputs / name
     if not genuine or expires < time.time() or path.name != name or not path.is_file():
         raise ApiError(404, "not_found", "There is no such picture, or its address has expired.")
+    headers = {"Cross-Origin-Resource-Policy": "cross-origin"}
     if not form:
-        return FileResponse(path)
+        return FileResponse(path, headers=headers)
     kind, *numbers = form.split("-")
     width, height, quality = map(int, numbers)
-    return Response(encoded(path, (width, height), kind, quality), media_type=f"image/{kind}")
+    content = encoded(path, (width, height), kind, quality)
+    return Response(content, headers=headers, media_type=f"image/{kind}")
 
 
 def form_of(kind: str, size: tuple[int, int], quality: int) -> str:
