@@ -37,10 +37,23 @@ def fit(image: Image.Image, limits: Limits, width: int | None, height: int | Non
     return np.asarray(ImageOps.fit(on_white(image), size, Image.Resampling.LANCZOS))
 
 
+def has_transparency(image: Image.Image) -> bool:
+    """Whether anything shows through."""
+    return image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255)
+
+
+def as_mask(image: Image.Image) -> Image.Image:
+    """Mode L, white where to repaint: where a picture with transparency is opaque, where another is white.
+
+    So A1111 reads masks (`create_binary_mask`).
+    """
+    return image.getchannel("A") if has_transparency(image) else image.convert("L")
+
+
 def fit_mask(mask: Image.Image, limits: Limits, width: int | None, height: int | None) -> Pixels:
     """uint8 [H,W], 255 where to repaint; the same cut as `fit`, without blur. RequestError where nothing is marked."""
     size = (width or limits.image_size, height or limits.image_size)
-    fitted = np.asarray(ImageOps.fit(mask.convert("L"), size, Image.Resampling.BOX))
+    fitted = np.asarray(ImageOps.fit(as_mask(mask), size, Image.Resampling.BOX))
     binary = np.where(fitted >= 128, 255, 0).astype(np.uint8)
     if not binary.any():
         raise RequestError("mask_empty")

@@ -35,6 +35,7 @@ from app.api.errors import ApiError
 from app.api.schemas import A1111_ERRORS
 from app.engine import Job, Queued, Stepped
 from app.engine.metrics import resident_bytes
+from app.images import as_mask
 from app.models import HASH, ModelFile, NotReady
 from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
@@ -58,7 +59,7 @@ async def img2img(wanted: Img2Img, who: Called) -> Made:
     image = await asyncio.to_thread(calls.from_base64, who, wanted.init_images[0], "init_images")
     mask = None
     if wanted.mask:
-        mask = (await asyncio.to_thread(calls.from_base64, who, wanted.mask, "mask")).convert("L")
+        mask = as_mask(await asyncio.to_thread(calls.from_base64, who, wanted.mask, "mask"))
         if wanted.inpainting_mask_invert:
             mask = mask.point([255 - v for v in range(256)])
     return await _make(wanted, who, Starting(image, mask), wanted.denoising_strength)

@@ -151,3 +151,15 @@ def test_a_small_file_of_a_huge_picture_is_refused(data: bytes) -> None:
     assert len(data) < 1000
     with pytest.raises(RequestError, match=r"megapixels (are )?allowed|incomplete or damaged"):
         open_upload(BytesIO(data), Settings())
+
+
+def test_a_mask_with_transparency_is_its_alpha() -> None:
+    """Another program's mask: painted where it is opaque, in whatever colour."""
+    mask = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
+    mask.paste((0, 0, 0, 255), (0, 0, 32, 64))
+    fitted = fit_mask(mask, Limits(), 64, 64)
+    assert (fitted[:, :32] == 255).all() and not fitted[:, 32:].any()
+    mask = Image.new("RGBA", (64, 64), (0, 0, 0, 255))  # all opaque: its colours count
+    mask.paste((255, 255, 255, 255), (32, 0, 64, 64))
+    fitted = fit_mask(mask, Limits(), 64, 64)
+    assert (fitted[:, 32:] == 255).all() and not fitted[:, :32].any()
