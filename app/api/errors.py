@@ -28,6 +28,8 @@ def answer(request: Request, error: ApiError) -> Response:
     """The error as JSON in the form of the API that was called."""
     body = refusal(request.url.path, error.status, error.code, error.message, error.param)
     headers = {"Retry-After": RETRY_SECONDS} if error.status in (429, 503) else {}
+    if error.status == 409:  # else OpenAI's client asks again for what was cancelled
+        headers["X-Should-Retry"] = "false"
     if error.status == 401:
         headers |= challenge(request.url.path)
     return JSONResponse(body, error.status, headers)

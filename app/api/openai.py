@@ -31,13 +31,16 @@ from app.api.schemas import (
     event_stream,
 )
 from app.engine import Job, Stepped
+from app.images import as_mask, has_transparency
 from app.schemas import GeneratedImage, read_params
 from ldm_core.images import pictures_of
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["openai"])
 MOST_SIDE = 4096  # pixels to which a picture is scaled
-THEIRS = ("dall-e-", "gpt-image-")  # OpenAI's models, which its clients ask for by default: the page's own answers
+BY_URL = "dall-e-"  # OpenAI's models that answer with addresses where nothing else is asked for
+# OpenAI's models, which its clients ask for by default: the page's own answers
+THEIRS = (BY_URL, "gpt-image-", "chatgpt-image-")
 MOST_PICTURES = 16  # of an edit; the first is edited
 
 
@@ -64,6 +67,15 @@ def models(who: Called) -> ModelList:
         for file in service.models
     ]
     return ModelList(data=cards)
+
+
+@router.get("/models/{name}")
+def model(name: str, who: Called) -> ModelCard:
+    """One of them, by the name that the list gives it."""
+    card = next((card for card in models(who).data if card.id == name), None)
+    if card is None:
+        raise ApiError(404, "no_model", f"There is no model {name!r} here.", "model")
+    return card
 
 
 @router.post("/images/generations", response_model=ImagesAnswer, responses=streamed("image_generation"))
@@ -112,8 +124,9 @@ async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting |
         raise ApiError(400, "unsupported", "background: this model draws no transparency.", "background")
     model = "" if (wanted.model or "").startswith(THEIRS) else wanted.model or ""
     limits = who.service.limits_of(model)
-    size = _size(wanted.size, limits)
-    request = _request(wanted, limits, size)
+    asked = _size(wanted.size)
+    made = calls.model_size(limits, *(asked or _auto_size(limits, start)))
+    request, size = _request(wanted, limits, made), asked or made
     about: dict[str, Any] = {
         "model": model,
         "user": wanted.safety_identifier or wanted.user or "",
@@ -152,14 +165,14 @@ async def _streamed(
         for job in jobs:
             sent = 0
             async for seen in calls.events(who, job):
-                due = isinstance(seen, Stepped) and sent < wanted.partial_images
-                if due and isinstance(seen, Stepped) and seen.preview is not None:
-                    if seen.i / seen.n < sent / (wanted.partial_images + 1):
-                        continue
-                    for k, tile in enumerate(pictures_of(seen.preview, job.request.batch)):
-                        preview = await asyncio.to_thread(calls.encoded_preview, tile, size, wanted.output_format)
-                        yield event("partial_image", preview, partial_image_index=sent, seed=job.request.image(k).seed)
-                    sent += 1
+                if not isinstance(seen, Stepped) or seen.preview is None or sent == wanted.partial_images:
+                    continue
+                if seen.i / seen.n < sent / (wanted.partial_images + 1):
+                    continue
+                for k, tile in enumerate(pictures_of(seen.preview, job.request.batch)):
+                    preview = await asyncio.to_thread(calls.encoded_preview, tile, size, wanted.output_format)
+                    yield event("partial_image", preview, partial_image_index=sent, seed=job.request.image(k).seed)
+                sent += 1
             for image in calls.ended(job).result.images:
                 how = wanted.output_format, wanted.output_compression
                 content = await asyncio.to_thread(calls.encoded, image.path, size, *how)
@@ -174,31 +187,36 @@ async def _streamed(
 
 
 def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> SamplingParams:
-    width, height = calls.model_size(limits, *size)
     steps = wanted.num_inference_steps
+    if steps is None:
+        steps = min(QUALITY_STEPS[wanted.quality], limits.max_steps)
     named = {name: value for name in OPTIONS if (value := getattr(wanted, name)) is not None}
-    if wanted.strength is not None:
-        named["strength"] = wanted.strength
-    steps = QUALITY_STEPS[wanted.quality] if steps is None else steps
-    steps = min(steps, limits.max_steps) if wanted.num_inference_steps is None else steps
-    values = {"prompt": wanted.prompt, "steps": steps, "width": width, "height": height, **named}
-    return read_params(values)
+    return read_params({"prompt": wanted.prompt, "steps": steps, "width": size[0], "height": size[1], **named})
 
 
 def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple[int, int]) -> ImageData:
     made_at = _wxh(image.width, image.height)
-    if wanted.response_format == "url":
+    by_url = (wanted.model or "").startswith(BY_URL)
+    if (wanted.response_format or ("url" if by_url else "b64_json")) == "url":
         form = form_of(wanted.output_format, size, wanted.output_compression)
         return ImageData(url=signed_url(who, image.path.name, form), seed=image.seed, made_at=made_at)
     content = calls.encoded(image.path, size, wanted.output_format, wanted.output_compression)
     return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
 
 
-def _size(text: str, limits: Limits) -> tuple[int, int]:
-    """WxH in pixels; auto is the model's size."""
-    side = limits.image_size
+def _auto_size(limits: Limits, start: Starting | None) -> tuple[int, int]:
+    """The model's area: in the proportions of the picture that is edited, else square."""
+    if start is None or start.image is None:
+        return limits.image_size, limits.image_size
+    width, height = start.image.size
+    scale = limits.image_size / (width * height) ** 0.5
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    """WxH in pixels; None for auto."""
     if text in ("auto", ""):
-        return side, side
+        return None
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
     if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
@@ -212,6 +230,4 @@ def _wxh(width: int, height: int) -> str:
 
 def _as_mask(mask: Image.Image) -> Image.Image:
     """OpenAI's mask repaints where it is transparent; one without transparency where it is white. → white repaints."""
-    if mask.mode == "RGBA":
-        return ImageChops.invert(mask.getchannel("A"))
-    return mask.convert("L")
+    return ImageChops.invert(as_mask(mask)) if has_transparency(mask) else as_mask(mask)

@@ -11,7 +11,7 @@ from ldm_core.sampling import SamplingParams, is_unicode
 Quality = Literal["auto", "low", "medium", "high", "standard", "hd"]
 Format = Literal["png", "jpeg", "webp"]
 QUALITY_STEPS = {"auto": 25, "low": 10, "medium": 25, "high": 50, "standard": 25, "hd": 50}
-OPTIONS = ("negative_prompt", "guidance_scale", "seed", "eta", "sampler")  # ours beside OpenAI's
+OPTIONS = ("negative_prompt", "guidance_scale", "seed", "eta", "sampler", "strength")  # ours beside OpenAI's
 
 Name = Annotated[str, Field(max_length=256)]
 
@@ -68,7 +68,7 @@ class ImagesRequest(Body):
     output_format: Format = "png"
     output_compression: Annotated[int, Field(ge=0, le=100)] = 100
     background: Literal["auto", "opaque", "transparent"] = "auto"
-    response_format: Literal["b64_json", "url"] = "b64_json"
+    response_format: Literal["b64_json", "url"] | None = None  # left open, as the asked model of OpenAI's answers
     stream: bool = False
     partial_images: Annotated[int, Field(ge=0, le=3)] = 0
     moderation: str | None = None

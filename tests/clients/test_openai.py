@@ -111,22 +111,38 @@ def test_a_stream_of_two_shows_each_by_itself(client: openai.OpenAI) -> None:
     assert [event.type for event in events[len(partial) :]] == ["image_generation.completed"] * 2
 
 
-def test_edit(client: openai.OpenAI) -> None:
-    """OpenAI's mask repaints where it is transparent."""
-    buffer, mask = io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (32, 32), (200, 40, 90)).save(buffer, format="PNG")
-    alpha = Image.new("RGBA", (32, 32), (0, 0, 0, 255))
-    alpha.paste((0, 0, 0, 0), (0, 0, 16, 32))
-    alpha.save(mask, format="PNG")
-    made = client.images.edit(
-        image=[("a.png", buffer.getvalue(), "image/png")],
-        mask=("m.png", mask.getvalue(), "image/png"),
-        prompt="b",
-        extra_body={"num_inference_steps": 2},
-    )
+def edited(client: openai.OpenAI, image: Image.Image, mask: Image.Image) -> Image.Image:
+    files = []
+    for made in (image, mask):
+        buffer = io.BytesIO()
+        made.save(buffer, format="PNG")
+        files.append(("a.png", buffer.getvalue(), "image/png"))
+    steps = {"num_inference_steps": 2}
+    made = client.images.edit(image=[files[0]], mask=files[1], prompt="b", extra_body=steps)
     assert made.data is not None
-    pixels = np.asarray(picture(made.data[0].b64_json))
+    changed = picture(made.data[0].b64_json)
+    assert made.size == f"{changed.width}x{changed.height}" and made.data[0].model_extra["made_at"] == made.size
+    return changed
+
+
+@pytest.mark.parametrize("painted", [(0, 0, 0, 0), (255, 255, 255, 255)], ids=["transparent", "white, all opaque"])
+def test_edit(client: openai.OpenAI, painted: tuple[int, ...]) -> None:
+    """OpenAI's mask repaints where it is transparent; one without transparency where it is white."""
+    mask = Image.new("RGBA", (32, 32), (0, 0, 0, 255))
+    mask.paste(painted, (0, 0, 16, 32))
+    pixels = np.asarray(edited(client, Image.new("RGB", (32, 32), (200, 40, 90)), mask))
     assert (pixels[:, 17:] == (200, 40, 90)).all() and not (pixels[:, :16] == (200, 40, 90)).all()
+
+
+def test_an_edit_keeps_the_whole_of_a_wide_picture(client: openai.OpenAI) -> None:
+    """Without `size` it was cut to its middle square."""
+    image, mask = Image.new("RGB", (64, 32), "red"), Image.new("L", (64, 32))
+    image.paste("blue", (48, 0, 64, 32))
+    mask.paste(255, (24, 8, 40, 24))
+    changed = edited(client, image, mask)
+    assert changed.size == (44, 24), "the model's area"
+    pixels = np.asarray(changed)
+    assert (pixels[:, :8] == (255, 0, 0)).all() and (pixels[:, -8:] == (0, 0, 255)).all()
 
 
 def test_an_upload_is_measured_before_it_is_read(client: openai.OpenAI) -> None:

@@ -35,7 +35,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     service = app.state.service
     service.loader.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)
     service.loader.state = State("ready", Sentence("state_ready"), "tiny")
-    service.engine.start(FakeModel())
+    app.state.fake = FakeModel()
+    service.engine.start(app.state.fake)
     app.state.page.app = Starlette()
     app.router.lifespan_context = idle
     yield app
