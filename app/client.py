@@ -24,6 +24,7 @@ DEFAULT_SERVER = "http://127.0.0.1:7860"
 TIMEOUT_SECONDS = 60
 PATIENCE_SECONDS = 60  # how long a server may be away while a job is followed: it knows the job when it is back
 RETRY_SECONDS = 1.0  # between two attempts meanwhile
+ENDED = "The server has ended the connection."
 ENDS = ("done", "failed", "cancelled")
 
 
@@ -52,6 +53,9 @@ class JobEvent:
 
 class RemotePicture(bytes):
     """A PNG file that a notebook shows."""
+
+    def __repr__(self) -> str:
+        return f"<PNG of {len(self)} bytes>"
 
     def _repr_png_(self) -> bytes:
         return bytes(self)
@@ -88,7 +92,7 @@ class Client:
                     yield event
                     if event.name in ENDS:
                         return
-                raise NoAnswer("The server has ended the connection.")
+                raise NoAnswer(ENDED)
             except NoAnswer:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > PATIENCE_SECONDS:
@@ -113,11 +117,11 @@ class Client:
 
     def generate(self, prompt: str, **settings: Any) -> list[RemotePicture]:
         """The finished pictures as PNG files. In a notebook previews are shown on the way; an interrupt cancels."""
-        job_id = self.submit(prompt, **settings)
+        job_id, output = self.submit(prompt, **settings), CellOutput()
         try:
             for event in self.events(job_id):
                 if event.preview is not None:
-                    _show(event.preview)
+                    output.show(event.preview)
                 if event.name in ("failed", "cancelled"):
                     raise ServerError(event.values.get("message") or "The job was cancelled.")
                 if event.name == "done":
@@ -129,15 +133,22 @@ class Client:
         raise AssertionError("events end with an end")
 
     def picture(self, url: str) -> RemotePicture:
-        """A picture by the address an event gave."""
+        """A picture by the address an event gave. Where the connection breaks it is asked for again, as events are."""
         parts = urllib.parse.urlsplit(url)  # from this server, whatever name it has for itself
         path = parts.path.removeprefix(urllib.parse.urlsplit(self.server).path)  # and its prefix stands once
-        with self._open("GET", f"{path}?{parts.query}") as answer:
-            return RemotePicture(answer.read())
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with self._open("GET", f"{path}?{parts.query}") as answer:
+                    return RemotePicture(_read(answer))
+            except NoAnswer:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         with self._open(method, path, body) as answer:
-            values: dict[str, Any] = json.load(answer)
+            values: dict[str, Any] = json.loads(_read(answer))
             return values
 
     def _open(
@@ -160,29 +171,55 @@ class Client:
             raise NoAnswer(f"{self.server} does not answer: {reason}.") from None
 
 
-def _lines(answer: Any) -> Iterator[bytes]:
-    """An answer's lines; NoAnswer where the connection breaks."""
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    """NoAnswer where the connection breaks while an answer is read."""
     try:
-        yield from answer
+        yield
     except (OSError, http.client.HTTPException):
-        raise NoAnswer("The server has ended the connection.") from None
+        raise NoAnswer(ENDED) from None
+
+
+def _read(answer: Any) -> bytes:
+    with _connected():
+        content: bytes = answer.read()
+        return content
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    with _connected():
+        yield from answer
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:
     try:
-        body = json.load(error)
+        body = json.loads(_read(error))
         return str(body["error"]["message"] if "error" in body else body["detail"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, NoAnswer):
         return f"The server answered {error.code}."
 
 
-def _show(png: bytes) -> None:
-    """A preview in place of the last one, where this runs in a notebook."""
-    if "IPython" in sys.modules:
-        from IPython.display import clear_output, display  # type: ignore[import-not-found]
+class CellOutput:
+    """Where a job's previews show in a notebook's cell, each in place of the last; outside notebooks they do not."""
 
-        clear_output(wait=True)
-        display(RemotePicture(png))
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, png: bytes) -> None:
+        """A preview in place of the last one."""
+        if self._handle is not None:
+            self._handle.update(RemotePicture(png))
+        elif _in_notebook():
+            from IPython.display import display  # type: ignore[import-not-found]
+
+            self._handle = display(RemotePicture(png), display_id=True)
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel runs this: IPython in a terminal, or merely imported, shows no pictures."""
+    if "IPython" not in sys.modules:
+        return False
+    return hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,12 +15,13 @@ import urllib.request
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import ClassVar, Self
 
 import pytest
 from PIL import Image
 
-from app.client import Client, NoAnswer, ServerError, main
+from app.client import CellOutput, Client, NoAnswer, ServerError, main
 from app.metadata import read_png
 from tests.app.serving import ROOT, Served, free_port
 from tests.clients.conftest import KEY
@@ -89,6 +90,7 @@ def test_the_class_in_a_notebook(served: Served, tmp_path: Path) -> None:
     [picture] = Client(served.url, KEY).generate("a", steps=2, seed=1)
     (tmp_path / "a.png").write_bytes(picture)
     assert Image.open(tmp_path / "a.png").size == (32, 32) and picture._repr_png_() == picture
+    assert repr([picture]) == f"[<PNG of {len(picture)} bytes>]"
     with pytest.raises(ServerError, match="needs a key"):
         Client(served.url, "wrong").generate("a")
     with pytest.raises(ServerError, match="no http address"):
@@ -123,3 +125,71 @@ def test_events_go_on_where_the_connection_broke(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("app.client.PATIENCE_SECONDS", 0.1)
     with pytest.raises(NoAnswer, match="does not answer"):
         next(Client(f"http://127.0.0.1:{free_port()}").events("a"))
+
+
+class Torn(BaseHTTPRequestHandler):
+    """Promises ten bytes; sends half of them to the first `times` requests."""
+
+    times = 0
+
+    def do_GET(self) -> None:
+        type(self).times -= 1
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"x" * (5 if self.times >= 0 else 10))
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_an_answer_that_is_cut_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture is asked for again; a new job is not, since nobody knows whether it was accepted."""
+    monkeypatch.setattr("app.client.RETRY_SECONDS", 0.01)
+    with HTTPServer(("127.0.0.1", 0), Torn) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        Torn.times = 2
+        assert Client(url).picture("/v1/files/a.png?form=") == b"x" * 10
+        Torn.times = 1
+        assert main(["a", "--server", url]) == 1
+        assert capsys.readouterr().err == "The server has ended the connection.\n"
+        monkeypatch.setattr("app.client.PATIENCE_SECONDS", 0.1)
+        Torn.times = 1000
+        with pytest.raises(NoAnswer, match="ended the connection"):
+            Client(url).picture("/v1/files/a.png?form=")
+        server.shutdown()
+
+
+class Display:
+    """IPython as far as the client uses it."""
+
+    def __init__(self, **shell: object) -> None:
+        self.shown: list[object] = []
+        self.shell = SimpleNamespace(**shell)
+
+    def get_ipython(self) -> object:
+        return self.shell
+
+    def display(self, picture: object, display_id: bool) -> Self:
+        self.shown.append(picture)
+        return self
+
+    def update(self, picture: object) -> None:
+        self.shown[-1] = picture
+
+
+@pytest.mark.parametrize(("shell", "shown"), [({}, []), ({"kernel": 1}, [b"b"])], ids=["terminal", "notebook"])
+def test_previews_show_one_in_place_of_the_other(
+    monkeypatch: pytest.MonkeyPatch, shell: dict[str, object], shown: list[bytes]
+) -> None:
+    notebook = Display(**shell)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    output = CellOutput()
+    output.show(b"a")
+    output.show(b"b")
+    assert notebook.shown == shown
