@@ -86,7 +86,8 @@ def write_png(
     info = PngImagePlugin.PngInfo()
     info.add_itxt(KEY, json.dumps(record, ensure_ascii=False))
     height, width = alone.height or pixels.shape[0], alone.width or pixels.shape[1]  # of one picture, not of a grid
-    info.add_itxt("parameters", parameters_line(alone, width, height, weights_sha256))
+    line = parameters_line(alone, width, height, weights_sha256, from_picture=record["start"] != "noise")
+    info.add_itxt("parameters", line)
     unfinished = path.with_suffix(".part")  # a full disk, or an end in mid-write, leaves no half picture
     try:
         Image.fromarray(pixels).save(unfinished, format="PNG", pnginfo=info)
@@ -96,14 +97,22 @@ def write_png(
         raise
 
 
-def parameters_line(params: SamplingParams, width: int, height: int, weights_sha256: str) -> str:
-    """The settings as other Stable Diffusion programs write them; a line that a prompt copies from there is no line."""
+def parameters_line(
+    params: SamplingParams, width: int, height: int, weights_sha256: str, from_picture: bool = False
+) -> str:
+    """The settings as other Stable Diffusion programs write them; a line that a prompt copies from there is no line.
+
+    Strength is named where the picture was made `from_picture`, a variation where there is one.
+    """
     prompt, negative = (LABEL.sub(" ", text) for text in (params.prompt, params.negative_prompt))
     negative = f"\nNegative prompt: {negative}" if negative else ""
+    variation = f", Variation seed: {params.variation_seed}, Variation seed strength: {params.variation_strength}"
     return (
         f"{prompt}{negative}\nSteps: {params.steps}, Sampler: {params.sampler}, "
         f"CFG scale: {params.guidance_scale}, Seed: {params.seed}, Size: {width}x{height}, Eta: {params.eta}, "
         f"Model hash: {weights_sha256[:10]}"
+        f"{variation if params.variation_strength else ''}"
+        f"{f', Denoising strength: {params.strength}' if from_picture else ''}"
     )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -75,11 +74,11 @@ async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength:
     images = await calls.pictures(who, jobs)
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(calls.encoded, image.path, size, "png") for image in images]
-    made = [job.request for job in jobs]
+    requests = [job.request.image(k) for job in jobs for k in range(job.request.batch)]
     return Made(
         images=[calls.as_base64(file) for file in files] if wanted.send_images else [],
         parameters=wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
-        info=json.dumps(_info(file, made[0], images), ensure_ascii=False),
+        info=json.dumps(_info(file, requests, images, start is not None), ensure_ascii=False),
     )
 
 
@@ -105,16 +104,25 @@ def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> Sampli
         "guidance_scale": wanted.cfg_scale, "eta": wanted.eta if sampler == "ddim" else None, "sampler": sampler,
         "seed": None if wanted.seed == -1 else wanted.seed, "width": width, "height": height, "strength": strength,
     }  # fmt: skip
+    if wanted.subseed_strength:
+        drawn = wanted.subseed in (-1, None)
+        values["variation_seed"] = calls.draw_seed(MOST_PICTURES) if drawn else wanted.subseed
+        values["variation_strength"] = wanted.subseed_strength
     return read_params({name: value for name, value in values.items() if value is not None})
 
 
-def _info(file: ModelFile, request: SamplingParams, images: list[GeneratedImage]) -> dict[str, Any]:
-    sha256 = file.sha256
-    seeds = [image.seed for image in images]
-    texts = [parameters_line(replace(request, seed=i.seed), i.width, i.height, sha256) for i in images]
+def _info(
+    file: ModelFile, requests: list[SamplingParams], images: list[GeneratedImage], from_picture: bool
+) -> dict[str, Any]:
+    """What A1111 says of its pictures; `requests` are theirs, one each."""
+    request, sha256 = requests[0], file.sha256
+    made = zip(requests, images, strict=True)
+    texts = [parameters_line(own, i.width, i.height, sha256, from_picture) for own, i in made]
+    subseeds = [own.variation_seed for own in requests] if request.variation_strength else []
     return {
         "prompt": request.prompt, "negative_prompt": request.negative_prompt, "seed": request.seed,
-        "all_seeds": seeds, "all_prompts": [request.prompt] * len(images), "infotexts": texts,
+        "all_seeds": [own.seed for own in requests], "all_prompts": [own.prompt for own in requests],
+        "all_subseeds": subseeds, "subseed_strength": request.variation_strength, "infotexts": texts,
         "width": images[0].width, "height": images[0].height, "steps": request.steps,
         "cfg_scale": request.guidance_scale, "sampler_name": request.sampler, "sd_model_hash": sha256[:10],
         "sd_model_name": file.name,

@@ -24,6 +24,8 @@ class Text2Img(Body):
     sampler_name: str | None = None
     sampler_index: str | None = None
     seed: int | None = -1
+    subseed: int | None = -1  # as with `seed`, one is drawn for -1
+    subseed_strength: float | None = 0.0  # how far the noise goes from the seed's to the subseed's
     batch_size: int = Field(1, ge=1, le=MOST_PICTURES)
     n_iter: int = Field(1, ge=1, le=MOST_PICTURES)
     width: int = Field(512, ge=8, le=4096)

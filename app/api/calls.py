@@ -91,7 +91,7 @@ def submit(
     init = None if start.image is None else fit(start.image, limits, *size)
     mask = None if start.mask is None else fit_mask(start.mask, limits, *size)
     if request.seed is None:
-        request = replace(request, seed=int(np.random.default_rng().integers(0, MAX_SEED - n)))
+        request = replace(request, seed=draw_seed(n))
     first = read_params({**request.to_dict(), "batch": 1})
     read_params({**first.to_dict(), "batch": n})  # the last picture's seed must be a seed too
     height, width = (first.height, first.width) if init is None else init.shape[:2]
@@ -106,6 +106,11 @@ def submit(
         cancel(who, jobs)
         raise
     return jobs
+
+
+def draw_seed(n: int) -> int:
+    """A seed after which n − 1 more follow."""
+    return int(np.random.default_rng().integers(0, MAX_SEED - n))
 
 
 def cancel(who: Caller, jobs: Sequence[Job]) -> None:

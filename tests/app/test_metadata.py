@@ -47,6 +47,13 @@ def test_round_trip(tmp_path: Path, request_: SamplingParams) -> None:
         assert f"Seed: {request_.seed}" in image.text["parameters"]  # type: ignore[attr-defined]
 
 
+def test_a_picture_made_from_another_says_how_far(tmp_path: Path) -> None:
+    for start, told in (("noise", False), ("picture", True), ("picture and mask", True)):
+        write_png(tmp_path / "a.png", PIXELS, SamplingParams("a", strength=0.4), "0" * 64, "1", {"start": start})
+        line = png_texts((tmp_path / "a.png").read_bytes())["parameters"]
+        assert ("Denoising strength: 0.4" in line) == told
+
+
 def _png(tmp_path: Path, text: str | None) -> Path:
     info = PngImagePlugin.PngInfo()
     if text is not None:
@@ -141,6 +148,16 @@ def test_the_line_other_programs_show_is_read_again() -> None:
     values = read_parameters(parameters_line(params, 128, 256, "0" * 64))
     assert SamplingParams.from_dict(values) == replace(params, width=128, height=256)
     assert unread_parameters(parameters_line(params, 128, 256, "0" * 64)) == []
+
+
+def test_the_line_names_strength_and_variation_where_they_apply() -> None:
+    varied = {"strength": 0.4, "variation_seed": 9, "variation_strength": 0.25}
+    params = SamplingParams("a", seed=3, guidance_scale=5.0, width=64, height=64, **varied)
+    line = parameters_line(params, 64, 64, "0" * 64, from_picture=True)
+    values = read_parameters(line)
+    assert SamplingParams.from_dict(values) == params and unread_parameters(line) == []
+    plain = parameters_line(replace(params, variation_strength=0.0), 64, 64, "0" * 64)
+    assert "trength" not in plain and "Variation" not in plain
 
 
 def test_a_prompt_forges_no_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from ldm_core.metadata import read_parameters
 from ldm_core.sampling import SamplingParams
 
 SMALL = {"prompt": "a", "steps": 2, "width": 64, "height": 64}
@@ -40,3 +42,25 @@ def test_a_mask_with_transparency_is_read_before_it_is_inverted(
     answer = TestClient(app).post("/sdapi/v1/img2img", json={**body, "inpainting_mask_invert": inverted})
     assert answer.status_code == 200, answer.text
     assert [bool(half.all()) for half in (masks[0][:, :32], masks[0][:, 32:])] == [not inverted, bool(inverted)]
+
+
+def test_a_subseed_varies_the_picture_and_the_infotexts_say_so(app: FastAPI) -> None:
+    client = TestClient(app)
+
+    def told(**more: Any) -> list[dict[str, Any]]:
+        answer = client.post("/sdapi/v1/txt2img", json={**SMALL, "seed": 3, "batch_size": 2, **more})
+        assert answer.status_code == 200, answer.text
+        return [read_parameters(text) for text in json.loads(answer.json()["info"])["infotexts"]]
+
+    varied = told(subseed=9, subseed_strength=0.25)
+    assert [(v["seed"], v["variation_seed"], v["variation_strength"]) for v in varied] == [(3, 9, 0.25), (3, 10, 0.25)]
+    first, second = told(subseed_strength=0.25)  # drawn
+    assert second["variation_seed"] == first["variation_seed"] + 1
+    assert [v.get("variation_seed") for v in told(subseed=9)] == [None, None], "of no effect"
+    assert client.post("/sdapi/v1/txt2img", json={**SMALL, "subseed_strength": 2}).status_code == 400
+
+
+def test_an_infotext_says_how_far_a_picture_was_changed(app: FastAPI) -> None:
+    body = {**SMALL, "init_images": [as_text(Image.new("RGB", (64, 64)))], "denoising_strength": 0.5}
+    answer = TestClient(app).post("/sdapi/v1/img2img", json=body)
+    assert read_parameters(json.loads(answer.json()["info"])["infotexts"][0])["strength"] == 0.5
