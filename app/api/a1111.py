@@ -30,12 +30,12 @@ from app.api.a1111_schemas import (
     Upscaler,
 )
 from app.api.calls import Called, Caller, Starting
-from app.api.errors import ApiError
+from app.api.errors import ApiError, to_api_error
 from app.api.schemas import A1111_ERRORS
-from app.engine import Job, Queued, Stepped
+from app.engine import Job, Stepped
 from app.engine.metrics import resident_bytes
 from app.images import as_mask
-from app.models import HASH, ModelFile, NotReady
+from app.models import HASH, ModelFile
 from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams
@@ -87,10 +87,8 @@ def _checkpoint(who: Caller, options: dict[str, Any]) -> ModelFile:
     named = options.get("sd_model_checkpoint")
     try:
         return who.service.models.find(named if isinstance(named, str) else "")
-    except NotReady:
-        raise
     except RequestError as error:
-        raise ApiError(400, error.sentence.key, str(error), "sd_model_checkpoint") from None
+        raise to_api_error(error, "sd_model_checkpoint") from None
 
 
 def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> SamplingParams:
@@ -134,16 +132,13 @@ def progress(who: Called, skip_current_image: bool = False) -> Progress:
     """How far the caller's oldest job is."""
     jobs = _jobs(who)
     answer = Progress(state=ProgressState(job_count=len(jobs)))
-    step = next((e for job in jobs[:1] for e in reversed(job.events) if isinstance(e, Stepped | Queued)), None)
-    if isinstance(step, Stepped):
-        answer.progress, answer.eta_relative = step.i / step.n, step.seconds_left
-        answer.state.sampling_step, answer.state.sampling_steps = step.i, step.n
-        shown = next(
-            (e.preview for e in reversed(jobs[0].events) if isinstance(e, Stepped) and e.preview is not None), None
-        )
-        if shown is not None and not skip_current_image:
-            size = shown.shape[1], shown.shape[0]
-            answer.current_image = calls.as_base64(calls.encoded_preview(shown, size))
+    steps = [event for event in jobs[0].events if isinstance(event, Stepped)] if jobs else []
+    if steps:
+        now, previews = steps[-1], [step.preview for step in steps if step.preview is not None]
+        answer.progress, answer.eta_relative = now.i / now.n, now.seconds_left
+        answer.state.sampling_step, answer.state.sampling_steps = now.i, now.n
+        if previews and not skip_current_image:
+            answer.current_image = calls.as_base64(calls.encoded_preview(previews[-1]))
     return answer
 
 

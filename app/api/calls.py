@@ -17,7 +17,7 @@ import numpy as np
 from fastapi import Depends, Request
 from PIL import Image
 
-from app.api.errors import ApiError
+from app.api.errors import STATUS, ApiError
 from app.engine import Cancelled, Done, Event, Failed, Job, follow
 from app.images import fit, fit_mask, open_upload
 from app.schemas import GeneratedImage, read_params
@@ -27,7 +27,6 @@ from ldm_core.config import MAX_SEED
 from ldm_core.images import PNG_SIGN, Pixels, own_picture
 from ldm_core.sampling import Limits, SamplingParams
 
-FAILED = {"out_of_memory": 503, "closing": 503, "not_saved": 503, "no_model": 404}  # key of a failure → its status
 LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
 
 
@@ -164,7 +163,7 @@ def ended(job: Job) -> Done:
     """A job's Done; ApiError for any other end."""
     end = job.events[-1]
     if isinstance(end, Failed):
-        raise ApiError(FAILED.get(end.message.key, 400 if end.theirs else 500), end.message.key, str(end.message))
+        raise ApiError(STATUS.get(end.message.key, 400 if end.theirs else 500), end.message.key, str(end.message))
     if isinstance(end, Cancelled):
         raise ApiError(409, "cancelled", "The request was cancelled.")
     assert isinstance(end, Done)
@@ -209,10 +208,10 @@ def encoded(path: Path, size: tuple[int, int] | None, kind: str, quality: int = 
     return buffer.getvalue()
 
 
-def encoded_preview(pixels: Pixels, size: tuple[int, int], kind: str = "png") -> bytes:
-    """A preview as a file of the picture's size."""
-    buffer = BytesIO()
-    Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(buffer, format=kind.upper())
+def encoded_preview(pixels: Pixels, size: tuple[int, int] | None = None, kind: str = "png") -> bytes:
+    """A preview as a file, scaled to `size` if one is given."""
+    buffer, image = BytesIO(), Image.fromarray(pixels)
+    (image.resize(size, Image.Resampling.BICUBIC) if size else image).save(buffer, format=kind.upper())
     return buffer.getvalue()
 
 

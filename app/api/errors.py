@@ -7,13 +7,19 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.engine import QueueFull
 from app.models import NotReady
 from app.schemas import RequestError
 from app.security.bodies import challenge
 from app.security.messages import CODES, refusal
 
 RETRY_SECONDS = "5"
+STATUS = {  # of the sentence that says why a request was refused or a job failed; what is not here is 400 or 500
+    "client_queue_full": 429,
+    "no_model": 404,
+    **dict.fromkeys(("not_loaded", "still_loading", "queue_full", "closing", "out_of_memory"), 503),
+    **dict.fromkeys(("not_kept", "history_full", "not_saved"), 503),  # no fault of the request: it may be sent again
+}
+MODEL_KEYS = ("no_model", "model_broken")
 
 
 class ApiError(Exception):
@@ -35,20 +41,11 @@ def answer(request: Request, error: ApiError) -> Response:
     return JSONResponse(body, error.status, headers)
 
 
-def refused(error: RequestError) -> ApiError:
-    """A request that cannot be served, as an answer: 400, 429 while the client's queue is full, 503 while ours or the
-    disk is.
-    """
-    if isinstance(error, NotReady):
-        return ApiError(503, "not_ready", str(error))
-    if isinstance(error, QueueFull):
-        mine = error.sentence.key == "client_queue_full"
-        return ApiError(429 if mine else 503, error.sentence.key, str(error))
-    if error.sentence.key in ("no_model", "model_broken"):
-        return ApiError(404 if error.sentence.key == "no_model" else 400, error.sentence.key, str(error), "model")
-    field = error.sentence.values.get("field")
-    ours = error.sentence.key in ("not_kept", "history_full")  # no fault of the request: it may be sent again
-    return ApiError(503 if ours else 400, error.sentence.key, str(error), getattr(field, "key", None))
+def to_api_error(error: RequestError, model: str = "model") -> ApiError:
+    """A request that cannot be served, as an answer; `model` is the field that names one in the API that was called."""
+    key, field = error.sentence.key, getattr(error.sentence.values.get("field"), "key", None)
+    code = "not_ready" if isinstance(error, NotReady) else key
+    return ApiError(STATUS.get(key, 400), code, str(error), model if key in MODEL_KEYS else field)
 
 
 def install(app: FastAPI) -> None:
@@ -60,7 +57,7 @@ def install(app: FastAPI) -> None:
 
     async def request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        return answer(request, refused(error))
+        return answer(request, to_api_error(error))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -19,8 +19,8 @@ from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest, event_stream
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped, follow
-from app.history import JobRecord
-from app.schemas import RequestError, check_params, read_params
+from app.history import JobRecord, Record
+from app.schemas import GeneratedImage, RequestError, check_params, read_params
 
 router = APIRouter(prefix="/v1/jobs", responses=ERRORS, tags=["jobs"])
 STOP_SECONDS = 1.0  # how long DELETE waits for the end it has asked for
@@ -161,7 +161,7 @@ def _body(who: Caller, event: Event) -> dict[str, Any]:
         return {"model": event.model, "progress": event.progress}
     if isinstance(event, Stepped):
         preview = event.preview
-        shown = {} if preview is None else {"preview": _small(preview)}
+        shown = {} if preview is None else {"preview": calls.as_base64(calls.encoded_preview(preview))}
         return {"i": event.i, "n": event.n, "t": event.t, "seconds_left": event.seconds_left, **shown}
     if isinstance(event, Done):
         return {"images": [image.model_dump() for image in _images(who, event)]}
@@ -174,22 +174,18 @@ def _body(who: Caller, event: Event) -> dict[str, Any]:
 
 def _past(who: Caller, job: JobRecord) -> JobAnswer:
     assert who.service.history is not None
-    images = [
-        JobImage(url=signed_url(who, i.name), seed=i.seed, width=i.width, height=i.height)
-        for i in who.service.history.images_of(job.id, who.client)
-    ]
+    images = [_image(who, image.name, image) for image in who.service.history.images_of(job.id, who.client)]
     status = "queued" if job.state == "accepted" else job.state
     values = {"id": job.id, "request": job.request, "status": status, "message": job.message, "images": images}
     return JobAnswer.model_validate(values)
 
 
-def _small(preview: Any) -> str:
-    return calls.as_base64(calls.encoded_preview(preview, (preview.shape[1], preview.shape[0])))
-
-
 def _images(who: Caller, end: Done) -> list[JobImage]:
-    made = end.result.images
-    return [JobImage(url=signed_url(who, i.path.name), seed=i.seed, width=i.width, height=i.height) for i in made]
+    return [_image(who, image.path.name, image) for image in end.result.images]
+
+
+def _image(who: Caller, name: str, image: GeneratedImage | Record) -> JobImage:
+    return JobImage(url=signed_url(who, name), seed=image.seed, width=image.width, height=image.height)
 
 
 def describe(who: Caller, job: Job) -> JobAnswer:
