@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from app.api import calls
+from app.api import encoding, generation
 from app.api.a1111_schemas import (
     MOST_PICTURES,
     Embeddings,
@@ -29,8 +29,9 @@ from app.api.a1111_schemas import (
     Text2Img,
     Upscaler,
 )
-from app.api.calls import Called, Caller, Starting
+from app.api.dependencies import Caller, CallerDep
 from app.api.errors import ApiError, to_api_error
+from app.api.generation import InitImage
 from app.api.schemas import A1111_ERRORS
 from app.engine import Job, Stepped
 from app.engine.metrics import resident_bytes
@@ -45,38 +46,38 @@ KEPT_OPTIONS = 1000  # clients whose options are remembered
 
 
 @router.post("/txt2img")
-async def txt2img(wanted: Text2Img, who: Called) -> Made:
+async def txt2img(wanted: Text2Img, who: CallerDep) -> Made:
     """Pictures from a prompt."""
     return await _make(wanted, who, None)
 
 
 @router.post("/img2img")
-async def img2img(wanted: Img2Img, who: Called) -> Made:
+async def img2img(wanted: Img2Img, who: CallerDep) -> Made:
     """Pictures from a picture; with a mask, its white part is repainted."""
     if not wanted.init_images:
         raise ApiError(400, "invalid", "init_images: a picture is needed.", "init_images")
-    image = await asyncio.to_thread(calls.from_base64, who, wanted.init_images[0], "init_images")
+    image = await asyncio.to_thread(encoding.from_base64, who, wanted.init_images[0], "init_images")
     mask = None
     if wanted.mask:
-        mask = as_mask(await asyncio.to_thread(calls.from_base64, who, wanted.mask, "mask"))
+        mask = as_mask(await asyncio.to_thread(encoding.from_base64, who, wanted.mask, "mask"))
         if wanted.inpainting_mask_invert:
             mask = mask.point([255 - v for v in range(256)])
-    return await _make(wanted, who, Starting(image, mask), wanted.denoising_strength)
+    return await _make(wanted, who, InitImage(image, mask), wanted.denoising_strength)
 
 
-async def _make(wanted: Text2Img, who: Caller, start: Starting | None, strength: float | None = None) -> Made:
+async def _make(wanted: Text2Img, who: Caller, start: InitImage | None, strength: float | None = None) -> Made:
     file = _checkpoint(who, {**_options(who), **(wanted.override_settings or {})})
     limits = who.service.limits_of(file.name)
     request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
     if n > MOST_PICTURES:
         raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
-    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, n, start, model=file.name))
-    images = await calls.pictures(who, jobs)
+    jobs = await asyncio.to_thread(lambda: generation.submit(who, request, n, start, model=file.name))
+    images = await generation.pictures(who, jobs)
     size = wanted.width, wanted.height
-    files = [await asyncio.to_thread(calls.encoded, image.path, size, "png") for image in images]
+    files = [await asyncio.to_thread(encoding.encode, image.path, size, "png") for image in images]
     requests = [job.request.image(k) for job in jobs for k in range(job.request.batch)]
     return Made(
-        images=[calls.as_base64(file) for file in files] if wanted.send_images else [],
+        images=[encoding.as_base64(file) for file in files] if wanted.send_images else [],
         parameters=wanted.model_dump(exclude={"init_images", "mask", "override_settings"}),
         info=json.dumps(_info(file, requests, images, start is not None), ensure_ascii=False),
     )
@@ -92,7 +93,7 @@ def _checkpoint(who: Caller, options: dict[str, Any]) -> ModelFile:
 
 
 def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> SamplingParams:
-    width, height = calls.model_size(limits, wanted.width, wanted.height)
+    width, height = generation.model_size(limits, wanted.width, wanted.height)
     named = wanted.sampler_name or wanted.sampler_index or "ddim"
     sampler = sampler_named(named)
     if sampler is None:
@@ -104,7 +105,7 @@ def _request(wanted: Text2Img, limits: Limits, strength: float | None) -> Sampli
     }  # fmt: skip
     if wanted.subseed_strength:
         drawn = wanted.subseed in (-1, None)
-        values["variation_seed"] = calls.draw_seed(MOST_PICTURES) if drawn else wanted.subseed
+        values["variation_seed"] = generation.draw_seed(MOST_PICTURES) if drawn else wanted.subseed
         values["variation_strength"] = wanted.subseed_strength
     return read_params({name: value for name, value in values.items() if value is not None})
 
@@ -128,7 +129,7 @@ def _info(
 
 
 @router.get("/progress")
-def progress(who: Called, skip_current_image: bool = False) -> Progress:
+def progress(who: CallerDep, skip_current_image: bool = False) -> Progress:
     """How far the caller's oldest job is."""
     jobs = _jobs(who)
     answer = Progress(state=ProgressState(job_count=len(jobs)))
@@ -138,15 +139,15 @@ def progress(who: Called, skip_current_image: bool = False) -> Progress:
         answer.progress, answer.eta_relative = now.i / now.n, now.seconds_left
         answer.state.sampling_step, answer.state.sampling_steps = now.i, now.n
         if previews and not skip_current_image:
-            answer.current_image = calls.as_base64(calls.encoded_preview(previews[-1]))
+            answer.current_image = encoding.as_base64(encoding.encode_preview(previews[-1]))
     return answer
 
 
 @router.post("/interrupt")
 @router.post("/skip")
-def interrupt(who: Called) -> dict[str, str]:
+def interrupt(who: CallerDep) -> dict[str, str]:
     """Stop the caller's jobs."""
-    calls.cancel(who, _jobs(who))
+    generation.cancel(who, _jobs(who))
     return {}
 
 
@@ -155,14 +156,14 @@ def _jobs(who: Caller) -> list[Job]:
 
 
 @router.get("/options")
-def options(who: Called) -> Options:
+def options(who: CallerDep) -> Options:
     """The caller's options."""
     file = _checkpoint(who, _options(who))
     return Options(sd_model_checkpoint=file.title, sd_checkpoint_hash=file.sha256)
 
 
 @router.post("/options")
-def set_options(values: dict[str, Any], who: Called) -> None:
+def set_options(values: dict[str, Any], who: CallerDep) -> None:
     """Options for the caller's later requests; of those only the model's name means anything here."""
     checkpoint = values.get("sd_model_checkpoint")
     _checkpoint(who, values)
@@ -180,7 +181,7 @@ def _options(who: Caller) -> dict[str, Any]:
 
 
 @router.get("/sd-models")
-def sd_models(who: Called) -> list[SdModel]:
+def sd_models(who: CallerDep) -> list[SdModel]:
     """The models that can be chosen."""
     return [
         SdModel(
@@ -195,20 +196,20 @@ def sd_models(who: Called) -> list[SdModel]:
 
 
 @router.get("/samplers")
-def samplers(who: Called) -> list[Sampler]:
+def samplers(who: CallerDep) -> list[Sampler]:
     """Samplers by the names this API's clients know."""
     ours = who.service.limits.samplers
     return [Sampler(name=name, aliases=[alias]) for name, alias in A1111_SAMPLERS.items() if alias in ours]
 
 
 @router.get("/schedulers")
-def schedulers(_who: Called) -> list[Scheduler]:
+def schedulers(_who: CallerDep) -> list[Scheduler]:
     """There is one spacing of timesteps here."""
     return [Scheduler()]
 
 
 @router.get("/upscalers")
-def upscalers(_who: Called) -> list[Upscaler]:
+def upscalers(_who: CallerDep) -> list[Upscaler]:
     """None but none."""
     return [Upscaler()]
 
@@ -217,19 +218,19 @@ def upscalers(_who: Called) -> list[Upscaler]:
 @router.get("/sd-vae")
 @router.get("/sd-modules")
 @router.get("/loras")
-def nothing(_who: Called) -> list[dict[str, Any]]:
+def nothing(_who: CallerDep) -> list[dict[str, Any]]:
     """Kinds of files that there are none of."""
     return []
 
 
 @router.get("/embeddings")
-def embeddings(_who: Called) -> Embeddings:
+def embeddings(_who: CallerDep) -> Embeddings:
     """None."""
     return Embeddings()
 
 
 @router.get("/memory")
-def memory(_who: Called) -> Memory:
+def memory(_who: CallerDep) -> Memory:
     """This process's memory in bytes, and the machine's where the system tells."""
     used = resident_bytes()
     free, total = 0, used
@@ -240,8 +241,8 @@ def memory(_who: Called) -> Memory:
 
 
 @router.post("/png-info")
-async def png_info(wanted: Picture, who: Called) -> PngInfo:
+async def png_info(wanted: Picture, who: CallerDep) -> PngInfo:
     """The settings a PNG carries."""
-    image = await asyncio.to_thread(calls.raw_from_base64, wanted.image, "image")
-    text = await asyncio.to_thread(calls.png_texts, who, image)
+    image = await asyncio.to_thread(encoding.raw_from_base64, wanted.image, "image")
+    text = await asyncio.to_thread(encoding.png_texts, who, image)
     return PngInfo(info=text.get("parameters", ""), items=text)

@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
-from app.api.calls import Caller, encoded
+from app.api.dependencies import Caller
+from app.api.encoding import encode
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
 from app.service import Service
@@ -42,7 +43,7 @@ def picture(request: Request, name: str, expires: int = 0, signature: str = "", 
         return FileResponse(path, headers=headers)
     kind, *numbers = form.split("-")
     width, height, quality = map(int, numbers)
-    content = encoded(path, (width, height), kind, quality)
+    content = encode(path, (width, height), kind, quality)
     return Response(content, headers=headers, media_type=f"image/{kind}")
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
-from app.api.calls import Called, Caller, identified
+from app.api.dependencies import Caller, CallerDep, get_caller
 from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.schemas import ERRORS
@@ -32,7 +32,7 @@ class Entry(Record):
     url: str
 
 
-def asked(
+def history_query(
     q: str = "", model: str = "", since: float = 0.0, before: float | None = None, favourites: bool = False
 ) -> Filter:
     """Which pictures, from a query: `q` is looked for in prompts, times are seconds since 1970."""
@@ -47,14 +47,14 @@ class Favourite(BaseModel):
 
 @router.get(HISTORY)
 def entries(
-    who: Called, wanted: Annotated[Filter, Depends(asked)], limit: Annotated[int, Query(ge=1, le=500)] = 100
+    who: CallerDep, wanted: Annotated[Filter, Depends(history_query)], limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> list[Entry]:
     """Newest first; `before` goes on from the last one's `created`."""
     return [_entry(who, record) for record in _history(who).images(who.client, wanted, limit)]
 
 
 @router.patch(HISTORY + "/{name}")
-def favour(name: str, wanted: Favourite, who: Called) -> Favourite:
+def favour(name: str, wanted: Favourite, who: CallerDep) -> Favourite:
     """Mark or unmark a favourite."""
     if not _history(who).favour(name, who.client, wanted.favourite):
         raise ApiError(404, "not_found", "There is no such picture.")
@@ -62,23 +62,23 @@ def favour(name: str, wanted: Favourite, who: Called) -> Favourite:
 
 
 @router.delete(HISTORY + "/{name}", status_code=204)
-def delete(name: str, who: Called) -> None:
+def delete(name: str, who: CallerDep) -> None:
     """Delete a picture and its file."""
     if not _history(who).delete(name, who.client):
         raise ApiError(404, "not_found", "There is no such picture.")
 
 
 @router.get(ARCHIVE, response_class=StreamingResponse)
-def archive(request: Request, wanted: Annotated[Filter, Depends(asked)]) -> StreamingResponse:
+def archive(request: Request, wanted: Annotated[Filter, Depends(history_query)]) -> StreamingResponse:
     """The caller's pictures in one zip. The page links to it, so it asks for no key: nobody gets but their own."""
-    who = identified(request)
+    who = get_caller(request)
     history = _history(who)
     paths = [history.pictures / record.name for record in history.images(who.client, wanted, MOST_ARCHIVED)]
     headers = {"Content-Disposition": 'attachment; filename="pictures.zip"'}
-    return StreamingResponse(zipped(paths), media_type="application/zip", headers=headers)
+    return StreamingResponse(zip_files(paths), media_type="application/zip", headers=headers)
 
 
-def zipped(paths: Sequence[Path]) -> Iterator[bytes]:
+def zip_files(paths: Sequence[Path]) -> Iterator[bytes]:
     """A zip of those files that are still there, piece by piece: it is never whole in memory or on the disk."""
     pieces = _Pieces()
     with ZipFile(pieces, "w", ZIP_STORED) as made:  # type: ignore[call-overload]  # it needs no more than `write`

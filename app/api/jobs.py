@@ -13,10 +13,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse
 
-from app.api import calls
-from app.api.calls import Called, Caller, Starting
+from app.api import encoding, generation
+from app.api.dependencies import Caller, CallerDep
 from app.api.errors import ApiError
 from app.api.files import signed_url
+from app.api.generation import InitImage
 from app.api.schemas import ERRORS, JobAnswer, JobImage, JobRequest, event_stream
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped, follow
 from app.history import JobRecord, Record
@@ -38,7 +39,7 @@ NAMES = {
 @router.post("", status_code=202)
 async def create(
     wanted: JobRequest,
-    who: Called,
+    who: CallerDep,
     response: Response,
     idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
 ) -> JobAnswer:
@@ -70,22 +71,22 @@ def _digest(*parts: str) -> str:
 def _submit(wanted: JobRequest, who: Caller, **about: Any) -> Job:
     values = wanted.model_dump(exclude={"init_image", "mask", "user", "model"}, exclude_none=True)
     request = read_params(values)
-    image = calls.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
-    mask = calls.from_base64(who, wanted.mask, "mask") if wanted.mask else None
+    image = encoding.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
+    mask = encoding.from_base64(who, wanted.mask, "mask") if wanted.mask else None
     check_params(request, who.service.limits_of(wanted.model))
     about = {"model": wanted.model, "user": wanted.user or "", "durable": True, **about}
-    [job] = calls.submit(who, request, request.batch, Starting(image, mask), **about)
+    [job] = generation.submit(who, request, request.batch, InitImage(image, mask), **about)
     return job
 
 
 @router.get("")
-def running(who: Called) -> list[JobAnswer]:
+def running(who: CallerDep) -> list[JobAnswer]:
     """The caller's jobs that have not ended."""
     return [describe(who, job) for job in who.service.engine.jobs(who.client) if job.work is None]
 
 
 @router.get("/{job_id}")
-def state(job_id: str, who: Called) -> JobAnswer:
+def state(job_id: str, who: CallerDep) -> JobAnswer:
     """Where a job stands, and its pictures when it is done; also one of an earlier process, where a history is kept."""
     job = _find(job_id, who)
     return describe(who, job) if isinstance(job, Job) else _past(who, job)
@@ -93,7 +94,7 @@ def state(job_id: str, who: Called) -> JobAnswer:
 
 @router.get("/{job_id}/events", response_class=EventSourceResponse, responses=event_stream(*NAMES.values()))
 async def events(
-    job_id: str, who: Called, last_event_id: Annotated[str | None, Header()] = None
+    job_id: str, who: CallerDep, last_event_id: Annotated[str | None, Header()] = None
 ) -> EventSourceResponse:
     """Server-sent events from the beginning, or from after Last-Event-ID; `step` carries previews as base64 PNG.
 
@@ -102,7 +103,7 @@ async def events(
     """
     job = await asyncio.to_thread(_find, job_id, who)
     if not isinstance(job, Job):
-        return EventSourceResponse(_ended(await asyncio.to_thread(_past, who, job)))
+        return EventSourceResponse(_end_event(await asyncio.to_thread(_past, who, job)))
     seen = re.fullmatch(r"[0-9]{1,18}", last_event_id or "")  # int() refuses thousands of digits
     cursor = int(seen[0]) if seen else 0
     if cursor > len(job.events):  # a number of another process
@@ -119,7 +120,7 @@ async def _stream(who: Caller, job: Job, cursor: int) -> AsyncIterator[dict[str,
         yield {"id": str(number), "event": NAMES[type(event)], "data": json.dumps(_body(who, event))}
 
 
-async def _ended(job: JobAnswer) -> AsyncIterator[dict[str, str]]:
+async def _end_event(job: JobAnswer) -> AsyncIterator[dict[str, str]]:
     """The last event of a job whose others are forgotten."""
     name = "failed" if job.status == "interrupted" else job.status
     bodies: dict[str, dict[str, Any]] = {
@@ -130,7 +131,7 @@ async def _ended(job: JobAnswer) -> AsyncIterator[dict[str, str]]:
 
 
 @router.delete("/{job_id}")
-async def delete(job_id: str, who: Called) -> JobAnswer:
+async def delete(job_id: str, who: CallerDep) -> JobAnswer:
     """Stop a job at its next step; of one that has ended, say how."""
     job = await asyncio.to_thread(_find, job_id, who)
     if not isinstance(job, Job):
@@ -161,7 +162,7 @@ def _body(who: Caller, event: Event) -> dict[str, Any]:
         return {"model": event.model, "progress": event.progress}
     if isinstance(event, Stepped):
         preview = event.preview
-        shown = {} if preview is None else {"preview": calls.as_base64(calls.encoded_preview(preview))}
+        shown = {} if preview is None else {"preview": encoding.as_base64(encoding.encode_preview(preview))}
         return {"i": event.i, "n": event.n, "t": event.t, "seconds_left": event.seconds_left, **shown}
     if isinstance(event, Done):
         return {"images": [image.model_dump() for image in _images(who, event)]}

@@ -11,8 +11,8 @@ from PIL import Image
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
-from app.api import calls
-from app.api.calls import Caller, identified
+from app.api import generation
+from app.api.dependencies import Caller, get_caller
 from app.api.schemas import Body
 from app.engine import Cancelled
 from app.live import TRIAL, Live, LiveOff, Sketch
@@ -29,7 +29,7 @@ class Wanted(Body):
     settings: dict[str, Any]
 
 
-Visiting = Annotated[Caller, Depends(identified)]
+Visiting = Annotated[Caller, Depends(get_caller)]
 
 
 @router.get("")
@@ -54,10 +54,10 @@ async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Respo
         job = await asyncio.to_thread(live.start, params, who.client, page, model)
     except LiveOff as error:
         return JSONResponse({"reason": error.sentence.key}, 503)
-    await calls.wait(who, [job])
+    await generation.wait(who, [job])
     if isinstance(job.events[-1], Cancelled):  # the page asked again
         return Response(status_code=204)
-    sketch: Sketch | None = calls.ended(job).result
+    sketch: Sketch | None = generation.result_or_error(job).result
     if sketch is None:
         return JSONResponse({"reason": "live_slow"}, 503)
     content = await asyncio.to_thread(_png, sketch)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from app.api.calls import Called
+from app.api.dependencies import CallerDep
 from app.api.schemas import ERRORS
 from app.engine.metrics import resident_bytes
 from ldm_core import __version__
@@ -17,7 +17,7 @@ router = APIRouter(responses=ERRORS, tags=["service"])
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(who: Called) -> Response:
+def metrics(who: CallerDep) -> Response:
     """Queue depth, rows a call, seconds a tick, time to the first step, pictures, ends of jobs, memory."""
     figures = who.service.engine.metrics
     figures.memory.set(resident_bytes())
@@ -25,7 +25,7 @@ def metrics(who: Called) -> Response:
 
 
 @router.get("/v1/capabilities")
-def capabilities(who: Called) -> dict[str, Any]:
+def capabilities(who: CallerDep) -> dict[str, Any]:
     """What may be asked for here."""
     service, limits = who.service, who.service.limits
     return {

@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
 
-from app.api import calls
-from app.api.calls import Called, Caller, Starting
+from app.api import encoding, generation
+from app.api.dependencies import Caller, CallerDep
 from app.api.errors import ApiError
 from app.api.files import form_of, signed_url
+from app.api.generation import InitImage
 from app.api.schemas import (
     ERRORS,
     OPTIONS,
@@ -44,7 +45,7 @@ THEIRS = (BY_URL, "gpt-image-", "chatgpt-image-")
 MOST_PICTURES = 16  # of an edit; the first is edited
 
 
-def streamed(name: str) -> dict[int | str, dict[str, Any]]:
+def stream_responses(name: str) -> dict[int | str, dict[str, Any]]:
     """What a route answers with `stream`."""
     return event_stream(f"{name}.partial_image", f"{name}.completed", "error")
 
@@ -58,7 +59,7 @@ def edit_body() -> dict[str, Any]:
 
 
 @router.get("/models")
-def models(who: Called) -> ModelList:
+def models(who: CallerDep) -> ModelList:
     """The page's own model and those of `--models`; a file that cannot be used is listed with its reason."""
     service = who.service
     loaded = (service.models.own.name, *service.pool.loaded)
@@ -70,7 +71,7 @@ def models(who: Called) -> ModelList:
 
 
 @router.get("/models/{name}")
-def model(name: str, who: Called) -> ModelCard:
+def model(name: str, who: CallerDep) -> ModelCard:
     """One of them, by the name that the list gives it."""
     card = next((card for card in models(who).data if card.id == name), None)
     if card is None:
@@ -78,8 +79,8 @@ def model(name: str, who: Called) -> ModelCard:
     return card
 
 
-@router.post("/images/generations", response_model=ImagesAnswer, responses=streamed("image_generation"))
-async def generations(wanted: ImagesRequest, who: Called) -> Any:
+@router.post("/images/generations", response_model=ImagesAnswer, responses=stream_responses("image_generation"))
+async def generations(wanted: ImagesRequest, who: CallerDep) -> Any:
     """Pictures from a prompt; with `stream`, server-sent partial pictures first."""
     return await _make(wanted, who, "image_generation", None)
 
@@ -87,10 +88,10 @@ async def generations(wanted: ImagesRequest, who: Called) -> Any:
 @router.post(
     "/images/edits",
     response_model=ImagesAnswer,
-    responses=streamed("image_edit"),
+    responses=stream_responses("image_edit"),
     openapi_extra={"requestBody": edit_body()},
 )
-async def edits(request: Request, who: Called) -> Any:
+async def edits(request: Request, who: CallerDep) -> Any:
     """A picture changed by a prompt: multipart `image` or `image[]`, and `mask` whose transparent part is repainted."""
     async with request.form(max_files=MOST_PICTURES + 1) as form:
         files = [f for name in ("image", "image[]") for f in form.getlist(name) if isinstance(f, UploadFile)]
@@ -106,9 +107,9 @@ async def edits(request: Request, who: Called) -> Any:
         first = error.errors()[0]
         field = str(first["loc"][0]) if first["loc"] else None
         raise ApiError(400, "invalid", f"{field}: {first['msg']}.", field) from None
-    image = await asyncio.to_thread(calls.opened, who, picture)
-    start = Starting(image, None if mask is None else _as_mask(await asyncio.to_thread(calls.opened, who, mask)))
-    return await _make(wanted, who, "image_edit", start)
+    image = await asyncio.to_thread(encoding.open_image, who, picture)
+    painted = None if mask is None else _repainted(await asyncio.to_thread(encoding.open_image, who, mask))
+    return await _make(wanted, who, "image_edit", InitImage(image, painted))
 
 
 async def _read(who: Caller, file: UploadFile, param: str) -> bytes:
@@ -119,23 +120,23 @@ async def _read(who: Caller, file: UploadFile, param: str) -> bytes:
     return await file.read()
 
 
-async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting | None) -> Any:
+async def _make(wanted: ImagesRequest, who: Caller, name: str, start: InitImage | None) -> Any:
     if wanted.background == "transparent":
         raise ApiError(400, "unsupported", "background: this model draws no transparency.", "background")
     model = "" if (wanted.model or "").startswith(THEIRS) else wanted.model or ""
     limits = who.service.limits_of(model)
     asked = _size(wanted.size)
-    made = calls.model_size(limits, *(asked or _auto_size(limits, start)))
+    made = generation.model_size(limits, *(asked or _auto_size(limits, start)))
     request, size = _request(wanted, limits, made), asked or made
     about: dict[str, Any] = {
         "model": model,
         "user": wanted.safety_identifier or wanted.user or "",
         "previews": wanted.partial_images > 0,
     }
-    jobs = await asyncio.to_thread(lambda: calls.submit(who, request, wanted.n, start, **about))
+    jobs = await asyncio.to_thread(lambda: generation.submit(who, request, wanted.n, start, **about))
     if wanted.stream:
-        return EventSourceResponse(_streamed(wanted, who, name, jobs, size))
-    images = await calls.pictures(who, jobs)
+        return EventSourceResponse(_stream(wanted, who, name, jobs, size))
+    images = await generation.pictures(who, jobs)
     data = [await asyncio.to_thread(_data, wanted, who, image, size) for image in images]
     return ImagesAnswer(
         created=int(time.time()),
@@ -146,7 +147,7 @@ async def _make(wanted: ImagesRequest, who: Caller, name: str, start: Starting |
     )
 
 
-async def _streamed(
+async def _stream(
     wanted: ImagesRequest, who: Caller, name: str, jobs: Sequence[Job], size: tuple[int, int]
 ) -> AsyncIterator[dict[str, str]]:
     """Partial pictures at equal distances of steps, then every picture; a client that leaves cancels."""
@@ -158,24 +159,24 @@ async def _streamed(
     }
 
     def event(kind: str, content: bytes, **more: Any) -> dict[str, str]:
-        body = {"type": f"{name}.{kind}", "b64_json": calls.as_base64(content), "created_at": int(time.time())}
+        body = {"type": f"{name}.{kind}", "b64_json": encoding.as_base64(content), "created_at": int(time.time())}
         return {"event": f"{name}.{kind}", "data": json.dumps({**body, **about, **more})}
 
     try:
         for job in jobs:
             sent = 0
-            async for seen in calls.events(who, job):
+            async for seen in generation.events(who, job):
                 if not isinstance(seen, Stepped) or seen.preview is None or sent == wanted.partial_images:
                     continue
                 if seen.i / seen.n < sent / (wanted.partial_images + 1):
                     continue
                 for k, tile in enumerate(pictures_of(seen.preview, job.request.batch)):
-                    preview = await asyncio.to_thread(calls.encoded_preview, tile, size, wanted.output_format)
+                    preview = await asyncio.to_thread(encoding.encode_preview, tile, size, wanted.output_format)
                     yield event("partial_image", preview, partial_image_index=sent, seed=job.request.image(k).seed)
                 sent += 1
-            for image in calls.ended(job).result.images:
+            for image in generation.result_or_error(job).result.images:
                 how = wanted.output_format, wanted.output_compression
-                content = await asyncio.to_thread(calls.encoded, image.path, size, *how)
+                content = await asyncio.to_thread(encoding.encode, image.path, size, *how)
                 usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
                 details = {"image_tokens": 0, "text_tokens": 0}
                 yield event("completed", content, seed=image.seed, usage={**usage, "input_tokens_details": details})
@@ -183,7 +184,7 @@ async def _streamed(
         body = {"type": "error", "error": {"code": error.code, "message": error.message, "param": error.param}}
         yield {"event": "error", "data": json.dumps(body)}
     finally:
-        calls.cancel(who, jobs)
+        generation.cancel(who, jobs)
 
 
 def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> SamplingParams:
@@ -200,11 +201,11 @@ def _data(wanted: ImagesRequest, who: Caller, image: GeneratedImage, size: tuple
     if (wanted.response_format or ("url" if by_url else "b64_json")) == "url":
         form = form_of(wanted.output_format, size, wanted.output_compression)
         return ImageData(url=signed_url(who, image.path.name, form), seed=image.seed, made_at=made_at)
-    content = calls.encoded(image.path, size, wanted.output_format, wanted.output_compression)
-    return ImageData(b64_json=calls.as_base64(content), seed=image.seed, made_at=made_at)
+    content = encoding.encode(image.path, size, wanted.output_format, wanted.output_compression)
+    return ImageData(b64_json=encoding.as_base64(content), seed=image.seed, made_at=made_at)
 
 
-def _auto_size(limits: Limits, start: Starting | None) -> tuple[int, int]:
+def _auto_size(limits: Limits, start: InitImage | None) -> tuple[int, int]:
     """The model's area: in the proportions of the picture that is edited, else square."""
     if start is None or start.image is None:
         return limits.image_size, limits.image_size
@@ -228,6 +229,6 @@ def _wxh(width: int, height: int) -> str:
     return f"{width}x{height}"
 
 
-def _as_mask(mask: Image.Image) -> Image.Image:
+def _repainted(mask: Image.Image) -> Image.Image:
     """OpenAI's mask repaints where it is transparent; one without transparency where it is white. → white repaints."""
     return ImageChops.invert(as_mask(mask)) if has_transparency(mask) else as_mask(mask)

@@ -9,8 +9,8 @@ import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api.calls import ended
-from app.api.errors import ApiError, refused
+from app.api.errors import ApiError, to_api_error
+from app.api.generation import result_or_error
 from app.engine import Cancelled, Failed, Job
 from app.i18n import Sentence
 from app.schemas import RequestError
@@ -51,7 +51,7 @@ def test_every_json_answer_is_described_and_an_edit_has_all_fields_of_a_generati
 
 def test_a_full_disk_is_no_fault_of_the_request() -> None:
     for key, status in (("not_kept", 503), ("history_full", 503), ("client_history_full", 400), ("prompt_empty", 400)):
-        assert refused(RequestError(key, reason="No space left on device")).status == status
+        assert to_api_error(RequestError(key, reason="No space left on device")).status == status
 
 
 def test_how_a_job_failed_is_a_status() -> None:
@@ -65,5 +65,5 @@ def test_how_a_job_failed_is_a_status() -> None:
         job = Job(SamplingParams("a"))
         job.end(end)
         with pytest.raises(ApiError) as error:
-            ended(job)
+            result_or_error(job)
         assert error.value.status == status

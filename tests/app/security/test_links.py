@@ -8,7 +8,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from app.api.calls import Caller
+from app.api.dependencies import Caller
 from app.api.files import form_of, signed_url
 from app.server import build
 from app.settings import Settings

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.api.calls import Caller
+from app.api.dependencies import Caller
 from app.api.files import signed_url
 from app.security import protected
 from app.server import build

@@ -1,0 +1,42 @@
+"""Who calls: FastAPI's dependencies of the routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.api.errors import ApiError
+from app.service import Service
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and the service."""
+
+    service: Service
+    client: str
+    request: Request
+
+    async def gone(self) -> bool:
+        """Whether the caller has hung up."""
+        return await self.request.is_disconnected()
+
+
+def require_caller(request: Request) -> Caller:
+    """Let a client of the API in, or raise 401."""
+    who = get_caller(request)
+    if (refusal := who.service.clients.refusal(request.headers)) is not None:
+        raise ApiError(401, "unauthorized", refusal)
+    return who
+
+
+def get_caller(request: Request) -> Caller:
+    """Who calls, whether they may use the API or not."""
+    service: Service = request.app.state.service
+    address = request.client.host if request.client else ""
+    return Caller(service, service.clients.of(request.headers, address), request)
+
+
+CallerDep = Annotated[Caller, Depends(require_caller)]
