@@ -71,7 +71,7 @@ async def _make(wanted: Text2Img, who: Caller, start: InitImage | None, strength
     request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
     if n > MOST_PICTURES:
         raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
-    jobs = await asyncio.to_thread(lambda: generation.submit(who, request, n, start, model=file.name))
+    jobs = await generation.start_jobs(who, request, n, start, model=file.name)
     images = await generation.pictures(who, jobs)
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(encoding.encode, image.path, size, "png") for image in images]

@@ -19,10 +19,6 @@ class Caller:
     client: str
     request: Request
 
-    async def gone(self) -> bool:
-        """Whether the caller has hung up."""
-        return await self.request.is_disconnected()
-
 
 def require_caller(request: Request) -> Caller:
     """Let a client of the API in, or raise 401."""

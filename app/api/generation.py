@@ -1,11 +1,9 @@
-"""From a checked request to its pictures: jobs, and a wait that ends when the caller leaves."""
+"""From a checked request to its pictures."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +12,11 @@ from PIL import Image
 
 from app.api.dependencies import Caller
 from app.api.errors import STATUS, ApiError
-from app.engine import Cancelled, Done, Event, Failed, Job, follow
+from app.engine import Cancelled, Done, Failed, Job, follow
 from app.images import fit, fit_mask
 from app.schemas import GeneratedImage, read_params
 from ldm_core.config import MAX_SEED
 from ldm_core.sampling import Limits, SamplingParams
-
-LEFT_SECONDS = 0.25  # how often is looked whether the caller is still there
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,16 @@ def model_size(limits: Limits, width: int, height: int) -> tuple[int, int]:
     most = limits.max_side // multiple
     made = [min(most, max(1, round(side * scale / multiple))) * multiple for side in (width, height)]
     return made[0], made[1]
+
+
+async def start_jobs(who: Caller, *request: Any, **about: Any) -> list[Job]:
+    """`submit` in a thread. A caller who leaves meanwhile leaves no job behind."""
+    submitting = asyncio.ensure_future(asyncio.to_thread(submit, who, *request, **about))
+    try:
+        return await asyncio.shield(submitting)
+    except asyncio.CancelledError:
+        cancel(who, await submitting)
+        raise
 
 
 def submit(
@@ -87,38 +93,13 @@ async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
 
 
 async def wait(who: Caller, jobs: Sequence[Job]) -> None:
-    """Wait till all jobs have ended. A caller who leaves cancels them."""
+    """Wait till all jobs have ended; whatever ends the waiting, as a caller who leaves does, cancels them."""
     try:
         for job in jobs:
-            async for _ in events(who, job):
+            async for _ in follow(job):
                 pass
     finally:
         cancel(who, jobs)
-
-
-async def events(who: Caller, job: Job) -> AsyncIterator[Event]:
-    """A job's events; 499 when the caller has left."""
-    stream, looked = follow(job), time.monotonic()
-    async with contextlib.aclosing(stream):
-        while True:
-            step = asyncio.ensure_future(anext(stream, None))
-            try:
-                while True:
-                    there, _ = await asyncio.wait({step}, timeout=LEFT_SECONDS)
-                    if not there or time.monotonic() - looked > LEFT_SECONDS:  # also where steps come without a pause
-                        looked = time.monotonic()
-                        if await who.gone():
-                            raise ApiError(499, "cancelled", "The client has left.")
-                    if there:
-                        break
-            finally:
-                if not step.done():
-                    step.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await step
-            if (numbered := step.result()) is None:
-                return
-            yield numbered[1]
 
 
 def result_or_error(job: Job) -> Done:

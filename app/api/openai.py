@@ -31,7 +31,7 @@ from app.api.schemas import (
     ModelList,
     event_stream,
 )
-from app.engine import Job, Stepped
+from app.engine import Job, Stepped, follow
 from app.images import as_mask, has_transparency
 from app.schemas import GeneratedImage, read_params
 from ldm_core.images import pictures_of
@@ -133,7 +133,7 @@ async def _make(wanted: ImagesRequest, who: Caller, name: str, start: InitImage 
         "user": wanted.safety_identifier or wanted.user or "",
         "previews": wanted.partial_images > 0,
     }
-    jobs = await asyncio.to_thread(lambda: generation.submit(who, request, wanted.n, start, **about))
+    jobs = await generation.start_jobs(who, request, wanted.n, start, **about)
     if wanted.stream:
         return EventSourceResponse(_stream(wanted, who, name, jobs, size))
     images = await generation.pictures(who, jobs)
@@ -165,7 +165,7 @@ async def _stream(
     try:
         for job in jobs:
             sent = 0
-            async for seen in generation.events(who, job):
+            async for _, seen in follow(job):
                 if not isinstance(seen, Stepped) or seen.preview is None or sent == wanted.partial_images:
                     continue
                 if seen.i / seen.n < sent / (wanted.partial_images + 1):

@@ -188,7 +188,7 @@ class A1111Error(BaseModel):
     errors: str
 
 
-STATUSES = (400, 401, 403, 404, 405, 408, 409, 411, 413, 421, 422, 429, 499, 500, 503)
+STATUSES = (400, 401, 403, 404, 405, 408, 409, 411, 413, 421, 422, 429, 500, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in STATUSES}
 A1111_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": A1111Error} for status in STATUSES}
 

@@ -1,16 +1,27 @@
-"""Calls that are answered in one piece end when their client leaves."""
+"""Calls that compute while their connection is open end when their client leaves."""
 
 from __future__ import annotations
 
 import asyncio
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CALLS = ("/gradio_api/run/", "/gradio_api/api/")  # Gradio's that compute while the connection is open
+CALLS = (
+    "/gradio_api/run/",
+    "/gradio_api/api/",
+    "/v1/images/",
+    "/sdapi/v1/txt2img",
+    "/sdapi/v1/img2img",
+    "/live",
+)
 
 
 class Leaving:
-    """ASGI middleware: cancels a call whose connection is lost. A server only learns of it by asking."""
+    """ASGI middleware: cancels a call whose connection is lost, and raises ClientDisconnect.
+
+    A server only learns of it by asking.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -42,5 +53,6 @@ class Leaving:
             watch.cancel()
             call.cancel()  # nothing where it has ended
             await asyncio.wait({call})
-        if not call.cancelled():
-            call.result()  # its error is the server's
+        if call.cancelled():
+            raise ClientDisconnect
+        call.result()  # its error is the server's

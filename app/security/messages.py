@@ -25,7 +25,6 @@ CODES = {
     421: "unknown_host",
     422: "refused",
     429: "too_many_requests",
-    499: "cancelled",
     500: "internal",
 }
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 import urllib.request
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -178,18 +180,17 @@ def test_without_a_key(served: Served) -> None:
             openai.OpenAI(base_url=f"{served.url}/v1", api_key=key or "none", max_retries=0).models.list()
 
 
-def test_a_client_that_leaves_stops_its_picture(client: openai.OpenAI, served: Served) -> None:
-    import json
-    import time
-    import urllib.request
-
-    with pytest.raises(openai.APITimeoutError):
-        client.with_options(timeout=1.0).images.generate(prompt="slow", extra_body={"num_inference_steps": 1000}, n=8)
-    end = time.monotonic() + 5
-    while True:
-        request = urllib.request.Request(f"{served.url}/v1/jobs", headers={"Authorization": f"Bearer {KEY}"})
-        with urllib.request.urlopen(request) as answer:
-            if not json.load(answer):
-                return
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_client_that_leaves_stops_its_picture(client: openai.OpenAI, served: Served, streaming: bool) -> None:
+    images, steps = client.with_options(timeout=1.0).images, {"num_inference_steps": 1000}
+    if streaming:
+        with images.generate(prompt="slow", extra_body=steps, n=8, stream=True, partial_images=1) as stream:
+            next(iter(stream))
+    else:
+        with pytest.raises(openai.APITimeoutError):
+            images.generate(prompt="slow", extra_body=steps, n=8)
+    end, key = time.monotonic() + 5, {"Authorization": f"Bearer {KEY}"}
+    while httpx.get(f"{served.url}/v1/jobs", headers=key).json():
         assert time.monotonic() < end, "the job runs on"
         time.sleep(0.1)
+    assert streaming or "path=/v1/images/generations status=499" in served.log.read_text()

@@ -1,0 +1,41 @@
+"""From a request to its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from app.api.dependencies import Caller
+from app.api.generation import start_jobs
+from app.engine import Job
+from ldm_core.sampling import SamplingParams
+
+
+def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, jobs = app.state.service, list[Job]()
+    submit = service.submit
+
+    def slowly(*request: Any, **about: Any) -> Job:
+        time.sleep(0.2)
+        jobs.append(submit(*request, **about))
+        return jobs[-1]
+
+    async def leave() -> None:
+        who: Any = Caller(service, "me", None)  # type: ignore[arg-type]
+        call = asyncio.create_task(start_jobs(who, SamplingParams("wait", steps=2, width=64, height=64), 2))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    monkeypatch.setattr(service, "submit", slowly)
+    app.state.fake.gate.clear()
+    asyncio.run(leave())
+    app.state.fake.gate.set()
+    assert jobs and all(job.cancelled.is_set() for job in jobs)
