@@ -68,7 +68,7 @@ class ImagesRequest(Body):
     output_format: Format = "png"
     output_compression: Annotated[int, Field(ge=0, le=100)] = 100
     background: Literal["auto", "opaque", "transparent"] = "auto"
-    response_format: Literal["b64_json", "url"] | None = None  # left open, as the asked model of OpenAI's answers
+    response_format: Literal["b64_json", "url"] | None = None  # None: as OpenAI, url for dall-e-*, else b64_json
     stream: bool = False
     partial_images: Annotated[int, Field(ge=0, le=3)] = 0
     moderation: str | None = None
