@@ -16,7 +16,7 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.maps import signed
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values
-from app.labs.denoising.trajectory import ETAS, Trajectory, fork
+from app.labs.denoising.trajectory import ETAS, StepRecord, Trajectory, fork
 from app.schemas import RequestError
 from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.images import Pixels
@@ -95,8 +95,7 @@ def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped
     here = trajectory.steps[i - 1]
     if here.uncond is None:
         raise RequestError("fault_no_guidance")
-    a = pipe.schedule.alpha_bar_at(torch.tensor(here.t))
-    x0 = [to_eps_x0("eps", eps, here.x, a).x0 for eps in (here.uncond, here.cond)]
+    x0 = _estimates(here, trajectory.grid.alpha_bar[i - 1])
     yield DONE
     uncond, cond, mixed = pipe.decode(torch.stack([*x0, here.answer.x0]))
     return Anatomy(uncond, cond, mixed, (here.cond - here.uncond).norm(dim=0).numpy())
@@ -141,26 +140,36 @@ def change_plot(trajectory: Trajectory, i: int, lang: str) -> Plot:
 
 
 def anatomy_plot(trajectory: Trajectory, i: int, lang: str) -> Plot:
-    """RMS of both terms and of their difference over the steps."""
+    """RMS of both terms, and of their difference in ε and in x̂₀, over the steps."""
     pairs = [(m.uncond, m.cond) for m in trajectory.steps if m.uncond is not None]
+    estimates = [_estimates(m, a) for m, a in zip(trajectory.steps, trajectory.grid.alpha_bar, strict=True)]
     values = {
         "term_uncond": [rms(u) for u, _ in pairs],
         "term_cond": [rms(c) for _, c in pairs],
         "term_difference": [rms(c - u) for u, c in pairs],
+        "estimate_difference": [rms(c - u) for u, c in estimates],
     }
     places = _steps(len(pairs))
     series = tuple(Series(say(lang, key), places, np.array(v), k) for k, (key, v) in enumerate(values.items()))
-    apart = values["term_difference"]
+    apart = values["estimate_difference"]
+    numbers = {"i": int(np.argmax(apart)) + 1, "n": len(apart), "most": f"{max(apart):.3g}", "last": f"{apart[-1]:.3g}"}
     return Plot(
         title=say(lang, "anatomy_plot"),
         x=Axis(say(lang, "axis_step")),
         y=Axis("RMS", log=True),
         series=series,
         marks=(Mark(float(i), f"t = {trajectory.steps[i - 1].t:.0f}"),),
-        summary=say(lang, "anatomy_summary", i=int(np.argmax(apart)) + 1, most=f"{max(apart):.3g}", n=len(apart)),
-        formula=r"\epsilon = \epsilon_u + s\,(\epsilon_c - \epsilon_u)",
-        source="ldm_core.diffusion.denoiser.Denoiser",
+        summary=say(lang, "anatomy_summary", **numbers),
+        formula=r"\epsilon = \epsilon_u + s\,(\epsilon_c - \epsilon_u),\quad "
+        r"\hat x_{0,c} - \hat x_{0,u} = -\sqrt{(1-\bar\alpha)/\bar\alpha}\,(\epsilon_c - \epsilon_u)",
+        source="ldm_core.diffusion.gaussian.to_eps_x0",
     )
+
+
+def _estimates(step: StepRecord, alpha_bar: Tensor) -> list[Tensor]:
+    """x̂₀ of either term of a guided step, that without the prompt first."""
+    assert step.uncond is not None
+    return [to_eps_x0("eps", eps, step.x, alpha_bar).x0 for eps in (step.uncond, step.cond)]
 
 
 def apart_plot(trajectories: Sequence[Trajectory], lang: str) -> Plot:

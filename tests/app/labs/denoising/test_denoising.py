@@ -24,6 +24,8 @@ from app.labs.denoising.plots import (
 )
 from app.labs.denoising.trajectory import ETAS, Trajectory, film, fork, record, record_etas
 from app.schemas import RequestError
+from ldm_core.config import SD_SCHEDULE
+from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.pipeline import Pipeline, finish
 from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
@@ -57,6 +59,21 @@ def test_the_terms_mix_to_the_answer(trunk: Trajectory):
     for moment in trunk.steps:
         mixed = moment.uncond + 3.0 * (moment.cond - moment.uncond)
         torch.testing.assert_close(mixed, moment.answer.eps)
+
+
+def test_a_difference_in_eps_counts_by_the_noise_in_x0(trunk: Trajectory):
+    plot = anatomy_plot(trunk, 2, "en")
+    *_, eps, x0 = (series.y for series in plot.series)
+    a = trunk.grid.alpha_bar.double().numpy()
+    np.testing.assert_allclose(x0, np.sqrt((1 - a) / a) * eps, rtol=1e-3)
+    assert f"step {x0.argmax() + 1} of 5, {x0.max():.3g} RMS" in plot.summary
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_folded_answer_says_how_much_eps_counts_at_either_end(lang: str):
+    a = NoiseSchedule.from_config(SD_SCHEDULE).grid("uniform", 20).alpha_bar
+    first, last = ((1 - a) / a).sqrt()[[0, -1]].tolist()
+    assert {f"{first:.0f}", f"{last:.2f}"} <= {*re.findall(r"\d+(?:\.\d+)?", say(lang, "anatomy_answer"))}
 
 
 def test_at_scale_one_the_mix_is_the_conditional(pipe: Pipeline):
