@@ -11,6 +11,7 @@ from app.i18n import say
 from app.labs.architecture.drawing import drawing
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.schemas import RequestError, read_params
+from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -144,7 +145,7 @@ class Path(Ready):
         if tokenizer is None or c.text is None:
             raise RequestError("no_such_part")
         params = self.service.in_english(read_params({"prompt": values["path_prompt"]}))
-        ids = tokenizer.encode([params.prompt])[0].tolist()
+        ids = tokenizer.encode([plain(parse(params.prompt))])[0].tolist()
         latent = "×".join(map(str, c.latent_shape()))
         size = f"{c.image_size}×{c.image_size}"
         steps = [

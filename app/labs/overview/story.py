@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from app.engine import Stepped
+from app.labs.attention.maps import tokens_of
 from app.labs.common.maps import signed
 from app.labs.denoising.plots import tiles
 from app.labs.denoising.trajectory import record
 from app.schemas import RequestError
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams
+from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -71,10 +73,7 @@ def tell(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Sto
 
 
 def _tokens(pipe: Pipeline, prompt: str) -> tuple[tuple[str, int], ...]:
-    """The start, the prompt's pieces as far as they fit, the end."""
+    """The start, the prompt's pieces as far as they fit, the end; weights' signs are no text."""
     assert pipe.tokenizer is not None
-    prompt = pipe.tokenizer.clean(prompt)
-    ids = pipe.tokenizer.encode([prompt])[0].tolist()
-    spans = pipe.tokenizer.spans(prompt)[: pipe.tokenizer.length - 2]
-    pieces = [prompt[first:last] for first, last in spans]
-    return tuple(zip(["", *pieces, ""], ids, strict=False))
+    ids = pipe.tokenizer.encode([plain(parse(prompt))])[0].tolist()
+    return tuple((token.text, ids[token.first]) for token in tokens_of(pipe, prompt) if token.kind != "padding")

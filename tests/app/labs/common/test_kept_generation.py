@@ -85,8 +85,8 @@ def test_the_model_reads_english(service: Service, monkeypatch: pytest.MonkeyPat
         work(service.pipe)
     assert asked == ["a red apple", ""]
     path = laid(architecture.LAB, service)["path"]
-    ids = [path.redraw(None, prompt)[path.table] for prompt in ("一个红苹果", "a red apple")]
-    assert ids[0] == ids[1]
+    ids = [path.redraw(None, prompt)[path.table] for prompt in ("一个红苹果", "a (red:1.3) apple", "a red apple")]
+    assert ids[0] == ids[1] == ids[2]
 
 
 def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,11 @@ def test_tokens_are_the_tokenizers(pipe: Pipeline, story: Story):
     ids = pipe.tokenizer.encode([KEPT.prompt])[0].tolist()
     assert [number for _, number in story.tokens] == ids[: len(story.tokens)]
     assert [text for text, _ in story.tokens if text] == ["a", "red", "apple"]
+
+
+def test_weights_of_a_prompt_are_no_tokens(pipe: Pipeline, story: Story):
+    weighted, _ = answer(tell(pipe, replace(KEPT, prompt="a (red:1.3) [apple]")))
+    assert weighted.tokens == story.tokens
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
