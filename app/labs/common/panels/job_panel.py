@@ -43,7 +43,6 @@ class JobPanel(Panel):
     Where `opens_drawn`, it shows the result of its controls' defaults until then: one job for all visitors.
     """
 
-    redraws = False
     opens_drawn: ClassVar[bool] = True
 
     def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
@@ -67,6 +66,11 @@ class JobPanel(Panel):
     def inputs(self) -> dict[str, Any]:
         """The controls, and what this page's last job returned."""
         return {**super().inputs, "last": self.last}
+
+    @property
+    def redrawn_by(self) -> list[Any]:
+        """Nothing: the button draws."""
+        return []
 
     def default_values(self) -> dict[str, Any]:
         """What `make_job` gets before anybody has touched a control."""
@@ -212,9 +216,11 @@ class StepPanel(Panel):
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        """`draw_walk` at the step, or at the last one of a shorter generation."""
+        """`draw_walk` at the step, or at the last one of a shorter generation, which the note says."""
         trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
-        return self.draw_walk(lang, trajectory, min(int(values.pop("step")), len(trajectory.steps)), **values)
+        i, n = int(values.pop("step")), len(trajectory.steps)
+        note = {self.note: line_html(say(lang, "step_beyond", n=n))} if i > n else {}
+        return {**note, **self.draw_walk(lang, trajectory, min(i, n), **values)}
 
     def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """Updates for step i (from 1) of a trajectory."""
@@ -248,6 +254,18 @@ class TrajectoryJobPanel(FiguresJobPanel):
     def default_values(self) -> dict[str, Any]:
         """The controls' defaults; None for the kept generation means the default one."""
         return {**super().default_values(), "kept": None}
+
+    @property
+    def redrawn_by(self) -> list[Any]:
+        """The kept generation: the note tells a result that was made from another."""
+        return [self.shared["kept"]]
+
+    def draw(self, lang: str, **values: Any) -> Updates:
+        """The last result or the default's, and a note where it was not made from the generation kept now."""
+        last = values["last"]
+        started_from = None if last is None else last.values["kept"]
+        note = {} if started_from is values["kept"] else {self.note: line_html(say(lang, "made_from_earlier"))}
+        return {**super().draw(lang, **values), **note}
 
     def trajectory(self, kept: Trajectory | None) -> Trajectory:
         """The generation this page has kept, or everybody's."""

@@ -52,9 +52,8 @@ class LabTab:
             panel.wire()
         asking: dict[tuple[Any, ...], list[Any]] = {}  # numbers that change together → the events that change them
         asking[tuple(self.redraw_tokens)] = [self.tab.select]
-        redrawn = [panel for panel in self.panels if panel.redraws]
-        for control in dict.fromkeys(c for panel in redrawn for c in panel.inputs.values()):
-            concerned = tuple(p.redraw_token for p in redrawn if control in p.inputs.values())
+        for control in dict.fromkeys(c for panel in self.panels for c in panel.redrawn_by):
+            concerned = tuple(panel.redraw_token for panel in self.panels if control in panel.redrawn_by)
             asking.setdefault(concerned, []).append(moved(control))
         for numbers, events in asking.items():
             gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")

@@ -26,12 +26,11 @@ Shared = dict[str, Any]  # controls that several panels of a lab read, by name
 class Panel:
     """Controls on the left, a view on the right, an explanation under it.
 
-    A subclass lays both out and answers `draw`; it redraws whenever one of `controls` is moved. Words it needs, by its
+    A subclass lays both out and answers `draw`; it redraws whenever one of `redrawn_by` changes. Words it needs, by its
     `key`: `{key}_title`, `{key}_text`, and `{key}_ask` with `{key}_answer` for the folded question.
     """
 
     key: ClassVar[str]
-    redraws: ClassVar[bool] = True  # whether moving a control draws the panel anew
     late_choices: ClassVar[tuple[str, ...]] = ()  # controls whose choices come with a drawing, which judges them
 
     def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
@@ -133,6 +132,11 @@ class Panel:
     def inputs(self) -> dict[str, Any]:
         """What `draw` gets: components by the names of its arguments."""
         return {**self.controls, **self.uploads}
+
+    @property
+    def redrawn_by(self) -> list[Any]:
+        """Those of `inputs` that draw the panel anew when they change."""
+        return list(self.inputs.values())
 
     def redraw(self, request: gr.Request, *values: Any) -> Updates:
         """Gradio's way into `draw`."""

@@ -24,7 +24,6 @@ class TrainHere(Panel):
     """Start and stop; the view follows the one run there may be, whoever started it."""
 
     key = "training"
-    redraws = False
 
     def lay_controls(self) -> None:
         """Steps, the step at which the discriminator sets in, Start and Stop."""
@@ -44,6 +43,11 @@ class TrainHere(Panel):
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         outputs = [output for card in self.cards for output in card.outputs]
         self.outputs = [self.samples, *outputs, self.timer, self.run, self.stop]
+
+    @property
+    def redrawn_by(self) -> list[Any]:
+        """Nothing: the timer draws."""
+        return []
 
     @property
     def folder(self) -> Path:

@@ -104,6 +104,27 @@ def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypa
     assert len(asked) == len(names)
 
 
+def test_a_result_of_an_earlier_generation_says_so(service: Service):
+    panels = laid(denoising.LAB, service)
+    walked, fork = panels["walked"], panels["fork"]
+    old, new = (press(walked, walk_steps=2, walk_seed=seed)[walked.kept] for seed in (1, 2))
+    last = press(fork, fork_step=1, kept=old)[fork.last]
+    values = {name: getattr(component, "value", None) for name, component in fork.inputs.items()} | {"last": last}
+    earlier = "Made from an earlier run"
+    assert earlier not in fork.redraw(None, *(values | {"kept": old}).values())[fork.note]
+    assert earlier in fork.redraw(None, *(values | {"kept": new}).values())[fork.note]
+    assert fork.redrawn_by == [walked.kept], "a new generation has the note drawn"
+    assert panels["inversion"].redrawn_by == []
+
+
+def test_a_step_beyond_the_run_says_which_is_shown(service: Service):
+    panels = laid(denoising.LAB, service)
+    walked, scrub = panels["walked"], panels["scrub"]
+    kept = press(walked, walk_steps=2)[walked.kept]
+    assert "This run has 2 steps" in scrub.redraw(None, 3, kept)[scrub.note]
+    assert scrub.redraw(None, 2, kept)[scrub.note] == ""
+
+
 def test_a_page_keeps_showing_its_own_result(service: Service):
     walked = laid(denoising.LAB, service)["walked"]
     own = press(walked, walk_steps=2)[walked.last]
