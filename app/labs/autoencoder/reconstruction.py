@@ -18,7 +18,6 @@ from app.labs.common.plot import Axis, Heat, Plot
 from ldm_core.evaluation.metrics import psnr, ssim
 from ldm_core.evaluation.reconstruction import Distance, lpips_distance
 from ldm_core.images import Pixels, to_tensor
-from ldm_core.models.distribution import DiagonalGaussianDistribution
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -116,5 +115,5 @@ def kl_plot(kl: Floats, lang: str) -> Plot:
         heat=Heat(np.arange(w, dtype=float), np.arange(h, dtype=float), kl.astype(np.float64), "KL", square=True),
         summary=say(lang, "kl_summary", total=f"{kl.sum():.0f}", mean=f"{kl.mean():.1f}", most=f"{kl.max():.1f}"),
         formula=r"\mathrm{KL} = \tfrac12 \sum (\mu^2 + \sigma^2 - 1 - \log \sigma^2)",
-        source=f"ldm_core.models.distribution.{DiagonalGaussianDistribution.__name__}.kl",
+        source="app.labs.autoencoder.reconstruction.reconstruct",
     )

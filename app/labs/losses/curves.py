@@ -49,7 +49,7 @@ def curves_plot(
         summary=say(lang, "joint").join(said) + say(lang, "stop_mark"),
         formula=r"s_i = \lambda s_{i-1} + (1-\lambda) y_i,\quad \hat s_i = s_i / (1-\lambda^i),\quad \lambda = "
         f"{smoothing:g}",
-        source="ldm_core.training.common.metric_log.MetricLog",
+        source="app.labs.losses.runs.smoothed",
     )
 
 
@@ -152,7 +152,7 @@ def players_plot(kinds: Sequence[str], logit: float, lang: str) -> Plot:
         summary=say(lang, "players_summary", logit=f"{logit:g}", values=values),
         formula=r"\tfrac12\left(\mathrm{E}[\max(0, 1-D(x))] + \mathrm{E}[\max(0, 1+D(\hat x))]\right),\quad "
         r"\tfrac12\left(\mathrm{E}[\ln(1+e^{-D(x)})] + \mathrm{E}[\ln(1+e^{D(\hat x)})]\right)",
-        source="ldm_core.losses.gan.hinge_d_loss",
+        source=", ".join(f"ldm_core.losses.gan.{PLAYERS[kind].__name__}" for kind in kinds),
     )
 
 

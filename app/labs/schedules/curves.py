@@ -31,14 +31,6 @@ class Quantity:
     range: tuple[float, float] | None = None
 
 
-def _mean_of_x0(s: NoiseSchedule) -> Values:
-    return s.betas * np.sqrt(s.alphas_cumprod_prev) / (1.0 - s.alphas_cumprod)
-
-
-def _mean_of_xt(s: NoiseSchedule) -> Values:
-    return (1.0 - s.alphas_cumprod_prev) * np.sqrt(1.0 - s.betas) / (1.0 - s.alphas_cumprod)
-
-
 QUANTITIES: Mapping[str, Quantity] = {
     "beta": Quantity("β", r"\beta_t", "make_beta_schedule", lambda s: s.betas),
     "alpha": Quantity("α = 1 − β", r"\alpha_t = 1 - \beta_t", "NoiseSchedule.betas", lambda s: 1.0 - s.betas),
@@ -77,13 +69,13 @@ QUANTITIES: Mapping[str, Quantity] = {
         "c₁",
         r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_1 = \tfrac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}",
         'NoiseSchedule.buffers()["posterior_mean_coef1"]',
-        _mean_of_x0,
+        lambda s: s.buffers()["posterior_mean_coef1"].double().numpy(),
     ),
     "coef2": Quantity(
         "c₂",
         r"\tilde\mu_t = c_1 x_0 + c_2 x_t,\quad c_2 = \tfrac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}",
         'NoiseSchedule.buffers()["posterior_mean_coef2"]',
-        _mean_of_xt,
+        lambda s: s.buffers()["posterior_mean_coef2"].double().numpy(),
     ),
 }
 

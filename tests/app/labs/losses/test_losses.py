@@ -195,6 +195,7 @@ def test_hinge_and_vanilla_are_half_of_torchs_own_losses():
         expected = F.binary_cross_entropy_with_logits(x, torch.full_like(x, target), reduction="none")
         np.testing.assert_allclose(y, 0.5 * expected.numpy(), rtol=1e-6)
     assert "hinge, real 0.5" in players_plot(["hinge", "vanilla"], 0.0, "en").summary
+    assert players_plot(["vanilla"], 0.0, "en").source == "ldm_core.losses.gan.vanilla_d_loss"
     with pytest.raises(RequestError):
         players_plot([], 0.0, "en")
 
