@@ -101,7 +101,7 @@ def test_curves_of_the_shipped_run(labs: Page):
     choose(labs, "history-metrics", "val/loss_vlb")
     expect(said).to_contain_text("val/loss_vlb went from")
     labs.keyboard.press("Escape")
-    labs.locator("#history-log input").uncheck()
+    labs.locator("#history-log input").check()
     expect(labs.locator("#panel-history .plot .main-svg").first).to_be_visible()
 
 

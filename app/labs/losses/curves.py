@@ -18,7 +18,7 @@ from ldm_core.losses.gan import adaptive_weight, adopt_weight, hinge_d_loss, van
 PLAYERS = {"hinge": hinge_d_loss, "vanilla": vanilla_d_loss}
 LOGITS = np.linspace(-3.0, 3.0, 121)
 GRADIENTS = np.logspace(-8.0, 3.0, 67)  # ‖∇g‖
-NLL_GRADIENTS = (0.01, 1.0, 100.0)  # ‖∇nll‖
+NLL_GRADIENTS = (0.01, 0.1, 100.0)  # ‖∇nll‖: the last alone reaches the ceiling
 PROFILES = 5  # validations drawn side by side
 
 
@@ -170,7 +170,7 @@ def adopt_plot(disc_start: int, disc_factor: float, lang: str) -> Plot:
         series=(Series("disc_factor", steps.astype(float), factor, 0, "steps"),),
         marks=(Mark(float(disc_start), f"disc_start = {disc_start}"),),
         summary=say(lang, "adopt_summary", start=disc_start, factor=f"{disc_factor:g}"),
-        formula=r"L = L_{\mathrm{nll}} + w_{\mathrm{KL}}\,\mathrm{KL} + \lambda\,f(\mathrm{step})\,L_g",
+        formula=r"L = L_{\mathrm{nll}} + w_{\mathrm{KL}}\,\mathrm{KL} + w_D\,\lambda\,f(\mathrm{step})\,L_g",
         source="ldm_core.losses.gan.adopt_weight",
     )
 

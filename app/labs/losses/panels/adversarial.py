@@ -55,7 +55,7 @@ class Balance(OfRuns):
             self.controls[name] = self.translation.make(
                 gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
             )
-        self.run_choice("balance_run", "autoencoder", filterable=False)
+        self.run_choice("balance_run", "decoder", filterable=False)
 
     def lay_view(self) -> None:
         """Three plots; the third is the run's and shows where it logged something."""
@@ -64,7 +64,7 @@ class Balance(OfRuns):
         self.outputs = [*outputs, self.controls["balance_run"]]
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        """The factor over the steps, the adaptive weight over gradients, and what the run logged of both."""
+        """The factor over the steps, the adaptive weight over gradients, and what the run logged of that."""
         from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
 
         start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]
@@ -75,7 +75,7 @@ class Balance(OfRuns):
         try:
             if name is not None:  # None where there are no runs
                 run = {name: load_run(name, self.runs())}
-                logged = curves_plot(run, ["train/d_weight", "train/disc_factor"], "step", 0.0, False, lang)
+                logged = curves_plot(run, ["train/d_weight"], "step", 0.0, False, lang)
                 if any(series.y.any() for series in logged.series):
                     plots.append(logged)
                 else:

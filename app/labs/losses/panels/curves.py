@@ -82,7 +82,7 @@ class History(OfRuns):
             gr.Radio, {"label": "over_label", "choices": OVER}, value="step", elem_id="history-over"
         )
         self.slider("smoothing", 0, 0.99, 0.6, 0.01)
-        self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=True, elem_id="history-log")
+        self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=False, elem_id="history-log")
 
     def lay_view(self) -> None:
         """A plot, and the timer that redraws it while a file grows."""
