@@ -32,7 +32,7 @@ class Reconstruction(Shown):
     def lay_controls(self) -> None:
         """A picture; noise in multiples of the posterior's deviation, and its seed."""
         self.upload("picture")
-        self.slider("posterior_noise", 0, 10, 0, 0.1)
+        self.slider("posterior_noise", 0, 100, 0, 1)
         self.slider("posterior_seed", 0, 20, 0, 1)
 
     def lay_view(self) -> None:
@@ -57,7 +57,7 @@ class Reconstruction(Shown):
         ]
         numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "lpips": f"{made.lpips:.3g}"}
         numbers["kl"] = f"{made.kl.sum():.0f}"
-        means = [(say(lang, "mean_of", c=c + 1), signed(m)) for c, m in enumerate(made.mean)]
+        means = [(say(lang, "mean_of", c=c + 1, std=f"{m.std():.2f}"), signed(m)) for c, m in enumerate(made.mean)]
         stds = [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
         return {
             self.shown: figures(rows),

@@ -31,7 +31,7 @@ LESSONS: Mapping[str, Sequence[Move]] = {
     "losses": (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2})),
     "autoencoder": (
         Move("move1", "autoencoder", {"posterior_noise": 0}),
-        Move("move2", "autoencoder", {"posterior_noise": 10}),
+        Move("move2", "autoencoder", {"posterior_noise": 100}),
     ),
     "denoising": (
         Move("move1", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 1}),

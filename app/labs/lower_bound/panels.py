@@ -24,7 +24,7 @@ class Weights(Panel):
     def lay_controls(self) -> None:
         """t, the forms of the bound, the schedule, and v of the posterior variance, 0…1."""
         make = self.translation.make
-        self.shared["t"] = self.slider("t", 0, 999, 400, 1)
+        self.shared["t"] = self.dial("t", {"label": "t_label", "info": "bound_t_info"}, 0, 999, 400, 1)
         self.controls["forms"] = make(
             gr.CheckboxGroup, {"label": "forms_label", "choices": FORMS}, value=list(FORMS), elem_id="weights-forms"
         )

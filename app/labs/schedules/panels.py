@@ -48,7 +48,7 @@ class Curves(Panel):
             self.controls[name] = make(
                 gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"curves-{name}"
             )
-        self.slider("v", 0, 1, 0, 0.05)
+        self.dial("v", {"label": "v_label", "info": "curves_v_info"}, 0, 1, 0, 0.05)
 
     def lay_view(self) -> None:
         """Two plots."""
