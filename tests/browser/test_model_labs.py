@@ -118,7 +118,7 @@ def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Film,
     open_lab(labs, "attention")
     run(labs, "read")
     shown = labs.locator("#heat-shown")
-    expect(shown).not_to_contain_text("background")  # of the generation it opened with: the new one is drawn
+    expect(shown).not_to_contain_text("banana")  # of the generation it opened with: the new one is drawn
     labs.locator("#heat-token").get_by_label("apple", exact=True).check()
     expect(shown).to_contain_text("“apple” over the picture")
     looked = answer(attention_maps(pipe, made.trajectory, STEPS))[0]

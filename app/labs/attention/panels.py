@@ -23,6 +23,7 @@ class Read(GenerationPanel):
     """The generation that is listened to."""
 
     key = "read"
+    prompt = "a red apple and a yellow banana"  # two things, looked at from different places
 
 
 class HeatMaps(StepPanel):

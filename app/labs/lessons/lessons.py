@@ -37,7 +37,7 @@ LESSONS: Mapping[str, Sequence[Move]] = {
         Move("move1", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 1}),
         Move("move2", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 10, "fork_step": 10}),
     ),
-    "attention": (Move("move1", "attention", {"walk_prompt": "a red apple on a blue background"}),),
+    "attention": (Move("move1", "attention", {"walk_prompt": "a red apple and a yellow banana"}),),
     "architecture": (
         Move("move1", "architecture", {"part": "unet"}),
         Move("move2", "architecture", {"part": "text"}),

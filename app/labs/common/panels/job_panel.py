@@ -23,7 +23,7 @@ from ldm_core.sampling import SamplingParams
 if TYPE_CHECKING:
     from app.labs.denoising.trajectory import Trajectory
 
-PROMPT = "a red apple on a blue background"  # a thing and a ground: two words that look at different places
+PROMPT = "a red apple on a blue background"
 STEPS = 20
 DEFAULT_STEP = 6  # early: the shape stands, and what guidance does is to be seen
 KEPT_SECONDS = 3600  # that an unused generation stays in a session
@@ -124,12 +124,13 @@ class GenerationPanel(JobPanel):
     """
 
     key = "walked"
+    prompt: ClassVar[str] = PROMPT
     max_steps: ClassVar[int] = 50
 
     def lay_controls(self) -> None:
         """Prompt, steps, guidance, eta and seed of the generation to keep."""
         self.shared["generation"] = self
-        self.textbox("walk_prompt", {"label": "prompt"}, PROMPT)
+        self.textbox("walk_prompt", {"label": "prompt"}, self.prompt)
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
@@ -155,11 +156,6 @@ class GenerationPanel(JobPanel):
             seed=values["walk_seed"],
         )
         return lambda pipe: film(pipe, params), params.steps
-
-    def default_result(self) -> Any:
-        """The same generation in every lab."""
-        work, _ = self.make_job("en", **self.default_values())
-        return self.results.get(GenerationPanel.key, work)
 
     @property
     def inputs(self) -> dict[str, Any]:

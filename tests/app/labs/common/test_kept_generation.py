@@ -100,7 +100,7 @@ def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypa
             drawn = panel.redraw(None, *opening.values())
             assert any("<img" in str(value) for value in drawn.values()) or "listening" in panel.key, panel.key
             assert not drawn[panel.note] or "Steps kept: 20" in drawn[panel.note]
-    names = ("walked", "scrub", "anatomy", "etas", "fork", "inversion", "heat", "listening")
+    names = ("walked", "scrub", "anatomy", "etas", "fork", "inversion", "read", "heat", "listening")
     assert len(asked) == len(names)
 
 
