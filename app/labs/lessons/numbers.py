@@ -13,7 +13,7 @@ from app.labs.common.plot import crossing
 from app.labs.lessons.lessons import REFERENCE
 from app.labs.losses.curves import player_terms
 from app.labs.lower_bound.weights import form_weights, half_at, make_schedule
-from app.labs.schedules.curves import KINDS
+from app.labs.schedules.curves import KINDS, make_schedules
 from ldm_core.config import ModelConfig
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 from ldm_core.models.distribution import DiagonalGaussianDistribution
@@ -40,8 +40,9 @@ def _snr_one(schedule: NoiseSchedule) -> str:
 
 
 def _schedules(_: ModelConfig) -> Numbers:
-    doubled = NoiseSchedule(make_beta_schedule("linear", T, START, 2 * END))
-    return {kind: _snr_one(make_schedule(kind, 0.0)) for kind in KINDS} | {"doubled": _snr_one(doubled)}
+    doubled = {kind: _snr_one(s) for kind, s in make_schedules(KINDS, T, START, 2 * END, 0.008).items()}
+    moved = {"doubled": doubled["linear"], "doubled_sqrt": doubled["sqrt"]}
+    return {kind: _snr_one(make_schedule(kind, 0.0)) for kind in KINDS} | moved
 
 
 def _lower_bound(_: ModelConfig) -> Numbers:

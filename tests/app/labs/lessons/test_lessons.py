@@ -71,7 +71,8 @@ def test_numbers_of_the_schedules():
     said = numbers("schedules", TINY)
     assert abs(int(said["linear"]) - int(np.flatnonzero(SD.snr < 1)[0])) <= 1
     assert int(said["sqrt"]) < int(said["sqrt_linear"]) < int(said["linear"]) < int(said["cosine"])
-    assert int(said["doubled"]) < int(said["linear"])
+    assert int(said["doubled"]) < 0.9 * int(said["linear"])
+    assert int(said["sqrt"]) - 2 <= int(said["doubled_sqrt"]) < int(said["sqrt"])
 
 
 def test_numbers_of_the_bound():

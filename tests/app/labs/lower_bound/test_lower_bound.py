@@ -97,6 +97,11 @@ def test_nothing_chosen_gets_one_sentence(schedule: NoiseSchedule):
         losses_plot(schedule, [], "x0", 5.0, 0, "en")
 
 
+def test_what_the_text_says_of_the_published_weights(schedule: NoiseSchedule):
+    published, true = (w[10] / w[900] for w in (form_weights(schedule, form) for form in ("x0_published", "x0")))
+    assert published == pytest.approx(16, rel=0.05) and true == pytest.approx(70_000, rel=0.05)
+
+
 def test_what_the_folded_answer_says_of_the_first_two_weights():
     for v, first, used in ((0.25, 2.0, 0.40), (1.0, 0.5, 0.25)):
         schedule = make_schedule("linear", v)

@@ -92,6 +92,18 @@ def test_the_trained_schedule_respaced_is_itself():
     torch.testing.assert_close(grid.alpha_bar_prev, own.alpha_bar_prev, rtol=1e-4, atol=1e-5)
 
 
+def test_what_the_folded_answer_says_of_other_schedules():
+    schedules = make_schedules(KINDS, *SETTINGS)
+
+    def asked(kind: str, steps: int) -> list[float]:
+        return cross_schedule_grid(schedules["linear"], schedules[kind], steps).t.round().tolist()
+
+    assert asked("cosine", 6)[0] == 732
+    assert asked("sqrt", 6)[:5] == [999] * 5 and asked("sqrt", 6)[5] < 60
+    assert asked("sqrt", 50).count(999) == 43
+    assert all(asked(kind, 50).count(999) <= 4 for kind in ("linear", "cosine", "sqrt_linear"))
+
+
 def test_the_trained_schedule_makes_the_pipelines_own_picture(pipe: Pipeline):
     made, steps = answer(sample_on_schedules(pipe, SamplingParams("a cat", steps=3, seed=7), {"linear": pipe.schedule}))
     expected = pipe.decode(finish(pipe.stream("a cat", steps=3, seed=7)))[0]
