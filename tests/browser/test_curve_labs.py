@@ -59,14 +59,14 @@ def test_where_half_of_a_loss_lies(labs: Page):
     open_lab(labs, "lower_bound")
     said = caption(labs, "objectives", 1)
     snr = NoiseSchedule(make_beta_schedule("linear", 1000, 0.00085, 0.012)).snr
-    expect(said).to_contain_text(f"simple loss on ε lies below t = {half(snr)}")
-    expect(said).to_contain_text(f"simple loss on v lies below t = {half(snr + 1)}")
+    expect(said).to_contain_text(f"simple loss on ε lies at t ≤ {half(snr)}")
+    expect(said).to_contain_text(f"simple loss on v lies at t ≤ {half(snr + 1)}")
     for gamma in (5, 1):
         set_slider(labs, "objectives-gamma", gamma)
-        expect(said).to_contain_text(f"min-SNR lies below t = {half(np.minimum(snr, gamma))}")
+        expect(said).to_contain_text(f"min-SNR lies at t ≤ {half(np.minimum(snr, gamma))}")
     labs.locator("#objectives-measured").get_by_label("ε", exact=True).check()
-    expect(said).to_contain_text(f"simple loss on ε lies below t = {half(np.ones(1000))}")
-    expect(said).to_contain_text(f"min-SNR lies below t = {half(min_snr_weights(snr, 1.0, 'eps'))}")
+    expect(said).to_contain_text(f"simple loss on ε lies at t ≤ {half(np.ones(1000))}")
+    expect(said).to_contain_text(f"min-SNR lies at t ≤ {half(min_snr_weights(snr, 1.0, 'eps'))}")
 
 
 def test_each_plot_is_saved_as_its_own_file(labs: Page, tmp_path: Path):

@@ -86,7 +86,7 @@ def test_shares_end_at_one_and_half_is_a_half(schedule: NoiseSchedule):
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_sentences_name_where_half_lies(schedule: NoiseSchedule, lang: str):
     _, share = losses_plot(schedule, ["x0", "eps"], "x0", 5.0, 400, lang)
-    assert "t = 499" in share.summary and f"t = {half_at(schedule.snr)}" in share.summary
+    assert "t ≤ 499" in share.summary and f"t ≤ {half_at(schedule.snr)}" in share.summary
     assert share.marks[0].at == 400
 
 
