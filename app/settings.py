@@ -34,7 +34,7 @@ class Settings:
     port: int = 7860  # to listen on; 0 is any that is free
     weights: Path = EMOJI_128  # the page's own model: a .safetensors or .ckpt file, or a diffusers folder
     models: Path | None = None  # folder of further weights files and diffusers folders to choose from
-    model_bytes: int = 8_000_000_000  # bytes of weights in memory, --weights included; the model used least recently leaves
+    model_bytes: int = 8_000_000_000  # bytes of weights in memory, --weights included; the model unused longest leaves
     device: str = "auto"  # auto, cpu, mps, cuda or cuda:1
     dtype: str = "auto"  # auto, float32, bfloat16 or float16
     runtime: str = "auto"  # auto, torch or openvino: what executes the networks

@@ -64,8 +64,9 @@ def test_help_says_what_an_option_is_and_its_default(capsys: pytest.CaptureFixtu
         Settings.from_args(["--help"], {})
     assert caught.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "--history-days HISTORY_DAYS how long a picture that is no favourite stays there (default: 365)" in said
-    assert "--max-side MAX_SIDE of a picture, in pixels (default: 1024)" in said
+    assert "--history-days HISTORY_DAYS days a picture that is no favourite stays there (default: 365)" in said
+    assert "--max-side MAX_SIDE width and height of a picture, in pixels (default: 1024)" in said
+    assert " default: " not in said, "an option has its default, but no words"
 
 
 def test_the_data_folder_is_the_user_s_unless_said_otherwise(tmp_path: Path) -> None:
