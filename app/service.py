@@ -61,7 +61,7 @@ class Service:
         self.pictures = Pictures(settings, self.models.find, self.history)
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
-        self.engine.ends.on_end = self._journal_end
+        self.engine.on_start, self.engine.ends.on_end = self._journal_start, self._journal_end
         self.may_begin = threading.Event()  # what an earlier process has left lets the page come first
         left = [] if self.history is None else self.history.journal.unfinished(str(Sentence("interrupted")))
         for job in left:  # what an earlier process has not finished is here before anybody asks for it
@@ -82,8 +82,6 @@ class Service:
         try:
             model = self.loader.load_own()
             self.pool.room = self.settings.model_bytes - self.models.own.bytes
-            if self.history is not None:
-                self.history.journal.begin()  # before any new job is accepted
             self.engine.start(model, self.pool, lambda: self.may_begin.wait(HELD_SECONDS))
             self.loader.ready()
         except Exception as error:
@@ -208,6 +206,10 @@ class Service:
     def picture(self, name: str) -> Path | None:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
         return self.pictures.of(name, self.here())
+
+    def _journal_start(self, job: Job) -> None:
+        if self.history is not None and job.durable:
+            self.history.journal.begin(job.id)
 
     def _journal_end(self, job: Job, event: End) -> None:
         """Say and write down how a job ended; one that the end of the process has cut off stays accepted."""

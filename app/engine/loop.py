@@ -35,6 +35,7 @@ class Engine:
         self._strict = strict
         self.metrics = Metrics()
         self.ends = Ends(save, self.metrics)
+        self.on_start: Callable[[Job], None] = lambda job: None  # before a job is prepared; writes it down
         self._queue = FairQueue(quotas or Quotas())
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, Running] = {}
@@ -192,7 +193,7 @@ class Engine:
                 job = self._queue.take(*found)
                 self._tell_positions()
             running = self._running[job.id] = Running(job, n=job.request.steps)
-            job.emit(Started(job.request.steps))
+            self._tell_start(job)
             if job.work is not None:
                 running.work = job.work(self._asked.of(job).pipe)
                 continue
@@ -203,6 +204,13 @@ class Engine:
             except Exception as error:
                 self._fail(job, error, theirs=isinstance(error, ValueError))
             self._queue.charge(job, time.monotonic() - start)
+
+    def _tell_start(self, job: Job) -> None:
+        try:
+            self.on_start(job)
+        except Exception:  # a full disk, say: the job can be made all the same
+            log.exception("the start of job %s could not be written down", job.id)
+        job.emit(Started(job.request.steps))
 
     def _room(self, client: str) -> bool:
         """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""

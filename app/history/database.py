@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "history.sqlite"
-VERSION = 2  # of the schema, kept as user_version
+VERSION = 3  # of the schema, kept as user_version
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, client TEXT NOT NULL, user TEXT NOT NULL, request TEXT NOT NULL,
@@ -23,7 +23,10 @@ CREATE TABLE IF NOT EXISTS images (
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS images_of ON images (client, created);
 """
-UPGRADES = {1: "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';"}  # from this version to the next
+UPGRADES = {  # from this version to the next
+    1: "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';",
+    2: "UPDATE jobs SET tries = MAX(tries - 1, 0);",  # one was counted when a job was accepted
+}
 
 
 class Database:

@@ -1,7 +1,8 @@
 """The journal of accepted jobs, and the pictures they start from.
 
 Accepted means journaled: the row is on the disk before the answer leaves. A job that was under way when the process
-died runs again once, with the same seed and the same names of files, so that nothing is there twice.
+died runs again once, with the same seed and the same names of files, so that nothing is there twice. One that only
+waited has lost nothing: `tries` counts the runs that have begun.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Journal:
     def __init__(self, db: Database, inputs: Path) -> None:
         """`inputs` is the folder of the pictures that jobs start from."""
         self._db, self._inputs = db, inputs
-        self._running = False  # whether a crash would now end a run of the accepted jobs
+        self._under_way: set[str] = set()  # ids of jobs whose run a crash would now end
 
     def accept(self, job: Job) -> None:
         """Write a job and its inputs down; RequestError where that cannot be, on a full disk say."""
@@ -58,9 +59,9 @@ class Journal:
                         file.flush()
                         os.fsync(file.fileno())  # the row must not outlive what it needs
             with self._db.write() as db:
-                db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 1, NULL, ?, ?)", row)
+                db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 0, NULL, ?, ?)", row)
         except (OSError, sqlite3.Error) as error:
-            self.forget_inputs(job.id)
+            self.settle(job.id)
             raise RequestError("not_kept", reason=getattr(error, "strerror", None) or str(error)) from None
 
     def end(self, job_id: str, state: str, message: str | None = None) -> None:
@@ -69,13 +70,13 @@ class Journal:
             db.execute(
                 "UPDATE jobs SET state = ?, message = ? WHERE id = ? AND state = 'accepted'", (state, message, job_id)
             )
-        self.forget_inputs(job_id)
+        self.settle(job_id)
 
     def refuse(self, job_id: str) -> None:
         """A job was written down and then refused: nobody has been told of it."""
         with self._db.write() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-        self.forget_inputs(job_id)
+        self.settle(job_id)
 
     def unfinished(self, said: str) -> list[Job]:
         """Jobs that an earlier process has left, to run again; those that have had their runs end as `said`."""
@@ -87,7 +88,7 @@ class Journal:
             for job_id, client, user, request, tries, model in rows:
                 if tries >= TRIES:
                     db.execute("UPDATE jobs SET state = 'interrupted', message = ? WHERE id = ?", (said, job_id))
-                    self.forget_inputs(job_id)
+                    self.settle(job_id)
                     continue
                 try:
                     pictures = self._read_input(job_id, "init"), self._read_input(job_id, "mask")
@@ -96,22 +97,22 @@ class Journal:
                     log.warning("job %s cannot be read again: %s", job_id, error)
                     message = str(Sentence("job_damaged"))
                     db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (message, job_id))
-                    self.forget_inputs(job_id)
+                    self.settle(job_id)
                     continue
                 jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
         return jobs
 
-    def begin(self) -> None:
-        """From now on jobs run: a crash ends a run of those that are there already."""
+    def begin(self, job_id: str) -> None:
+        """A job's run begins. Written down first, since the job itself may be what ends the process."""
         with self._db.write() as db:
-            db.execute("UPDATE jobs SET tries = tries + 1 WHERE state = 'accepted'")
-        self._running = True
+            db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
+            self._under_way.add(job_id)
 
     def close(self) -> None:
-        """An orderly end is no run that a job had."""
-        if self._running:
-            with self._db.write() as db:
-                db.execute("UPDATE jobs SET tries = tries - 1 WHERE state = 'accepted'")
+        """The process ends in good order: what was under way has had no run."""
+        with self._db.write() as db:
+            rows = [(job_id,) for job_id in self._under_way]
+            db.executemany("UPDATE jobs SET tries = tries - 1 WHERE id = ? AND state = 'accepted'", rows)
 
     def job(self, job_id: str, client: str) -> JobRecord | None:
         """A client's own job, also one of an earlier process."""
@@ -137,8 +138,9 @@ class Journal:
             if path.stem.rpartition("-")[0] in ended:
                 path.unlink(missing_ok=True)
 
-    def forget_inputs(self, job_id: str) -> None:
-        """Delete the pictures a job started from."""
+    def settle(self, job_id: str) -> None:
+        """A job runs no more: delete the pictures it starts from."""
+        self._under_way.discard(job_id)
         for name in ("init", "mask"):
             self._input(job_id, name).unlink(missing_ok=True)
 

@@ -104,7 +104,7 @@ class History:
             remove(images)
             raise
         try:
-            self.journal.forget_inputs(job.id)
+            self.journal.settle(job.id)
             self._make_fit(job.client, keep=job.id)
         except Exception as error:  # the pictures are there: the job is done
             log.warning("old pictures and inputs could not be deleted: %s", reason(error))

@@ -16,6 +16,7 @@ import pytest
 from app import server
 from app.engine import Job
 from app.history import Filter, History
+from app.history.database import VERSION
 from app.metadata import file_name
 from app.schemas import GeneratedImage, RequestError
 from app.service import Service
@@ -59,7 +60,11 @@ def test_accepted_jobs_run_again_once_with_their_inputs(tmp_path: Path) -> None:
     assert (again.id, again.request, again.client) == (accepted.id, accepted.request, "me")
     assert again.init_image is not None and again.mask is not None
     assert (again.init_image == picture).all() and (again.mask == mask).all()
-    history.journal.begin()
+    history.journal.begin(accepted.id)
+    crash(history)
+    history = History(tmp_path, SETTINGS)
+    assert [again.id for again in history.journal.unfinished("interrupted")] == [accepted.id]
+    history.journal.begin(accepted.id)
     crash(history)
 
     history = History(tmp_path, SETTINGS)
@@ -74,21 +79,35 @@ def test_an_orderly_end_is_no_run(tmp_path: Path) -> None:
     for start in range(4):
         history = History(tmp_path, SETTINGS)
         assert [again.id for again in history.journal.unfinished("interrupted")] == ([made.id] if start else [])
-        history.journal.begin()
         if not start:
             history.journal.accept(made)
+        history.journal.begin(made.id)
         history.close()
 
 
-def test_a_process_that_ends_before_jobs_can_run_takes_no_run_of_theirs(tmp_path: Path) -> None:
-    """While its model is being loaded, say; whether it is killed or ends in good order."""
-    history, made = History(tmp_path, SETTINGS), job()
+def test_a_process_that_ends_takes_no_run_of_jobs_that_waited(tmp_path: Path) -> None:
+    """Behind another that was under way, or while the model was being loaded; killed or in good order."""
+    history, other, made = History(tmp_path, SETTINGS), job(), job()
+    history.journal.accept(other)
     history.journal.accept(made)
     for end in (crash, crash, History.close, History.close, crash):
+        history.journal.begin(other.id)
         end(history)
         history = History(tmp_path, SETTINGS)
-        assert [again.id for again in history.journal.unfinished("interrupted")] == [made.id]
+        assert made.id in [again.id for again in history.journal.unfinished("interrupted")]
+    ended = history.journal.job(other.id, "me")
+    assert ended is not None and ended.state == "interrupted"
     history.close()
+
+
+def test_a_run_counts_from_when_the_engine_takes_the_job(tmp_path: Path) -> None:
+    service, made = Service(Settings(data_dir=tmp_path)), job()
+    assert service.history is not None
+    service.history.journal.accept(made)
+    assert service.history._db.read("SELECT tries FROM jobs") == [(0,)]
+    service.engine.on_start(made)
+    assert service.history._db.read("SELECT tries FROM jobs") == [(1,)]
+    service.close()
 
 
 def test_what_an_earlier_process_has_left_lets_the_page_come_first(tmp_path: Path) -> None:
@@ -277,7 +296,8 @@ def test_an_earlier_version_s_folder_is_taken_over(tmp_path: Path) -> None:
         assert (again.id, again.request, again.model) == ("0a", SamplingParams("a red apple", seed=7), "")
         [kept] = history.images("me")
         assert (kept.prompt, kept.seed, kept.favourite) == ("a blue cat", 3, True)
-        assert history._db.read("PRAGMA user_version") == [(2,)]
+        assert history._db.read("PRAGMA user_version") == [(VERSION,)]
+        assert history._db.read("SELECT tries FROM jobs") == [(0,)]
         history.close()
 
 

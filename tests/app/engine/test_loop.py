@@ -214,6 +214,23 @@ def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel,
     assert told == [("save", False)]
 
 
+def test_a_start_is_written_down_before_anything_is_made_and_not_while_a_job_waits(
+    engine: Engine, model: FakeModel
+) -> None:
+    begun: list[tuple[str, bool]] = []
+
+    def write(job: Job) -> None:
+        begun.append((job.request.prompt, job.last(Started) is not None))
+        raise OSError(28, "No space left on device")  # which ends nothing
+
+    engine.on_start = write
+    hold(engine, model)
+    waiting = submit(engine, "draw", client="other")
+    assert begun == [("wait", False)]
+    model.gate.set()
+    assert isinstance(waiting.wait(), Done) and begun == [("wait", False), ("draw", False)]
+
+
 def test_a_wait_counts_down_though_no_place_changes(
     engine: Engine, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
