@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS images (
     favourite INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS images_of ON images (client, created);
+CREATE INDEX IF NOT EXISTS images_by_age ON images (created);
 """
 UPGRADES = {  # from this version to the next
     1: "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';",

@@ -27,6 +27,8 @@ from ldm_core.images import Pixels, own_picture
 from ldm_core.sampling import SamplingParams
 
 TRIES = 2  # runs a job gets in all
+CLIENT_ENDED, ENDED = 2_000, 20_000  # ended jobs that are remembered, of one client and of everybody: some 16 kB each
+TRIM_EVERY = 256  # accepted jobs between two looks at how many there are
 log = logging.getLogger(__name__)
 
 
@@ -46,11 +48,12 @@ class Journal:
     def __init__(self, db: Database, inputs: Path) -> None:
         """`inputs` is the folder of the pictures that jobs start from."""
         self._db, self._inputs = db, inputs
+        self._accepted = 0  # by this process
         self._under_way: set[str] = set()  # ids of jobs whose run a crash would now end
 
     def accept(self, job: Job) -> None:
         """Write a job and its inputs down; RequestError where that cannot be, on a full disk say."""
-        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict()), time.time(), job.model)
+        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict(), ensure_ascii=False), time.time(), job.model)
         try:
             for name, pixels in (("init", job.init_image), ("mask", job.mask)):
                 if pixels is not None:
@@ -60,6 +63,9 @@ class Journal:
                         os.fsync(file.fileno())  # the row must not outlive what it needs
             with self._db.write() as db:
                 db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, 'accepted', 0, NULL, ?, ?)", row)
+                self._accepted += 1
+                if self._accepted % TRIM_EVERY == 0:
+                    _forget_most(db)
         except (OSError, sqlite3.Error) as error:
             self.settle(job.id)
             raise RequestError("not_kept", reason=getattr(error, "strerror", None) or str(error)) from None
@@ -126,16 +132,17 @@ class Journal:
         found = self._db.read(sql, start, start + "g", client)  # ids are hexadecimal
         return found[0][0] if found else None
 
-    def forget_before(self, oldest: float) -> None:
-        """Of jobs accepted before this second since 1970, forget those that have ended."""
+    def trim(self, oldest: float) -> None:
+        """Forget jobs that have ended: those accepted before this second since 1970, and all but the newest."""
         with self._db.write() as db:
             db.execute("DELETE FROM jobs WHERE state != 'accepted' AND created < ?", (oldest,))
+            _forget_most(db)
 
     def sweep(self) -> None:
-        """Remove inputs of jobs that have ended, where the process ended before it did that."""
-        ended = {job_id for (job_id,) in self._db.read("SELECT id FROM jobs WHERE state != 'accepted'")}
+        """Remove inputs of jobs that have ended or were never written down, where the process ended at that moment."""
+        accepted = {job_id for (job_id,) in self._db.read("SELECT id FROM jobs WHERE state = 'accepted'")}
         for path in self._inputs.glob("*-*.png"):
-            if path.stem.rpartition("-")[0] in ended:
+            if path.stem.rpartition("-")[0] not in accepted:
                 path.unlink(missing_ok=True)
 
     def settle(self, job_id: str) -> None:
@@ -153,3 +160,14 @@ class Journal:
             return None
         with own_picture(path) as image:
             return np.asarray(image)
+
+
+def _forget_most(db: sqlite3.Connection) -> None:
+    """Forget all but the newest ended jobs of each client, and of everybody."""
+    db.execute(
+        """DELETE FROM jobs WHERE id IN (SELECT id FROM (
+            SELECT id, row_number() OVER (PARTITION BY client ORDER BY created DESC) AS mine,
+                row_number() OVER (ORDER BY created DESC) AS place FROM jobs WHERE state != 'accepted')
+            WHERE mine > ? OR place > ?)""",
+        (CLIENT_ENDED, ENDED),
+    )

@@ -20,6 +20,7 @@ from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
+AT_ONCE = 64  # of the oldest pictures that are looked at: mostly one makes enough room
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 OURS = re.compile(r".*-\d+-(.{8})\.(?:png|part)")  # app.metadata.file_name, and what was not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
@@ -156,7 +157,7 @@ class History:
             "SELECT name, client FROM images WHERE favourite = 0 AND created < ?", oldest
         ):
             self.delete(name, client)
-        self.journal.forget_before(oldest)
+        self.journal.trim(oldest)
         for (client,) in self._db.read("SELECT DISTINCT client FROM images"):
             self._make_fit(client)
 
@@ -207,14 +208,15 @@ class History:
 
     def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> None:
         """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone."""
-        if over <= 0:
-            return
         sql, values = _of("SELECT name, client, bytes FROM images WHERE favourite = 0 AND job != ?", client)
-        for name, whose, size in self._db.read(f"{sql} ORDER BY created", keep, *values):
-            self.delete(name, whose)
-            over -= size
-            if over <= 0:
+        while over > 0:
+            oldest = self._db.read(f"{sql} ORDER BY created LIMIT {AT_ONCE}", keep, *values)
+            if not oldest:
                 return
+            for name, whose, size in oldest:
+                if over > 0:
+                    self.delete(name, whose)
+                    over -= size
 
 
 def _of(sql: str, client: str | None) -> tuple[str, list[object]]:

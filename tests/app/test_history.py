@@ -15,7 +15,7 @@ import pytest
 
 from app import server
 from app.engine import Job
-from app.history import Filter, History
+from app.history import Filter, History, journal
 from app.history.database import VERSION
 from app.metadata import file_name
 from app.schemas import GeneratedImage, RequestError
@@ -147,7 +147,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path: Path) -> No
     history.finish(kept, [GeneratedImage(path, 7, 8, 8)], "tiny")
     crash(history)
     left = [history.pictures / f"a-cat-{seed}-{waits.id[:8]}.{ending}" for seed, ending in ((1, "png"), (2, "part"))]
-    left.append(tmp_path / "inputs" / f"{kept.id}-init.png")
+    left += [tmp_path / "inputs" / f"{name}-init.png" for name in (kept.id, "0f3c29aa")]  # done; never written down
     for lost in left:
         lost.write_bytes(b"x")
     foreign = [history.pictures / name for name in ("mine.png", "a-cat-1-0f3c29aa.png")]  # of a database that has gone
@@ -259,6 +259,48 @@ def test_days_end_what_is_no_favourite_and_the_journal_s_ended_jobs(tmp_path: Pa
     assert not (history.pictures / old).exists()
     assert history._db.read("SELECT COUNT(*) FROM jobs") == [(2,)]
     assert history.journal.job(ended.id, "me") and history.journal.job(waiting.id, "me")
+    history.close()
+
+
+def test_the_newest_ended_jobs_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the server is busy or starts: asking and cancelling in a loop does not fill the disk."""
+    monkeypatch.setattr(journal, "CLIENT_ENDED", 5)
+    monkeypatch.setattr(journal, "ENDED", 8)
+    monkeypatch.setattr(journal, "TRIM_EVERY", 4)
+    history, waiting = History(tmp_path, SETTINGS), job("红苹果")
+    history.journal.accept(waiting)
+    ended = [job(client=client) for client in ("other", "me", "third") for _ in range(6)]
+    for made in ended:
+        history.journal.accept(made)
+        history.journal.end(made.id, "cancelled")
+
+    def kept() -> set[str]:
+        return {job_id for (job_id,) in history._db.read("SELECT id FROM jobs WHERE state != 'accepted'")}
+
+    assert kept() <= {made.id for made in ended[6:]} and len(kept()) <= 8 + 4
+    history.trim()
+    assert kept() == {made.id for made in (*ended[10:12], *ended[13:])}
+    assert history.journal.job(waiting.id, "me") and "红" in history._db.read("SELECT request FROM jobs")[0][0]
+    history.close()
+
+
+def test_a_full_history_reads_few_rows_to_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(tmp_path, replace(SETTINGS, history_bytes=20_000))
+    for seed in range(200):
+        done(history, job(seed=seed))
+    read, rows = history._db.read, 0
+
+    def counted(sql: str, *values: object) -> list[tuple[object, ...]]:
+        nonlocal rows
+        found = read(sql, *values)
+        rows += len(found)
+        return found
+
+    monkeypatch.setattr(history._db, "read", counted)
+    done(history, job(seed=200))
+    assert rows < 200 == len(history.images("me", most=300))
+    [*_, plan] = read("EXPLAIN QUERY PLAN SELECT name FROM images WHERE favourite = 0 ORDER BY created LIMIT 64")[0]
+    assert "images_by_age" in str(plan), "the oldest come from an index"
     history.close()
 
 
