@@ -10,15 +10,15 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.security.addresses import account, peer_address
 from app.security.headers import FILES
 from app.security.messages import credential, refuse
-from app.security.uploads import account
 from app.settings import Settings
 from ldm_core.text_files import read_text
 
@@ -58,7 +58,7 @@ class Clients:
             raise ValueError("page_password must not be an API key: all visitors would be that key's client")
 
     def of(self, headers: Mapping[str, str], address: str) -> str:
-        """The client's name, from which neither key nor cookie can be had."""
+        """Stable client id: a SHA-256 of the key, cookie, token or address."""
         token = credential(headers.get("authorization", ""))
         if self._known(token):
             return _name("key", token)
@@ -88,11 +88,8 @@ class Clients:
 
 def cookie_of(headers: Mapping[str, str]) -> str:
     """The page's cookie, "" without one."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None and len(found.value) >= 32 else ""
+    value = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")  # SimpleCookie gives up at a neighbour's {"a":1}
+    return value if len(value) >= 32 else ""
 
 
 class ClientCookie:
@@ -145,8 +142,7 @@ class OwnFiles:
         ours = [os.path.basename(path) for path in paths if path.startswith(self._folder + os.sep)]
         if not ours:
             return True  # no picture of ours: Gradio judges it
-        address = (scope.get("client") or ("", 0))[0]
-        client = self._clients.of(Headers(scope=scope), address)
+        client = self._clients.of(Headers(scope=scope), peer_address(scope))
         return all(self._owner(name) == client for name in ours)
 
 

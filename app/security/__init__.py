@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
+from app.security.addresses import account as address_account
 from app.security.bodies import Bodies
 from app.security.gradio_routes import GradioRoutes
 from app.security.headers import ResponseHeaders
@@ -19,7 +20,6 @@ from app.security.page_password import PagePassword
 from app.security.prefix import Prefix
 from app.security.rates import Rates
 from app.security.request_log import RequestLog
-from app.security.uploads import account as address_account
 from app.settings import Settings
 
 Account = Callable[[Headers, str], str]

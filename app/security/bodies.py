@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.security.addresses import peer_address
 from app.security.messages import LATE, header, is_multipart, read_body, refuse, replayed, timed
 from app.security.uploads import Quotas, boundary_of, counted
 from app.settings import Settings
@@ -79,7 +80,7 @@ class Bodies:
 
     async def _multipart(self, route: str, length: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass files on as they come; where they are too slow or too many, the parser's 400 becomes our status."""
-        address = (scope.get("client") or ("", 0))[0]
+        address = peer_address(scope)
         status: int | None = None
 
         def late() -> None:

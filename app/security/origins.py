@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.security.addresses import forwarded_address, peer_address
 from app.security.messages import header, refuse
 from app.settings import Settings
 
@@ -78,13 +79,12 @@ class Origins:
         told = {name: value.decode("latin-1") for name, value in scope["headers"] if name in FORWARDED}
         headers = [pair for pair in scope["headers"] if pair[0] not in FORWARDED]
         scope = {**scope, "headers": headers}
-        peer = (scope.get("client") or ("", 0))[0]
-        if not _within(peer, self._proxies):
+        if not _within(peer_address(scope), self._proxies):
             return scope
-        hops = [hop.strip() for hop in told.get(b"x-forwarded-for", "").split(",") if hop.strip()]
-        while len(hops) > 1 and _within(hops[-1], self._proxies):
+        hops = [forwarded_address(hop.strip()) for hop in told.get(b"x-forwarded-for", "").split(",") if hop.strip()]
+        while len(hops) > 1 and hops[-1] is not None and _within(hops[-1], self._proxies):
             hops.pop()
-        if hops:
+        if hops and hops[-1] is not None:  # else it is the proxy's
             scope["client"] = (hops[-1], 0)
         if (scheme := _last(told.get(b"x-forwarded-proto", ""))) in ("http", "https"):
             scope["scheme"] = scheme

@@ -6,9 +6,9 @@ import hmac
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.security.addresses import account, peer_address
 from app.security.messages import credential, header, is_api, refuse
 from app.security.rates import Buckets, too_often
-from app.security.uploads import account
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="Latent Lab", charset="UTF-8"'}
 GUESSES = 20  # wrong passwords of one address in a minute
@@ -27,7 +27,7 @@ class PagePassword:
         if scope["type"] != "http" or not self._password or is_api(scope["path"]):
             await self.app(scope, receive, send)
             return
-        said, home = credential(header(scope, "authorization")), account((scope.get("client") or ("", 0))[0])
+        said, home = credential(header(scope, "authorization")), account(peer_address(scope))
         if wait := self._guesses.take(home, 0):
             await too_often("Too many wrong passwords; please wait a moment.", wait, scope, receive, send)
         elif said and hmac.compare_digest(said.encode(), self._password):

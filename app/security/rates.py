@@ -10,6 +10,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.security.addresses import peer_address
 from app.security.messages import is_api, refuse
 
 KEPT = 10_000  # accounts that are remembered; the one unused longest is forgotten, and starts afresh
@@ -39,15 +40,14 @@ class Rates:
     """ASGI middleware: 429 with Retry-After for who asks too often. Files of the page are not counted."""
 
     def __init__(self, app: ASGIApp, per_minute: int, account: Callable[[Headers, str], str]) -> None:
-        """`account` tells by headers and address whose request it is: what can be made up at will must not count."""
+        """`account` maps headers and address to the bucket; it must not depend on anything a client can make up."""
         self.app, self._account = app, account
         self._buckets = Buckets(per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http" and _counts(scope):
-            address = (scope.get("client") or ("", 0))[0]
-            if wait := self._buckets.take(self._account(Headers(scope=scope), address)):
+            if wait := self._buckets.take(self._account(Headers(scope=scope), peer_address(scope))):
                 await too_often("Too many requests; please wait a moment.", wait, scope, receive, send)
                 return
         await self.app(scope, receive, send)

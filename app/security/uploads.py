@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from starlette.formparsers import MultiPartException
 from starlette.types import Message, Receive, Scope
 
+from app.security.addresses import account
 from app.security.messages import header
 from app.settings import Settings
 
@@ -103,22 +103,11 @@ class Quotas:
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - self._settings.upload_seconds
-        for account, charges in list(self._charges.items()):
+        for whose, charges in list(self._charges.items()):
             while charges and charges[0].at < oldest:
                 charges.popleft()
             if not charges:
-                del self._charges[account]
-
-
-def account(address: str) -> str:
-    """Who stands behind an address: in IPv6 everybody has a /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+                del self._charges[whose]
 
 
 def boundary_of(scope: Scope) -> bytes:

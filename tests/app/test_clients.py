@@ -75,6 +75,8 @@ def test_a_client_is_its_key_else_cookie_else_token_else_address() -> None:
     sdk = {"authorization": "Bearer none"}
     assert clients.of(sdk, "10.0.0.1") != clients.of(sdk, "10.0.0.2")
     assert clients.of({}, "2001:db8::1") == clients.of({}, "2001:db8::2") != clients.of({}, "2001:db9::1")
+    for beside in ('prefs={"a":1}; ', "a[b]=c; ", "; ", "odd; "):  # of other programs at the same name
+        assert clients.of({"cookie": f"{beside}{COOKIE}={'a' * 32}"}, "10.0.0.9") == mine
     assert clients.of({"cookie": f"{COOKIE}=short"}, "10.0.0.1") == clients.of({}, "10.0.0.1")
 
 

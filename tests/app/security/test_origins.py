@@ -108,6 +108,25 @@ def test_a_trusted_proxy_is_believed():
     assert client("10.1.2.3", **known).get("/x", headers=evil).status_code == 421
 
 
+@pytest.mark.parametrize(
+    ("hops", "address"),
+    [
+        ("1.2.3.4:53211", "1.2.3.4"),
+        ("[2001:db8::1]:53211", "2001:db8::1"),
+        ("[2001:DB8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("1.2.3.4:53211, 10.9.9.9:80", "1.2.3.4"),
+        ("1.2.3.4, unknown", "10.1.2.3"),
+        ("1.2.3.4, ::1]:1", "10.1.2.3"),
+        ("unknown", "10.1.2.3"),
+        ("unknown, 10.9.9.9", "10.1.2.3"),
+    ],
+)
+def test_a_forwarded_address_is_the_same_whatever_its_port(hops: str, address: str):
+    headers = {"X-Forwarded-For": hops}
+    assert client("10.1.2.3", trusted_proxies=("10.0.0.0/8",)).get("/x", headers=headers).json()["client"] == address
+
+
 def test_answers_carry_the_policy_refusals_too():
     for host in ("127.0.0.1", "evil.example"):
         headers = client().get("/x", headers={"Host": host}).headers
