@@ -15,6 +15,7 @@ from ldm_core.runtime.choose import Candidate, openvino
 from ldm_core.runtime.torch import TorchRuntime
 
 log = logging.getLogger(__name__)
+CLOSE_SECONDS = 1.0  # an attempt that is given up ends at its next step; nobody waits longer for it
 
 
 class GraphMaker:
@@ -39,7 +40,7 @@ class GraphMaker:
         self._closed = True
         if self._process is not None and self._thread is not None:
             self._process.kill()
-            self._thread.join(timeout=10)
+            self._thread.join(timeout=CLOSE_SECONDS)
 
     def _run(
         self,
@@ -51,11 +52,15 @@ class GraphMaker:
         start = time.monotonic()
         try:
             convert.finish(process)
+            if self._closed:
+                return
             reference = TorchRuntime(pipe.model, candidate.threads)
             runtime = openvino(candidate, reference, may_convert=False)
         except RuntimeUnavailable as reason:
             if not self._closed:
                 log.warning("torch goes on making the pictures: %s", reason)
+            return
+        if self._closed:
             return
         log.info("OpenVINO makes the next pictures; its graphs took %.0f s", time.monotonic() - start)
         ready(pipe.with_runtime(runtime))

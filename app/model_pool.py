@@ -103,9 +103,10 @@ class ModelPool:
         """Give up what is being loaded, let go of the rest."""
         with self._lock:
             self._wanted = set()
-            for loaded in self._loaded.values():
-                loaded.model.close()
+            leaving = list(self._loaded.values())
             self._loaded.clear()
+        for loaded in leaving:
+            loaded.model.close()
 
     def _awaited(self, sha256: str) -> bool:
         """Whether a model that is not known may yet be found in the folder."""
@@ -135,15 +136,12 @@ class ModelPool:
             free += self._loaded[sha256].file.bytes
         if due & set(leaving):
             return {sha256: until[sha256] for sha256 in leaving}
-        for sha256 in leaving:
-            left = self._loaded.pop(sha256)
-            left.model.close()
-            log.info("%s leaves the memory for %s", left.file.name, file.name)
         self._loading = _Loading(file)
-        threading.Thread(target=self._run, args=(self._loading,), name="load-model", daemon=True).start()
+        args = self._loading, [self._loaded.pop(sha256) for sha256 in leaving]
+        threading.Thread(target=self._run, args=args, name="load-model", daemon=True).start()
         return {}
 
-    def _run(self, loading: _Loading) -> None:
+    def _run(self, loading: _Loading, leaving: list[_InMemory]) -> None:
         sha256 = loading.file.sha256
 
         def progress(share: float) -> None:
@@ -152,6 +150,11 @@ class ModelPool:
                 raise LoadingStopped
 
         model, fault = None, None
+        while leaving:  # here, since closing may wait; and nothing holds a model any more while the next is loaded
+            left = leaving.pop()
+            left.model.close()
+            log.info("%s leaves the memory for %s", left.file.name, loading.file.name)
+            del left
         try:
             model = self._load(loading.file, progress)
         except LoadingStopped:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from PIL import Image
 
 from app.engine import Done, Engine, Job
 from app.engine.model import PipelineModel
+from app.graphs import GraphMaker
 from app.service import Service
 from app.settings import Settings
 from ldm_core.pipeline import load
@@ -97,6 +101,23 @@ def test_closing_ends_the_process_that_makes_graphs(
     service.close()
     assert graphs._process.poll() is not None
     assert service.state.runtime == "torch"
+
+
+def test_a_model_that_leaves_meanwhile_gets_no_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Compiling them would hold its memory on; and whoever has closed it waits for no more than a moment."""
+    finished, maker, made = threading.Event(), GraphMaker(), []
+    monkeypatch.setenv("LATENT_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr("app.graphs.convert.start", lambda weights, root: Mock())
+    monkeypatch.setattr("app.graphs.convert.finish", lambda process: finished.wait(60))
+    monkeypatch.setattr("app.graphs.openvino", lambda *_, **__: made.append("compiled"))
+    maker.start(Mock(), Mock(**{"why_not_openvino.return_value": None}), made.append)
+    start = time.monotonic()
+    maker.close()
+    assert time.monotonic() - start < 5
+    finished.set()
+    assert maker._thread is not None
+    maker._thread.join(60)
+    assert made == []
 
 
 def save(job: Job, pictures: list[np.ndarray], seconds: float, steps: int) -> np.ndarray:

@@ -25,7 +25,7 @@ class Loader:
     """Loads made-up models; what is called "slow" waits for its gate, "broken" fails."""
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.gate = threading.Event()  # what closing the one called "stays" waits for, too
         self.loads: list[str] = []
         self.stopped: list[str] = []
         self.closed: list[str] = []
@@ -43,8 +43,13 @@ class Loader:
         if file.name == "broken":
             raise ValueError("its weights are damaged")
         model = FakeModel()
-        model.close = lambda: self.closed.append(file.name)  # type: ignore[attr-defined]
+        model.close = lambda: self._close(file.name)  # type: ignore[attr-defined]
         return model
+
+    def _close(self, name: str) -> None:
+        if name == "stays":
+            self.gate.wait(60)
+        self.closed.append(name)
 
 
 class Pooled:
@@ -84,6 +89,19 @@ def test_the_one_used_least_recently_leaves(pooled: Pooled) -> None:
         assert pooled.ask(name).wait() == Done(name)
     assert pooled.loader.loads == ["a", "b", "c"], "a model in memory is not loaded again"
     assert pooled.loader.closed == ["b"] and pooled.pool.loaded == ["a", "c"]
+
+
+def test_a_model_that_is_slow_to_leave_holds_nobody_up_but_who_needs_its_room(pooled: Pooled) -> None:
+    pooled.pool.room = SIZE
+    pooled.start()
+    assert pooled.ask("stays").wait() == Done("stays")
+    next_one = pooled.ask("a", client="other")
+    wait(lambda: pooled.pool.progress("a"))
+    start = time.monotonic()
+    assert pooled.ask("").wait() == Done("") and time.monotonic() - start < 5
+    assert not next_one.done and pooled.loader.loads == ["stays"]
+    pooled.loader.gate.set()
+    assert next_one.wait() == Done("a") and pooled.loader.closed == ["stays"]
 
 
 def test_alternating_models_serve_their_queues_before_switching(pooled: Pooled) -> None:
