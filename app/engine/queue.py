@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from app.engine.job import Job
 from app.schemas import RequestError
 
-MOST_USERS = 1000  # of one client whose account is kept
-
 
 class QueueFull(RequestError):
     """Too many jobs wait already, of everybody (`queue_full`) or of this client (`client_queue_full`); or the end has
@@ -31,13 +29,14 @@ class Quotas:
 class Client:
     """One client's line. `served` is the engine's seconds spent on it; who is behind comes first.
 
-    Behind an API key `users` take turns within what the key gets, by the same account.
+    Behind an API key `users` take turns within what the key gets, by the same account, which each has for as long as
+    anything of theirs waits or runs.
     """
 
     name: str
     served: float = 0.0
     waiting: list[Job] = field(default_factory=list)
-    running: int = 0
+    running: Counter[str] = field(default_factory=Counter)  # jobs, by user
     users: dict[str, float] = field(default_factory=dict)
 
     def in_turn(self) -> list[Job]:
@@ -53,7 +52,7 @@ class Client:
     @property
     def active(self) -> bool:
         """Whether it has anything here."""
-        return bool(self.waiting) or self.running > 0
+        return bool(self.waiting) or self.running.total() > 0
 
 
 class FairQueue:
@@ -80,9 +79,6 @@ class FairQueue:
         if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
             served = min((c.served for c in self._clients.values()), default=0.0)
             client = self._clients[job.client] = Client(job.client, served)
-        if len(client.users) > MOST_USERS:  # names are anybody's to make up
-            waiting = {job.user for job in client.waiting}
-            client.users = {user: served for user, served in client.users.items() if user in waiting}
         client.users.setdefault(job.user, min(client.users.values(), default=0.0))
         client.waiting.append(job)
 
@@ -92,7 +88,7 @@ class FairQueue:
         if client is None or job not in client.waiting:
             return False
         client.waiting.remove(job)
-        self._forget(client)
+        self._forget(client, job.user)
         return True
 
     def order(self) -> Iterator[Client]:
@@ -101,21 +97,22 @@ class FairQueue:
 
     def take(self, client: Client, job: Job) -> Job:
         """A job out of a client's line, which runs from now on."""
-        client.running += 1
+        client.running[job.user] += 1
         client.waiting.remove(job)
         return job
 
     def ended(self, job: Job) -> None:
         """A job that was taken runs no more."""
         client = self._clients[job.client]
-        client.running -= 1
-        self._forget(client)
+        client.running[job.user] -= 1
+        self._forget(client, job.user)
 
     def charge(self, job: Job, seconds: float) -> None:
         """The engine has spent `seconds` on this job, and so on its client."""
         if (client := self._clients.get(job.client)) is not None:
             client.served += seconds
-            client.users[job.user] = client.users.get(job.user, 0.0) + seconds
+            if job.user in client.users:  # not where this was all they had here
+                client.users[job.user] += seconds
 
     def served(self, name: str) -> float:
         """Seconds spent on this client since it came; infinity once it has nothing left here."""
@@ -133,6 +130,9 @@ class FairQueue:
         longest = max(map(len, lines), default=0)
         return [line[k] for k in range(longest) for line in lines if k < len(line)]
 
-    def _forget(self, client: Client) -> None:
+    def _forget(self, client: Client, user: str) -> None:
+        """Drop the accounts of who has nothing left here, so that whoever comes starts level with those who stay."""
+        if not client.running[user] and all(job.user != user for job in client.waiting):
+            del client.running[user], client.users[user]
         if not client.active:
             del self._clients[client.name]
