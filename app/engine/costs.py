@@ -25,7 +25,7 @@ class Costs:
 
     def __init__(self) -> None:
         self._measured: dict[Hashable, dict[int, _Measured]] = {}
-        self._most: dict[Hashable, int] = {}  # where memory has run out
+        self._most: dict[Hashable, tuple[int, int]] = {}  # rows where memory has run out, and in which call
         self._calls = 0
 
     def note(self, key: Hashable, rows: int, seconds: float) -> None:
@@ -36,15 +36,15 @@ class Costs:
         measured.at = self._calls
 
     def full(self, key: Hashable, rows: int) -> None:
-        """Memory ran out at `rows` rows: half of them are the most from now on."""
-        self._most[key] = max(1, rows // 2)
+        """Memory ran out at `rows` rows: half of them are the most for now."""
+        self._most[key] = max(1, rows // 2), self._calls
 
     def limit(self, key: Hashable) -> int:
         """Rows the next call may have: the largest power of two that has paid, or the next one while it is unknown.
 
         One that does not pay is passed over once: on two cores four rows may cost twice what two do, and eight less.
         """
-        most = self._most.get(key, MOST_ROWS)
+        most = self._in_memory(key)
         paying, least = 2, self._per_row(key, 2)
         if least is None:
             return min(paying, most)
@@ -67,6 +67,14 @@ class Costs:
             return 0.0
         below = [b for b in measured if b <= _bucket(rows)]
         return rows * median(measured[max(below) if below else min(measured)].seconds)
+
+    def _in_memory(self, key: Hashable) -> int:
+        """Rows that memory holds. Twice as many as it last held are tried after a while: what filled it may be gone."""
+        most, at = self._most.get(key, (MOST_ROWS, self._calls))
+        if self._calls - at > STALE:
+            most = min(2 * most, MOST_ROWS)
+            self._most[key] = most, self._calls
+        return most
 
     def _per_row(self, key: Hashable, rows: int) -> float | None:
         """The least of the last seconds per row: what a busy machine adds says nothing about the rows."""

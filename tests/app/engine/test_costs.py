@@ -51,3 +51,14 @@ def test_where_memory_ran_out_half_is_the_most() -> None:
     assert costs.limit("x") == 8
     costs.full("x", 1)
     assert costs.limit("x") == 1 and Costs().predict("x", 4) == 0
+
+
+def test_a_full_memory_is_tried_again() -> None:
+    """Another program's, say, which has ended."""
+    costs = learnt(lambda n: 0.02)
+    costs.full("x", 16)
+    limits = []
+    for _ in range(4 * STALE):
+        limits.append(costs.limit("x"))
+        costs.note("x", limits[-1], 0.02)
+    assert limits[: STALE + 1] == [8] * (STALE + 1) and limits[-1] == MOST_ROWS
