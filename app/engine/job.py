@@ -140,7 +140,8 @@ class Job:
 
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
-        return not self.cancelled.is_set() and (self.deadline is None or time.monotonic() < self.deadline)
+        deadline = self.deadline  # read once: somebody may come back between two looks
+        return not self.cancelled.is_set() and (deadline is None or time.monotonic() < deadline)
 
     def stopped(self, i: int, n: int, waiting: bool = False) -> End:
         """Its end after step i of n, where it is not `wanted` any more."""

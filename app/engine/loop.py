@@ -116,9 +116,9 @@ class Engine:
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
-        self.ends.close()
         for running in list(self._running.values()):  # a long step goes on; whoever waits for it is told
-            running.job.end(running.stopped())
+            self.ends.end(running.job, running.stopped())
+        self.ends.close()
 
     # -- the engine's own thread -----------------------------------------------------------------------------------
 
@@ -167,8 +167,9 @@ class Engine:
         lost = [job for job in waiting if not job.wanted() or job.model in faults]
         for job in lost:
             self._queue.remove(job)
+            fault = faults.get(job.model)
             stopped = job.stopped(0, job.request.steps, waiting=True)
-            self.ends.end(job, Failed(sentence(faults[job.model], "not_readable")) if job.wanted() else stopped)
+            self.ends.end(job, stopped if fault is None else Failed(sentence(fault, "not_readable")))
         if lost:
             self._tell_positions()
         waiting = self._queue.waiting()

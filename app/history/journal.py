@@ -53,7 +53,14 @@ class Journal:
 
     def accept(self, job: Job) -> None:
         """Write a job and its inputs down; RequestError where that cannot be, on a full disk say."""
-        row = (job.id, job.client, job.user, json.dumps(job.request.to_dict(), ensure_ascii=False), time.time(), job.model)
+        row = (
+            job.id,
+            job.client,
+            job.user,
+            json.dumps(job.request.to_dict(), ensure_ascii=False),
+            time.time(),
+            job.model,
+        )
         try:
             for name, pixels in (("init", job.init_image), ("mask", job.mask)):
                 if pixels is not None:

@@ -27,6 +27,7 @@ from app.engine import (
     follow,
 )
 from app.engine.costs import Costs
+from app.engine.queue import FairQueue
 from app.engine.rows import pick
 from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
@@ -182,6 +183,24 @@ def test_a_client_s_users_share_its_quota_and_take_turns(engine: Engine, model: 
     assert all(isinstance(job.wait(), Done) for job in [*crowd, late])
 
 
+def test_a_user_who_comes_starts_level_with_those_who_stay() -> None:
+    """And not with one who came once and is gone: who asks all the time would have to wait until they are level."""
+    queue = FairQueue(Quotas())
+    steady, *more = (Job(SamplingParams("draw"), client="key", user=user) for user in ("steady", "once", "new", "once"))
+    [client] = [queue.add(steady), *queue.order()][1:]
+    queue.take(client, steady)
+    queue.charge(steady, 10.0)
+    for job in more:
+        queue.add(job)
+        assert queue.users("key")[job.user] == 10.0
+        queue.take(client, job)
+        queue.ended(job)
+        queue.charge(job, 1.0)  # of the call that ended it
+        assert queue.users("key") == {"steady": 10.0}
+    queue.ended(steady)
+    assert queue.users("key") == {} and not client.active
+
+
 def test_an_end_that_cannot_be_written_down_is_an_end_all_the_same(engine: Engine, model: FakeModel) -> None:
     def full(job: Job, event: object) -> None:
         raise OSError(28, "No space left on device")
@@ -271,6 +290,27 @@ def test_a_job_nobody_watches_is_given_up(engine: Engine, model: FakeModel) -> N
     job.deadline = 0.0
     model.gate.set()
     assert isinstance(events(job)[-1], Cancelled)
+
+
+class ReturnedTo(Job):
+    """A job that somebody comes back to between two looks at its deadline."""
+
+    looks = 0
+
+    @property
+    def deadline(self) -> float | None:  # type: ignore[override]
+        self.looks += 1
+        return 0.0 if self.looks == 1 else None
+
+    @deadline.setter
+    def deadline(self, value: float | None) -> None:
+        pass
+
+
+def test_who_comes_back_at_the_wrong_moment_is_late_and_harms_nobody(engine: Engine) -> None:
+    assert not ReturnedTo(SamplingParams("draw")).wanted()
+    late = engine.submit(ReturnedTo(SamplingParams("draw")))
+    assert isinstance(events(late)[-1], Cancelled)
 
 
 def test_a_late_reader_sees_the_end(engine: Engine) -> None:
@@ -416,8 +456,11 @@ def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(engine: E
     waiting = [
         submit(engine, "draw", client="c", steps=9, batch=40, durable=durable) for durable in (True, True, False)
     ]
+    written: dict[str, object] = {}
+    engine.ends.on_end = lambda job, event: written.setdefault(job.id, event)
     engine.cancel(unwanted.id)
     engine.close()
     engine.close()  # the server's own end comes after the signal's
+    assert written[unwanted.id] == unwanted.events[-1], "else it would run again at the next start"
     assert isinstance(running.events[-1], Interrupted) and isinstance(unwanted.events[-1], Cancelled)
     assert [type(job.wait()) for job in waiting] == [Interrupted, Interrupted, Failed]
