@@ -24,7 +24,7 @@ class GraphMaker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = threading.Event()
 
     def start(self, pipe: Pipeline, candidate: Candidate, ready: Callable[[Pipeline], None]) -> None:
         """Begin, unless OpenVINO is out of the question for this model or on this machine."""
@@ -37,7 +37,7 @@ class GraphMaker:
 
     def close(self) -> None:
         """Give up."""
-        self._closed = True
+        self._closed.set()
         if self._process is not None and self._thread is not None:
             self._process.kill()
             self._thread.join(timeout=CLOSE_SECONDS)
@@ -52,15 +52,15 @@ class GraphMaker:
         start = time.monotonic()
         try:
             convert.finish(process)
-            if self._closed:
+            if self._closed.is_set():
                 return
             reference = TorchRuntime(pipe.model, candidate.threads)
             runtime = openvino(candidate, reference, may_convert=False)
         except RuntimeUnavailable as reason:
-            if not self._closed:
+            if not self._closed.is_set():
                 log.warning("torch goes on making the pictures: %s", reason)
             return
-        if self._closed:
+        if self._closed.is_set():
             return
         log.info("OpenVINO makes the next pictures; its graphs took %.0f s", time.monotonic() - start)
         ready(pipe.with_runtime(runtime))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -18,11 +17,12 @@ from app.metadata import file_name
 from app.models import ModelFile
 from app.schemas import GeneratedImage, GenerateResult, RequestError
 from app.settings import Settings
+from app.temporary import TemporaryFolder
 from ldm_core import __version__
 from ldm_core.images import Pixels
 from ldm_core.metadata import write_png
 
-MOST_OWNERS = 10_000  # names of files that are remembered where neither a history nor a temporary folder bounds them
+MOST_OWNERS = 10_000  # owners remembered for --output-dir, where nothing else bounds them
 PROBE_BYTES = 64_000  # about a picture: an empty file can be made on a full disk
 
 
@@ -31,7 +31,12 @@ class Pictures:
 
     def __init__(self, settings: Settings, find: Callable[[str], ModelFile], history: History | None) -> None:
         """`find` tells the model that a job asked for."""
-        self.folder = settings.outputs()
+        self._temporary: TemporaryFolder | None = None  # where nothing keeps them
+        if (folder := settings.outputs) is None:
+            self._temporary = TemporaryFolder("pictures")
+            folder = self._temporary.path
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self._settings, self._find, self._history = settings, find, history
         self._owners: dict[str, str] = {}  # name of a file → its client, where no history knows it
         self._files: deque[Path] = deque()  # theirs, oldest first
@@ -58,8 +63,8 @@ class Pictures:
 
     def close(self) -> None:
         """A temporary folder goes with the process."""
-        if self._settings.temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._temporary is not None:
+            self._temporary.remove()
 
     def save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> GenerateResult:
         """Write a job's pictures, uint8 [H,W,3] each, with their own requests; RequestError where the disk refuses."""
@@ -92,7 +97,7 @@ class Pictures:
         """
         if self._history is not None:
             return
-        temporary = self._settings.temporary
+        temporary = self._temporary is not None
         self._files.extend(made)
         while len(self._files) > (self._settings.keep_pictures if temporary else MOST_OWNERS):
             with contextlib.suppress(IndexError):  # another thread that saves was faster

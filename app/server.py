@@ -22,7 +22,7 @@ from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
 from app.logs import configure, reason
 from app.security import protected
-from app.security.uploads import private_folder, remove, sweep
+from app.security.uploads import sweep, upload_folder
 from app.service import Service
 from app.settings import Settings
 
@@ -128,9 +128,8 @@ def build(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        uploads = private_folder()
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(remove, uploads)
+            uploads = stack.enter_context(upload_folder(settings.data_dir))
             asyncio.get_running_loop().call_later(BIND_SECONDS, service.start)
             tasks = [
                 asyncio.create_task(open_page(stack, uploads)),

@@ -8,7 +8,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from ipaddress import ip_network
@@ -139,16 +138,9 @@ class Settings:
             parser.error(str(error))
 
     @property
-    def temporary(self) -> bool:
-        """Whether the pictures go with the process."""
-        return self.output_dir is None and self.data_dir is None
-
-    def outputs(self) -> Path:
-        """The folder pictures go to, created."""
-        kept = self.data_dir / "pictures" if self.data_dir is not None else self.output_dir
-        folder = kept or Path(tempfile.mkdtemp(prefix="latent-lab-"))
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+    def outputs(self) -> Path | None:
+        """The folder that keeps the pictures; None where they go with the process."""
+        return self.data_dir / "pictures" if self.data_dir is not None else self.output_dir
 
 
 def _comments() -> dict[str, str]:

@@ -47,7 +47,8 @@ class Rates:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http" and _counts(scope):
-            if wait := self._buckets.take(self._account(Headers(scope=scope), peer_address(scope))):
+            account = self._account(Headers(scope=scope), peer_address(scope))
+            if wait := self._buckets.take(account):
                 await too_often("Too many requests; please wait a moment.", wait, scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,33 @@ from starlette.types import Message, Receive, Scope
 from app.security.addresses import account
 from app.security.messages import header
 from app.settings import Settings
+from app.temporary import TemporaryFolder
 
 log = logging.getLogger(__name__)
 BLOCK = 4096  # bytes that even an empty file takes
 SWEEPS = 10  # how often within an upload's life the folder is looked through
 
 
-def private_folder() -> Path:
-    """A new folder that nobody else on the machine can read, foresee or have made before."""
-    return Path(tempfile.mkdtemp(prefix="latent-lab-uploads-"))  # 0700
+@contextmanager
+def upload_folder(data_dir: Path | None) -> Iterator[Path]:
+    """The folder of what is uploaded to this process, mode 0700, empty at first and gone at the end.
+
+    A data folder belongs to one process at a time, so what a killed one has left in it can go.
+    """
+    if data_dir is None:
+        temporary = TemporaryFolder("uploads")
+        try:
+            yield temporary.path
+        finally:
+            temporary.remove()
+        return
+    folder = data_dir.resolve() / "uploads"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def sweep(folder: Path, seconds: float) -> None:
@@ -48,11 +66,6 @@ def delete_older(folder: Path, seconds: float) -> None:
                 path.rmdir()
         elif path.lstat().st_ctime < oldest:  # ctime: a copy keeps the mtime of what it was copied from
             path.unlink(missing_ok=True)
-
-
-def remove(folder: Path) -> None:
-    """The folder, at the end."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -81,7 +81,7 @@ def test_the_data_folder_is_the_user_s_unless_said_otherwise(tmp_path: Path) -> 
         Settings.from_args(["--data-dir", ""], environ),
         Settings.from_args([], {"XDG_DATA_HOME": "/proc"}),
     ):
-        assert nothing.data_dir is None and nothing.temporary
+        assert nothing.data_dir is None and nothing.outputs is None
     assert Settings.from_args(["--data-dir", "~/here"], environ).data_dir == Path.home() / "here"
 
 

@@ -100,6 +100,6 @@ def test_a_client_gets_a_picture_without_any_network(served: Served) -> None:
 def test_an_open_page_does_not_hold_the_program(served: Served) -> None:
     """Ctrl-C ends it while a page listens and pictures are made, and the temporary ones go too."""
     served.wait_for_page()
-    assert list(served.log.parent.glob("latent-lab-*"))
+    assert list(served.log.parent.glob("latent-lab.*"))
     check_end(served, signal.SIGINT)
-    assert not list(served.log.parent.glob("latent-lab-*"))
+    assert not list(served.log.parent.glob("latent-lab.*"))

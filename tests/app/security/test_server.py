@@ -52,7 +52,7 @@ def post(served: Served, route: str, body: Any, **headers: str) -> tuple[int, st
 
 
 def cached(served: Served) -> list[Path]:
-    (uploads,) = served.log.parent.glob("latent-lab-uploads-*")
+    (uploads,) = served.log.parent.glob("latent-lab.uploads-*")
     return [path for path in uploads.rglob("*") if path.is_file()]
 
 
@@ -140,7 +140,7 @@ def test_an_uploaded_picture_is_taken(served: Served, tmp_path: Path):
     given = {"path": path, "meta": {"_type": "gradio.FileData"}}
     status, answer = post(served, "run/predict", {"data": [given], "fn_index": index, "session_hash": "s"})
     assert status == 200 and "no Latent Lab settings" in answer
-    (uploads,) = served.log.parent.glob("latent-lab-uploads-*")
+    (uploads,) = served.log.parent.glob("latent-lab.uploads-*")
     assert stat.S_IMODE(uploads.stat().st_mode) == 0o700 and cached(served)
 
 

@@ -10,15 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from app.security.uploads import delete_older, private_folder, remove, sweep
+from app.security.uploads import delete_older, sweep, upload_folder
 
 
-def test_the_folder_is_private_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_folder_is_private_and_empty_and_goes(kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In a data folder what a killed process has left goes first."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    one, other = private_folder(), private_folder()
-    assert one != other and stat.S_IMODE(one.stat().st_mode) == 0o700
-    remove(one)
-    assert not one.exists()
+    left = tmp_path / "uploads" / "hash" / "a.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    with upload_folder(tmp_path if kept else None) as folder:
+        assert folder.parent == tmp_path and left.exists() is not kept
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and list(folder.iterdir()) == []
+        (folder / "b.png").write_bytes(b"x")
+    assert not folder.exists()
 
 
 def test_files_and_empty_folders_go_by_age_whatever_their_mtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
