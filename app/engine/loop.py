@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,12 +19,12 @@ from app.engine.job import Done, End, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
 from app.engine.models import Models
 from app.engine.progress import Reporter, Running
-from app.engine.queue import FairQueue, QueueFull, Quotas
-from app.engine.rows import Kind, Model, Pool, Row, StartedAgain, pick, units
+from app.engine.queue import Client, FairQueue, QueueFull, Quotas
+from app.engine.rows import Kind, Model, Pool, Row, halving, pick, units
 
 log = logging.getLogger(__name__)
 LOADING_SECONDS = 0.1  # how often is looked how far a model is while all jobs wait for one
-STARTS = 2  # jobs that are prepared in one tick: others' steps wait for it
+STARTS = 2  # jobs prepared per tick; preparing delays everybody's next step
 KEPT_JOBS = 256  # ended jobs that late readers still find
 
 
@@ -44,14 +45,13 @@ class Engine:
         self._costs = Costs()
         self._answered = 0  # rows, in this tick
         self._reporter = Reporter(self.metrics)
-        self._models: Models | None = None
+        self._models: Models  # from `start` on
         self._wait: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self, model: Model[Any], pool: Pool | None = None, wait: Callable[[], object] = lambda: None) -> None:
-        """Begin to answer, jobs that name no model by `model`, others by the pool's; some may wait already.
-
-        The first tick is when `wait` has returned.
+        """Begin to answer once `wait` has returned: jobs that name no model by `model`, others by the pool's. Jobs may
+        have come before.
         """
         self._models, self._wait = Models(model, pool), wait
         self._thread.start()
@@ -74,8 +74,8 @@ class Engine:
 
     def begins(self, start: str, client: str) -> str | None:
         """The id of a client's job that begins so, among those `get` finds."""
-        mine = (job.id for job in list(self._jobs.values()) if job.client == client)
-        return next((job_id for job_id in mine if job_id.startswith(start)), None)
+        jobs = list(self._jobs.values())
+        return next((job.id for job in jobs if job.client == client and job.id.startswith(start)), None)
 
     def jobs(self, client: str) -> list[Job]:
         """A client's jobs that have not ended, oldest first."""
@@ -92,8 +92,7 @@ class Engine:
             if job is None or job.done:
                 return False
             job.cancelled.set()
-            if self._queue.remove(job):
-                self.ends.end(job, job.stopped(0, job.request.steps, waiting=True))
+            if self._drop(job):
                 self._tell_positions()
                 self._changed.notify()  # nobody may wait for its model any more
         return True
@@ -111,8 +110,7 @@ class Engine:
                 job.cut_off |= job.wanted()  # and not what its client has just cancelled
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
-                self._queue.remove(job)
-                self.ends.end(job, job.stopped(0, job.request.steps, waiting=True))
+                self._drop(job)
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
@@ -127,7 +125,10 @@ class Engine:
         while True:
             try:
                 with self._changed:
-                    while not (self._running or self._startable() or self._closed):
+                    while not (self._running or self._closed):
+                        self._settle_waiting()
+                        if self._next_job():
+                            break
                         self._changed.wait(LOADING_SECONDS if len(self._queue) else None)
                     if self._closed and not self._running:
                         return
@@ -135,7 +136,7 @@ class Engine:
             except Exception as error:  # of the loop itself: whoever was in it fails, the next tick goes on
                 log.exception("a tick failed")
                 for running in list(self._running.values()):
-                    self._fail(running.job, error)
+                    self._end(running.job, failed(running.job, error))
                 time.sleep(LOADING_SECONDS)  # where it fails at once again, others get the processor
 
     def _tick(self) -> None:
@@ -143,8 +144,8 @@ class Engine:
         self._drop_unwanted()
         self._start_jobs()
         for call in self._picked("denoise"):
-            self._ask("denoise", call, self._asked.of(call[0].job).answer)
-        self._reporter.report(list(self._running.values()), self._asked.of)
+            self._ask("denoise", call, self._models.of(call[0].job).answer)
+        self._reporter.report(list(self._running.values()), self._models.of)
         for call in self._picked("decode"):
             self._ask("decode", call, self._decode)
         self._step_labs()
@@ -155,26 +156,22 @@ class Engine:
             with self._changed:
                 self._tell_positions()
 
-    @property
-    def _asked(self) -> Models:
-        assert self._models is not None
-        return self._models
-
-    def _startable(self) -> Callable[[Job], bool] | None:
-        """Which waiting jobs may start, None where none may; the lock is held. Jobs end that need wait no longer."""
+    def _settle_waiting(self) -> None:
+        """End the waiting jobs that nobody wants any more or whose model cannot be loaded. The lock is held."""
         waiting = self._queue.waiting()
-        faults = self._asked.faults(waiting)
+        faults = self._models.faults(waiting)
         lost = [job for job in waiting if not job.wanted() or job.model in faults]
         for job in lost:
-            self._queue.remove(job)
             fault = faults.get(job.model)
-            stopped = job.stopped(0, job.request.steps, waiting=True)
-            self.ends.end(job, stopped if fault is None else Failed(sentence(fault, "not_readable")))
+            self._drop(job, None if fault is None else Failed(sentence(fault, "not_readable")))
         if lost:
             self._tell_positions()
-        waiting = self._queue.waiting()
-        may_start = self._asked.admit(waiting, {running.job.model for running in self._running.values()})
-        return may_start if any(map(may_start, waiting)) else None
+
+    def _next_job(self) -> tuple[Client, Job] | None:
+        """The job that starts next, and its client: the one served least of those that have room. The lock is held."""
+        may_start = self._models.admit(self._queue.waiting(), {running.job.model for running in self._running.values()})
+        lines = (client for client in self._queue.order() if self._room(client.name))
+        return next(((line, job) for line in lines for job in line.in_turn() if may_start(job)), None)
 
     def _drop_unwanted(self) -> None:
         for running in [r for r in self._running.values() if not r.job.wanted()]:
@@ -185,91 +182,66 @@ class Engine:
     def _start_jobs(self) -> None:
         for _ in range(STARTS):
             with self._changed:
-                if (may_start := self._startable()) is None:
-                    return
-                lines = (client for client in self._queue.order() if self._room(client.name))
-                found = next(((line, job) for line in lines for job in line.in_turn() if may_start(job)), None)
-                if found is None:
+                self._settle_waiting()
+                if (found := self._next_job()) is None:
                     return
                 job = self._queue.take(*found)
                 self._tell_positions()
             running = self._running[job.id] = Running(job, n=job.request.steps)
-            self._tell_start(job)
-            if job.work is not None:
-                running.work = job.work(self._asked.of(job).pipe)
-                continue
             start = time.monotonic()
             try:
-                running.rows = self._asked.of(job).prepare(job)
-                running.n = running.rows[0].n
+                self.on_start(job)
+                job.emit(Started(job.request.steps))
+                model = self._models.of(job)
+                if job.work is not None:
+                    running.work = job.work(model.pipe)
+                else:
+                    running.rows = model.prepare(job)
+                    running.n = running.rows[0].n
             except Exception as error:
-                self._fail(job, error, theirs=isinstance(error, ValueError))
+                self._end(job, failed(job, error, theirs=isinstance(error, ValueError)))
             self._queue.charge(job, time.monotonic() - start)
-
-    def _tell_start(self, job: Job) -> None:
-        try:
-            self.on_start(job)
-        except Exception:  # a full disk, say: the job can be made all the same
-            log.exception("the start of job %s could not be written down", job.id)
-        job.emit(Started(job.request.steps))
 
     def _room(self, client: str) -> bool:
         """Whether another job of this client would be answered soon: it runs no more than two full calls of rows."""
         mine = [r for r in self._running.values() if r.job.client == client]
-        rows = [row for r in mine for row in r.rows if not row.finished]
+        rows = [row for r in mine for row in r.due("denoise")]
         labs = any(r.work is not None for r in mine)
         most = max((self._costs.limit(("denoise", row.key)) for row in rows), default=1)
         return not labs and sum(row.terms for row in rows) < 2 * most
 
     def _picked(self, kind: Kind) -> list[list[Row]]:
         """The rows of this tick's calls."""
-        lines: dict[str, list[Row]] = {}
+        lines: dict[str, list[Row]] = defaultdict(list)
         for running in self._running.values():
-            for row in running.rows:
-                if row.finished == (kind == "decode") and row.index not in running.images:
-                    lines.setdefault(running.job.client, []).append(row)
+            lines[running.job.client] += running.due(kind)
         for name, rows in lines.items():
             users = self._queue.users(name)
             rows.sort(key=lambda row: users.get(row.job.user, 0.0))  # stable: a user's rows stay in order
-        served = {name: self._queue.served(name) for name in lines}
-        calls = pick(kind, lines, served, self._costs)
+        calls = pick(kind, lines, {name: self._queue.served(name) for name in lines}, self._costs)
         return [[row] for rows in calls for row in rows] if self._strict else calls
 
     def _ask(self, kind: Kind, rows: Sequence[Row], question: Callable[[Sequence[Row]], None]) -> None:
-        """Ask for all rows in one call; where it fails, for half of them, down to the row that fails alone."""
-        rows = [row for row in rows if row.job.id in self._running]  # some may have failed in another half
-        if not rows:
-            return
-        size, key = sum(units(kind, row) for row in rows), (kind, rows[0].key)
-        start = time.monotonic()
-        try:
-            question(rows)
-        except StartedAgain:
-            return
-        except Exception as error:
+        """Ask about all rows together, and note what each call took."""
+        for asked, seconds, error in halving(rows, question, lambda row: row.job.id in self._running):
+            size, key = sum(units(kind, row) for row in asked), (kind, asked[0].key)
             if isinstance(error, MemoryError):
                 self._costs.full(key, size)
-            if len(rows) == 1:
-                self._fail(rows[0].job, error)
-                return
-            self._ask(kind, rows[: len(rows) // 2], question)
-            self._ask(kind, rows[len(rows) // 2 :], question)
-            return
-        seconds = time.monotonic() - start
-        self._costs.note(key, size, seconds)
-        if kind == "denoise":
-            self._answered += len(rows)
-            self.metrics.rows.observe(size)
-        else:
-            self.metrics.images.inc(len(rows))
-        for row in rows:
-            self._queue.charge(row.job, seconds * units(kind, row) / size)
-            if row.error is not None:
-                self._fail(row.job, row.error)
+            if error is not None:
+                if len(asked) == 1:
+                    self._end(asked[0].job, failed(asked[0].job, error))
+                continue
+            self._costs.note(key, size, seconds)
+            self._answered += len(asked) if kind == "denoise" else 0
+            self.metrics.called(kind, len(asked), size)
+            for row in asked:
+                self._queue.charge(row.job, seconds * units(kind, row) / size)
+                if row.error is not None:
+                    self._end(row.job, failed(row.job, row.error))
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Decode finished rows; a job whose last picture this was goes to be saved."""
-        for row, pixels in zip(rows, self._asked.of(rows[0].job).decode(rows), strict=True):
+        for row, pixels in zip(rows, self._models.of(rows[0].job).decode(rows), strict=True):
             running = self._running[row.job.id]
             running.images[row.index] = pixels
             if len(running.images) == len(running.rows):
@@ -282,32 +254,33 @@ class Engine:
         for client in self._queue.order():
             mine = next((r for r in self._running.values() if r.work and r.job.client == client.name), None)
             least = min((self._queue.served(name) for name in active), default=0.0)
-            if mine is None or client.served > least:
-                continue
-            start = time.monotonic()
-            self._step_lab(mine)
-            self._queue.charge(mine.job, time.monotonic() - start)
+            if mine is not None and client.served <= least:
+                self._step_lab(mine)
 
     def _step_lab(self, running: Running) -> None:
         assert running.work is not None
+        start = time.monotonic()
         try:
             event = next(running.work)
+            running.i, running.n = event.i, event.n
+            running.job.emit(event)
         except StopIteration as end:
             self._end(running.job, Done(end.value))
         except Exception as error:
-            self._fail(running.job, error)
-        else:
-            running.i, running.n = event.i, event.n
-            running.job.emit(event)
+            self._end(running.job, failed(running.job, error))
+        self._queue.charge(running.job, time.monotonic() - start)
 
     # -- ends ------------------------------------------------------------------------------------------------------
-
-    def _fail(self, job: Job, error: Exception, theirs: bool = False) -> None:
-        self._end(job, failed(job, error, theirs))
 
     def _end(self, job: Job, event: End) -> None:
         self._release(job)
         self.ends.end(job, event)
+
+    def _drop(self, job: Job, event: End | None = None) -> bool:
+        """End a waiting job, by default as stopped; False where it does not wait."""
+        if waits := self._queue.remove(job):
+            self.ends.end(job, event or job.stopped(0, job.request.steps, waiting=True))
+        return waits
 
     def _release(self, job: Job) -> None:
         """The job needs the model no more."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.engine.job import End
+from app.engine.rows import Kind
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 STATM = Path("/proc/self/statm")  # pages: size, resident, …
@@ -42,6 +43,13 @@ class Metrics:
         self.images = Counter("latent_lab_images", "Pictures finished", registry=r)
         self.jobs = Counter("latent_lab_jobs", "Jobs that have ended", ["end"], registry=r)
         self.memory = Gauge("latent_lab_memory_bytes", "Resident memory", registry=r)
+
+    def called(self, kind: Kind, pictures: int, size: int) -> None:
+        """A network call about some pictures, `size` rows of its batch, has been answered."""
+        if kind == "denoise":
+            self.rows.observe(size)
+        else:
+            self.images.inc(pictures)
 
     def ended(self, event: End) -> None:
         """A job has had its last event."""

@@ -13,13 +13,13 @@ import numpy as np
 
 from app.engine.job import End, Job, Queued, Stepped
 from app.engine.metrics import Metrics
-from app.engine.rows import Model, Row
+from app.engine.rows import Kind, Model, Row
 from ldm_core.images import Pixels, picture_grid, sheet_columns
 
 log = logging.getLogger(__name__)
 PREVIEW_SECONDS = 0.25  # between two previews of a job
 PREVIEW_SHARE = 0.05  # of the engine's time that previews may take
-WAIT_SECONDS, WAIT_SHARE = 1.0, 0.1  # by how much a wait has to change, both of them, to be told again
+WAIT_SECONDS, WAIT_SHARE = 1.0, 0.1  # a new wait is reported when it differs by more than 1 s and by more than 10 %
 
 
 @dataclass(eq=False)
@@ -34,6 +34,10 @@ class Running:
     shown: float = 0.0  # when the last preview was made
     i: int = 0
     n: int = 0
+
+    def due(self, kind: Kind) -> list[Row]:
+        """The rows whose next question is of this kind."""
+        return [row for row in self.rows if row.finished == (kind == "decode") and row.index not in self.images]
 
     def stopped(self) -> End:
         """The job's end where it is not wanted any more."""

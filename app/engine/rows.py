@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from app.engine.costs import MOST_ROWS, Costs
@@ -114,6 +115,30 @@ def fits(kind: Kind, rows: Sequence[Row], row: Row, costs: Costs) -> bool:
     size = sum(units(kind, other) for other in (*rows, row))
     pixels = sum(other.pixels for other in (*rows, row))
     return not rows or (size <= min(costs.limit((kind, row.key)), ROWS[kind]) and pixels <= PIXELS[kind])
+
+
+def halving(
+    rows: Sequence[Row], question: Callable[[Sequence[Row]], None], alive: Callable[[Row], bool]
+) -> Iterator[tuple[Sequence[Row], float, Exception | None]]:
+    """Ask about all rows in one call; where it fails, about each half, down to the row that fails alone.
+
+    Yields each call's rows with its seconds, or with its error. Rows that are not `alive` by then are left out: a job
+    that has failed with one row has no use for the others.
+    """
+    rows = [row for row in rows if alive(row)]
+    if not rows:
+        return
+    start, fault = time.monotonic(), None
+    try:
+        question(rows)
+    except StartedAgain:
+        return
+    except Exception as error:
+        fault = error
+    yield rows, time.monotonic() - start, fault
+    if fault is not None and len(rows) > 1:
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            yield from halving(half, question, alive)
 
 
 def units(kind: Kind, row: Row) -> int:

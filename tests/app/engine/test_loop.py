@@ -240,14 +240,17 @@ def test_a_start_is_written_down_before_anything_is_made_and_not_while_a_job_wai
 
     def write(job: Job) -> None:
         begun.append((job.request.prompt, job.last(Started) is not None))
-        raise OSError(28, "No space left on device")  # which ends nothing
+        if job.request.prompt == "unwritten":
+            raise OSError(28, "No space left on device")
 
     engine.on_start = write
     hold(engine, model)
     waiting = submit(engine, "draw", client="other")
+    failed = submit(engine, "unwritten", client="third")
     assert begun == [("wait", False)]
     model.gate.set()
-    assert isinstance(waiting.wait(), Done) and begun == [("wait", False), ("draw", False)]
+    assert isinstance(waiting.wait(), Done) and isinstance(failed.wait(), Failed)
+    assert begun == [("wait", False), ("draw", False), ("unwritten", False)]
 
 
 def test_a_wait_counts_down_though_no_place_changes(
