@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from app.engine.costs import MOST_ROWS, Costs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["denoise", "decode"]
 PIXELS: Mapping[Kind, int] = {"denoise": 4_194_304, "decode": 1_048_576}  # of one call; one picture is always answered
 ROWS: Mapping[Kind, int] = {"denoise": MOST_ROWS, "decode": 16}  # a call's memory stays, and more decode no faster
-SHARE = 0.8  # of its fair share of time that a client is sure of; the rest is for decoding and previews
+SHARE = 0.8  # of its fair share that a client is guaranteed for denoising; decoding and previews use the rest
 
 
 class Row(Protocol):
@@ -85,36 +85,64 @@ def pick(kind: Kind, lines: Mapping[str, list[Row]], served: Mapping[str, float]
     rows would not pay or would not fit; and where one client's rows would make another's tick longer than the number
     of clients times what it takes alone, they wait: nobody gets less than a fair share of time.
     """
-    left = {name: list(rows) for name, rows in lines.items() if rows}
-    alone = {
-        name: SHARE * len(left) * _seconds(kind, _fitting(kind, rows, costs), costs) for name, rows in left.items()
-    }
+    left = {name: deque(rows) for name, rows in lines.items() if rows}
+    allowed = {name: SHARE * len(left) * _seconds_alone(kind, rows, costs) for name, rows in left.items()}
     account = {name: served[name] for name in left}
-    calls: dict[Hashable, list[Row]] = defaultdict(list)
-    taken: set[str] = set()
+    tick, taken = Tick(kind, costs), set[str]()
     while left:
         name = min(left, key=account.__getitem__)
-        row = left[name].pop(0)
+        row = left[name].popleft()
         if not left[name]:
             del left[name]
-        if not fits(kind, calls[row.key], row, costs):
+        if not tick.fits(row):
             continue
-        calls[row.key].append(row)
-        longest = min((alone[other] for other in taken if other != name), default=0.0)
-        if longest and _seconds(kind, calls, costs) > longest:
-            calls[row.key].pop()
+        longest = min((allowed[other] for other in taken if other != name), default=0.0)
+        if 0 < longest < tick.seconds_with(row):
             left.pop(name, None)
             continue
+        tick.add(row)
         taken.add(name)
         account[name] += costs.predict((kind, row.key), row.terms) or 1e-3
-    return [rows for rows in calls.values() if rows]
+    return list(tick.calls.values())
 
 
-def fits(kind: Kind, rows: Sequence[Row], row: Row, costs: Costs) -> bool:
-    """Whether one more row pays and has room in a call. The first always has."""
-    size = sum(units(kind, other) for other in (*rows, row))
-    pixels = sum(other.pixels for other in (*rows, row))
-    return not rows or (size <= min(costs.limit((kind, row.key)), ROWS[kind]) and pixels <= PIXELS[kind])
+class Tick:
+    """The calls of a tick while they fill, one for every `key`."""
+
+    def __init__(self, kind: Kind, costs: Costs) -> None:
+        self._kind, self._costs = kind, costs
+        self.calls: dict[Hashable, list[Row]] = {}
+        self._sizes, self._pixels = Counter[Hashable](), Counter[Hashable]()  # of each call
+
+    def fits(self, row: Row) -> bool:
+        """Whether one more row pays and has room in its call. The first always has."""
+        if row.key not in self.calls:
+            return True
+        most = min(self._costs.limit((self._kind, row.key)), ROWS[self._kind])
+        pixels = self._pixels[row.key] + row.pixels
+        return self._sizes[row.key] + units(self._kind, row) <= most and pixels <= PIXELS[self._kind]
+
+    def seconds_with(self, row: Row | None = None) -> float:
+        """What the calls will take, with one more row where it is given."""
+        sizes = self._sizes.copy()
+        if row is not None:
+            sizes[row.key] += units(self._kind, row)
+        return sum(self._costs.predict((self._kind, key), size) for key, size in sizes.items())
+
+    def add(self, row: Row) -> None:
+        """Answer this row too."""
+        self.calls.setdefault(row.key, []).append(row)
+        self._sizes[row.key] += units(self._kind, row)
+        self._pixels[row.key] += row.pixels
+
+
+def _seconds_alone(kind: Kind, rows: Iterable[Row], costs: Costs) -> float:
+    """What a tick of these rows alone takes."""
+    tick = Tick(kind, costs)
+    for row in rows:
+        if tick.fits(row):
+            tick.add(row)
+    return tick.seconds_with()
 
 
 def halving(
@@ -144,15 +172,3 @@ def halving(
 def units(kind: Kind, row: Row) -> int:
     """How many rows of a network's batch a row is."""
     return row.terms if kind == "denoise" else 1
-
-
-def _fitting(kind: Kind, rows: Sequence[Row], costs: Costs) -> dict[Hashable, list[Row]]:
-    calls: dict[Hashable, list[Row]] = defaultdict(list)
-    for row in rows:
-        if fits(kind, calls[row.key], row, costs):
-            calls[row.key].append(row)
-    return calls
-
-
-def _seconds(kind: Kind, calls: Mapping[Hashable, Sequence[Row]], costs: Costs) -> float:
-    return sum(costs.predict((kind, key), sum(units(kind, r) for r in rows)) for key, rows in calls.items())
