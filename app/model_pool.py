@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,35 @@ class LoadingStopped(Exception):
     """Nobody waits for the model any more."""
 
 
+@dataclass(frozen=True)
+class Load:
+    """Load a model; these (sha256) leave the memory for it."""
+
+    file: ModelFile
+    leaving: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Drain:
+    """No room before these models (sha256) have served their queues: jobs that came up to this time.monotonic()."""
+
+    until: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """There is no such model."""
+
+    error: Exception
+
+
+Plan = Load | Drain | Fault
+
+
 @dataclass(eq=False)
-class _InMemory:
+class InMemory:
+    """A model that can be asked."""
+
     file: ModelFile
     model: Any  # an app.engine.rows.Model that can be closed
     since: float = field(default_factory=time.monotonic)  # when its turn began
@@ -57,7 +84,7 @@ class ModelPool:
         """`load` builds one in a thread; `changed` is told when there is news."""
         self.room = 0  # bytes for all of them
         self._find, self._load, self._changed = find, load, changed
-        self._loaded: dict[str, _InMemory] = {}  # by sha256, the one used least recently first
+        self._loaded: dict[str, InMemory] = {}  # by sha256, the one used least recently first
         self._loading: _Loading | None = None
         self._failed: dict[str, Exception] = {}
         self._wanted: set[str] = set()
@@ -95,7 +122,15 @@ class ModelPool:
             self._failed = {model: fault for model, fault in self._failed.items() if model in self._wanted}
             missing = [job for job in waiting if job.model not in ("", *self._loaded) and not self._awaited(job.model)]
             first = min(missing, key=lambda job: job.created, default=None)
-            until = {} if first is None or self._loading else self._make_room(first, waiting, busy)
+            until: Mapping[str, float] = {}
+            if first is not None and self._loading is None:
+                match self.plan(first, waiting, busy):
+                    case Load(file, leaving):
+                        self._begin(file, leaving)
+                    case Drain(serving):
+                        until = serving
+                    case Fault(error):
+                        self._failed[first.model] = error
             here = set(self._loaded)
         return lambda job: not job.model or (job.model in here and job.created <= until.get(job.model, math.inf))
 
@@ -116,15 +151,12 @@ class ModelPool:
             return isinstance(error, NotReady)
         return False
 
-    def _make_room(self, first: Job, waiting: Sequence[Job], busy: Collection[str]) -> dict[str, float]:
-        """Begin to load the first missing model; or the models that serve their queues before there is room for it,
-        each with the time.monotonic() up to which jobs belong to its queue.
-        """
+    def plan(self, first: Job, waiting: Sequence[Job], busy: Collection[str]) -> Plan:
+        """What gives the first job whose model is missing its model. Changes nothing; the lock is held."""
         try:
             file = self._find(first.model)
         except RequestError as error:
-            self._failed[first.model] = error
-            return {}
+            return Fault(error)
         until = {sha256: max(first.created, loaded.since) for sha256, loaded in self._loaded.items()}
         due = {*busy, *(job.model for job in waiting if job.created <= until.get(job.model, 0.0))}
         free = self.room - sum(loaded.file.bytes for loaded in self._loaded.values())
@@ -135,13 +167,15 @@ class ModelPool:
             leaving.append(sha256)
             free += self._loaded[sha256].file.bytes
         if due & set(leaving):
-            return {sha256: until[sha256] for sha256 in leaving}
+            return Drain({sha256: until[sha256] for sha256 in leaving})
+        return Load(file, tuple(leaving))
+
+    def _begin(self, file: ModelFile, leaving: Sequence[str]) -> None:
         self._loading = _Loading(file)
         args = self._loading, [self._loaded.pop(sha256) for sha256 in leaving]
         threading.Thread(target=self._run, args=args, name="load-model", daemon=True).start()
-        return {}
 
-    def _run(self, loading: _Loading, leaving: list[_InMemory]) -> None:
+    def _run(self, loading: _Loading, leaving: list[InMemory]) -> None:
         sha256 = loading.file.sha256
 
         def progress(share: float) -> None:
@@ -165,7 +199,7 @@ class ModelPool:
         with self._lock:
             self._loading = None
             if model is not None:
-                self._loaded[sha256] = _InMemory(loading.file, model)
+                self._loaded[sha256] = InMemory(loading.file, model)
             elif fault is not None and sha256 in self._wanted:  # else the next who asks has it tried again
                 self._failed[sha256] = fault
         self._changed()

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from app.engine import Cancelled, Done, Engine, Failed, Job, Loading
-from app.model_pool import ModelPool, Progress
+from app.model_pool import Drain, Fault, InMemory, Load, ModelPool, Plan, Progress
 from app.models import ModelFile
+from app.schemas import RequestError
 from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeModel
 from tests.app.serving import until
 
 SIZE = 100  # bytes of a made-up model
+FILES = {name: ModelFile(name, Path(name), name, SIZE) for name in "abc"}
 
 
 class Loader:
@@ -81,6 +83,37 @@ def pooled() -> Iterator[Pooled]:
     pooled.own.gate.set()
     pooled.engine.close()
     pooled.pool.close()
+
+
+@pytest.mark.parametrize(
+    ("room", "busy", "waiting", "plan"),
+    [
+        (3, "", "", Load(FILES["c"], ())),
+        (2, "", "", Load(FILES["c"], ("a",))),  # used least recently
+        (2, "a", "", Load(FILES["c"], ("b",))),
+        (2, "", "a", Load(FILES["c"], ("b",))),
+        (2, "ab", "", Drain({"a": 5.0})),
+        (1, "b", "", Drain({"a": 5.0, "b": 7.0})),  # b's turn began after c was asked for
+        (1, "", "", Load(FILES["c"], ("a", "b"))),
+    ],
+)
+def test_what_makes_room_for_a_model(room: int, busy: str, waiting: str, plan: Plan) -> None:
+    pool = ModelPool(FILES.__getitem__, Loader(), lambda: None)
+    pool.room = room * SIZE
+    pool._loaded = {name: InMemory(FILES[name], None, since) for name, since in (("a", 1.0), ("b", 7.0))}
+    first = Job(SamplingParams("draw"), model="c", created=5.0)
+    others = [Job(SamplingParams("draw"), model=name, created=4.0) for name in waiting]
+    later = Job(SamplingParams("draw"), model="a", created=6.0)  # keeps nothing in memory
+    assert pool.plan(first, [*others, first, later], set(busy)) == plan
+
+
+def test_a_model_that_is_not_there_is_the_plan_s_fault() -> None:
+    def find(name: str) -> ModelFile:
+        raise error
+
+    error = RequestError("as_said", text="there is no such model")
+    pool = ModelPool(find, Loader(), lambda: None)
+    assert pool.plan(Job(SamplingParams("draw"), model="c"), [], []) == Fault(error)
 
 
 def test_the_one_used_least_recently_leaves(pooled: Pooled) -> None:
