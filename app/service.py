@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-HELD_SECONDS = 30.0  # at most, for the page: its import beside running jobs takes half as long again
+HELD_SECONDS = 30.0  # longest that recovered jobs wait for the page's import: beside them it takes half as long again
 
 
 class Service:
@@ -51,8 +51,9 @@ class Service:
             prompt_chars=settings.max_prompt_chars,
         )
         self.clients = Clients(settings)
-        self.here: Callable[[], str | None] = lambda: None  # whom the page is serving; the page knows
-        self.asking: Callable[[], str] = request_id.get  # which request is being answered; the page knows of its own
+        # Client id and request id of the Gradio event being handled; set by ui.mount.
+        self.here: Callable[[], str | None] = lambda: None
+        self.asking: Callable[[], str] = request_id.get
         self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
@@ -62,7 +63,7 @@ class Service:
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
         self.engine.on_start, self.engine.ends.on_end = self._journal_start, self._journal_end
-        self.may_begin = threading.Event()  # what an earlier process has left lets the page come first
+        self.may_begin = threading.Event()  # set once the page is built; jobs recovered from the journal start then
         left = [] if self.history is None else self.history.journal.unfinished(str(Sentence("interrupted")))
         for job in left:  # what an earlier process has not finished is here before anybody asks for it
             self.engine.submit(job, promised=True)
