@@ -31,7 +31,7 @@ UPGRADES = {  # from this version to the next
 
 
 class Database:
-    """One connection, held for as long as the process lives; WAL and synchronous=FULL: what is written stays."""
+    """One connection, held for as long as the process lives; in WAL mode: what is written stays."""
 
     def __init__(self, folder: Path) -> None:
         """Open or make it. ValueError in one sentence where it is another process's, a later version's or damaged."""
@@ -40,7 +40,6 @@ class Database:
             self._db = sqlite3.connect(folder / NAME, check_same_thread=False, timeout=1.0)
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             [known] = self._db.execute("PRAGMA user_version").fetchone()
             if known > VERSION:
                 raise ValueError(f"{folder} was written by a later version of this program")
@@ -53,10 +52,12 @@ class Database:
             raise ValueError(f"{folder / NAME} cannot be used: {error}") from None
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, on the disk when it ends."""
-        with self._lock, self._db:
-            yield self._db
+    def write(self, synced: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction, on the disk when it ends; if not `synced` it outlives the process, but no power failure."""
+        with self._lock:
+            self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            with self._db:
+                yield self._db
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """All rows of a question."""

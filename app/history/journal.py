@@ -116,8 +116,10 @@ class Journal:
         return jobs
 
     def begin(self, job_id: str) -> None:
-        """A job's run begins. Written down first, since the job itself may be what ends the process."""
-        with self._db.write() as db:
+        """A job's run begins. Written down first, since the job itself may be what ends the process; not synced, since
+        the engine's thread waits for it.
+        """
+        with self._db.write(synced=False) as db:
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
             self._under_way.add(job_id)
 
