@@ -293,3 +293,18 @@ TINY = ModelConfig(
     schedule=SD_SCHEDULE,
     image_size=32,
 )
+
+PRESETS = {
+    "SD_V1": SD_V1,
+    "EMOJI_128": EMOJI_128,
+    "EMOJI_128_VQ": EMOJI_128_VQ,
+    "EMOJI_128_UNCONDITIONAL": EMOJI_128_UNCONDITIONAL,
+    "EMOJI_128_STYLE": EMOJI_128_STYLE,
+    "TINY": TINY,
+}
+
+
+def find_preset(name: str) -> ModelConfig:
+    """The preset of that name, one of PRESETS; ValueError names those there are."""
+    _require(name in PRESETS, f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -83,7 +83,7 @@ def test_three_steps_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def training(folder: Path, monkeypatch: pytest.MonkeyPatch, device: str) -> DiffusionTask:
     """A tiny run without text on random drawings."""
-    monkeypatch.setattr(presets, "FREE", FREE, raising=False)
+    monkeypatch.setitem(presets.PRESETS, "FREE", FREE)
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate keeps a process to its first device
     torch.manual_seed(0)
     autoencoder = AutoencoderKL(FREE.first_stage).eval().to(device)

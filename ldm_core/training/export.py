@@ -11,10 +11,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-import ldm_core.config as presets
 from ldm_core.checkpoint.save import save_model
 from ldm_core.checkpoint.source import CONFIG_KEY
-from ldm_core.config import ModelConfig, TextConfig
+from ldm_core.config import AutoencoderConfig, ModelConfig, TextConfig, find_preset
 from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.common.settings import runs_dir
@@ -33,7 +32,7 @@ def find_run(name: str | Path | None) -> Path:
     raise ValueError(f"there is no run or weights file {str(name)!r} (runs are in {runs_dir()})")
 
 
-def load_autoencoder(source: Path, config: presets.AutoencoderConfig) -> FirstStage:
+def load_autoencoder(source: Path, config: AutoencoderConfig) -> FirstStage:
     """The first stage of a run (averaged weights) or of a weights file, KL or VQ, frozen."""
     model = make_first_stage(config)
     if source.is_file():
@@ -76,10 +75,14 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
     Of several diffusion runs, or states of one run in folders of their own, it takes the mean: a path of training goes
     round a better place than where it ends (Izmailov et al. 2018, §3). The scale factor is the one that was trained
     with (`find_scale_factor`), the frozen parts' hashes go into the config. Returns that config.
-    Raises ValueError unless there is a text run exactly where the preset has a text encoder.
+    Raises ValueError where `diffusion` holds a weights file, and unless there is a text run exactly where the preset
+    has a text encoder.
     """
+    for run in diffusion:
+        if run.is_file():
+            raise ValueError(f"{run} is a weights file; --diffusion takes runs, whose averages are exported")
     settings = json.loads((diffusion[0] / "config.json").read_text(encoding="utf-8"))
-    preset: ModelConfig = getattr(presets, settings["preset"])
+    preset = find_preset(settings["preset"])
     first = load_autoencoder(autoencoder, preset.first_stage)
     frozen = {"encoder": weights_hash(encoder_state(first))}
     parts: dict[str, Mapping[str, Tensor]] = {

@@ -28,6 +28,11 @@ def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[s
 
     # its own checkpoints gone, a run starts from the weights file, which also stands in for the frozen parts
     file = str(home / "tiny.safetensors")
+    assert main(["train", "export", *parts, "--diffusion", file, "--out=~/tiny2.safetensors"]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: {file} is a weights file; --diffusion takes runs, whose averages are exported\n"
+    )
     again = ["--autoencoder", file, "--text", file, *latents, "--init", file]
     assert main(["train", "diffusion", "--name", "d2", *again, *corpus, *small]) == 0
     assert main(["train", "autoencoder", "--name", "ae2", "--init", file, *corpus, *first]) == 0
@@ -51,6 +56,7 @@ def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str
         (["--name", "x", "--config", "/dev/zero"], "not a regular file"),
         (["--name", "x", "loop.seed=" + "[" * 5000], "loop.seed is nested too deeply: [[["),
         (["--name", "x", "--config=~nobody9/x"], "there is no home folder for ~nobody9/x"),
+        (["--name", "x", "preset=EMOJI"], "no preset is called 'EMOJI'; there are SD_V1, EMOJI_128, "),
         (["--name", "x", "crop=15"], "crop must be a multiple of 8 pixels, not 15"),
     ],
 )

@@ -41,7 +41,7 @@ def test_from_preset_files_to_a_weights_file(
     diffusion: str,
     words: list[str],
 ):
-    monkeypatch.setattr(presets, "ANOTHER", preset, raising=False)
+    monkeypatch.setitem(presets.PRESETS, "ANOTHER", preset)
     corpus, latents = ["--corpus", str(home / "corpus"), "--device", "cpu"], ["--latents", str(home / "latents")]
     small = [*SMALL, "crop=16", "loss.perceptual_trunk=", "loss.disc_ndf=4"]
     assert main(["train", "autoencoder", "--config", f"{CONFIGS}/{first}.toml", "--name", "a", *corpus, *small]) == 0

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import ldm_core.config as presets
+from ldm_core.config import AutoencoderConfig, find_preset
 from ldm_core.data.augment import random_backgrounds, random_crops
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
@@ -68,11 +68,9 @@ class AutoencoderTraining:
             raise ValueError(f"latent_noise is for decoder_only, and not negative; it is {self.latent_noise}")
 
     @property
-    def model(self) -> presets.AutoencoderConfig:
+    def model(self) -> AutoencoderConfig:
         """The geometry, by the preset's name."""
-        if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
-            raise ValueError(f"no preset is called {self.preset!r}")
-        return preset.first_stage
+        return find_preset(self.preset).first_stage
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import ldm_core.config as presets
+from ldm_core.config import ModelConfig, Parameterization, find_preset
 from ldm_core.losses.diffusion import DiffusionLossConfig
 from ldm_core.training.common.settings import LoopSettings
 
@@ -26,7 +26,7 @@ class DiffusionTraining:
     """Settings of a diffusion run."""
 
     preset: str = "EMOJI_128"
-    parameterization: presets.Parameterization = "v"
+    parameterization: Parameterization = "v"
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=64, lr=4e-4, ema_decay=0.9995))
     loss: DiffusionLossConfig = field(default_factory=lambda: DiffusionLossConfig(min_snr_gamma=5.0))
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: on the UNet's inner weights, AdamW on the rest
@@ -50,8 +50,6 @@ class DiffusionTraining:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
 
     @property
-    def model(self) -> presets.ModelConfig:
+    def model(self) -> ModelConfig:
         """The preset, with this run's parameterization."""
-        if not isinstance(preset := getattr(presets, self.preset, None), presets.ModelConfig):
-            raise ValueError(f"no preset is called {self.preset!r}")
-        return replace(preset, parameterization=self.parameterization)
+        return replace(find_preset(self.preset), parameterization=self.parameterization)

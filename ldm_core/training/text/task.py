@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
-import ldm_core.config as presets
+from ldm_core.config import TextConfig, find_preset
 from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share, read_paraphrases
@@ -73,12 +73,11 @@ class TextTraining:
     translate: float = 3.0  # weight of a word's padding being its nearest concept's, where captions are kept
 
     @property
-    def model(self) -> presets.TextConfig:
+    def model(self) -> TextConfig:
         """The geometry, by the preset's name."""
-        preset = getattr(presets, self.preset, None)
-        if not isinstance(preset, presets.ModelConfig) or preset.text is None:
-            raise ValueError(f"no preset with a text encoder is called {self.preset!r}")
-        return preset.text
+        if (text := find_preset(self.preset).text) is None:
+            raise ValueError(f"preset {self.preset} has no text encoder")
+        return text
 
 
 def build_clip(settings: TextTraining) -> CLIPModel:

@@ -41,7 +41,7 @@ def make_task(steps: int) -> AutoencoderTask:
 
 def test_run_logs_its_codebook_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stage = replace(presets.TINY.first_stage, kind="vq", double_z=False, n_embed=16, norm_groups=8)
-    monkeypatch.setattr(presets, "TINY_VQ", replace(presets.TINY, first_stage=stage), raising=False)
+    monkeypatch.setitem(presets.PRESETS, "TINY_VQ", replace(presets.TINY, first_stage=stage))
     task = make_task(steps=40)
     assert isinstance(task.autoencoder, VQModel) and isinstance(task.loss, VQAutoencoderLoss)
     Loop(task, task.settings.loop, tmp_path, task.accelerator, tensorboard=False).run()

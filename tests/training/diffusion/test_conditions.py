@@ -41,7 +41,7 @@ def test_styles_are_the_corpus_sets():
 def test_runs_train_sample_and_validate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: presets.ModelConfig, condition: StyleClass | NoCondition
 ):
-    monkeypatch.setattr(presets, "ANOTHER", preset, raising=False)
+    monkeypatch.setitem(presets.PRESETS, "ANOTHER", preset)
     torch.manual_seed(0)
     autoencoder = AutoencoderKL(preset.first_stage).eval()
     drawings = np.full((6, 32, 32, 4), 120, np.uint8)

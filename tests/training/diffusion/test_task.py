@@ -246,7 +246,7 @@ def test_states_of_a_run_become_their_mean(
     cache_dir: Path, autoencoder: AutoencoderKL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path))
-    monkeypatch.setattr(presets, "FREE", FREE, raising=False)
+    monkeypatch.setitem(presets.PRESETS, "FREE", FREE)
     (tmp_path / "ae").mkdir()
     state = {"step": 1, "seconds": 60.0, "averages": {}, "networks": {"first_stage_model": autoencoder.state_dict()}}
     torch.save(state, tmp_path / "ae" / "state.pt")
