@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scenes = parts.add_parser("cache-scenes", help="Compose and encode chunks of scenes for diffusion runs.")
     scenes.add_argument("--config", type=Path, help="TOML file, see configs/")
     _frozen_parts(scenes)
+    scenes.add_argument("--preset", default="EMOJI_128", help="the model they are for (default: %(default)s)")
     scenes.add_argument("--corpus", type=Path, default=CORPUS)
     scenes.add_argument("--first", type=int, default=0, help="number of the first chunk")
     scenes.add_argument("--last", type=int, required=True)
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cache.add_argument("--autoencoder", required=True, metavar="RUN", help="run, or weights file")
     cache.add_argument("--latents", type=Path, metavar="DIR", help=f"default: {LATENTS}/RUN")
     cache.add_argument("--passes", type=int, default=2, help="1: all on white; each further one: random named colours")
-    cache.add_argument("--preset", default="EMOJI_128")
+    cache.add_argument("--preset", default="EMOJI_128", help="the model they are for (default: %(default)s)")
     cache.add_argument("--corpus", type=Path, default=CORPUS)
     _device(cache)
     export = parts.add_parser("export", help="Put a model's runs into one weights file.")
@@ -135,24 +136,25 @@ TASKS = {
 
 def cache_scenes(args: argparse.Namespace) -> None:
     """Compose and encode chunks of scenes for diffusion runs; those that are there stay."""
+    from ldm_core.config import find_preset
     from ldm_core.training.diffusion import caches
     from ldm_core.training.diffusion.scene_pool import PoolSettings
 
     if args.every < 1:
         raise ValueError(f"--every must be at least 1, not {args.every}")
-    numbers = range(args.first, args.last + 1, args.every)
-    for path in caches.cache_scenes(_settings(PoolSettings, args), _inputs(args), numbers):
+    model, numbers = find_preset(args.preset), range(args.first, args.last + 1, args.every)
+    for path in caches.cache_scenes(model, _settings(PoolSettings, args), _inputs(args), numbers):
         print(path, flush=True)
 
 
 def cache_latents(args: argparse.Namespace) -> None:
     """Encode every drawing on white, then on random named backgrounds."""
+    from ldm_core.config import find_preset
     from ldm_core.training.common.loop import make_accelerator
     from ldm_core.training.diffusion import caches
-    from ldm_core.training.diffusion.settings import DiffusionTraining
 
-    settings, inputs = DiffusionTraining(preset=args.preset), _inputs(args)
-    cache = caches.cache_latents(settings, inputs, args.passes, make_accelerator(device=args.device).device)
+    model, inputs = find_preset(args.preset), _inputs(args)
+    cache = caches.cache_latents(model, inputs, args.passes, make_accelerator(device=args.device).device)
     passes, rows = cache.backgrounds.shape
     print(f"{inputs.latents_dir}: {passes} passes of {rows}, scale factor {cache.scale_factor:.5f}")
 

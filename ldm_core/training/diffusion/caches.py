@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ldm_core.config import ModelConfig
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
@@ -15,23 +16,22 @@ from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.diffusion.conditions import frozen_text
 from ldm_core.training.diffusion.latents import LatentCache, build_cache, open_cache
 from ldm_core.training.diffusion.scene_pool import PoolSettings, Writer
-from ldm_core.training.diffusion.settings import DiffusionTraining
 from ldm_core.training.export import find_run, load_autoencoder
 
 
-def cache_latents(settings: DiffusionTraining, inputs: Inputs, passes: int, device: torch.device | str) -> LatentCache:
+def cache_latents(model: ModelConfig, inputs: Inputs, passes: int, device: torch.device | str) -> LatentCache:
     """Encode every drawing on white, then on random named backgrounds; goes on where an earlier call stopped."""
-    model, corpus = settings.model, Corpus(inputs.corpus)  # a preset that is none is refused before files are
+    corpus = Corpus(inputs.corpus)
     autoencoder = load_autoencoder(find_run(inputs.autoencoder), model.first_stage).to(device)
     build_cache(inputs.latents_dir, autoencoder, corpus.drawings, BACKGROUNDS, passes, device)
     return open_cache(inputs.latents_dir)
 
 
-def cache_scenes(settings: PoolSettings, inputs: Inputs, numbers: Iterable[int]) -> Iterator[Path]:
+def cache_scenes(model: ModelConfig, settings: PoolSettings, inputs: Inputs, numbers: Iterable[int]) -> Iterator[Path]:
     """Write the validation sets, then the chunks of these numbers, each as it is asked for; what is there stays."""
     if inputs.scenes is None:
         raise ValueError("scenes are cached in a folder: --scenes DIR")
-    model, corpus = DiffusionTraining().model, Corpus(inputs.corpus)
+    corpus = Corpus(inputs.corpus)
     autoencoder = load_autoencoder(find_run(inputs.autoencoder), model.first_stage)
     sampler = SceneSampler(corpus, Drawings(corpus), settings.mix)
     writer = Writer(inputs.scenes, settings, sampler, autoencoder, frozen_text(model, inputs.text))

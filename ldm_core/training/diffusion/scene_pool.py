@@ -7,6 +7,8 @@ scene is seen at most eight times, an eighth of the pool is new in every round, 
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ldm_core.config import build_config
 from ldm_core.data.scenes.captions import Caption
 from ldm_core.data.scenes.draw import draw
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
@@ -33,6 +36,7 @@ from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import step_rng, torch_rng
+from ldm_core.training.common.settings import dump_settings
 from ldm_core.training.diffusion.batches import Batch, noise_levels
 from ldm_core.training.diffusion.conditions import FrozenText
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -42,7 +46,10 @@ ENCODED = 16  # pictures at once: of more, a level's values leave the processor'
 TOGETHER = 4 * ENCODED  # scenes whose captions are encoded at once
 WAIT = 2.0  # seconds between looks for a chunk that is still being written
 MOST_THINGS = 2
-VALIDATION = {"val": "heldout.safetensors", "fresh": "fresh.safetensors"}  # names in the metrics → files
+VALIDATION = {"val": ("heldout.safetensors", 3), "fresh": ("fresh.safetensors", 5)}  # metrics' name → file, seed
+SETTINGS = "pool"  # key in the files' metadata: the writer's PoolSettings as JSON
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,12 +79,21 @@ class Writer:
         return self._write(chunk_file(self.directory, number), self.settings.chunk, (self.settings.seed, number))
 
     def validation(self) -> None:
-        """Write the two validation sets unless they are there: compositions only, as the sampler's mix has them."""
+        """Write the two validation sets unless they are there: compositions only, as the sampler's mix has them.
+
+        ValueError where the directory's chunks have another size, or stay in the pool for another number of rounds.
+        """
         composed = {k: v for k, v in self.settings.mix.items() if k not in WHOLE_DRAWINGS}
-        for name, file in VALIDATION.items():
+        for name, (file, seed) in VALIDATION.items():
             sampler = SceneSampler(self.sampler.corpus, self.sampler.drawings, composed, trained=name != "val")
             writer = replace(self, sampler=sampler)
-            writer._write(self.directory / file, self.settings.validation, (self.settings.seed, 2**31, len(name)))
+            writer._write(self.directory / file, self.settings.validation, (self.settings.seed, 2**31, seed))
+        there = pool_settings(self.directory)
+        if (there.chunk, there.views) != (self.settings.chunk, self.settings.views):
+            raise ValueError(
+                f"{self.directory} has chunk={there.chunk} and views={there.views}, not chunk={self.settings.chunk} "
+                f"and views={self.settings.views}: choose another directory"
+            )
 
     def _write(self, path: Path, n: int, seed: tuple[int, ...]) -> Path:
         if path.exists():
@@ -91,7 +107,7 @@ class Writer:
         tensors = {name: torch.cat(values) for name, values in parts.items()}
         tensors["empty"] = self.text(self.text.read([""]))[0].half()
         partial = path.with_suffix(".partial")
-        save_file(tensors, partial)
+        save_file(tensors, partial, {SETTINGS: dump_settings(self.settings)})
         partial.replace(path)
         return path
 
@@ -137,6 +153,20 @@ def chunk_file(directory: Path, number: int) -> Path:
     return directory / f"chunk-{number:05d}.safetensors"
 
 
+def pool_settings(directory: Path) -> PoolSettings:
+    """What a pool was written with, out of its validation set; the defaults for a pool older than that record."""
+    with safe_open(str(directory / VALIDATION["val"][0]), framework="pt") as file:
+        return build_config(PoolSettings, json.loads((file.metadata() or {}).get(SETTINGS, "{}")))
+
+
+def wait_for(path: Path) -> None:
+    """Return once a file of the pool is there; says once what it waits for."""
+    if not path.exists():
+        log.warning("waiting for %s; is `cache-scenes` running?", path)
+    while not path.exists():
+        time.sleep(WAIT)
+
+
 @lru_cache(maxsize=16)
 def _open(path: Path) -> dict[str, Tensor]:
     with safe_open(str(path), framework="pt") as file:
@@ -166,12 +196,12 @@ class ScenePool:
         first = max(0, number - self.settings.views + 1)
         order = self._order(number, (number + 1 - first) * self.settings.chunk)
         rows = order[at * self.size : (at + 1) * self.size]
-        self._wait(number)
+        wait_for(chunk_file(self.directory, number))
         return self._batch([self._row(first, int(r)) for r in rows], step_rng(self.seed, step), self.share)
 
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
         """Compositions with a held-out combination as "val", new ones of trained combinations as "fresh"."""
-        for name, file in VALIDATION.items():
+        for name, (file, _) in VALIDATION.items():
             yield name, self._held(_open(self.directory / file))
 
     def _held(self, chunk: dict[str, Tensor]) -> Iterator[Batch]:
@@ -182,15 +212,11 @@ class ScenePool:
     @property
     def latent_shape(self) -> Sequence[int]:
         """[C,h,w] of its latents."""
-        return _open(self.directory / VALIDATION["val"])["moments"].shape[2:]
+        return _open(self.directory / VALIDATION["val"][0])["moments"].shape[2:]
 
     def _row(self, first: int, row: int) -> tuple[dict[str, Tensor], int]:
         chunk, at = divmod(row, self.settings.chunk)
         return _open(chunk_file(self.directory, first + chunk)), at
-
-    def _wait(self, number: int) -> None:
-        while not chunk_file(self.directory, number).exists():
-            time.sleep(WAIT)
 
     def _order(self, number: int, scenes: int) -> NDArray[np.int64]:
         return np.random.default_rng((self.seed, number, 3)).permutation(scenes)
@@ -227,11 +253,12 @@ def round_of(step: int, steps: int, views: int) -> tuple[int, int]:
 
 
 def scene_batches(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator) -> ScenePool:
-    """What a run on composed scenes trains on: the chunks that `cache-scenes` writes beside it."""
+    """What a run on composed scenes trains on: the chunks that `cache-scenes` writes beside it, as it writes them."""
     assert inputs.scenes is not None
+    wait_for(inputs.scenes / VALIDATION["val"][0])  # comes first, and says how the chunks are written
     return ScenePool(
         inputs.scenes,
-        PoolSettings(),
+        pool_settings(inputs.scenes),
         scale_factor=find_scale_factor(find_run(inputs.autoencoder), inputs.latents_dir),
         timesteps=settings.model.schedule.timesteps,
         size=settings.loop.batch,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +12,34 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from ldm_core.config import TINY
+from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.captions import Caption
+from ldm_core.data.scenes.draw import Drawings
+from ldm_core.data.scenes.sampling import SceneSampler
+from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share
+from ldm_core.training.common.inputs import Inputs
+from ldm_core.training.common.loop import make_accelerator
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.diffusion.conditions import FrozenText
 from ldm_core.training.diffusion.scene_pool import (
     VALIDATION,
     PoolSettings,
     ScenePool,
+    Writer,
     cells,
     chunk_file,
+    pool_settings,
     round_of,
+    scene_batches,
     thing_tokens,
+    wait_for,
 )
+from ldm_core.training.diffusion.settings import DiffusionTraining
+from tests.data.scenes.conftest import SHIPPED
 
 CHUNK, SIZE, VIEWS, ROUNDS = 12, 4, 3, 7
 TOKENIZER = Path(__file__).parents[3] / "weights" / "tokenizer"
@@ -32,7 +50,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Chunks whose latents have no spread and say which scene they are."""
     folder, rng = tmp_path_factory.mktemp("scenes"), torch.Generator().manual_seed(0)
     files = {chunk_file(folder, k): (CHUNK, CHUNK * k) for k in range(ROUNDS)}
-    files |= {folder / name: (5, 1000) for name in VALIDATION.values()}
+    files |= {folder / name: (5, 1000) for name, _ in VALIDATION.values()}
     for path, (n, first) in files.items():
         moments = torch.zeros(n, 2, 4, 2, 2, dtype=torch.float16)
         moments[:, 0] = torch.arange(first, first + n)[:, None, None, None]
@@ -108,6 +126,49 @@ def test_validation_drops_no_caption_and_repeats_itself(directory: Path):
 def test_a_batch_that_does_not_divide_a_chunk_is_refused(directory: Path):
     with pytest.raises(ValueError, match="multiple"):
         ScenePool(directory, PoolSettings(chunk=10), 1.0, 100, 4, 0, 0.1)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    """Of four scenes a chunk, each with two things, encoded by parts that are made up."""
+    with zipfile.ZipFile(SHIPPED) as archive:
+        archive.extractall(tmp_path / "corpus")
+    corpus, settings = Corpus(tmp_path / "corpus"), PoolSettings({"two": 1.0}, chunk=4, views=2, validation=1)
+    assert TINY.text is not None
+    text = FrozenText(Tokenizer.load(TOKENIZER, TINY.text.text_len), FrozenCLIPEmbedder(TINY.text))
+    sampler = SceneSampler(corpus, Drawings(corpus), settings.mix)
+    return Writer(tmp_path / "pool", settings, sampler, AutoencoderKL(TINY.first_stage), text)
+
+
+def test_a_pool_is_read_as_it_was_written(writer: Writer):
+    writer.validation()
+    for number in range(3):
+        writer.chunk(number)
+    inputs = Inputs(autoencoder=str(TOKENIZER.with_name("emoji-128.safetensors")), scenes=writer.directory)
+    training = DiffusionTraining(preset="TINY", loop=LoopSettings(batch=2))
+    batches = scene_batches(training, inputs, make_accelerator(device="cpu"))
+    assert batches.settings == writer.settings
+    assert all(len(batches[step].z) == 2 for step in range(10))  # the rounds of chunks 0, 0 and 1, 1 and 2
+
+    writer.validation()  # goes on
+    with pytest.raises(ValueError, match="has chunk=4 and views=2, not chunk=6 and views=2"):
+        replace(writer, settings=replace(writer.settings, chunk=6)).validation()
+
+
+def test_a_pool_older_than_its_record_has_the_defaults(directory: Path):
+    assert pool_settings(directory) == PoolSettings()
+
+
+def test_who_waits_for_a_chunk_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    looks = iter([lambda: None, (tmp_path / "chunk-00003.safetensors").touch])
+    monkeypatch.setattr("ldm_core.training.diffusion.scene_pool.time.sleep", lambda _: next(looks)())
+    wait_for(tmp_path / "chunk-00003.safetensors")
+    wait_for(tmp_path / "chunk-00003.safetensors")
+    assert [r.getMessage() for r in caplog.records] == [
+        f"waiting for {tmp_path}/chunk-00003.safetensors; is `cache-scenes` running?"
+    ]
 
 
 def test_cells_go_to_whoever_has_most_of_them():
