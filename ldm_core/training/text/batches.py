@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.data.captions import caption, tone_words
+from ldm_core.data.captions import caption, tone_words, with_article
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.images import composite, to_tensor
@@ -124,6 +124,11 @@ def dress(corpus: Corpus, text: str, rng: np.random.Generator) -> str:
     """The caption that a drawing would have if it were called `text`."""
     entry = corpus.entries[int(corpus.train[rng.integers(len(corpus.train))])]
     return caption(replace(entry, name=text, concept=text, tags=()), rng, background(rng))
+
+
+def fill(frame: str, name: str, many: bool = False) -> str:
+    """The caption "a {}, noto style" with a name for {}: with the article that the name takes, in the plural none."""
+    return frame.replace("a {}", name if many else with_article(name)).replace("{}", name)
 
 
 def background(rng: np.random.Generator) -> str | None:

@@ -30,6 +30,7 @@ from ldm_core.training.text.batches import (
     Words,
     background,
     dress,
+    fill,
     looks_of,
     pair_batch,
     plural,
@@ -207,11 +208,15 @@ class TextTask:
         }
 
     def _mistranslated(self, kept: KeptStates, rng: np.random.Generator) -> Tensor:
-        words, concepts = zip(*rng.choice(self.translations, self.settings.loop.batch), strict=True)
-        bare = rng.random() < 0.5
-        meant = [concept if bare else dress(self.corpus, concept, rng) for concept in concepts]
-        names = [plural(word) if rng.random() < PLURALS else word for word in words]
-        said = [text.replace(c, n, 1) for text, c, n in zip(meant, concepts, names, strict=True)]
+        """The same captions with words in them, and with the concepts that the words are to be drawn as."""
+        rows = rng.integers(len(self.translations), size=self.settings.loop.batch)
+        pairs, bare = [self.translations[row] for row in rows], rng.random() < 0.5
+        frames = ["{}" if bare else dress(self.corpus, "{}", rng) for _ in pairs]
+        said, meant = [], []
+        for frame, (word, concept) in zip(frames, pairs, strict=True):
+            many = rng.random() < PLURALS
+            said.append(fill(frame, plural(word) if many else word, many))
+            meant.append(fill(frame, concept))
         ids = tokenize(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
         ids, meant_ids = ids.chunk(2)
         return kept.mistranslated(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)

@@ -22,7 +22,7 @@ from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.text import distillation, init, losses
 from ldm_core.training.text import task as text
-from ldm_core.training.text.batches import Words, looks_of, pair_batch, plural, same, tokenize
+from ldm_core.training.text.batches import Words, fill, looks_of, pair_batch, plural, same, tokenize
 from ldm_core.training.text.distillation import KeptStates, fit_head, translations
 from ldm_core.training.text.teacher import DEFINITION, TeacherCache, meanings
 
@@ -287,6 +287,44 @@ def test_the_head_is_the_least_squares_map(task: text.TextTask, tokenizer: Token
 )
 def test_plurals(one: str, many: str):
     assert plural(one) == many
+
+
+@pytest.mark.parametrize(
+    ("frame", "name", "many", "said"),
+    [
+        ("{}, noto style", "gelato", False, "gelato, noto style"),
+        ("a {}, noto style", "gelato", False, "a gelato, noto style"),
+        ("a {} on a teal background", "apple", False, "an apple on a teal background"),
+        ("a {} on a teal background", "apples", True, "apples on a teal background"),
+        ("a {}, 3d style", "flag of japan", False, "the flag of japan, 3d style"),
+    ],
+)
+def test_a_caption_is_filled_with_a_name(frame: str, name: str, many: bool, said: str):
+    assert fill(frame, name, many) == said
+
+
+def test_captions_of_a_word_and_of_its_concept_differ_in_the_name_alone(
+    corpus: Corpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+):
+    task = text.TextTask(replace(tiny_settings(), keep=1.0), corpus, made_up_words(tokenizer), make_accelerator("no"))
+    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, task.words)
+    task.translations = [("ocelot", "cat")]
+    read: list[str] = []
+
+    def encode(_: Tokenizer, texts: list[str], *_args: object, **_options: object) -> torch.Tensor:
+        read.extend(texts)
+        return tokenizer.encode(texts)
+
+    monkeypatch.setattr(text, "tokenize", encode)
+    found = set()
+    for seed in range(8):
+        read.clear()
+        task._mistranslated(kept, np.random.default_rng(seed))
+        for said, meant in zip(read[:16], read[16:], strict=True):
+            one, many = (meant.replace("a cat", n).replace("cat", n.split()[-1]) for n in ("an ocelot", "ocelots"))
+            assert said in (one, many)
+            found.add((said == many, meant.startswith("a cat")))
+    assert len(found) == 4
 
 
 def test_looks_reads_grounds_wherever_they_stand(corpus: Corpus):
