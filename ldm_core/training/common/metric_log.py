@@ -25,7 +25,7 @@ class MetricLog:
         if tensorboard and find_spec("tensorboard"):  # not among the runtime requirements
             from torch.utils.tensorboard import SummaryWriter
 
-            self._events = SummaryWriter(str(directory / "events"), purge_step=step)
+            self._events = SummaryWriter(str(directory / "events"), purge_step=step + 1)
 
     def log(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """One row a value; flushed, so that a killed run loses nothing."""

@@ -15,6 +15,7 @@ from ldm_core.images import Pixels, composite, to_tensor, to_uint8
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining, initialise
+from ldm_core.training.common.event_files import event_files, read_events
 from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.metric_log import MetricLog, read_metrics
 from ldm_core.training.common.settings import LoopSettings, load_settings
@@ -161,12 +162,13 @@ def test_shipped_configs_load(path: Path):
 
 
 def test_metric_log_drops_what_came_after_the_resumed_step(tmp_path: Path):
-    log = MetricLog(tmp_path, tensorboard=False)
-    for step in range(5):
-        log.log(step, step * 1.0, {"a": step / 3})
-    log.close()
-    MetricLog(tmp_path, step=2, tensorboard=False).close()
-    assert [r[0] for r in read_metrics(tmp_path / "metrics.csv")] == [0, 1, 2]
+    for first in (0, 2):
+        log = MetricLog(tmp_path, step=first)
+        for step in range(first + 1, first + 4):
+            log.log(step, step * 1.0, {"a": step / 3})
+        log.close()
+    assert [r[0] for r in read_metrics(tmp_path / "metrics.csv")] == [1, 2, 3, 4, 5]
+    assert [r[0] for r in read_events(event_files(tmp_path / "events"))] == [1, 2, 3, 4, 5]
 
 
 def test_composite_against_floats():
