@@ -49,8 +49,10 @@ class LoopSettings:
                 raise ValueError(f"{name} must be above 0, not {value}")
         if self.warmup < 0 or not self.clip >= 0:
             raise ValueError(f"warmup {self.warmup} and clip {self.clip} must be at least 0")
-        if not 0 <= self.cooldown <= 1 or not 0 <= self.ema_decay < 1:
-            raise ValueError(f"cooldown {self.cooldown} and ema_decay {self.ema_decay} must lie in [0, 1]")
+        if not 0 <= self.cooldown <= 1:
+            raise ValueError(f"cooldown must lie in [0, 1], not {self.cooldown}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in [0, 1), not {self.ema_decay}")
         if self.schedule not in ("trapezoid", "cosine", "constant"):
             raise ValueError(f"schedule must be trapezoid, cosine or constant, not {self.schedule!r}")
 

@@ -33,6 +33,8 @@ from ldm_core.training.diffusion.settings import DiffusionTraining
         ("preset.deep=3", "preset must be a text"),
         ("loop.bach=8", "bach"),
         ("loop.clip=-1", "clip"),
+        ("loop.cooldown=1.5", r"cooldown must lie in \[0, 1\], not 1.5"),
+        ("loop.ema_decay=1", r"ema_decay must lie in \[0, 1\), not 1"),
     ],
 )
 def test_wrong_settings_are_named(override: str, said: str) -> None:
