@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.text import (
     concept_names,
-    eos_states,
+    encode_eos,
     evaluate,
     is_right,
     nearest,
@@ -47,7 +48,8 @@ def main() -> int:
     print(f"teacher's share of the paraphrases  {teacher_share(corpus, Path(settings.wordnet)):.3f}")
     if args.wrong:
         names, rows = concept_names(corpus), read_paraphrases()
-        found = nearest([word for word, _ in rows], names, lambda t: eos_states(clip, tokenizer, t))
+        encode = partial(encode_eos, clip.text_model, tokenizer, device=clip.device)
+        found = nearest([word for word, _ in rows], names, encode)
         for name, (word, right) in zip(found, rows, strict=True):
             if not is_right(name, right):
                 print(f"  {word}: {name}, not {' or '.join(right)}")

@@ -15,28 +15,24 @@ from ldm_core.evaluation.metrics import top_hits
 from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
-from ldm_core.evaluation.text import concept_names, is_right, nearest_names, read_paraphrases
-from ldm_core.models.text import pooled
+from ldm_core.evaluation.text import (
+    TextStates,
+    concept_names,
+    encode_texts,
+    is_right,
+    nearest_names,
+    read_paraphrases,
+)
 from ldm_core.pipeline import Pipeline
 
 SEED = 40_000_000
-BATCH = 128
 
 
-@torch.no_grad()
-def encode(pipe: Pipeline, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Texts → the text encoder's states at their first end token, and the means of all their states: [N,D] each, fp32
-    on the CPU.
-    """
+def encode(pipe: Pipeline, texts: Sequence[str]) -> TextStates:
+    """What the text encoder makes of texts; ValueError where the pipeline has none."""
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
-    ends, means = [], []
-    for i in range(0, len(texts), BATCH):
-        ids = pipe.tokenizer.encode(list(texts[i : i + BATCH]))
-        states = pipe.model.cond_stage_model(ids.to(pipe.device)).float().cpu()
-        ends.append(pooled(states, ids, pipe.tokenizer.eos)[0])
-        means.append(states.mean(1))
-    return torch.cat(ends), torch.cat(means)
+    return encode_texts(pipe.model.cond_stage_model, pipe.tokenizer, texts, pipe.device)
 
 
 class EncoderNeighbours:
@@ -45,11 +41,11 @@ class EncoderNeighbours:
     def __init__(self, pipe: Pipeline, names: Sequence[str]) -> None:
         """Encodes all names once; ValueError where the pipeline has no text encoder."""
         self.pipe, self.names = pipe, list(names)
-        self.states = encode(pipe, self.names)[0]
+        self.states = encode(pipe, self.names).eos
 
     def __call__(self, words: Sequence[str]) -> list[str]:
         """For each word the name whose state at the first end token is most similar."""
-        return nearest_names(self.names, encode(self.pipe, words)[0], self.states) if words else []
+        return nearest_names(self.names, encode(self.pipe, words).eos, self.states) if words else []
 
 
 def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
@@ -64,7 +60,7 @@ def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, 
         return Part()
     words = [word for word, _ in rows]
     asked, known = encode(pipe, words), encode(pipe, names)
-    near, near_by_all = (nearest_names(names, a, k) for a, k in zip(asked, known, strict=True))
+    near, near_by_all = nearest_names(names, asked.eos, known.eos), nearest_names(names, asked.mean, known.mean)
     close, close_by_all = (
         float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
         for found in (near, near_by_all)

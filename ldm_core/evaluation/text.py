@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPModel
 
@@ -17,10 +18,12 @@ from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry
 from ldm_core.evaluation.metrics import nearest_rows
 from ldm_core.images import composite, to_tensor
+from ldm_core.models.text import eos_state
 from ldm_core.text.tokenizer import Tokenizer
 
 PARAPHRASES = Path(__file__).parents[1] / "data" / "paraphrases.tsv"
 RIDGE = 1.0  # of the linear probes
+BATCH = 256  # texts encoded at once
 PROBED = 1000  # captions a probe learns from, and is asked about
 
 Encode = Callable[[Sequence[str]], Tensor]  # texts → [N,D]
@@ -58,25 +61,50 @@ def paraphrase_share(rows: Sequence[tuple[str, tuple[str, ...]]], names: Sequenc
     return float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
 
 
-@torch.no_grad()
-def states(clip: CLIPModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """Texts → last hidden states at the full length, as diffusion sees them: float32 [N,L,D] on the CPU."""
-    device = clip.device
-    parts = [tokenizer.encode(texts[i : i + 256]).to(device) for i in range(0, len(texts), 256)]
-    return torch.cat([clip.text_model(input_ids=ids).last_hidden_state.float().cpu() for ids in parts])
+def paraphrase_accuracy(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) -> float:
+    """Share of the shipped paraphrases whose nearest concept, by the states at the first eos, is right."""
+
+    def encode(texts: Sequence[str]) -> Tensor:
+        return encode_eos(clip.text_model, tokenizer, texts, clip.device)
+
+    return paraphrase_share(read_paraphrases(), concept_names(corpus), encode)
+
+
+class TextStates(NamedTuple):
+    """Last hidden states of N texts, fp32 [N,D] each: what a diffusion model sees of them, in short."""
+
+    eos: Tensor  # at the first eos
+    padding: Tensor  # at the last padding of the full length
+    mean: Tensor  # over all positions
 
 
 @torch.no_grad()
-def eos_states(clip: CLIPModel, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """States [N,D] at the first eos; the mask is causal, so the padding behind it need not be computed."""
-    ids = tokenizer.encode(texts)
+def encode_texts(tower: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], device: torch.device) -> TextStates:
+    """Texts → their states at the full length, on the tower's device; the tower is transformers' or ours."""
+    found = []
+    for i in range(0, len(texts), BATCH):
+        ids = tokenizer.encode(list(texts[i : i + BATCH])).to(device)
+        hidden = _last_hidden(tower, ids)
+        found.append((eos_state(hidden, ids, tokenizer.eos), hidden[:, -1], hidden.mean(1)))
+    return TextStates(*(torch.cat(states) for states in zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def encode_eos(tower: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], device: torch.device) -> Tensor:
+    """The same states at the first eos alone, in a fraction of the time: causal attention needs no padding there."""
+    ids = tokenizer.encode(list(texts))
     first = (ids == tokenizer.eos).int().argmax(1)
-    found = torch.empty(len(texts), clip.text_model.config.hidden_size)
-    for rows in torch.split(first.argsort(), 256):
-        part = ids[rows, : int(first[rows].max()) + 1].to(clip.device)
-        hidden = clip.text_model(input_ids=part).last_hidden_state.float().cpu()
-        found[rows] = hidden[torch.arange(len(rows)), first[rows]]
-    return found
+    order = first.argsort()
+    parts = []
+    for rows in torch.split(order, BATCH):
+        part = ids[rows, : int(first[rows].max()) + 1].to(device)
+        parts.append(eos_state(_last_hidden(tower, part), part, tokenizer.eos))
+    return torch.cat(parts)[order.argsort()]
+
+
+def _last_hidden(tower: nn.Module, ids: Tensor) -> Tensor:
+    states = tower(ids)
+    return (states if isinstance(states, Tensor) else states.last_hidden_state).float()
 
 
 def probe(x: Tensor, labels: Sequence[str], x_test: Tensor, labels_test: Sequence[str]) -> float:
@@ -101,7 +129,8 @@ def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) 
         entries = [corpus.entries[int(r)] for r in rng.permutation(rows)]
         entries = [e for e in entries if e.tone or not toned][:PROBED]
         texts = [canonical_caption(e, g) for e, g in zip(entries, grounds, strict=False)]
-        return states(clip, tokenizer, texts).mean(1), entries, grounds[: len(entries)]
+        mean = encode_texts(clip.text_model, tokenizer, texts, clip.device).mean.cpu()
+        return mean, entries, grounds[: len(entries)]
 
     (a, known, on), (b, asked, at) = captions(corpus.train, False), captions(corpus.heldout, False)
     found = {
@@ -118,7 +147,7 @@ def retrieval(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) 
     rng, rows = np.random.default_rng(1), corpus.heldout
     grounds = [str(g) for g in rng.choice(list(BACKGROUNDS), len(rows))]
     captions = [canonical_caption(corpus.entries[r], g) for r, g in zip(rows, grounds, strict=True)]
-    text = F.normalize(clip.text_projection(eos_states(clip, tokenizer, captions).to(clip.device)))
+    text = F.normalize(clip.text_projection(encode_eos(clip.text_model, tokenizer, captions, clip.device)))
     parts = []
     for i in range(0, len(rows), 128):
         drawings = np.stack([corpus.drawing(r) for r in rows[i : i + 128]])
@@ -134,9 +163,13 @@ def retrieval(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) 
 def evaluate(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) -> dict[str, float]:
     """All figures of a text encoder; `side` is the image tower's input in pixels."""
     names, rows = concept_names(corpus), read_paraphrases()
+
+    def mean(texts: Sequence[str]) -> Tensor:
+        return encode_texts(clip.text_model, tokenizer, texts, clip.device).mean
+
     return {
-        "text/paraphrase": paraphrase_share(rows, names, lambda t: eos_states(clip, tokenizer, t)),
-        "text/paraphrase_mean": paraphrase_share(rows, names, lambda t: states(clip, tokenizer, t).mean(1)),
+        "text/paraphrase": paraphrase_accuracy(clip, tokenizer, corpus),
+        "text/paraphrase_mean": paraphrase_share(rows, names, mean),
         **attribute_accuracies(clip, tokenizer, corpus),
         **retrieval(clip, tokenizer, corpus, side),
     }

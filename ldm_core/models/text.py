@@ -149,7 +149,7 @@ def clip_text_config(config: TextConfig) -> CLIPTextConfig:
     )
 
 
-def pooled(hidden: Tensor, ids: Tensor, eos: int) -> tuple[Tensor, Tensor]:
-    """Last hidden states [B,L,D] → the first eos's state and the last padding's state, each [B,D]."""
+def eos_state(hidden: Tensor, ids: Tensor, eos: int) -> Tensor:
+    """Last hidden states [B,L,D] of ids [B,L] → those at the first eos [B,D], CLIP's pooled output."""
     first = (ids == eos).int().argmax(1)
-    return hidden[torch.arange(len(ids), device=ids.device), first], hidden[:, -1]
+    return hidden[torch.arange(len(ids), device=ids.device), first]

@@ -20,8 +20,7 @@ from transformers import CLIPTextModel
 
 from ldm_core.data.captions import caption, read_synonyms
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share, read_paraphrases
-from ldm_core.models.text import pooled
+from ldm_core.evaluation.text import concept_names, encode_eos, paraphrase_accuracy
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.inputs import Inputs
@@ -38,7 +37,6 @@ from ldm_core.training.text.binding_captions import (
     other_words,
 )
 from ldm_core.training.text.binding_evaluation import read_share, slot_columns
-from ldm_core.training.text.distillation import ends
 from ldm_core.training.text.losses import likeness
 from ldm_core.training.text.task import TOWER, TextTraining, build_clip
 
@@ -84,7 +82,7 @@ class BindingTask:
         self.synonyms = read_synonyms()
         self.others = other_words(corpus, self.synonyms, list(self.tokenizer.vocab))
         self.styles = sorted({e.style for e in corpus.entries})
-        self.landmarks = ends(self.frozen, self.tokenizer, concept_names(corpus))[0]  # [C,D], at the first end
+        self.landmarks = self._meaning(concept_names(corpus))  # [C,D]
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Half a batch of single drawings' captions, half a batch of composed ones."""
@@ -148,13 +146,9 @@ class BindingTask:
         ids = self.tokenizer.encode([""])[:, :length].to(self.accelerator.device)
         return self.frozen(input_ids=ids).last_hidden_state.float()
 
-    @torch.no_grad()
     def _meaning(self, things: Sequence[str]) -> Tensor:
         """The frozen encoder's states [S,D] where the bare names end."""
-        ids = self.tokenizer.encode(things)
-        longest = int((ids == self.tokenizer.eos).int().argmax(1).max())
-        ids = ids[:, : longest + 1].to(self.accelerator.device)
-        return pooled(self.frozen(input_ids=ids).last_hidden_state.float(), ids, self.tokenizer.eos)[0]
+        return encode_eos(self.frozen, self.tokenizer, things, self.accelerator.device)
 
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
@@ -162,8 +156,7 @@ class BindingTask:
         del step
         with averaged(self.averages["clip"], self.clip):
             share = read_share(self.clip.text_model, self.tokenizer, self.styles, self.settings.validated)
-            rows, names = read_paraphrases(), concept_names(self.corpus)
-            found = paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))
+            found = paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)
         return {**{f"val/{name}": value for name, value in share.items()}, "val/paraphrase": found}
 
     def sample(self, step: int) -> None:

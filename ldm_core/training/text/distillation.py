@@ -11,13 +11,12 @@ from transformers import CLIPTextModel
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.metrics import nearest_rows
-from ldm_core.evaluation.text import concept_names
-from ldm_core.models.text import pooled
+from ldm_core.evaluation.text import concept_names, encode_texts
+from ldm_core.models.text import eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.batches import Words
 from ldm_core.training.text.losses import choice_loss
 
-BATCH = 256
 NEAR = 0.35  # least cosine, by the teacher and about the concepts' mean, of a word and the concept it is drawn as
 RIDGE = 1e-2  # of the head's fit, relative to the states' variance
 
@@ -28,7 +27,8 @@ class KeptStates:
     def __init__(self, tower: CLIPTextModel, tokenizer: Tokenizer, concepts: Sequence[str], words: Words) -> None:
         """tower is frozen here: hand over a copy."""
         self.tower, self.eos = tower.train(False).requires_grad_(False), tokenizer.eos
-        self.landmarks = ends(self.tower, tokenizer, concepts)  # first eos and last padding, [C,D] each
+        states = encode_texts(self.tower, tokenizer, concepts, self.tower.device)
+        self.landmarks = states.eos, states.padding  # [C,D] each
         self.meaning = words.targets(concepts)  # [C,384]
 
     def drift(self, now: Tensor, ids: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class KeptStates:
         with torch.no_grad():
             goal = self.tower(input_ids=meant).last_hidden_state
         ended = (ids == self.eos) & (meant == self.eos)  # padding is the end token
-        first = F.mse_loss(pooled(now, ids, self.eos)[0], pooled(goal, meant, self.eos)[0])
+        first = F.mse_loss(eos_state(now, ids, self.eos), eos_state(goal, meant, self.eos))
         return (F.mse_loss(now[ended], goal[ended]) + first) / goal.var()
 
     def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
@@ -71,17 +71,6 @@ def translations(words: Words, corpus: Corpus) -> list[tuple[str, str]]:
     pairs = [(words.texts[i], concepts[found[i]]) for i in range(words.own, len(words.texts)) if cosines[i] >= NEAR]
     fair = [(word, concept) for word, concept in pairs if word not in words.people or concept in toned]
     return [*fair, *zip(concepts, concepts, strict=True)]
-
-
-@torch.no_grad()
-def ends(tower: CLIPTextModel, tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Texts → states at the first eos and at the last padding of the full length, [N,D] each."""
-    found = []
-    for i in range(0, len(texts), BATCH):
-        ids = tokenizer.encode(list(texts[i : i + BATCH])).to(tower.device)
-        found.append(pooled(tower(input_ids=ids).last_hidden_state.float(), ids, tokenizer.eos))
-    first, last = (torch.cat(states) for states in zip(*found, strict=True))
-    return first, last
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 from ldm_core.config import TextConfig, find_preset
 from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.text import concept_names, eos_states, paraphrase_share, read_paraphrases
-from ldm_core.models.text import clip_text_config, pooled
+from ldm_core.evaluation.text import concept_names, paraphrase_accuracy
+from ldm_core.models.text import clip_text_config, eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.inputs import Inputs
@@ -131,7 +131,10 @@ class TextTask:
     def hidden(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """ids [B,L] → states of the first eos and of the last padding, each [B,D]."""
         ids = ids.to(self.accelerator.device)
-        return pooled(self.clip.text_model(input_ids=ids).last_hidden_state, ids, self.tokenizer.eos)
+        return self._eos_and_padding(self.clip.text_model(input_ids=ids).last_hidden_state, ids)
+
+    def _eos_and_padding(self, hidden: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return eos_state(hidden, ids, self.tokenizer.eos), hidden[:, -1]
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One batch of pairs, or one of words."""
@@ -204,7 +207,7 @@ class TextTask:
         now = self.clip.text_model(input_ids=ids).last_hidden_state
         return {
             "train/kept": self.settings.keep * self.kept.drift(now, ids),
-            "train/look": self._look(pooled(now, ids, self.tokenizer.eos), captions),
+            "train/look": self._look(self._eos_and_padding(now, ids), captions),
         }
 
     def _mistranslated(self, kept: KeptStates, rng: np.random.Generator) -> Tensor:
@@ -226,8 +229,7 @@ class TextTask:
         """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
         del step
         with averaged(self.averages["clip"], self.clip):
-            rows, names = read_paraphrases(), concept_names(self.corpus)
-            return {"val/paraphrase": paraphrase_share(rows, names, lambda t: eos_states(self.clip, self.tokenizer, t))}
+            return {"val/paraphrase": paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)}
 
     def sample(self, step: int) -> None:
         """Nothing to look at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy, deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from ldm_core import config
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.evaluation.metrics import nearest_rows
-from ldm_core.evaluation.text import eos_states, is_right, nearest, probe, read_paraphrases, states
-from ldm_core.models.text import FrozenCLIPEmbedder, pooled
+from ldm_core.evaluation.text import encode_eos, encode_texts, is_right, nearest, probe, read_paraphrases
+from ldm_core.models.text import FrozenCLIPEmbedder, eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.settings import LoopSettings
@@ -122,20 +123,22 @@ def test_first_embeddings_are_the_ridge_solution(tokenizer: Tokenizer):
 def test_pooled_state_is_transformers_own(task: text.TextTask, tokenizer: Tokenizer):
     ids = tokenizer.encode(["cat", "a red apple, noto style"])
     out = task.clip.text_model(input_ids=ids)
-    first, last = pooled(out.last_hidden_state, ids, tokenizer.eos)
-    torch.testing.assert_close(first, out.pooler_output)
-    torch.testing.assert_close(last, out.last_hidden_state[:, 31])
-    torch.testing.assert_close(
-        eos_states(task.clip, tokenizer, ["cat", "a red apple, noto style"]), first.detach(), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(eos_state(out.last_hidden_state, ids, tokenizer.eos), out.pooler_output)
 
 
-def test_tower_fits_the_embedded_model(task: text.TextTask, tokenizer: Tokenizer):
+def test_states_of_texts_are_those_of_either_tower(task: text.TextTask, tokenizer: Tokenizer):
+    """In batches, each text at its own place; the embedded model's tower says the same as the one that was trained."""
+    texts = [f"{'a red ' * (k % 3)}{NAMES[k % 8]}" for k in range(300)]
+    ids = tokenizer.encode(texts)
+    with torch.no_grad():
+        hidden = task.clip.text_model(input_ids=ids).last_hidden_state
+    expected = eos_state(hidden, ids, tokenizer.eos), hidden[:, 31], hidden.mean(1)
     tower = FrozenCLIPEmbedder(tiny_settings().model)
     tower.transformer.text_model.load_state_dict(task.clip.text_model.state_dict())
-    with torch.no_grad():
-        context = tower(tokenizer.encode(["cat"]))
-    torch.testing.assert_close(context, states(task.clip, tokenizer, ["cat"]))
+    for network in (task.clip.text_model, tower):
+        close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
+        close(tuple(encode_texts(network, tokenizer, texts, task.clip.device)), expected)
+        close(encode_eos(network, tokenizer, texts, task.clip.device), expected[0])
 
 
 def test_batches_are_functions_of_the_generator(corpus: Corpus, tokenizer: Tokenizer):
@@ -165,7 +168,7 @@ def test_tower_starts_as_the_mean_of_its_tokens(corpus: Corpus, tokenizer: Token
     task = text.TextTask(tiny_settings(), corpus, made_up_words(tokenizer), make_accelerator("no"))
     task.start_from_teacher()
     table = task.clip.text_model.embeddings.token_embedding.weight.detach()
-    state = eos_states(task.clip, tokenizer, ["cat dog"])[0]
+    state = encode_eos(task.clip.text_model, tokenizer, ["cat dog"], task.clip.device)[0]
     tokens = table[[tokenizer.vocab["cat</w>"], tokenizer.vocab["dog</w>"]]]
     bag = torch.nn.functional.layer_norm(tokens, tokens.shape[1:]).mean(0)
     other = torch.nn.functional.layer_norm(table[[tokenizer.vocab["moon</w>"]]], tokens.shape[1:])[0]
