@@ -68,13 +68,13 @@ def ours(steps: int, batch: int) -> None:
     """The library's task and loop; prints what it logs of its last steps."""
     from ldm_core.config import EMOJI_128
     from ldm_core.devices import claim_devices
+    from ldm_core.training.common.frozen_parts import load_autoencoder
     from ldm_core.training.common.loop import make_accelerator, start
     from ldm_core.training.common.metric_log import read_metrics
     from ldm_core.training.common.settings import LoopSettings
     from ldm_core.training.diffusion.conditions import frozen_text
     from ldm_core.training.diffusion.settings import DiffusionTraining
     from ldm_core.training.diffusion.task import DiffusionTask
-    from ldm_core.training.export import load_autoencoder
 
     accelerator = make_accelerator(device=claim_devices("cpu", os.environ))
     loop = LoopSettings(batch=batch, lr=LR, ema_decay=AVERAGE, schedule="constant", max_steps=10**6, log_every=steps)

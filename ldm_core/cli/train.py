@@ -161,7 +161,8 @@ def cache_latents(args: argparse.Namespace) -> None:
 
 def export_weights(args: argparse.Namespace) -> None:
     """Averaged weights of two or three runs in one file."""
-    from ldm_core.training.export import export, find_run
+    from ldm_core.training.common.frozen_parts import find_run
+    from ldm_core.training.export import export
 
     autoencoder, diffusion = find_run(args.autoencoder), [find_run(run) for run in args.diffusion]
     text = find_run(args.text) if args.text else None

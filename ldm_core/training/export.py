@@ -1,4 +1,4 @@
-"""Runs → frozen parts for the next run, and runs → one weights file."""
+"""Runs → one weights file."""
 
 from __future__ import annotations
 
@@ -8,65 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from ldm_core.checkpoint.save import save_model
-from ldm_core.checkpoint.source import CONFIG_KEY
-from ldm_core.config import AutoencoderConfig, ModelConfig, TextConfig, find_preset
-from ldm_core.models.first_stage import FirstStage, make_first_stage
-from ldm_core.models.text import FrozenCLIPEmbedder
-from ldm_core.training.common.settings import runs_dir
+from ldm_core.config import ModelConfig, find_preset
+from ldm_core.training.common.frozen_parts import encoder_state, load_autoencoder, load_text_encoder, weights_hash
 from ldm_core.training.common.state import averaged_weights, read_state
-from ldm_core.training.common.weights import load_part
-from ldm_core.training.diffusion.latents import encoder_state, open_cache, weights_hash
-
-
-def find_run(name: str | Path | None) -> Path:
-    """A run by name, a run's directory, or a weights file; ValueError where there is none."""
-    if name is None:
-        raise ValueError("name the run or the weights file with the frozen part: --autoencoder RUN, --text RUN")
-    for path in (runs_dir() / name, Path(name).expanduser()):
-        if (path / "state.pt").exists() or path.is_file():
-            return path
-    raise ValueError(f"there is no run or weights file {str(name)!r} (runs are in {runs_dir()})")
-
-
-def load_autoencoder(source: Path, config: AutoencoderConfig) -> FirstStage:
-    """The first stage of a run (averaged weights) or of a weights file, KL or VQ, frozen."""
-    model = make_first_stage(config)
-    if source.is_file():
-        load_part(source, "first_stage_model.", model)
-    else:
-        model.load_state_dict(averaged_weights(source, "first_stage_model"))
-    return model.eval().requires_grad_(False)
-
-
-def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
-    """The text tower of a text run (averaged weights) or of a weights file, frozen."""
-    model = FrozenCLIPEmbedder(config)
-    if source.is_file():
-        load_part(source, "cond_stage_model.", model)
-    else:
-        clip = averaged_weights(source, "clip")
-        towers = {f"transformer.{k}": v for k, v in clip.items() if k.startswith("text_model.")}
-        model.load_state_dict({k: v for k, v in towers.items() if not k.endswith("position_ids")})
-    return model.eval().requires_grad_(False)
-
-
-def find_scale_factor(autoencoder: Path, latents: Path) -> float:
-    """What an autoencoder's latents are multiplied by: as its file's own header says, else measured on the cache."""
-    declared = declared_scale_factor(autoencoder)
-    return open_cache(latents).scale_factor if declared is None else declared
-
-
-def declared_scale_factor(autoencoder: Path) -> float | None:
-    """What a weights file's own header says; None of a run, and of other programs' files."""
-    if not autoencoder.is_file():
-        return None
-    with safe_open(str(autoencoder), framework="pt") as file:
-        config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
-    return float(config["scale_factor"]) if "scale_factor" in config else None
+from ldm_core.training.diffusion.latents import find_scale_factor
 
 
 def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], latents: Path, out: Path) -> ModelConfig:

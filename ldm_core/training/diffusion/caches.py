@@ -12,11 +12,11 @@ from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.sampling import SceneSampler
+from ldm_core.training.common.frozen_parts import find_run, load_autoencoder
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.diffusion.conditions import frozen_text
 from ldm_core.training.diffusion.latents import LatentCache, build_cache, open_cache
 from ldm_core.training.diffusion.scene_pool import PoolSettings, Writer
-from ldm_core.training.export import find_run, load_autoencoder
 
 
 def cache_latents(model: ModelConfig, inputs: Inputs, passes: int, device: torch.device | str) -> LatentCache:

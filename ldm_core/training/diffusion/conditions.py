@@ -12,7 +12,7 @@ from ldm_core.config import ModelConfig
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.shipped import WEIGHTS
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.training.export import find_run, load_text_encoder
+from ldm_core.training.common.frozen_parts import find_run, load_text_encoder
 
 STYLES = ("noto", "twemoji", "3d", "flat", "emojione", "fx", "blob")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from ldm_core.images import Pixels, composite, to_tensor
 from ldm_core.models.first_stage import FirstStage
+from ldm_core.training.common.frozen_parts import declared_scale_factor, encoder_state, weights_hash
 from ldm_core.training.common.prefetch import ahead, default_workers
 
 WHITE = "white"
@@ -112,26 +112,17 @@ def open_cache(directory: Path) -> LatentCache:
     return LatentCache(moments, backgrounds, tuple(meta["names"]), float(1 / white.std()))
 
 
+def find_scale_factor(autoencoder: Path, latents: Path) -> float:
+    """What an autoencoder's latents are multiplied by: as its file's own header says, else measured on the cache."""
+    declared = declared_scale_factor(autoencoder)
+    return open_cache(latents).scale_factor if declared is None else declared
+
+
 def pass_backgrounds(number: int, rows: int, colours: int) -> NDArray[np.int64]:
     """Which colour each row of a pass stands on: 0 (white) in pass 0, else anything but white."""
     if number == 0:
         return np.zeros(rows, np.int64)
     return np.random.default_rng((7, number)).integers(1, colours, size=rows)
-
-
-def encoder_state(autoencoder: FirstStage) -> dict[str, Tensor]:
-    """The half that decides what a latent is; the decoder may be tuned later without harm."""
-    state: dict[str, Tensor] = autoencoder.state_dict()
-    return {k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))}
-
-
-def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """sha256 of weights in fp16, names included: equal before and after an export."""
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().to(torch.float16).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _pass_file(directory: Path, number: int) -> Path:

@@ -34,13 +34,14 @@ from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
+from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import step_rng, torch_rng
 from ldm_core.training.common.settings import dump_settings
 from ldm_core.training.diffusion.batches import Batch, noise_levels
 from ldm_core.training.diffusion.conditions import FrozenText
+from ldm_core.training.diffusion.latents import find_scale_factor
 from ldm_core.training.diffusion.settings import DiffusionTraining
-from ldm_core.training.export import find_run, find_scale_factor
 
 ENCODED = 16  # pictures at once: of more, a level's values leave the processor's cache
 TOGETHER = 4 * ENCODED  # scenes whose captions are encoded at once

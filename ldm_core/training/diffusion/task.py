@@ -23,6 +23,7 @@ from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.sampling import SamplingParams
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.frozen_parts import declared_scale_factor, find_run, load_autoencoder
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
@@ -34,7 +35,6 @@ from ldm_core.training.diffusion.grounding import grounding_loss
 from ldm_core.training.diffusion.latents import open_cache
 from ldm_core.training.diffusion.scene_pool import scene_batches
 from ldm_core.training.diffusion.settings import DiffusionTraining
-from ldm_core.training.export import declared_scale_factor, find_run, load_autoencoder
 
 GROUNDED = 0.75  # share of the noise levels, from the clean end, at which words are held to their things
 

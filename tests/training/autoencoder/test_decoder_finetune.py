@@ -11,10 +11,10 @@ from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
+from ldm_core.training.common.frozen_parts import encoder_state, weights_hash
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import averaged_weights
-from ldm_core.training.diffusion.latents import encoder_state, weights_hash
 
 
 @pytest.fixture

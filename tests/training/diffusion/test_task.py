@@ -15,15 +15,16 @@ from ldm_core.images import composite, to_tensor
 from ldm_core.losses.diffusion import DiffusionLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.training.common.frozen_parts import encoder_state, find_run, load_autoencoder, weights_hash
 from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.metric_log import read_metrics
 from ldm_core.training.common.settings import LoopSettings, load_settings
 from ldm_core.training.diffusion.batches import CaptionedRows, drawing_batches
 from ldm_core.training.diffusion.conditions import Condition, NoCondition
-from ldm_core.training.diffusion.latents import build_cache, encoder_state, open_cache, weights_hash
+from ldm_core.training.diffusion.latents import build_cache, open_cache
 from ldm_core.training.diffusion.settings import DiffusionTraining
 from ldm_core.training.diffusion.task import DiffusionTask
-from ldm_core.training.export import export, find_run, load_autoencoder
+from ldm_core.training.export import export
 from tests.tiny import FREE
 
 TINY = presets.TINY
