@@ -72,7 +72,7 @@ def test_three_steps_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         task = training(tmp_path / device, monkeypatch, device)
         latents = task.cache.moments[0].astype(float)
         figures = [{k: float(v) for k, v in task.step(i).items()} for i in range(3)]
-        sides.append((latents, [*figures, task.validate(3)], task.sample(3)))
+        sides.append((latents, [*figures, task.validate(3)], task.sample()))
     (latents, figures, picture), (found_latents, found_figures, found_picture) = sides
     np.testing.assert_allclose(found_latents, latents, atol=5e-3)
     for found, expected in zip(found_figures, figures, strict=True):

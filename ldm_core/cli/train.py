@@ -13,8 +13,8 @@ from ldm_core.training.common.inputs import CORPUS, LATENTS, Inputs
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from ldm_core.training.common.loop import Task
     from ldm_core.training.common.settings import RunSettings
+    from ldm_core.training.common.task import Task
 
 S = TypeVar("S", bound="RunSettings")
 T = TypeVar("T", bound="Task")

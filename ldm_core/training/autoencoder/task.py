@@ -36,6 +36,7 @@ from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
 from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.integer]]
@@ -93,7 +94,7 @@ def latent_spread(latent: Latent) -> dict[str, Tensor]:
     return {"val/latent_std": latent.mean.std(), "val/posterior_std": latent.std.mean()}
 
 
-class AutoencoderTask:
+class AutoencoderTask(Task):
     """One step of each player on random crops. Deviation: CompVis' loop runs the autoencoder a second time for
     the discriminator's step; here it judges the reconstructions of the first pass, which saves half the time.
     """
@@ -141,9 +142,8 @@ class AutoencoderTask:
         """What a conditional discriminator sees beside a picture: where there is ink, [B,1,h,w] in [-1,1]."""
         return to_tensor(drawings[..., 3:]) if self.settings.loss.disc_conditional else None
 
-    def batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
+    def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor | None]:
         """The pictures [B,3,h,w] in [-1,1] of a step, and the discriminator's condition."""
-        del step
         size, n = self.settings.crop, self.settings.loop.batch
         if rng.random() < self.settings.whole_share:
             whole = self.drawings.shape[1]
@@ -173,7 +173,7 @@ class AutoencoderTask:
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Autoencoder, then (from disc_start on) discriminator."""
         rng = step_rng(self.settings.loop.seed, step)
-        (images, cond), clip = self.batch(step, rng), self.settings.loop.clip
+        (images, cond), clip = self.batch(rng), self.settings.loop.clip
         with self.accelerator.autocast():
             reconstructions, latent = self.reconstruct(
                 self.model, images, self.settings.sample_posterior, self.posterior_noise(images, rng)
@@ -215,9 +215,8 @@ class AutoencoderTask:
         return sums
 
     @torch.no_grad()
-    def sample(self, step: int) -> Pixels | None:
+    def sample(self) -> Pixels | None:
         """Held-out drawings above, their reconstructions below."""
-        del step
         images = self.heldout[:16].to(self.accelerator.device)
         with averaged(self.averages["first_stage_model"], self.autoencoder):
             reconstructions, _ = self.reconstruct(self.autoencoder, images, sample=False)

@@ -12,41 +12,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from ldm_core.devices import bf16_is_faster, resolve_device
 from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
-from ldm_core.training.common.ema import LitEma
 from ldm_core.training.common.metric_log import MetricLog
 from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
+from ldm_core.training.common.task import Task
 
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
-
-
-class Task(Protocol):
-    """What the loop needs to know about the thing it trains."""
-
-    networks: dict[str, nn.Module]  # their state is in the checkpoint
-    optimizers: dict[str, torch.optim.Optimizer]  # lr is the full rate; the loop scales it
-    averages: dict[str, LitEma]
-
-    def step(self, step: int) -> Mapping[str, Tensor | float]:
-        """One update of the weights; what it returns is averaged and logged. All its randomness comes from `step`."""
-
-    def validate(self, step: int) -> Mapping[str, float]:
-        """Figures on held-out data."""
-
-    def sample(self, step: int) -> NDArray[np.uint8] | None:
-        """A picture [H,W,3] to look at, or None."""
 
 
 def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
@@ -71,9 +53,9 @@ def denormals_as_zero() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def step_rng(seed: int, step: int, rank: int = 0, stream: int = 0) -> np.random.Generator:
+def step_rng(seed: int, step: int, stream: int = 0) -> np.random.Generator:
     """The randomness of one step: a function of the step, so that a resumed run draws the same numbers."""
-    return np.random.default_rng((seed, step, rank, stream))
+    return np.random.default_rng((seed, step, 0, stream))  # with the 0 resumed runs draw what they did
 
 
 def torch_rng(rng: np.random.Generator) -> torch.Generator:
@@ -101,6 +83,19 @@ def optimize(
     for optimizer in optimizers:
         optimizer.step()
     return norm
+
+
+def descend(
+    accelerator: Accelerator,
+    losses: Mapping[str, Tensor],
+    parameters: Sequence[Tensor],
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+) -> dict[str, Tensor]:
+    """One step down the sum of the losses; returns them, their sum and the gradient's norm, to be logged."""
+    loss = torch.stack(list(losses.values())).sum()
+    norm = optimize(accelerator, loss, parameters, [optimizer], clip)
+    return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
 
 
 class Loop:
@@ -219,7 +214,7 @@ class Loop:
             self._write(self.task.validate(self.step))
 
     def _sample(self) -> None:
-        picture = self.task.sample(self.step) if self.main else None
+        picture = self.task.sample() if self.main else None
         if picture is not None:
             path = self.directory / "samples" / f"{self.step:07d}.png"
             path.parent.mkdir(exist_ok=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-KEYS = {"step", "networks", "averages"}  # what exports read; the rest is needed to go on
+from ldm_core.training.common.task import Task
 
-if TYPE_CHECKING:
-    from ldm_core.training.common.loop import Task
+KEYS = {"step", "networks", "averages"}  # what exports read; the rest is needed to go on
 
 
 def save_state(path: Path, task: Task, step: int, seconds: float) -> None:

@@ -28,6 +28,7 @@ from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
 from ldm_core.training.common.prefetch import ahead, default_workers
+from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.diffusion.batches import Batch, BatchSource, caption_rows, drawing_batches
 from ldm_core.training.diffusion.conditions import Condition, EncodedText, make_condition
@@ -58,7 +59,7 @@ def inner_matrices(unet: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in unet.named_parameters() if p.ndim >= 2 and not name.startswith(ends)]
 
 
-class DiffusionTask:
+class DiffusionTask(Task):
     """One step: draw rows by concept, a background, a caption, a noise level; predict; weigh; update."""
 
     def __init__(
@@ -144,7 +145,6 @@ class DiffusionTask:
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on held-out rows, always the same noise: the losses, and the error by noise level."""
-        del step
         with averaged(self.averages["model"], self.unet):
             return {k: v for name, held in self.batches.validation() for k, v in self._errors(name, held).items()}
 
@@ -164,9 +164,8 @@ class DiffusionTask:
         return {**{k: v / n for k, v in sums.items()}, **{f"{name}/{b}": value for b, value in bins.items()}}
 
     @torch.no_grad()
-    def sample(self, step: int) -> Pixels | None:
+    def sample(self) -> Pixels | None:
         """The example prompts, with the averaged weights, always from the same noise."""
-        del step
         s, config, shape = self.settings, self.settings.model, self.batches.latent_shape
         contexts, empty = (self.condition(self.condition.read(p)) for p in (s.prompts, [""]))
         scale = config.default_guidance if s.guidance_scale is None else s.guidance_scale

@@ -29,6 +29,7 @@ from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import averaged_weights, read_state
+from ldm_core.training.common.task import Task
 
 MAX_SCALE = float(np.log(100.0))  # Radford et al. 2021, §2.5
 
@@ -76,7 +77,7 @@ def augment(images: Tensor, settings: JudgeTraining, rng: np.random.Generator) -
     return (images * contrast + brightness).clamp(-1, 1)
 
 
-class JudgeTask:
+class JudgeTask(Task):
     """Which of all the names is this? Every caption of the corpus is a rival, not only those of the batch."""
 
     def __init__(self, settings: JudgeTraining, corpus: Corpus, accelerator: Accelerator) -> None:
@@ -135,7 +136,7 @@ class JudgeTask:
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One batch."""
-        s, rng = self.settings, step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        s, rng = self.settings, step_rng(self.settings.loop.seed, step)
         rows = self._rows(rng)
         images = augment(self.pictures(rows, random_backgrounds(rng, len(rows), self.palette), rng), s, rng)
         device = self.accelerator.device
@@ -162,7 +163,6 @@ class JudgeTask:
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on the held-out drawings, on white: the ceiling that `evaluate` measures against."""
-        del step
         captions = heldout_captions(self.corpus)
         rows, device = np.array(list(captions.values())), self.accelerator.device
         names = self.judge.ids([name for name, _ in captions])
@@ -181,10 +181,6 @@ class JudgeTask:
                 for name, value in found.items():
                     hits.setdefault(f"val/{name}", []).append(value * len(part) / len(rows))
         return {name: sum(values) for name, values in hits.items()}
-
-    def sample(self, step: int) -> None:
-        """Nothing to look at."""
-        del step
 
 
 def export(run: Path, config: JudgeConfig) -> Path:

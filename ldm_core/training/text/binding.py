@@ -24,8 +24,9 @@ from ldm_core.evaluation.text import concept_names, encode_eos, paraphrase_accur
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.inputs import Inputs
-from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.loop import descend, step_rng
 from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.text.batches import background, dress, plural, tokenize
 from ldm_core.training.text.binding_captions import (
@@ -56,7 +57,7 @@ class BindingTraining:
     validated: int = 300  # held-out captions read at a validation
 
 
-class BindingTask:
+class BindingTask(Task):
     """Fine-tunes a weights file's text tower, beside a frozen copy of it."""
 
     def __init__(self, settings: BindingTraining, corpus: Corpus, init: Path, accelerator: Accelerator) -> None:
@@ -86,15 +87,15 @@ class BindingTask:
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Half a batch of single drawings' captions, half a batch of composed ones."""
-        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        rng = step_rng(self.settings.loop.seed, step)
         half = self.settings.loop.batch // 2
         captions = [draw_caption(rng, self.styles, self.others) for _ in range(half)]
         with self.accelerator.autocast():
             losses = {**self._kept(rng, half), **self._composed(captions, rng)}
-        loss = torch.stack(list(losses.values())).sum()
-        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
+        clip = self.settings.loop.clip
+        figures = descend(self.accelerator, losses, self.parameters, self.optimizers["clip"], clip)
         self.averages["clip"].update(self.clip)
-        return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
+        return figures
 
     def _kept(self, rng: np.random.Generator, n: int) -> dict[str, Tensor]:
         """Captions of drawings and further words, bare or dressed as captions: where they end nothing changes."""
@@ -153,15 +154,10 @@ class BindingTask:
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: captions read whole by linear heads, and paraphrases found, which must not fall."""
-        del step
         with averaged(self.averages["clip"], self.clip):
             share = read_share(self.clip.text_model, self.tokenizer, self.styles, self.settings.validated)
             found = paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)
         return {**{f"val/{name}": value for name, value in share.items()}, "val/paraphrase": found}
-
-    def sample(self, step: int) -> None:
-        """Nothing to look at."""
-        del step
 
 
 def build(settings: BindingTraining, inputs: Inputs, accelerator: Accelerator) -> BindingTask:

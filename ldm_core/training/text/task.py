@@ -23,8 +23,9 @@ from ldm_core.models.text import clip_text_config, eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, averaged
 from ldm_core.training.common.inputs import Inputs
-from ldm_core.training.common.loop import optimize, step_rng
+from ldm_core.training.common.loop import descend, step_rng
 from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.text.batches import (
     Words,
@@ -96,7 +97,7 @@ def build_clip(settings: TextTraining) -> CLIPModel:
     return CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width))
 
 
-class TextTask:
+class TextTask(Task):
     """Steps on words (meaning, from the teacher) and on pairs (look, from the drawings), in turn."""
 
     def __init__(self, settings: TextTraining, corpus: Corpus, words: Words, accelerator: Accelerator) -> None:
@@ -138,16 +139,16 @@ class TextTask:
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One batch of pairs, or one of words."""
-        rng = step_rng(self.settings.loop.seed, step, self.accelerator.process_index)
+        rng = step_rng(self.settings.loop.seed, step)
         with self.accelerator.autocast():
             captioned = self._pairs if self.kept is None else self._captions
             losses = captioned(rng) if step % self.settings.pair_every == 0 else self._words(rng)
-        loss = torch.stack(list(losses.values())).sum()
-        norm = optimize(self.accelerator, loss, self.parameters, [self.optimizers["clip"]], self.settings.loop.clip)
+        clip = self.settings.loop.clip
+        figures = descend(self.accelerator, losses, self.parameters, self.optimizers["clip"], clip)
         with torch.no_grad():
             self.clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
         self.averages["clip"].update(self.clip)
-        return {"train/loss": loss.detach(), **{n: v.detach() for n, v in losses.items()}, "train/grad_norm": norm}
+        return figures
 
     def _words(self, rng: np.random.Generator) -> dict[str, Tensor]:
         texts, target = word_batch(self.words, self.corpus, rng, self.settings.loop.batch)
@@ -227,13 +228,8 @@ class TextTask:
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
-        del step
         with averaged(self.averages["clip"], self.clip):
             return {"val/paraphrase": paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)}
-
-    def sample(self, step: int) -> None:
-        """Nothing to look at."""
-        del step
 
     def init_from(self, path: Path) -> None:
         """Start from a weights file's text encoder; the image tower and the heads start anew."""
