@@ -126,9 +126,12 @@ class Loop:
 
     def run(self, until: int | None = None) -> int:
         """Train to the end of the budget, to step `until`, or to SIGTERM/SIGINT; save; return the step reached."""
-        s, last = self.settings, time.monotonic()
-        every = {k: _Every(60 * m) for k, m in (("validate", s.validate_minutes), ("sample", s.sample_minutes))}
-        save, ticks = _Every(60 * s.save_minutes), 0
+        s, throughput = self.settings, _Throughput()
+        timed = (
+            (_Every(60 * s.validate_minutes), self._validate),
+            (_Every(60 * s.sample_minutes), self._sample),
+            (_Every(60 * s.save_minutes), self.save),
+        )
         quiet = 0.5 if sys.stderr.isatty() else 30.0
         with (
             denormals_as_zero(),
@@ -138,19 +141,16 @@ class Loop:
             while not self._finished(until):
                 factor = self._set_lr()
                 self._add(self.step, self.task.step(self.step))
-                self.step, ticks = self.step + 1, ticks + 1
+                self.step += 1
+                throughput.add()
                 self._leave_out_pauses()
                 bar.update()
                 if self.step % s.log_every == 0:
-                    now = time.monotonic()
-                    self._flush({"lr_factor": factor, "samples_per_second": s.batch * ticks / (now - last)}, bar)
-                    last, ticks = now, 0
-                for name, due in every.items():
+                    self._flush({"lr_factor": factor, "samples_per_second": throughput.per_second(s.batch)}, bar)
+                for due, action in timed:
                     if due():
-                        getattr(self, f"_{name}")()
-                        last, ticks = time.monotonic(), 0
-                if save():
-                    self.save()
+                        action()
+                        throughput.restart()
         self.save()
         if until is None and not self.stopping:
             self._validate()
@@ -236,6 +236,27 @@ class _Every:
         if due:
             self.last = time.monotonic()
         return due
+
+
+class _Throughput:
+    """Counts steps, and the time they take."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Leave out what came before: a validation's time is no step's."""
+        self.since, self.steps = time.monotonic(), 0
+
+    def add(self) -> None:
+        """One step is done."""
+        self.steps += 1
+
+    def per_second(self, batch: int) -> float:
+        """Samples a second since the last call or restart."""
+        rate = batch * self.steps / (time.monotonic() - self.since)
+        self.restart()
+        return rate
 
 
 @contextmanager
