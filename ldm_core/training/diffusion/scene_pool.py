@@ -234,13 +234,14 @@ class ScenePool:
         dropped = rng.random(n) < (self.caption_dropout if dropout is None else dropout)
         shape = rows[0][0]["moments"].shape[2:]
         jitter, noise = (torch.randn((n, *shape), generator=torch_rng(rng))[own] for _ in range(2))
-        mine = list(zip(rows, chosen, dropped, strict=True))[own]
-        mean, std = torch.stack([c["moments"][r] for (c, r), _, _ in mine]).float().unbind(1)
-        states = torch.stack([c["empty"] if d else c["states"][r, k] for (c, r), k, d in mine]).float()
-        words = torch.stack([torch.full_like(c["words"][r, k], -1) if d else c["words"][r, k] for (c, r), k, d in mine])
-        owner = torch.stack([c["owner"][r] for (c, r), _, _ in mine])
-        z = self.scale_factor * (mean + std * jitter)
-        return Batch(z, states, noise_levels(rng, n, self.timesteps)[own], noise, owner, words)
+        t = noise_levels(rng, n, self.timesteps)[own]
+        mine, captions, drop = rows[own], chosen[own], torch.from_numpy(dropped[own])
+        mean, std = torch.stack([chunk["moments"][row] for chunk, row in mine]).float().unbind(1)
+        owner = torch.stack([chunk["owner"][row] for chunk, row in mine])
+        states = torch.stack([chunk["states"][row, k] for (chunk, row), k in zip(mine, captions, strict=True)])
+        words = torch.stack([chunk["words"][row, k] for (chunk, row), k in zip(mine, captions, strict=True)])
+        states[drop], words[drop] = rows[0][0]["empty"], -1
+        return Batch(self.scale_factor * (mean + std * jitter), states.float(), t, noise, owner, words)
 
 
 def round_of(step: int, steps: int, views: int) -> tuple[int, int]:

@@ -127,10 +127,8 @@ class DiffusionTask(Task):
         loss, log = self.loss(out, z, t, noise)
         if grounded:
             grounding = self._grounding(maps.values(), batch)
-            loss, log = (
-                loss + self.settings.grounding_weight * grounding,
-                {**log, "train/grounding": grounding.detach()},
-            )
+            loss = loss + self.settings.grounding_weight * grounding
+            log = {**log, "train/grounding": grounding.detach()}
         unprepared = list(self.loss.parameters())
         norm = optimize(self.accelerator, loss, self.parameters, [*self.optimizers.values()], loop.clip, unprepared)
         self.averages["model"].update(self.unet)

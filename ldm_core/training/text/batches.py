@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -153,8 +153,7 @@ def pair_batch(
     return Pairs(tokenize(tokenizer, captions, rng), images, rows, captions)
 
 
-def same(labels: Sequence[object]) -> Tensor:
+def same(labels: Sequence[str]) -> Tensor:
     """float [B,B], 1 where two labels are equal."""
-    numbers: Callable[[object], int] = {label: i for i, label in enumerate(dict.fromkeys(labels))}.__getitem__
-    codes = torch.tensor([numbers(label) for label in labels])
+    codes = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
     return (codes[:, None] == codes[None]).float()

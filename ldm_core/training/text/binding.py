@@ -38,7 +38,7 @@ from ldm_core.training.text.binding_captions import (
     other_words,
 )
 from ldm_core.training.text.binding_evaluation import read_share, slot_columns
-from ldm_core.training.text.losses import likeness
+from ldm_core.training.text.losses import choice_loss
 from ldm_core.training.text.task import TOWER, TextTraining, build_clip
 
 CHOICES: Mapping[str, Sequence[str]] = {"colour": COLOURS, "number": NUMBERS, "role": ROLES}
@@ -130,9 +130,7 @@ class BindingTask(Task):
             wanted = torch.tensor([options.index(getattr(slot, name)) for slot in slots], device=device)
             losses[f"train/{name}"] = F.cross_entropy(self.heads[name](states), wanted)
         meant = self._meaning([slot.thing for slot in slots])
-        wanted = likeness(meant, self.landmarks).softmax(1)
-        given = likeness(self.heads["thing"](states), self.landmarks).log_softmax(1)
-        losses["train/thing"] = s.thing * F.kl_div(given, wanted, reduction="batchmean")
+        losses["train/thing"] = s.thing * choice_loss(self.heads["thing"](states), meant, self.landmarks)
         return losses
 
     def _states(self, ids: Tensor) -> tuple[Tensor, Tensor]:
