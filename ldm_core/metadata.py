@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from ldm_core.images import PNG_SIGN, Pixels, picture_format, png_chunks
 from ldm_core.sampling import ParameterError, SamplingParams
+from ldm_core.text_files import replacing
 
 KEY = "latent-lab"
 MAX_TEXTS = 100  # of one file
@@ -88,13 +89,8 @@ def write_png(
     height, width = alone.height or pixels.shape[0], alone.width or pixels.shape[1]  # of one picture, not of a grid
     line = parameters_line(alone, width, height, weights_sha256, from_picture=record["start"] != "noise")
     info.add_itxt("parameters", line)
-    unfinished = path.with_suffix(".part")  # a full disk, or an end in mid-write, leaves no half picture
-    try:
-        Image.fromarray(pixels).save(unfinished, format="PNG", pnginfo=info)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(path) as partial:  # a full disk, or an end in mid-write, leaves no half picture
+        Image.fromarray(pixels).save(partial, format="PNG", pnginfo=info)
 
 
 def parameters_line(

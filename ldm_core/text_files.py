@@ -1,4 +1,4 @@
-"""Text files that people name: settings, prompts, configurations. One reader, bounded, with one policy on encodings."""
+"""Files: those that people name are read, bounded and with one policy on encodings; ours are written whole or not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 MOST = 1_000_000  # bytes; the largest file of settings or prompts anybody has written is far smaller
@@ -42,6 +44,17 @@ def read_text(path: str | Path, most: int = MOST) -> str:
         return content[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in {encoding.upper()}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` when the body ends, and is removed where it fails."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def print_anywhere() -> None:

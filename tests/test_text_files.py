@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ldm_core.text_files import printable, read_text
+from ldm_core.text_files import printable, read_text, replacing
 
 TEXT = "ein Apfel, größer\n林檎 🍎\n"
 
@@ -45,3 +45,16 @@ def test_what_is_no_text_file_is_one_sentence(tmp_path: Path) -> None:
 def test_what_steers_a_terminal_is_shown() -> None:
     assert printable("a\x1b[2J\n\u202eb") == r"a\x1b[2J\n\u202eb"
     assert printable("größer 林檎 🍎 × …") == "größer 林檎 🍎 × …"
+
+
+def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as partial:
+        partial.write_text("ne")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]

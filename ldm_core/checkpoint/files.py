@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.text_files import read_text
+from ldm_core.text_files import read_text, replacing
 
 Tensors = dict[str, Tensor]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -108,9 +108,8 @@ def write_safetensors(
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             done = 0
             for tensor in tensors.values():
@@ -120,11 +119,8 @@ def write_safetensors(
                     progress(done, end)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_json(path: Path, most: int = MOST_CONFIG) -> Any:

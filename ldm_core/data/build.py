@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from ldm_core.data.emoji import EmojiTable, Namer, read_corrections
 from ldm_core.data.render import render_all
 from ldm_core.data.sources import EMOJIBASE, ICON_SETS, SHORTCODES, Icon, IconSet, fetch, icons_of, read_json
 from ldm_core.data.split import split
+from ldm_core.text_files import replacing
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 Kept = dict[str, list[int]]  # part file → which of its icons came out
@@ -88,23 +88,22 @@ def _render_set(icons: Sequence[Icon], part: Path, what: str, progress: Progress
                     drawings.append(drawing)
             done += len(chunk)
             progress(what, done, len(icons))
-        temporary = part.with_suffix(".tmp.npz")
-        np.savez(temporary, kept=np.array(kept), drawings=np.array(drawings, np.uint8).reshape(-1, SIZE, SIZE, 4))
-        os.replace(temporary, part)
+        pixels = np.array(drawings, np.uint8).reshape(-1, SIZE, SIZE, 4)
+        with replacing(part) as partial, partial.open("wb") as file:  # savez would add its own ending to a name
+            np.savez(file, kept=np.array(kept), drawings=pixels)
     with np.load(part) as file:
         return [int(k) for k in file["kept"]]
 
 
 def _join(parts: Sequence[Path], sizes: Sequence[int], target: Path) -> None:
-    temporary = target.with_suffix(".tmp.npy")
-    whole = np.lib.format.open_memmap(temporary, "w+", np.uint8, (sum(sizes), SIZE, SIZE, 4))
-    row = 0
-    for part, size in zip(parts, sizes, strict=True):
-        with np.load(part) as file:
-            whole[row : row + size] = file["drawings"]
-        row += size
-    whole.flush()
-    os.replace(temporary, target)
+    with replacing(target) as partial:
+        whole = np.lib.format.open_memmap(partial, "w+", np.uint8, (sum(sizes), SIZE, SIZE, 4))
+        row = 0
+        for part, size in zip(parts, sizes, strict=True):
+            with np.load(part) as file:
+                whole[row : row + size] = file["drawings"]
+            row += size
+        whole.flush()
 
 
 def digests(drawings: Path, progress: Progress) -> list[bytes]:
@@ -142,8 +141,8 @@ def write_texts(out: Path, entries: list[Entry], sets: dict[str, dict[str, Any]]
     write_whole(out / "captions.txt", "\n".join(sorted(captions)) + "\n")
     write_whole(out / "counts.json", json.dumps({"sets": sets, "corpus": totals(entries)}, indent=1) + "\n")
     write_whole(out / "ATTRIBUTION.md", attribution(sets))
-    write_index(out / "index.tsv.tmp", entries)
-    os.replace(out / "index.tsv.tmp", out / "index.tsv")
+    with replacing(out / "index.tsv") as partial:
+        write_index(partial, entries)
 
 
 def totals(entries: Sequence[Entry]) -> dict[str, int]:
@@ -177,6 +176,5 @@ def attribution(sets: dict[str, dict[str, Any]]) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is either the old or the new one, never half of it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from ldm_core.text_files import replacing
 from ldm_core.training.common.task import Task
 
 KEYS = {"step", "networks", "averages"}  # what exports read; the rest is needed to go on
@@ -24,9 +24,8 @@ def save_state(path: Path, task: Task, step: int, seconds: float) -> None:
         "averages": {n: a.state_dict() for n, a in task.averages.items()},
         "rng": torch.get_rng_state(),  # dropout draws from it; everything else is a function of the step
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def load_state(path: Path, task: Task) -> tuple[int, float]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ldm_core.images import Pixels, composite, to_tensor
 from ldm_core.models.first_stage import FirstStage
+from ldm_core.text_files import replacing
 from ldm_core.training.common.frozen_parts import declared_scale_factor, encoder_state, weights_hash
 from ldm_core.training.common.prefetch import ahead, default_workers
 
@@ -141,6 +142,5 @@ def _open_pass(directory: Path, number: int, autoencoder: FirstStage, drawings: 
 def _checkpoint(out: NDArray[np.float16], meta: Mapping[str, object], path: Path) -> None:
     if isinstance(out, np.memmap):
         out.flush()
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(meta), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(meta), encoding="utf-8")

@@ -33,6 +33,7 @@ from ldm_core.devices import bf16_is_faster
 from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
+from ldm_core.text_files import replacing
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs
@@ -107,9 +108,8 @@ class Writer:
                 parts.setdefault(name, []).append(value)
         tensors = {name: torch.cat(values) for name, values in parts.items()}
         tensors["empty"] = self.text(self.text.read([""]))[0].half()
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, {SETTINGS: dump_settings(self.settings)})
-        partial.replace(path)
+        with replacing(path) as partial:
+            save_file(tensors, partial, {SETTINGS: dump_settings(self.settings)})
         return path
 
     def _encode(self, rng: np.random.Generator, n: int) -> dict[str, Tensor]:
@@ -236,11 +236,12 @@ class ScenePool:
         jitter, noise = (torch.randn((n, *shape), generator=torch_rng(rng))[own] for _ in range(2))
         t = noise_levels(rng, n, self.timesteps)[own]
         mine, captions, drop = rows[own], chosen[own], torch.from_numpy(dropped[own])
+        empty = torch.stack([chunk["empty"] for chunk, _ in mine])
         mean, std = torch.stack([chunk["moments"][row] for chunk, row in mine]).float().unbind(1)
         owner = torch.stack([chunk["owner"][row] for chunk, row in mine])
         states = torch.stack([chunk["states"][row, k] for (chunk, row), k in zip(mine, captions, strict=True)])
         words = torch.stack([chunk["words"][row, k] for (chunk, row), k in zip(mine, captions, strict=True)])
-        states[drop], words[drop] = rows[0][0]["empty"], -1
+        states[drop], words[drop] = empty[drop], -1
         return Batch(self.scale_factor * (mean + std * jitter), states.float(), t, noise, owner, words)
 
 

@@ -103,7 +103,7 @@ def test_sigterm_saves_and_stops(drawings: Pixels, tmp_path: Path):
     task.step = step
     assert loop(task, tmp_path).run() == 3
     assert loop(make_task(drawings), tmp_path).step == 3
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_nan_stops_the_run_and_is_not_saved(drawings: Pixels, tmp_path: Path):
