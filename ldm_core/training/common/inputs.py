@@ -17,8 +17,8 @@ class Inputs:
 
     corpus: Path = CORPUS
     init: Path | None = None  # weights file whose part training goes on from
-    autoencoder: str | None = None  # of a diffusion run: name of a run, or a weights file; as is text
-    text: str | None = None
+    autoencoder: str | None = None  # run name or weights file of the frozen autoencoder (diffusion runs)
+    text: str | None = None  # likewise of the text encoder
     latents: Path | None = None
     scenes: Path | None = None  # chunks of composed scenes, instead of single drawings
 

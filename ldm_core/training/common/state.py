@@ -56,7 +56,7 @@ def _fill(task: Task, state: dict[str, Any]) -> tuple[int, float]:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The file as it is; no code in it is run. ValueError for one that is damaged, or no run's."""
+    """The file as it is; no code in it is run. ValueError where it is damaged or is not a training state."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, UnpicklingError) as error:

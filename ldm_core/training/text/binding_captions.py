@@ -1,4 +1,4 @@
-"""Captions of scenes with what each of their nouns must be known to say: thing, colour, number, role."""
+"""Captions of scenes with a label (thing, colour, number, role) for each noun."""
 
 from __future__ import annotations
 
