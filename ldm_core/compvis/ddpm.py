@@ -22,7 +22,7 @@ from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.losses.diffusion import DiffusionLoss, Log
 from ldm_core.models.latent_diffusion import Condition
 from ldm_core.models.latent_diffusion import LatentDiffusion as Network
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 
 Batch = Mapping[str, Any]
 LINEAR = "ldm.lr_scheduler.LambdaLinearScheduler"
@@ -148,7 +148,7 @@ class DDPM(AncestralSampling, Network):
 
     def ema_scope(self) -> AbstractContextManager[object]:
         """Run the body on the averaged weights, where there are any."""
-        return averaged(self.model_ema, self.model) if self.model_ema is not None else nullcontext()
+        return ema_scope(self.model_ema, self.model) if self.model_ema is not None else nullcontext()
 
     # -- forward process -------------------------------------------------------------------------------------------
 

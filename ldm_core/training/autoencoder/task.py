@@ -32,7 +32,7 @@ from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.vq import Quantized, VQModel
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.common.distributed import own_share
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
 from ldm_core.training.common.settings import LoopSettings
@@ -195,7 +195,7 @@ class AutoencoderTask(Task):
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on whole held-out drawings on white: the loss's terms, PSNR in dB, SSIM, LPIPS if on."""
         sums: dict[str, float] = {}
-        with averaged(self.averages["first_stage_model"], self.autoencoder):
+        with ema_scope(self.averages["first_stage_model"], self.autoencoder):
             for first in range(0, len(self.heldout), 8):
                 rows, device = slice(first, first + 8), self.accelerator.device
                 images = self.heldout[rows].to(device)
@@ -218,7 +218,7 @@ class AutoencoderTask(Task):
     def sample(self) -> Pixels | None:
         """Held-out drawings above, their reconstructions below."""
         images = self.heldout[:16].to(self.accelerator.device)
-        with averaged(self.averages["first_stage_model"], self.autoencoder):
+        with ema_scope(self.averages["first_stage_model"], self.autoencoder):
             reconstructions, _ = self.reconstruct(self.autoencoder, images, sample=False)
         rows = [x[i : i + 8] for i in (0, 8) for x in (to_uint8(images), to_uint8(reconstructions))]
         return picture_grid(np.concatenate(rows), columns=8)

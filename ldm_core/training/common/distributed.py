@@ -57,7 +57,7 @@ def average_gradients(accelerator: Accelerator, parameters: Iterable[Tensor]) ->
                 parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")
 
 
-def agree(accelerator: Accelerator, stopping: bool, seconds: float) -> tuple[bool, float]:
+def sync_stop_and_clock(accelerator: Accelerator, stopping: bool, seconds: float) -> tuple[bool, float]:
     """(whether any process wants to stop, the main process's clock): a process alone in a step would wait for ever."""
     if accelerator.num_processes == 1:
         return stopping, seconds

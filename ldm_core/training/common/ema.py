@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,21 +17,19 @@ class LitEma:
     quickly. Kept outside the module: CompVis' buffers (`model_ema.…`) are read and written by `checkpoint`.
     """
 
-    def __init__(self, module: nn.Module, decay: float = 0.9999, use_num_updates: bool = True) -> None:
+    def __init__(self, module: nn.Module, decay: float = 0.9999) -> None:
         if not 0.0 <= decay <= 1.0:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
-        self.num_updates = 0 if use_num_updates else -1
+        self.num_updates = 0
         self.shadow = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
         self._stored: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """One step towards the module's present weights."""
-        decay = self.decay
-        if self.num_updates >= 0:
-            self.num_updates += 1
-            decay = min(decay, (1 + self.num_updates) / (10 + self.num_updates))
+        self.num_updates += 1
+        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         torch._foreach_lerp_(list(self.shadow.values()), list(self._live(module).values()), 1.0 - decay)
 
     @torch.no_grad()
@@ -69,16 +69,12 @@ class LitEma:
         return {name: parameters[name].detach() for name in self.shadow}
 
 
-class averaged:
-    """`with averaged(ema, module):` runs the body on the averaged weights."""
-
-    def __init__(self, ema: LitEma, module: nn.Module) -> None:
-        self.ema, self.module = ema, module
-
-    def __enter__(self) -> nn.Module:
-        self.ema.store(self.module)
-        self.ema.copy_to(self.module)
-        return self.module
-
-    def __exit__(self, *exc: object) -> None:
-        self.ema.restore(self.module)
+@contextmanager
+def ema_scope(ema: LitEma, module: nn.Module) -> Iterator[nn.Module]:
+    """Run the body on the averaged weights."""
+    ema.store(module)
+    ema.copy_to(module)
+    try:
+        yield module
+    finally:
+        ema.restore(module)

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ldm_core.devices import bf16_is_faster, resolve_device
-from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
+from ldm_core.training.common.distributed import average_gradients, mean_over_processes, sync_stop_and_clock
 from ldm_core.training.common.metric_log import MetricLog
 from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
@@ -45,7 +45,7 @@ def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """Flush denormals to zero, into which Adam's second moments decay and which are slow; restore on exit."""
+    """Flush denormals to zero: Adam's second moments decay into them, and they are slow. Off again on exit."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -178,7 +178,7 @@ class Loop:
         self.seen = now
 
     def _finished(self, until: int | None) -> bool:
-        self.stopping, self.clock = agree(self.accelerator, self.stopping, self.seconds)
+        self.stopping, self.clock = sync_stop_and_clock(self.accelerator, self.stopping, self.seconds)
         over = self.settings.progress(self.step, self.clock) >= 1.0
         return self.stopping or over or (until is not None and self.step >= until)
 

@@ -21,7 +21,7 @@ class Source(Protocol[T]):
         """The item."""
 
 
-def ahead(source: Source[T], indices: Iterable[int], workers: int) -> Iterator[T]:
+def prefetch(source: Source[T], indices: Iterable[int], workers: int) -> Iterator[T]:
     """Yield `source[i]` in order; `indices` may be infinite. Without workers each is made when asked for."""
     if not workers:
         return map(source.__getitem__, indices)
@@ -38,7 +38,7 @@ def ahead(source: Source[T], indices: Iterable[int], workers: int) -> Iterator[T
 
 
 def default_workers(device: torch.device, processes: int = 1) -> int:
-    """None beside a training that needs every core; else this process's cores but one, at most MOST."""
+    """Worker processes for drawing batches: 0 on CPU, else this process's cores − 1, at most 8."""
     if device.type != "cuda" or not hasattr(os, "fork"):
         return 0
     return max(1, min(MOST, len(os.sched_getaffinity(0)) // processes - 1))

@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     words: Tensor | None = None  # composed scenes: int8 [B,2], where the context names each thing, -1 for nowhere
 
 
-def noise_levels(rng: np.random.Generator, n: int, timesteps: int) -> Tensor:
+def stratified_timesteps(rng: np.random.Generator, n: int, timesteps: int) -> Tensor:
     """n timesteps int64, one in each of n equal ranges, in random order: their mean varies less."""
     strata = (rng.permutation(n) + rng.random(n)) / n
     return torch.from_numpy((strata * timesteps).astype(np.int64))
@@ -116,7 +116,7 @@ class Batches:
         grounds = [self.cache.names[self.cache.backgrounds[p, r]] for p, r in zip(passes, rows, strict=True)]
         prompts = np.array([self.rows.caption(int(r), rng, g) for r, g in zip(rows, grounds, strict=True)])
         prompts[rng.random(n) < self.caption_dropout] = ""
-        t = noise_levels(rng, n, self.timesteps)
+        t = stratified_timesteps(rng, n, self.timesteps)
         noise = torch.randn(shape, generator=torch_rng(rng))
         return Batch(z, self.read(prompts[own].tolist()), t[own], noise[own])
 

@@ -24,10 +24,10 @@ class Condition(Protocol):
         """B prompts → cond [B,…] on the CPU: token ids, class ids or states, as the condition's own kind is."""
 
     def __call__(self, cond: Tensor) -> Tensor:
-        """That cond → context [B,L,D] fp32 (or what else the UNet is conditioned on), without gradients."""
+        """That cond → context [B,L,D] fp32; class ids int64 [B]; zeros [B,1] for unconditional runs. No gradients."""
 
 
-class Carried:
+class PassThrough:
     """A condition whose cond the UNet takes as it is."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -38,7 +38,7 @@ class Carried:
         return cond.to(self.device, non_blocking=True)
 
 
-class NoCondition(Carried):
+class NoCondition(PassThrough):
     """For unconditional runs: captions are not read."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:
@@ -46,7 +46,7 @@ class NoCondition(Carried):
         return torch.zeros(len(prompts), 1)
 
 
-class StyleClass(Carried):
+class StyleClass(PassThrough):
     """For class-conditional runs: the style that a caption names ("red apple, noto style"), as a number."""
 
     def read(self, prompts: Sequence[str]) -> Tensor:
@@ -73,7 +73,7 @@ class FrozenText:
         return context.float()
 
 
-class EncodedText(Carried):
+class EncodedText(PassThrough):
     """The condition of a pool, whose batches hold states already: prompts to look at are encoded when read."""
 
     def __init__(self, text: Condition, device: torch.device | str = "cpu") -> None:

@@ -18,7 +18,7 @@ from ldm_core.images import Pixels, composite, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text_files import replacing
 from ldm_core.training.common.frozen_parts import declared_scale_factor, encoder_state, weights_hash
-from ldm_core.training.common.prefetch import ahead, default_workers
+from ldm_core.training.common.prefetch import default_workers, prefetch
 
 WHITE = "white"
 # On a processor few at once, and channels last: a level's values fit its cache (52 pictures/s against 24).
@@ -73,7 +73,7 @@ def build_cache(
         chosen = pass_backgrounds(number, len(drawings), len(names))
         out = _open_pass(directory, number, autoencoder, drawings)
         starts = range(done, len(drawings), batch)
-        pictures = ahead(_Pictures(drawings, colours[chosen], batch), starts, default_workers(device))
+        pictures = prefetch(_Pictures(drawings, colours[chosen], batch), starts, default_workers(device))
         for start, images in zip(tqdm(starts, desc=f"pass {number}", mininterval=10), pictures, strict=True):
             rows = slice(start, start + batch)
             with torch.no_grad():

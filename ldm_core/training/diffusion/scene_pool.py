@@ -39,7 +39,7 @@ from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import step_rng, torch_rng
 from ldm_core.training.common.settings import dump_settings
-from ldm_core.training.diffusion.batches import Batch, noise_levels
+from ldm_core.training.diffusion.batches import Batch, stratified_timesteps
 from ldm_core.training.diffusion.conditions import FrozenText
 from ldm_core.training.diffusion.latents import find_scale_factor
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -234,7 +234,7 @@ class ScenePool:
         dropped = rng.random(n) < (self.caption_dropout if dropout is None else dropout)
         shape = rows[0][0]["moments"].shape[2:]
         jitter, noise = (torch.randn((n, *shape), generator=torch_rng(rng))[own] for _ in range(2))
-        t = noise_levels(rng, n, self.timesteps)[own]
+        t = stratified_timesteps(rng, n, self.timesteps)[own]
         mine, captions, drop = rows[own], chosen[own], torch.from_numpy(dropped[own])
         empty = torch.stack([chunk["empty"] for chunk, _ in mine])
         mean, std = torch.stack([chunk["moments"][row] for chunk, row in mine]).float().unbind(1)

@@ -22,12 +22,12 @@ from ldm_core.models.first_stage import FirstStage
 from ldm_core.models.latent_diffusion import DiffusionWrapper
 from ldm_core.sampling import SamplingParams
 from ldm_core.training.common.distributed import own_share
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.frozen_parts import declared_scale_factor, find_run, load_autoencoder
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
-from ldm_core.training.common.prefetch import ahead, default_workers
+from ldm_core.training.common.prefetch import default_workers, prefetch
 from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.diffusion.batches import Batch, BatchSource, caption_rows, drawing_batches
@@ -104,7 +104,7 @@ class DiffusionTask(Task):
         if step != self._expected:
             asked = self.settings.workers
             workers = default_workers(self.accelerator.device, self.accelerator.num_processes)
-            self._coming = ahead(self.batches, count(step), workers if asked is None else asked)
+            self._coming = prefetch(self.batches, count(step), workers if asked is None else asked)
         self._expected = step + 1
         return next(self._coming)
 
@@ -143,7 +143,7 @@ class DiffusionTask(Task):
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights on held-out rows, always the same noise: the losses, and the error by noise level."""
-        with averaged(self.averages["model"], self.unet):
+        with ema_scope(self.averages["model"], self.unet):
             return {k: v for name, held in self.batches.validation() for k, v in self._errors(name, held).items()}
 
     def _errors(self, name: str, batches: Iterable[Batch]) -> Mapping[str, float]:
@@ -172,7 +172,7 @@ class DiffusionTask(Task):
             start_row(params.image(k), grid, Conditioning(context, empty[0], scale), shape)
             for k, context in enumerate(contexts)
         ]
-        with averaged(self.averages["model"], self.unet):
+        with ema_scope(self.averages["model"], self.unet):
             denoise = Denoiser(
                 lambda x, t, context: self.unet(x, t, c_crossattn=[context]),
                 self.schedule,

@@ -24,7 +24,7 @@ from ldm_core.data.scenes.things import things
 from ldm_core.evaluation.metrics import top_share
 from ldm_core.images import Pixels
 from ldm_core.models.judge import Judge, JudgeConfig
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
 from ldm_core.training.common.settings import LoopSettings
@@ -169,7 +169,7 @@ class JudgeTask(Task):
         columns = torch.tensor([self.config.styles.index(style) for _, style in captions], device=device)
         hits: dict[str, list[float]] = {}
         self.judge.eval()
-        with averaged(self.averages["judge"], self.judge):
+        with ema_scope(self.averages["judge"], self.judge):
             for part in np.array_split(np.arange(len(rows)), max(1, len(rows) // 64)):
                 white = np.full((len(part), 3), 255, np.uint8)
                 features = self.judge.pooled(self.pictures(rows[part], white).to(device))
