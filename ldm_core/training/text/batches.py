@@ -21,7 +21,7 @@ from ldm_core.images import composite, to_tensor
 from ldm_core.text.tokenizer import Tokenizer
 
 GROUND = re.compile(rf"\b({'|'.join(BACKGROUNDS)}) background\b")
-DRESSED = 0.25  # share of the word batches that look like captions
+CAPTIONED = 0.25  # share of the word batches that look like captions
 PLURAL = 0.05  # share of the words that stand in the plural; what that changes, a drawing does not show
 Vectors = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ class Pairs:
     captions: list[str]
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generator, whole: float = 0.04) -> Tensor:
+def encode_trimmed(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generator, whole: float = 0.04) -> Tensor:
     """ids [B,L]: as short as the batch allows, to save time, or with the chance `whole` the full length as in use."""
     ids = tokenizer.encode(texts)
     longest = int((ids == tokenizer.eos).int().argmax(1).max())
@@ -74,7 +74,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], rng: np.random.Generato
 
 
 @dataclass(frozen=True)
-class Looks:
+class AttributeLabels:
     """What a caption says of style, background and skin tone: their numbers, -1 where it says nothing."""
 
     styles: list[str]
@@ -95,21 +95,21 @@ class Looks:
         )
 
 
-def looks_of(corpus: Corpus) -> Looks:
+def attribute_labels(corpus: Corpus) -> AttributeLabels:
     """The styles and skin tones that the corpus knows."""
     styles = sorted({entry.style for entry in corpus.entries})
-    return Looks(styles, sorted({tone_words(entry.tone) for entry in corpus.entries if entry.tone}))
+    return AttributeLabels(styles, sorted({tone_words(entry.tone) for entry in corpus.entries if entry.tone}))
 
 
 def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -> tuple[list[str], Tensor]:
-    """n texts and their targets [n,384]. Some batches, half as large, wear a caption's clothes (style,
-    background, tone) with the bare word's target: a word must mean the same in a caption.
+    """n texts and their targets [n,384]. Some batches, half as large, are captions (style, background, tone) with the
+    bare word's target: a word must mean the same in a caption.
     """
-    dressed = rng.random() < DRESSED
-    rows = words.draw(rng, n // 2 if dressed else n)
+    captioned = rng.random() < CAPTIONED
+    rows = words.draw(rng, n // 2 if captioned else n)
     texts = [plural(words.texts[r]) if rng.random() < PLURAL else words.texts[r] for r in rows]
-    if dressed:
-        texts = [dress(corpus, text, rng) for text in texts]
+    if captioned:
+        texts = [caption_as(corpus, text, rng) for text in texts]
     return texts, torch.from_numpy(words.vectors[rows])
 
 
@@ -120,7 +120,7 @@ def plural(text: str) -> str:
     return f"{text}es" if re.search(r"(s|x|z|ch|sh)$", text) else f"{text}s"
 
 
-def dress(corpus: Corpus, text: str, rng: np.random.Generator) -> str:
+def caption_as(corpus: Corpus, text: str, rng: np.random.Generator) -> str:
     """The caption that a drawing would have if it were called `text`."""
     entry = corpus.entries[int(corpus.train[rng.integers(len(corpus.train))])]
     return caption(replace(entry, name=text, concept=text, tags=()), rng, background(rng))
@@ -137,23 +137,28 @@ def background(rng: np.random.Generator) -> str | None:
 
 
 def pair_batch(
-    corpus: Corpus, tokenizer: Tokenizer, rng: np.random.Generator, n: int, side: int, twins: Mapping[str, Any]
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    rng: np.random.Generator,
+    n: int,
+    side: int,
+    rows_by_concept: Mapping[str, Any],
 ) -> Pairs:
     """n drawings on coloured grounds with captions. Half of the batches hold every concept four times, in other styles
     and on other grounds: only style, tone and background words then tell the captions apart.
     """
     rows = corpus.sample(rng, n)
     if rng.random() < 0.5:
-        rows = np.concatenate([rng.choice(twins[corpus.entries[int(r)].concept], 4) for r in rows[: n // 4]])
+        rows = np.concatenate([rng.choice(rows_by_concept[corpus.entries[int(r)].concept], 4) for r in rows[: n // 4]])
     grounds = [background(rng) for _ in rows]
     captions = [caption(corpus.entries[int(r)], rng, g) for r, g in zip(rows, grounds, strict=True)]
     colours = np.array([BACKGROUNDS[g] if g else (255, 255, 255) for g in grounds], np.uint8)
     drawings = np.stack([corpus.drawing(int(r)) for r in rows])
     images = F.interpolate(to_tensor(composite(drawings, colours)), size=(side, side), mode="area")
-    return Pairs(tokenize(tokenizer, captions, rng), images, rows, captions)
+    return Pairs(encode_trimmed(tokenizer, captions, rng), images, rows, captions)
 
 
-def same(labels: Sequence[str]) -> Tensor:
+def positive_pairs(labels: Sequence[str]) -> Tensor:
     """float [B,B], 1 where two labels are equal."""
     codes = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
     return (codes[:, None] == codes[None]).float()

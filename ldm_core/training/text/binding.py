@@ -22,13 +22,13 @@ from ldm_core.data.captions import caption, read_synonyms
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.text import concept_names, encode_eos, paraphrase_accuracy
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import descend, step_rng
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
-from ldm_core.training.text.batches import background, dress, plural, tokenize
+from ldm_core.training.text.batches import background, caption_as, encode_trimmed, plural
 from ldm_core.training.text.binding_captions import (
     COLOURS,
     NUMBERS,
@@ -38,7 +38,7 @@ from ldm_core.training.text.binding_captions import (
     other_words,
 )
 from ldm_core.training.text.binding_evaluation import read_share, slot_columns
-from ldm_core.training.text.losses import choice_loss
+from ldm_core.training.text.losses import soft_target_loss
 from ldm_core.training.text.task import TOWER, TextTraining, build_clip
 
 CHOICES: Mapping[str, Sequence[str]] = {"colour": COLOURS, "number": NUMBERS, "role": ROLES}
@@ -48,12 +48,13 @@ CHOICES: Mapping[str, Sequence[str]] = {"colour": COLOURS, "number": NUMBERS, "r
 class BindingTraining:
     """Settings of a binding run; half of each batch are captions of single drawings."""
 
-    text: TextTraining = field(default_factory=TextTraining)  # geometry and tokenizer
+    preset: str = "EMOJI_128"
+    tokenizer: str = "weights/tokenizer"
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch=192, lr=5e-4))
-    keep: float = 10.0  # weight of the distance from the frozen encoder's end and padding
-    keep_words: float = 0.5  # the same at the words of single drawings
-    empty: float = 3.0  # weight of two things' padding being the empty prompt's
-    thing: float = 1.0  # weight of reading the thing
+    keep_weight: float = 10.0  # of the distance from the frozen encoder's states at eos and padding
+    keep_words_weight: float = 0.5  # of the same at the words of single drawings
+    empty_weight: float = 3.0  # of two things' padding being the empty prompt's
+    thing_weight: float = 1.0  # of reading the thing
     validated: int = 300  # held-out captions read at a validation
 
 
@@ -63,12 +64,13 @@ class BindingTask(Task):
     def __init__(self, settings: BindingTraining, corpus: Corpus, init: Path, accelerator: Accelerator) -> None:
         """init: a weights file with the encoder to begin with and to stay close to."""
         self.settings, self.corpus, self.accelerator = settings, corpus, accelerator
-        self.tokenizer = Tokenizer.load(settings.text.tokenizer, settings.text.model.text_len)
+        text = TextTraining(preset=settings.preset)  # runs save all of CLIP, though only its tower is trained
+        self.tokenizer = Tokenizer.load(settings.tokenizer, text.model.text_len)
         torch.manual_seed(settings.loop.seed)
-        self.clip = build_clip(settings.text).to(accelerator.device)
+        self.clip = build_clip(text).to(accelerator.device)
         load_part(init, TOWER, self.clip.text_model)
         self.frozen: CLIPTextModel = deepcopy(self.clip.text_model).train(False).requires_grad_(False)
-        width = settings.text.model.width
+        width = text.model.width
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in CHOICES.items()})
         thing = nn.Linear(width, width, bias=False)
         nn.init.eye_(thing.weight)  # a noun's state begins where its name's end is
@@ -83,7 +85,7 @@ class BindingTask(Task):
         self.synonyms = read_synonyms()
         self.others = other_words(corpus, self.synonyms, list(self.tokenizer.vocab))
         self.styles = sorted({e.style for e in corpus.entries})
-        self.landmarks = self._meaning(concept_names(corpus))  # [C,D]
+        self.concept_states = self._meaning(concept_names(corpus))  # [C,D]
 
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """Half a batch of single drawings' captions, half a batch of composed ones."""
@@ -98,31 +100,31 @@ class BindingTask(Task):
         return figures
 
     def _kept(self, rng: np.random.Generator, n: int) -> dict[str, Tensor]:
-        """Captions of drawings and further words, bare or dressed as captions: where they end nothing changes."""
+        """MSE to the frozen encoder on single-drawing captions, at eos/padding and at the words."""
         rows = self.corpus.sample(rng, n // 2)
         texts = [caption(self.corpus.entries[int(r)], rng, background(rng), self.synonyms) for r in rows]
         words = [str(w) for w in rng.choice(self.others, n - len(texts))]
         words = [plural(w) if rng.random() < 0.1 else w for w in words]
-        texts += [dress(self.corpus, w, rng) if rng.random() < 0.3 else w for w in words]
-        ids = tokenize(self.tokenizer, texts, rng).to(self.accelerator.device)
+        texts += [caption_as(self.corpus, w, rng) if rng.random() < 0.3 else w for w in words]
+        ids = encode_trimmed(self.tokenizer, texts, rng).to(self.accelerator.device)
         now, before = self._states(ids)
         ended, variance = ids == self.tokenizer.eos, before.var()
         return {
-            "train/kept": self.settings.keep * F.mse_loss(now[ended], before[ended]) / variance,
-            "train/kept_words": self.settings.keep_words * F.mse_loss(now[~ended], before[~ended]) / variance,
+            "train/kept": self.settings.keep_weight * F.mse_loss(now[ended], before[ended]) / variance,
+            "train/kept_words": self.settings.keep_words_weight * F.mse_loss(now[~ended], before[~ended]) / variance,
         }
 
     def _composed(self, captions: Sequence[SlotCaption], rng: np.random.Generator) -> dict[str, Tensor]:
         s, device = self.settings, self.accelerator.device
-        ids = tokenize(self.tokenizer, [c.text for c in captions], rng).to(device)
+        ids = encode_trimmed(self.tokenizer, [c.text for c in captions], rng).to(device)
         now, before = self._states(ids)
         ended, variance = ids == self.tokenizer.eos, before.var()
         two = torch.tensor([c.composed for c in captions], device=device)[:, None]
         empty = self._empty(ids.shape[1]).expand_as(now)
         one, pair = ended & ~two, ended & two
         losses = {
-            "train/kept_single": s.keep * F.mse_loss(now[one], before[one]) / variance,
-            "train/empty": s.empty * F.mse_loss(now[pair], empty[pair]) / variance,
+            "train/kept_single": s.keep_weight * F.mse_loss(now[one], before[one]) / variance,
+            "train/empty": s.empty_weight * F.mse_loss(now[pair], empty[pair]) / variance,
         }
         rows, columns = slot_columns(captions, self.tokenizer)
         states, slots = now[rows, columns], [slot for c in captions for slot in c.slots]
@@ -130,7 +132,8 @@ class BindingTask(Task):
             wanted = torch.tensor([options.index(getattr(slot, name)) for slot in slots], device=device)
             losses[f"train/{name}"] = F.cross_entropy(self.heads[name](states), wanted)
         meant = self._meaning([slot.thing for slot in slots])
-        losses["train/thing"] = s.thing * choice_loss(self.heads["thing"](states), meant, self.landmarks)
+        thing = soft_target_loss(self.heads["thing"](states), meant, self.concept_states)
+        losses["train/thing"] = s.thing_weight * thing
         return losses
 
     def _states(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +155,7 @@ class BindingTask(Task):
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: captions read whole by linear heads, and paraphrases found, which must not fall."""
-        with averaged(self.averages["clip"], self.clip):
+        with ema_scope(self.averages["clip"], self.clip):
             share = read_share(self.clip.text_model, self.tokenizer, self.styles, self.settings.validated)
             found = paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)
         return {**{f"val/{name}": value for name, value in share.items()}, "val/paraphrase": found}

@@ -15,32 +15,33 @@ from ldm_core.evaluation.text import concept_names, encode_texts
 from ldm_core.models.text import eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.batches import Words
-from ldm_core.training.text.losses import choice_loss
+from ldm_core.training.text.losses import soft_target_loss
 
 NEAR = 0.35  # least cosine, by the teacher and about the concepts' mean, of a word and the concept it is drawn as
 RIDGE = 1e-2  # of the head's fit, relative to the states' variance
 
 
-class KeptStates:
-    """The encoder as it was: the states of any caption, and of every concept as landmarks."""
+class FrozenEncoder:
+    """The text encoder as it was: its states of any caption, and those of every concept."""
 
     def __init__(self, tower: CLIPTextModel, tokenizer: Tokenizer, concepts: Sequence[str], words: Words) -> None:
         """tower is frozen here: hand over a copy."""
         self.tower, self.eos = tower.train(False).requires_grad_(False), tokenizer.eos
         states = encode_texts(self.tower, tokenizer, concepts, self.tower.device)
-        self.landmarks = states.eos, states.padding  # [C,D] each
+        self.concept_states = states.eos, states.padding  # [C,D] each
         self.meaning = words.targets(concepts)  # [C,384]
 
-    def drift(self, now: Tensor, ids: Tensor) -> Tensor:
-        """How far states [B,L,D] of captions have moved: mean square, as a share of what the states vary by."""
+    def distillation_loss(self, now: Tensor, ids: Tensor) -> Tensor:
+        """MSE of states [B,L,D] of captions ids [B,L] to the frozen encoder's, divided by the latter's variance."""
         with torch.no_grad():
             before = self.tower(input_ids=ids).last_hidden_state
         return F.mse_loss(now, before) / before.var()
 
-    def mistranslated(self, now: Tensor, ids: Tensor, meant: Tensor) -> Tensor:
-        """How far states [B,L,D] of texts are from the old ones of other texts `meant` [B,L], at their first ends and
-        from where both have ended: mean squares, as shares of what the old ones vary by. A UNet reads more there than
-        at the words.
+    def translation_loss(self, now: Tensor, ids: Tensor, meant: Tensor) -> Tensor:
+        """MSE to the frozen encoder's states at the first EOS and the shared padding, divided by the targets' variance.
+
+        now: states [B,L,D] of texts ids [B,L]; meant: ids [B,L] of the texts whose states they should have there. A
+        UNet reads more there than at the words.
         """
         with torch.no_grad():
             goal = self.tower(input_ids=meant).last_hidden_state
@@ -48,14 +49,10 @@ class KeptStates:
         first = F.mse_loss(eos_state(now, ids, self.eos), eos_state(goal, meant, self.eos))
         return (F.mse_loss(now[ended], goal[ended]) + first) / goal.var()
 
-    def misplaced(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
-        """How differently from the teacher words lie among the concepts: their choice of a concept.
-
-        states: [B,D] at the first eos and the last padding; target: the teacher's vectors [B,384].
-        """
-        places = [place.to(target) for place in self.landmarks]
-        meaning = self.meaning.to(target)
-        each = [choice_loss(s, target, meaning, p) for s, p in zip(states, places, strict=True)]
+    def neighbour_loss(self, states: Sequence[Tensor], target: Tensor) -> Tensor:
+        """KL of teacher's and student's softmax over concepts; states [B,D] at eos and last padding, target [B,384]."""
+        meaning, known = self.meaning.to(target), [k.to(target) for k in self.concept_states]
+        each = [soft_target_loss(s, target, meaning, k) for s, k in zip(states, known, strict=True)]
         return torch.stack(each).mean()
 
 
@@ -74,10 +71,10 @@ def translations(words: Words, corpus: Corpus) -> list[tuple[str, str]]:
 
 
 @torch.no_grad()
-def fit_head(head: nn.Linear, kept: KeptStates) -> None:
+def fit_head(head: nn.Linear, frozen: FrozenEncoder) -> None:
     """Set the map from states to the teacher's vectors to its ridge regression on the concepts."""
-    x = torch.cat(kept.landmarks)
-    y = kept.meaning.to(x).repeat(2, 1)
+    x = torch.cat(frozen.concept_states)
+    y = frozen.meaning.to(x).repeat(2, 1)
     centred, mean = x - x.mean(0), y.mean(0)
     gram = centred.T @ centred
     gram += RIDGE * gram.trace() / len(gram) * torch.eye(len(gram), device=x.device)

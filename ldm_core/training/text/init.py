@@ -17,7 +17,9 @@ RIDGE = 0.1  # keeps rare tokens' vectors small
 
 
 @torch.no_grad()
-def start_as_bag(tower: CLIPTextModel, head: nn.Linear, words: Words, tokenizer: Tokenizer, scale: float) -> None:
+def init_as_bag_of_tokens(
+    tower: CLIPTextModel, head: nn.Linear, words: Words, tokenizer: Tokenizer, scale: float
+) -> None:
     """Set tower and head so that a word's state begins near its synonyms' states: the first layer averages the tokens,
     the others add nothing yet, and the tokens' vectors are fitted to the teacher's, in as many main components as the
     tower is wide. `scale` is the spread of the token embeddings. Learning starts there, not from noise.

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ldm_core.evaluation.metrics import cosines
 
-TEMPERATURE = 0.05  # of the teacher's and the student's choice among texts
+TEMPERATURE = 0.05  # of the teacher's and the student's softmax over texts
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -27,20 +27,19 @@ def relation_loss(hidden: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(similarity(hidden), similarity(target))
 
 
-def choice_loss(guess: Tensor, target: Tensor, table: Tensor, places: Tensor | None = None) -> Tensor:
-    """Which row of a table [V,E] is meant? Cross-entropy of the student's choice against the teacher's, less the
-    teacher's own entropy, so that 0 is perfect.
+def soft_target_loss(guess: Tensor, target: Tensor, table: Tensor, student_table: Tensor | None = None) -> Tensor:
+    """KL between the teacher's and the student's softmax over the rows of a table [V,E] (Hinton et al. 2015); scalar.
 
-    The teacher chooses by its vectors target [B,E]. The student chooses by guess [B,D] among `places` [V,D], where it
-    has the same rows; without places it speaks the teacher's language, D is E, and it chooses among the table.
+    target: the teacher's vectors [B,E]; guess: the student's [B,D]; student_table: its own vectors [V,D] of the same
+    rows, without which D is E and both look at the one table.
     """
-    wanted = likeness(target, table).softmax(1)
-    given = likeness(guess, table if places is None else places).log_softmax(1)
+    wanted = cosine_logits(target, table).softmax(1)
+    given = cosine_logits(guess, table if student_table is None else student_table).log_softmax(1)
     return F.kl_div(given, wanted, reduction="batchmean")
 
 
-def likeness(x: Tensor, table: Tensor) -> Tensor:
-    """Logits [B,V] of a choice: cosines by the temperature."""
+def cosine_logits(x: Tensor, table: Tensor) -> Tensor:
+    """x [B,D] and a table [V,D] → logits [B,V]: cosines divided by the temperature."""
     return cosines(x, table) / TEMPERATURE
 
 

@@ -21,7 +21,7 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.text import concept_names, paraphrase_accuracy
 from ldm_core.models.text import clip_text_config, eos_state
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.training.common.ema import LitEma, averaged
+from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import descend, step_rng
 from ldm_core.training.common.settings import LoopSettings
@@ -29,19 +29,19 @@ from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.text.batches import (
     Words,
+    attribute_labels,
     background,
-    dress,
+    caption_as,
+    encode_trimmed,
     fill,
-    looks_of,
     pair_batch,
     plural,
-    same,
-    tokenize,
+    positive_pairs,
     word_batch,
 )
-from ldm_core.training.text.distillation import KeptStates, fit_head, translations
-from ldm_core.training.text.init import start_as_bag
-from ldm_core.training.text.losses import choice_loss, contrastive_loss, distance, relation_loss
+from ldm_core.training.text.distillation import FrozenEncoder, fit_head, translations
+from ldm_core.training.text.init import init_as_bag_of_tokens
+from ldm_core.training.text.losses import contrastive_loss, distance, relation_loss, soft_target_loss
 from ldm_core.training.text.teacher import WIDTH, TeacherCache, definitions, meanings, teaching_words
 from ldm_core.training.text.wordnet import PERSON, read_wordnet
 
@@ -106,9 +106,9 @@ class TextTask(Task):
         torch.manual_seed(settings.loop.seed)
         self.clip = build_clip(settings)
         self.head = nn.Linear(settings.model.width, WIDTH)
-        self.looks = looks_of(corpus)
-        self.look_head = nn.Linear(settings.model.width, sum(self.looks.sizes))
-        self.model: nn.Module = accelerator.prepare(self.clip)
+        self.attributes = attribute_labels(corpus)
+        self.look_head = nn.Linear(settings.model.width, sum(self.attributes.sizes))
+        self.clip.to(accelerator.device)
         self.networks: dict[str, nn.Module] = {"clip": self.clip, "head": self.head, "look_head": self.look_head}
         for network in (self.head, self.look_head):
             network.to(accelerator.device)
@@ -120,13 +120,15 @@ class TextTask(Task):
             "clip": torch.optim.AdamW(groups, lr=settings.loop.lr, betas=(0.9, 0.98), fused=True)
         }
         self.averages = {"clip": LitEma(self.clip, settings.loop.ema_decay)}
-        self.twins = corpus_twins(corpus)
-        self.kept: KeptStates | None = None
+        self.rows_by_concept = rows_by_concept(corpus)
+        self.frozen: FrozenEncoder | None = None
         self.translations: list[tuple[str, str]] = []
 
     def start_from_teacher(self) -> None:
         """Begin as a bag of tokens that already knows much of what the teacher says; see init.py."""
-        start_as_bag(self.clip.text_model, self.head, self.words, self.tokenizer, self.settings.embedding_scale)
+        init_as_bag_of_tokens(
+            self.clip.text_model, self.head, self.words, self.tokenizer, self.settings.embedding_scale
+        )
         self.averages["clip"] = LitEma(self.clip, self.settings.loop.ema_decay)
 
     def hidden(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +143,7 @@ class TextTask(Task):
         """One batch of pairs, or one of words."""
         rng = step_rng(self.settings.loop.seed, step)
         with self.accelerator.autocast():
-            captioned = self._pairs if self.kept is None else self._captions
+            captioned = self._pairs if self.frozen is None else self._captions
             losses = captioned(rng) if step % self.settings.pair_every == 0 else self._words(rng)
         clip = self.settings.loop.clip
         figures = descend(self.accelerator, losses, self.parameters, self.optimizers["clip"], clip)
@@ -153,43 +155,43 @@ class TextTask(Task):
     def _words(self, rng: np.random.Generator) -> dict[str, Tensor]:
         texts, target = word_batch(self.words, self.corpus, rng, self.settings.loop.batch)
         target = target.to(self.accelerator.device)
-        eos, last = self.hidden(tokenize(self.tokenizer, texts, rng))
+        eos, last = self.hidden(encode_trimmed(self.tokenizer, texts, rng))
         others = torch.from_numpy(self.words.vectors[rng.integers(len(self.words.texts), size=RIVALS)])
         table = torch.cat([target, others.to(target.device)])
         relation = 0.5 * self.settings.relation * (relation_loss(eos, target) + relation_loss(last, target))
         placed = {}
-        if self.kept is not None:
-            placed["train/place"] = self.settings.place * self.kept.misplaced((eos, last), target)
+        if self.frozen is not None:
+            placed["train/place"] = self.settings.place * self.frozen.neighbour_loss((eos, last), target)
             if self.translations:
-                placed["train/translate"] = self.settings.translate * self._mistranslated(self.kept, rng)
+                placed["train/translate"] = self.settings.translate * self._translation_loss(self.frozen, rng)
         return {
             **placed,
             "train/teacher": 0.5 * (distance(self.head(eos), target) + distance(self.head(last), target)),
             "train/relation": relation,
-            "train/choice": self.settings.choice * choice_loss(self.head(eos), target, table),
+            "train/choice": self.settings.choice * soft_target_loss(self.head(eos), target, table),
             "train/look": self._look((eos, last), texts),
         }
 
     def _look(self, states: tuple[Tensor, Tensor], texts: Sequence[str]) -> Tensor:
         """Style, background and tone must be readable where the text names them: cross-entropy of linear readings."""
-        wanted = torch.tensor([self.looks(text) for text in texts], device=states[0].device)
+        wanted = torch.tensor([self.attributes(text) for text in texts], device=states[0].device)
         loss = self.look_head(states[0]).sum() * 0.0
         for state in states:
-            for column, given in enumerate(self.look_head(state).split(self.looks.sizes, dim=1)):
+            for column, given in enumerate(self.look_head(state).split(self.attributes.sizes, dim=1)):
                 if (wanted[:, column] >= 0).any():
                     loss = loss + F.cross_entropy(given, wanted[:, column], ignore_index=-1)
         return 0.5 * self.settings.look * loss
 
     def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
         s = self.settings
-        pairs = pair_batch(self.corpus, self.tokenizer, rng, s.pairs, s.side, self.twins)
+        pairs = pair_batch(self.corpus, self.tokenizer, rng, s.pairs, s.side, self.rows_by_concept)
         states = self.hidden(pairs.ids)
         concepts = [self.corpus.entries[int(r)].concept for r in pairs.rows]
         target = self.words.targets(concepts).to(self.accelerator.device)
         image = self.clip.visual_projection(
             self.clip.vision_model(pixel_values=pairs.images.to(self.accelerator.device)).pooler_output
         )
-        positive = same(pairs.captions).to(self.accelerator.device)
+        positive = positive_pairs(pairs.captions).to(self.accelerator.device)
         losses = [
             contrastive_loss(self.clip.text_projection(h), image, self.clip.logit_scale, positive) for h in states
         ]
@@ -201,34 +203,34 @@ class TextTask(Task):
         }
 
     def _captions(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        assert self.kept is not None
+        assert self.frozen is not None
         rows = self.corpus.sample(rng, self.settings.pairs)
         captions = [caption(self.corpus.entries[int(r)], rng, background(rng)) for r in rows]
-        ids = tokenize(self.tokenizer, captions, rng).to(self.accelerator.device)
+        ids = encode_trimmed(self.tokenizer, captions, rng).to(self.accelerator.device)
         now = self.clip.text_model(input_ids=ids).last_hidden_state
         return {
-            "train/kept": self.settings.keep * self.kept.drift(now, ids),
+            "train/kept": self.settings.keep * self.frozen.distillation_loss(now, ids),
             "train/look": self._look(self._eos_and_padding(now, ids), captions),
         }
 
-    def _mistranslated(self, kept: KeptStates, rng: np.random.Generator) -> Tensor:
+    def _translation_loss(self, frozen: FrozenEncoder, rng: np.random.Generator) -> Tensor:
         """The same captions with words in them, and with the concepts that the words are to be drawn as."""
         rows = rng.integers(len(self.translations), size=self.settings.loop.batch)
         pairs, bare = [self.translations[row] for row in rows], rng.random() < 0.5
-        frames = ["{}" if bare else dress(self.corpus, "{}", rng) for _ in pairs]
+        frames = ["{}" if bare else caption_as(self.corpus, "{}", rng) for _ in pairs]
         said, meant = [], []
         for frame, (word, concept) in zip(frames, pairs, strict=True):
             many = rng.random() < PLURALS
             said.append(fill(frame, plural(word) if many else word, many))
             meant.append(fill(frame, concept))
-        ids = tokenize(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
+        ids = encode_trimmed(self.tokenizer, [*said, *meant], rng, whole=0.25).to(self.accelerator.device)
         ids, meant_ids = ids.chunk(2)
-        return kept.mistranslated(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)
+        return frozen.translation_loss(self.clip.text_model(input_ids=ids).last_hidden_state, ids, meant_ids)
 
     @torch.no_grad()
     def validate(self, step: int) -> Mapping[str, float]:
         """Averaged weights: share of the paraphrases whose nearest concept is right (`evaluate` measures the rest)."""
-        with averaged(self.averages["clip"], self.clip):
+        with ema_scope(self.averages["clip"], self.clip):
             return {"val/paraphrase": paraphrase_accuracy(self.clip, self.tokenizer, self.corpus)}
 
     def init_from(self, path: Path) -> None:
@@ -240,12 +242,12 @@ class TextTask(Task):
         """Leave captions where a weights file's encoder has them; call before a run's state is read."""
         tower = deepcopy(self.clip.text_model)
         load_part(path, TOWER, tower)
-        self.kept = KeptStates(tower, self.tokenizer, concept_names(self.corpus), self.words)
+        self.frozen = FrozenEncoder(tower, self.tokenizer, concept_names(self.corpus), self.words)
         self.translations = translations(self.words, self.corpus)
-        fit_head(self.head, self.kept)
+        fit_head(self.head, self.frozen)
 
 
-def corpus_twins(corpus: Corpus) -> dict[str, NDArray[np.integer]]:
+def rows_by_concept(corpus: Corpus) -> dict[str, NDArray[np.integer]]:
     """concept → its training rows: every style and skin tone of it."""
     rows: dict[str, list[int]] = {}
     for row in corpus.train:

@@ -23,8 +23,16 @@ from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.text import distillation, init, losses
 from ldm_core.training.text import task as text
-from ldm_core.training.text.batches import Words, fill, looks_of, pair_batch, plural, same, tokenize
-from ldm_core.training.text.distillation import KeptStates, fit_head, translations
+from ldm_core.training.text.batches import (
+    Words,
+    attribute_labels,
+    encode_trimmed,
+    fill,
+    pair_batch,
+    plural,
+    positive_pairs,
+)
+from ldm_core.training.text.distillation import FrozenEncoder, fit_head, translations
 from ldm_core.training.text.teacher import DEFINITION, TeacherCache, meanings
 
 WEIGHTS = Path(__file__).parents[3] / "weights"
@@ -90,9 +98,9 @@ def test_contrastive_loss_is_transformers_own_where_captions_differ():
 
 def test_equal_captions_are_no_negatives():
     labels = ["a", "b", "a"]
-    assert same(labels).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+    assert positive_pairs(labels).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
     direction = torch.eye(2)[[0, 1, 0]]
-    loss = losses.contrastive_loss(direction, direction, torch.tensor(5.0), same(labels))
+    loss = losses.contrastive_loss(direction, direction, torch.tensor(5.0), positive_pairs(labels))
     assert loss.item() == pytest.approx(2 / 3 * np.log(2), abs=1e-4)  # two right answers, evenly: entropy of the target
 
 
@@ -142,9 +150,9 @@ def test_states_of_texts_are_those_of_either_tower(task: text.TextTask, tokenize
 
 
 def test_batches_are_functions_of_the_generator(corpus: Corpus, tokenizer: Tokenizer):
-    twins = text.corpus_twins(corpus)
+    rows_by_concept = text.rows_by_concept(corpus)
     for seed in range(4):
-        a, b = (pair_batch(corpus, tokenizer, np.random.default_rng(seed), 8, 64, twins) for _ in range(2))
+        a, b = (pair_batch(corpus, tokenizer, np.random.default_rng(seed), 8, 64, rows_by_concept) for _ in range(2))
         assert torch.equal(a.ids, b.ids) and torch.equal(a.images, b.images) and a.captions == b.captions
         assert a.images.shape == (8, 3, 64, 64) and a.images.min() >= -1 and a.images.max() <= 1
         assert not set(a.rows.tolist()) & set(corpus.heldout.tolist())
@@ -152,16 +160,16 @@ def test_batches_are_functions_of_the_generator(corpus: Corpus, tokenizer: Token
 
 def test_short_batches_hold_every_token(tokenizer: Tokenizer):
     texts = ["cat", "a red apple, noto style"]
-    ids = tokenize(tokenizer, texts, np.random.default_rng(0), whole=0.0)
+    ids = encode_trimmed(tokenizer, texts, np.random.default_rng(0), whole=0.0)
     whole = tokenizer.encode(texts)
     assert torch.equal(ids, whole[:, : ids.shape[1]])
     assert (ids[:, -1] == tokenizer.eos).all()
 
 
-def test_choice_loss_is_zero_for_the_teachers_own_words():
+def test_soft_target_loss_is_zero_for_the_teachers_own_words():
     table = torch.nn.functional.normalize(torch.randn(20, 16, generator=torch.Generator().manual_seed(0)))
-    assert losses.choice_loss(table[:4], table[:4], table).item() == pytest.approx(0, abs=1e-6)
-    assert losses.choice_loss(table[4:8], table[:4], table).item() > 1
+    assert losses.soft_target_loss(table[:4], table[:4], table).item() == pytest.approx(0, abs=1e-6)
+    assert losses.soft_target_loss(table[4:8], table[:4], table).item() > 1
 
 
 def test_tower_starts_as_the_mean_of_its_tokens(corpus: Corpus, tokenizer: Tokenizer):
@@ -193,24 +201,26 @@ def test_words_are_learnt_while_captions_stay(narrow: text.TextTraining, corpus:
     for keep in (100.0, 1e-9):
         settings = replace(narrow, keep=keep, place=1.0, translate=0.0)
         task = text.TextTask(settings, corpus, words, make_accelerator("no"))
-        task.kept = kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
-        fit_head(task.head, kept)
-        before = float(kept.misplaced(task.hidden(texts), target))
+        task.frozen = frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
+        fit_head(task.head, frozen)
+        before = float(frozen.neighbour_loss(task.hidden(texts), target))
         logs = [task.step(s) for s in range(40)]
         assert set(logs[0]) >= {"train/kept", "train/look"} and set(logs[1]) >= {"train/place", "train/teacher"}
         assert float(logs[0]["train/kept"]) == pytest.approx(0, abs=1e-6)
-        assert float(kept.misplaced(task.hidden(texts), target)) < 0.8 * before
-        moved[keep] = float(kept.drift(task.clip.text_model(input_ids=captions).last_hidden_state, captions))
+        assert float(frozen.neighbour_loss(task.hidden(texts), target)) < 0.8 * before
+        moved[keep] = float(
+            frozen.distillation_loss(task.clip.text_model(input_ids=captions).last_hidden_state, captions)
+        )
     assert moved[100.0] < 0.25 * moved[1e-9]
 
 
 def test_words_among_concepts_as_the_teacher_has_them_cost_nothing(task: text.TextTask, tokenizer: Tokenizer):
     words = made_up_words(tokenizer)
-    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
-    kept.landmarks = (kept.meaning, kept.meaning)
-    same_place, target = kept.meaning[:3], kept.meaning[:3]
-    assert float(kept.misplaced((same_place, same_place), target)) == pytest.approx(0, abs=1e-5)
-    assert float(kept.misplaced((kept.meaning[3:6], same_place), target)) > 1
+    frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
+    frozen.concept_states = (frozen.meaning, frozen.meaning)
+    same_place, target = frozen.meaning[:3], frozen.meaning[:3]
+    assert float(frozen.neighbour_loss((same_place, same_place), target)) == pytest.approx(0, abs=1e-5)
+    assert float(frozen.neighbour_loss((frozen.meaning[3:6], same_place), target)) > 1
 
 
 def named(tokenizer: Tokenizer) -> Words:
@@ -227,16 +237,17 @@ def test_words_end_as_the_concepts_end_that_the_teacher_takes_them_for(corpus: C
     for weight in (0.0, 10.0):
         settings = replace(tiny_settings(), keep=10.0, translate=weight)
         task = text.TextTask(settings, corpus, words, make_accelerator("no"))
-        task.kept = kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
+        task.frozen = frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, words)
         task.translations = translations(words, corpus)
         assert task.translations == [
             *zip(words.texts[len(NAMES) :], NAMES, strict=True),
             *((n, n) for n in sorted(NAMES)),
         ]
-        fit_head(task.head, kept)
+        fit_head(task.head, frozen)
         assert all("train/translate" in task.step(s) for s in range(1, 80, 2))
         said, meant = (tokenizer.encode([pair[i] for pair in task.translations]) for i in (0, 1))
-        lost[weight] = float(kept.mistranslated(task.clip.text_model(input_ids=said).last_hidden_state, said, meant))
+        now = task.clip.text_model(input_ids=said).last_hidden_state
+        lost[weight] = float(frozen.translation_loss(now, said, meant))
     assert lost[10.0] < 0.5 * lost[0.0]
 
 
@@ -252,18 +263,18 @@ def test_nobody_is_drawn_as_a_thing(corpus: Corpus, tokenizer: Tokenizer):
 
 
 def test_ends_and_what_comes_after_both_texts_are_translated(task: text.TextTask, tokenizer: Tokenizer):
-    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
+    frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
     said, meant = tokenizer.encode(["cat"]), tokenizer.encode(["red apple"])
-    goal = kept.tower(input_ids=meant).last_hidden_state
+    goal = frozen.tower(input_ids=meant).last_hidden_state
     states = goal.clone()
     states[:, :2] += 1.0  # start, a word; the shorter text ends at 2, the longer at 3
     states[:, 2] = goal[:, 3]
-    assert float(kept.mistranslated(states, said, meant)) == 0
+    assert float(frozen.translation_loss(states, said, meant)) == 0
     states[:, 2] += 1.0
-    assert float(kept.mistranslated(states, said, meant)) == pytest.approx(1 / float(goal.var()))
+    assert float(frozen.translation_loss(states, said, meant)) == pytest.approx(1 / float(goal.var()))
     states[:, 2] -= 1.0
     states[:, 3] += 1.0
-    assert float(kept.mistranslated(states, said, meant)) == pytest.approx(1 / 29 / float(goal.var()))
+    assert float(frozen.translation_loss(states, said, meant)) == pytest.approx(1 / 29 / float(goal.var()))
 
 
 def test_nearest_rows_are_those_of_the_largest_cosine():
@@ -274,10 +285,10 @@ def test_nearest_rows_are_those_of_the_largest_cosine():
 
 
 def test_the_head_is_the_least_squares_map(task: text.TextTask, tokenizer: Tokenizer):
-    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
+    frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
     head = torch.nn.Linear(256, 384)
-    fit_head(head, kept)
-    x, y = torch.cat(kept.landmarks), kept.meaning.repeat(2, 1)
+    fit_head(head, frozen)
+    x, y = torch.cat(frozen.concept_states), frozen.meaning.repeat(2, 1)
     centred = x - x.mean(0)
     ridge = (distillation.RIDGE * centred.square().sum() / 256).sqrt() * torch.eye(256)
     a, b = torch.cat([centred, ridge]).double(), torch.cat([y - y.mean(0), torch.zeros(256, 384)]).double()
@@ -310,7 +321,7 @@ def test_captions_of_a_word_and_of_its_concept_differ_in_the_name_alone(
     corpus: Corpus, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ):
     task = text.TextTask(replace(tiny_settings(), keep=1.0), corpus, made_up_words(tokenizer), make_accelerator("no"))
-    kept = KeptStates(deepcopy(task.clip.text_model), tokenizer, NAMES, task.words)
+    frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, task.words)
     task.translations = [("ocelot", "cat")]
     read: list[str] = []
 
@@ -318,11 +329,11 @@ def test_captions_of_a_word_and_of_its_concept_differ_in_the_name_alone(
         read.extend(texts)
         return tokenizer.encode(texts)
 
-    monkeypatch.setattr(text, "tokenize", encode)
+    monkeypatch.setattr(text, "encode_trimmed", encode)
     found = set()
     for seed in range(8):
         read.clear()
-        task._mistranslated(kept, np.random.default_rng(seed))
+        task._translation_loss(frozen, np.random.default_rng(seed))
         for said, meant in zip(read[:16], read[16:], strict=True):
             one, many = (meant.replace("a cat", n).replace("cat", n.split()[-1]) for n in ("an ocelot", "ocelots"))
             assert said in (one, many)
@@ -331,15 +342,15 @@ def test_captions_of_a_word_and_of_its_concept_differ_in_the_name_alone(
 
 
 def test_looks_reads_grounds_wherever_they_stand(corpus: Corpus):
-    looks = looks_of(corpus)
+    attributes = attribute_labels(corpus)
     teal = list(BACKGROUNDS).index("teal")
     for said in (
         "cat on a teal background, noto style",
         "cat, noto style, teal background",
         "cat, on a teal background",
     ):
-        assert looks(said)[1] == teal
-    assert looks("tealish backgrounds, noto style")[1] == -1
+        assert attributes(said)[1] == teal
+    assert attributes("tealish backgrounds, noto style")[1] == -1
 
 
 def test_nearest_and_right_names():
