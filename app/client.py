@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ldm_core.text_files import print_anywhere
+from ldm_core.files import print_anywhere
 
 DEFAULT_SERVER = "http://127.0.0.1:7860"
 TIMEOUT_SECONDS = 60

@@ -20,7 +20,7 @@ from app.security.addresses import account, peer_address
 from app.security.headers import FILES
 from app.security.messages import credential, refuse
 from app.settings import Settings
-from ldm_core.text_files import read_text
+from ldm_core.files import read_text
 
 COOKIE = "latent-lab-client"
 COOKIE_SECONDS = 365 * 24 * 3600

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 
-from ldm_core.text_files import print_anywhere
+from ldm_core.files import print_anywhere
 
 VERBS = {
     "generate": "pictures from prompts, a class or nothing",

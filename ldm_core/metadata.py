@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from PIL import Image, PngImagePlugin
 
+from ldm_core.files import replacing
 from ldm_core.images import PNG_SIGN, Pixels, picture_format, png_chunks
 from ldm_core.sampling import ParameterError, SamplingParams
-from ldm_core.text_files import replacing
 
 KEY = "latent-lab"
 MAX_TEXTS = 100  # of one file

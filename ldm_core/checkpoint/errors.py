@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ldm_core.text_files import printable
+from ldm_core.files import printable
 
 
 class CheckpointError(ValueError):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.text_files import read_text, replacing
+from ldm_core.files import read_text, replacing
 
 Tensors = dict[str, Tensor]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all

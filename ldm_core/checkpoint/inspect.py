@@ -13,7 +13,7 @@ from ldm_core.checkpoint.relatives import relative_of
 from ldm_core.checkpoint.source import read_source
 from ldm_core.checkpoint.state_dict_check import Difference, compare, empty_model, expected_shapes
 from ldm_core.config import ModelConfig, Parameterization
-from ldm_core.text_files import printable
+from ldm_core.files import printable
 
 HEADER_LINES = 40  # of a stranger's header
 PARTS = {"UNet": "model.", "first stage": "first_stage_model.", "text encoder": "cond_stage_model."}

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import ldm_core
 from ldm_core.cli.weights import add_parameterization
 from ldm_core.config import TimestepSpacing
+from ldm_core.files import read_text
 from ldm_core.images import Pixels
 from ldm_core.interpolation import interpolate
 from ldm_core.metadata import write_png
@@ -25,7 +26,6 @@ from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
 from ldm_core.shipped import EMOJI_128
 from ldm_core.text.prompt_syntax import parse, plain
-from ldm_core.text_files import read_text
 
 log = logging.getLogger(__name__)
 SETTINGS = (

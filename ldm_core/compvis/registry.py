@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ldm_core.config import AutoencoderConfig, ModelConfig, TextConfig, UNetConfig, build_config
-from ldm_core.text_files import read_text
+from ldm_core.files import read_text
 
 Build = Callable[[Any, Mapping[str, Any]], Any]
 

@@ -18,7 +18,7 @@ from ldm_core.data.emoji import EmojiTable, Namer, read_corrections
 from ldm_core.data.render import render_all
 from ldm_core.data.sources import EMOJIBASE, ICON_SETS, SHORTCODES, Icon, IconSet, fetch, icons_of, read_json
 from ldm_core.data.split import split
-from ldm_core.text_files import replacing
+from ldm_core.files import replacing
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 Kept = dict[str, list[int]]  # part file → which of its icons came out

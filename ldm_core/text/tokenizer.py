@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldm_core.text_files import read_text
+from ldm_core.files import read_text
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ldm_core.config import build_config
-from ldm_core.text_files import read_text
+from ldm_core.files import read_text
 
 LearningRate = Literal["trapezoid", "cosine", "constant"]
 S = TypeVar("S")

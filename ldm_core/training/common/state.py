@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ldm_core.text_files import replacing
+from ldm_core.files import replacing
 from ldm_core.training.common.task import Task
 
 KEYS = {"step", "networks", "averages"}  # what exports read; the rest is needed to go on

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from ldm_core.files import replacing
 from ldm_core.images import Pixels, composite, to_tensor
 from ldm_core.models.first_stage import FirstStage
-from ldm_core.text_files import replacing
 from ldm_core.training.common.frozen_parts import declared_scale_factor, encoder_state, weights_hash
 from ldm_core.training.common.prefetch import default_workers, prefetch
 

@@ -30,10 +30,10 @@ from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.sampling import WHITE as WHOLE_DRAWINGS
 from ldm_core.data.scenes.structure import SceneKind
 from ldm_core.devices import bf16_is_faster
+from ldm_core.files import replacing
 from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
-from ldm_core.text_files import replacing
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs

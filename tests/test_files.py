@@ -1,4 +1,4 @@
-"""The one reader of text files that people name."""
+"""The one reader of text files that people name, and the one writer of files that are whole or not there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ldm_core.text_files import printable, read_text, replacing
+from ldm_core.files import printable, read_text, replacing
 
 TEXT = "ein Apfel, größer\n林檎 🍎\n"
 

@@ -1,4 +1,4 @@
-"""Files: those that people name are read, bounded and with one policy on encodings; ours are written whole or not."""
+"""Text files that people name, read within bounds and in any encoding; files of ours, written whole or not at all."""
 
 from __future__ import annotations
 
