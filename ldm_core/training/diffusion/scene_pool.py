@@ -197,7 +197,8 @@ class ScenePool:
         first = max(0, number - self.settings.views + 1)
         order = self._order(number, (number + 1 - first) * self.settings.chunk)
         rows = order[at * self.size : (at + 1) * self.size]
-        wait_for(chunk_file(self.directory, number))
+        for chunk in range(first, number + 1):  # of several writers one may be behind
+            wait_for(chunk_file(self.directory, chunk))
         return self._batch([self._row(first, int(r)) for r in rows], step_rng(self.seed, step), self.share)
 
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:

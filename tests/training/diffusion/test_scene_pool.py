@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -169,6 +170,18 @@ def test_who_waits_for_a_chunk_says_so_once(
     assert [r.getMessage() for r in caplog.records] == [
         f"waiting for {tmp_path}/chunk-00003.safetensors; is `cache-scenes` running?"
     ]
+
+
+def test_a_chunk_that_is_behind_a_later_one_is_waited_for(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(directory, tmp_path / "pool")
+    late = shutil.move(chunk_file(tmp_path / "pool", 0), tmp_path)
+    monkeypatch.setattr(
+        "ldm_core.training.diffusion.scene_pool.time.sleep", lambda _: shutil.move(late, tmp_path / "pool")
+    )
+    step = CHUNK // SIZE  # the first of the round of chunks 0 and 1
+    assert torch.equal(pool(tmp_path / "pool")[step].z, pool(directory)[step].z)
 
 
 def test_cells_go_to_whoever_has_most_of_them():
