@@ -80,7 +80,7 @@ class TextStates(NamedTuple):
 
 @torch.no_grad()
 def encode_texts(tower: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], device: torch.device) -> TextStates:
-    """Texts → their states at the full length, on the tower's device; the tower is transformers' or ours."""
+    """Texts → their states at the full length; the tower, on that device, is transformers' or ours."""
     found = []
     for i in range(0, len(texts), BATCH):
         ids = tokenizer.encode(list(texts[i : i + BATCH])).to(device)
@@ -104,7 +104,8 @@ def encode_eos(tower: nn.Module, tokenizer: Tokenizer, texts: Sequence[str], dev
 
 def _last_hidden(tower: nn.Module, ids: Tensor) -> Tensor:
     states = tower(ids)
-    return (states if isinstance(states, Tensor) else states.last_hidden_state).float()
+    hidden: Tensor = states if isinstance(states, Tensor) else states.last_hidden_state
+    return hidden.float()
 
 
 def probe(x: Tensor, labels: Sequence[str], x_test: Tensor, labels_test: Sequence[str]) -> float:
