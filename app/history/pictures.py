@@ -22,7 +22,7 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 AT_ONCE = 64  # of the oldest pictures that are looked at: mostly one makes enough room
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
-OURS = re.compile(r".*-\d+-(.{8})\.(?:png|part)")  # app.metadata.file_name, and what was not written to its end
+OURS = re.compile(r"\.?.*-\d+-(.{8})\.png(?:\.\d+\.part)?")  # app.metadata.file_name; also not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
 
 

@@ -21,6 +21,7 @@ from app.metadata import file_name
 from app.schemas import GeneratedImage, RequestError
 from app.service import Service
 from app.settings import Settings
+from ldm_core.files import replacing
 from ldm_core.sampling import SamplingParams
 
 SETTINGS = Settings(history_bytes=1000)
@@ -146,7 +147,11 @@ def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path: Path) -> No
     history.journal.accept(kept)
     history.finish(kept, [GeneratedImage(path, 7, 8, 8)], "tiny")
     crash(history)
-    left = [history.pictures / f"a-cat-{seed}-{waits.id[:8]}.{ending}" for seed, ending in ((1, "png"), (2, "part"))]
+    names = [f"a-cat-{seed}-{waits.id[:8]}.png" for seed in (1, 2)]
+    with replacing(history.pictures / names[1]) as partial:  # as a picture is written
+        left = [history.pictures / names[0], partial]
+        partial.touch()
+    partial.touch()
     left += [tmp_path / "inputs" / f"{name}-init.png" for name in (kept.id, "0f3c29aa")]  # done; never written down
     for lost in left:
         lost.write_bytes(b"x")

@@ -129,7 +129,7 @@ def test_a_model_that_is_slow_to_leave_holds_nobody_up_but_who_needs_its_room(po
     pooled.start()
     assert pooled.ask("stays").wait() == Done("stays")
     next_one = pooled.ask("a", client="other")
-    wait(lambda: pooled.pool.progress("a"))
+    until(lambda: pooled.pool.progress("a"))
     start = time.monotonic()
     assert pooled.ask("").wait() == Done("") and time.monotonic() - start < 5
     assert not next_one.done and pooled.loader.loads == ["stays"]
