@@ -13,9 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.history.database import Database
-from app.labs.xy_plot.filling import Filling, fill
+from app.labs.xy_plot.filling import fill
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.ui.endpoint import _generate
+from app.ui.job_watchers import JobSeries
 from ldm_core.sampling import SamplingParams
 
 
@@ -65,7 +66,7 @@ def test_over_the_page(app: FastAPI, asked: list[bool], monkeypatch: pytest.Monk
         request = SamplingParams("a", steps=1, seed=1)
         plan = Plan(request, (None, None, None), (Cell(0, 0, 0, request, "uniform"),))
         sheet: Any = SimpleNamespace(filled=1, paste=lambda *_: None)
-        async for _ in fill(service, plan, sheet, Filling(), "en"):
+        async for _ in fill(service, plan, sheet, JobSeries(), "en"):
             pass
 
     asyncio.run(filled())
