@@ -89,8 +89,7 @@ def load_model(
             progress(done, size)
         done += tensor.nbytes
         tensors[name] = tensor.to(device=device, dtype=dtype or stored)
-    buffers = dict(model.named_buffers())
-    model.load_state_dict({**tensors, **{n: b for n, b in buffers.items() if n in model.state_dict()}}, assign=True)
+    model.load_state_dict({**tensors, **dict(model.named_buffers())}, assign=True)
     return LoadedModel(model.to(device).eval(), source.config, source.path, source.sha256(), source.notes)
 
 
