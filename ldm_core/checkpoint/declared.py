@@ -40,16 +40,19 @@ def believe(
     `words` are the header's metadata or what lay beside the weights in a pickle. A `parameterization` given by the
     person who loads wins over the file's. Raises CheckpointError for declarations that cannot be followed here.
     """
-    rest, notes = dict(tensors), []
-    # markers are tensors of no or one element, beside the weights
-    marks = {key: rest.pop(key) for key in (*V_KEYS, *ZERO_SNR_KEYS) if key in rest}
-    said = {key for key in (*V_KEYS, *ZERO_SNR_KEYS) if key in marks or _true(words.get(key))}
-    if any(key in said for key in ZERO_SNR_KEYS):
+
+    def declares(key: str) -> bool:
+        """By a marker, a tensor of no or one element beside the weights, or in words."""
+        return key in tensors or _true(words.get(key))
+
+    if zero_snr := [key for key in ZERO_SNR_KEYS if declares(key)]:
         raise CheckpointError(
-            f"{name} says it was trained to zero terminal SNR ({', '.join(sorted(said))}), "
+            f"{name} says it was trained to zero terminal SNR ({', '.join(zero_snr)}), "
             "and such a noise schedule is not read here"
         )
-    declared = _prediction(name, words, parameterization) or ("v" if said else None)
+    rest, notes = {key: value for key, value in tensors.items() if key not in V_KEYS}, []
+    says_v = any(declares(key) for key in V_KEYS)
+    declared = _prediction(name, words, parameterization) or ("v" if says_v else None)
     if parameterization is not None:
         if parameterization != config.parameterization:
             notes.append(f"read as {parameterization}-prediction, as asked for")
