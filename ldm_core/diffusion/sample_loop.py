@@ -97,22 +97,23 @@ def sample_loop(denoise: Denoise, rows: Sequence[Row]) -> Run:
     Rows may differ in everything but the latent's shape, and end at different ticks: a Step is about those under way,
     its i, n and t are the first one's. Samplers that ask twice in a step give two Steps of the same i.
     """
-    found: list[ModelInput | Tensor] = [next(row.coroutine) for row in rows]
-    while under_way := [(k, asked) for k, asked in enumerate(found) if isinstance(asked, ModelInput)]:
-        live, inputs = [rows[k] for k, _ in under_way], [asked for _, asked in under_way]
+    asked: dict[int, ModelInput] = {k: next(row.coroutine) for k, row in enumerate(rows)}  # by rows under way
+    latents: dict[int, Tensor] = {}
+    while asked:
+        live, inputs = [rows[k] for k in asked], [*asked.values()]
         with memory_guard("denoising"):
             predictions = denoise(inputs, [row.conditioning for row in live])
         predictions = [
-            row.correct(asked, prediction) if row.correct else prediction
-            for row, asked, prediction in zip(live, inputs, predictions, strict=True)
+            row.correct(put, prediction) if row.correct else prediction
+            for row, put, prediction in zip(live, inputs, predictions, strict=True)
         ]
-        x = torch.stack([asked.x for asked in inputs])
+        x = torch.stack([put.x for put in inputs])
         eps, x0 = torch.stack([p.eps for p in predictions]), torch.stack([p.x0 for p in predictions])
         yield Step(inputs[0].step + 1, live[0].n, float(inputs[0].t), x, eps, x0)
-        answers = advance([row.coroutine for row in live], predictions)
-        for (k, _), answer in zip(under_way, answers, strict=True):
-            found[k] = answer
-    return torch.stack([latent for latent in found if isinstance(latent, Tensor)])
+        found = dict(zip(asked, advance([row.coroutine for row in live], predictions), strict=True))
+        asked = {k: answer for k, answer in found.items() if isinstance(answer, ModelInput)}
+        latents |= {k: answer for k, answer in found.items() if isinstance(answer, Tensor)}
+    return torch.stack([latents[k] for k in range(len(rows))])
 
 
 def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tensor:
