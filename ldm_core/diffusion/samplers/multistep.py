@@ -74,7 +74,8 @@ def unipc(
     The correction reuses the next step's question, so it costs none. Deterministic, ignores eta. Last σ: 0.
     """
     sigmas = noise_levels(grid, last_sigma)
-    z, seen, start = to_z(x, sigmas[0]), list[Tensor](), x
+    z = start = to_z(x, sigmas[0])
+    seen: list[Tensor] = []
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
         seen = [*seen[-2:], project(answer.x0)]
