@@ -145,7 +145,8 @@ class Pipeline:
 
     def condition(self, params: SamplingParams) -> Conditioning:
         """Conditioning of a request: its prompts, its class or nothing, as the model was trained."""
-        scale = self.resolved(params).guidance_scale or 0.0
+        scale = self.resolved(params).guidance_scale
+        assert scale is not None
         low, high = params.guidance_interval or (0.0, 1.0)
         guided = low * self.config.schedule.timesteps, high * self.config.schedule.timesteps
         if self.tokenizer is None:
@@ -198,7 +199,8 @@ class Pipeline:
             grid = grid.tail(max(1, min(params.steps, int(params.steps * params.strength))))
         rows = []
         for alone in map(params.image, range(params.batch)):
-            masked = None if mask is None or z0 is None else Inpainting(z0, mask, schedule, alone.seed or 0)
+            assert alone.seed is not None
+            masked = None if mask is None or z0 is None else Inpainting(z0, mask, schedule, alone.seed)
             rows.append(start_row(alone, grid, conditioning, shape, z0, masked))
         return rows
 
