@@ -79,6 +79,17 @@ def feather(mask: Pixels) -> NDArray[np.float32]:
     return share
 
 
+def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:
+    """Images uint8 [B,H,W,3] with the original's pixels where mask [H,W] is black; unchanged without a mask.
+
+    Around what is white the two are mixed (`feather`), so that no seam shows.
+    """
+    if init_image is None or mask is None:
+        return images
+    share = feather(mask)[None, :, :, None]
+    return np.rint(init_image + share * (images.astype(np.float32) - init_image)).astype(np.uint8)
+
+
 def check_picture(image: Pixels, name: str = "init_image") -> None:
     """ValueError unless `image` is uint8 [H,W,3]."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from ldm_core.diffusion.class_conditioning import class_conditioning
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser
 from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.sample_loop import Row, Run, Step, finish, sample_loop, start_row
-from ldm_core.images import Pixels, check_mask, check_picture, described, feather, to_tensor, to_uint8
+from ldm_core.images import Pixels, check_mask, check_picture, described, paste_kept, to_tensor, to_uint8
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.runtime.base import Runtime, RuntimeFailed
 from ldm_core.runtime.choose import Candidate, choose
@@ -36,7 +35,7 @@ from ldm_core.text.prompt_weighting import token_weights, weigh
 from ldm_core.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-__all__ = ["Pipeline", "Row", "Run", "Step", "finish", "load", "paste_kept"]
+__all__ = ["Pipeline", "Row", "Run", "Step", "finish", "load"]
 
 
 def load(
@@ -291,14 +290,3 @@ def _encode(runtime: Runtime, tokenizer: Tokenizer | None, device: torch.device,
     if all(piece.weight == 1.0 for piece in pieces):
         return context
     return weigh(context, token_weights(pieces, tokenizer.spans(text), len(context)))
-
-
-def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -> Pixels:
-    """Images uint8 [B,H,W,3] with the original's pixels where mask [H,W] is black; unchanged without a mask.
-
-    Around what is white the two are mixed (`feather`), so that no seam shows.
-    """
-    if init_image is None or mask is None:
-        return images
-    share = feather(mask)[None, :, :, None]
-    return np.rint(init_image + share * (images.astype(np.float32) - init_image)).astype(np.uint8)

@@ -17,8 +17,8 @@ from ldm_core.devices import memory_guard
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.sample_loop import Row, advance
-from ldm_core.images import Pixels
-from ldm_core.pipeline import Pipeline, paste_kept
+from ldm_core.images import Pixels, paste_kept
+from ldm_core.pipeline import Pipeline
 from ldm_core.runtime.base import RuntimeFailed
 
 if TYPE_CHECKING:
