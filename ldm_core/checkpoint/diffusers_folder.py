@@ -7,9 +7,8 @@ from pathlib import Path
 from ldm_core.checkpoint.diffusers_config import read_config, require_plain_pipeline
 from ldm_core.checkpoint.diffusers_names import PARTS, modern, theirs
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
-from ldm_core.checkpoint.normalise import unwrap
-from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.checkpoint.files import Tensors
+from ldm_core.checkpoint.normalise import read_tensors
 from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes
 from ldm_core.config import ModelConfig
 
@@ -30,7 +29,7 @@ def read_folder(path: Path) -> tuple[Tensors, ModelConfig, tuple[Path, ...]]:
     tensors: Tensors = {}
     files = tuple(_weights_file(path, part) for part in PARTS)
     for (part, prefix), file in zip(PARTS.items(), files, strict=True):
-        for stored, tensor in _read(file).items():
+        for stored, tensor in read_tensors(file).items():
             inner = modern(part, stored)
             tensors[ours.get((part, inner), prefix + inner)] = tensor
     return tensors, config, files
@@ -53,7 +52,3 @@ def _weights_file(path: Path, part: str) -> Path:
     if found is None:
         raise CheckpointError(f"{path} has no weights in {part}/ (looked for {', '.join(names)})")
     return found
-
-
-def _read(file: Path) -> Tensors:
-    return read_safetensors(file)[0] if judge(file) == "safetensors" else unwrap(read_pickle(file), file.name)[0]

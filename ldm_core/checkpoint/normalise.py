@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.checkpoint.files import Tensors
+from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
+from ldm_core.checkpoint.pickles import read_pickle
 from ldm_core.checkpoint.relatives import relative_by_name
 from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes, schedule_of
 from ldm_core.config import ModelConfig
@@ -82,6 +84,13 @@ def unwrap(content: Mapping[str, Any], file: str = "the file") -> tuple[Tensors,
         if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
             raise CheckpointError(f"{file} has no plain numbers for {name} (a meta, sparse or quantised tensor)")
     return tensors, words, notes
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The weights alone of a safetensors file or a torch zip; CheckpointError where it holds none."""
+    if judge(path) == "safetensors":
+        return read_safetensors(path)[0]
+    return unwrap(read_pickle(path), path.name)[0]
 
 
 def _words(found: Any) -> dict[str, str]:

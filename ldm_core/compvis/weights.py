@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ldm_core.checkpoint import CheckpointError
-from ldm_core.checkpoint.files import judge, read_safetensors
-from ldm_core.checkpoint.normalise import unwrap
-from ldm_core.checkpoint.pickles import read_pickle
+from ldm_core.checkpoint.normalise import read_tensors
 from ldm_core.training.common.ema import LitEma
 
 EMA = "model_ema."  # CompVis' averages: this + the name inside the UNet's wrapper, without dots
@@ -36,8 +34,7 @@ def init_from_ckpt(
     CheckpointError for a file that cannot be read, that needs code to run, or where a shape differs.
     """
     path = Path(path).expanduser()
-    tensors: dict[str, Tensor]
-    tensors = read_safetensors(path)[0] if judge(path) == "safetensors" else unwrap(read_pickle(path), path.name)[0]
+    tensors = read_tensors(path)
     ignored = sorted(name for name in tensors if name.startswith(tuple(ignore_keys)))
     kept = {name.removeprefix(prefix): value for name, value in tensors.items() if name not in ignored}
     try:
