@@ -121,12 +121,12 @@ class ModelFolder:
 def looks_like_weights(path: Path) -> bool:
     """Whether a file is or was meant to be a model: knowledge, licences and notes lie beside them."""
     from ldm_core.checkpoint import CheckpointError
-    from ldm_core.checkpoint.files import judge
+    from ldm_core.checkpoint.files import container_format
 
     if path.is_dir():
         return (path / "model_index.json").is_file()
     try:
-        return bool(judge(path))
+        return bool(container_format(path))
     except CheckpointError:
         return path.suffix.lower() in SUFFIXES  # it is listed, and why it cannot be used
 

@@ -40,7 +40,7 @@ STRANGERS = (
 )
 
 
-def judge(path: Path) -> Kind:
+def container_format(path: Path) -> Kind:
     """The container format of a file by its first bytes. CheckpointError says what it is instead."""
     if not path.exists():
         raise CheckpointError(f"there is no file {path}")

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError, one_line
-from ldm_core.checkpoint.files import judge as container
-from ldm_core.checkpoint.files import parse_json, read_safetensors, sha256, write_safetensors
+from ldm_core.checkpoint.files import container_format, parse_json, read_safetensors, sha256, write_safetensors
 from ldm_core.models.judge import Judge, JudgeConfig
 
 KEY = "judge"
@@ -31,7 +30,7 @@ def load_judge(path: Path) -> tuple[Judge, str]:
         raise CheckpointError(
             f"there is no judge {path}: `python -m ldm_core train judge` trains one, --judge names it"
         )
-    if container(path) != "safetensors":
+    if container_format(path) != "safetensors":
         raise CheckpointError(f"{path.name} is no judge: `python -m ldm_core train judge` writes judge.safetensors")
     tensors, metadata = read_safetensors(path)
     if KEY not in metadata:

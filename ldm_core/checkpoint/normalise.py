@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
-from ldm_core.checkpoint.files import Tensors, judge, read_safetensors
+from ldm_core.checkpoint.files import Tensors, container_format, read_safetensors
 from ldm_core.checkpoint.pickles import read_pickle
 from ldm_core.checkpoint.relatives import relative_by_name
 from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes, schedule_of
@@ -88,7 +88,7 @@ def unwrap(content: Mapping[str, Any], file: str = "the file") -> tuple[Tensors,
 
 def read_tensors(path: Path) -> Tensors:
     """The weights alone of a safetensors file or a torch zip; CheckpointError where it holds none."""
-    if judge(path) == "safetensors":
+    if container_format(path) == "safetensors":
         return read_safetensors(path)[0]
     return unwrap(read_pickle(path), path.name)[0]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ldm_core.checkpoint.declared import believe
 from ldm_core.checkpoint.diffusers_folder import read_folder
 from ldm_core.checkpoint.errors import CheckpointError, one_line
-from ldm_core.checkpoint.files import Tensors, judge, parse_json, read_safetensors, sha256
+from ldm_core.checkpoint.files import Tensors, container_format, parse_json, read_safetensors, sha256
 from ldm_core.checkpoint.normalise import normalise, unwrap
 from ldm_core.checkpoint.pickles import read_pickle
 from ldm_core.config import SD_V1, ModelConfig, Parameterization
@@ -70,7 +70,7 @@ def read_source(path: str | Path, use_ema: bool = False, parameterization: Param
 
 def _read_file(path: Path) -> tuple[Tensors, dict[str, str], dict[str, str], str, list[str]]:
     """(tensors, the header's metadata, what it or the pickle declares, container, notes)."""
-    if judge(path) == "safetensors":
+    if container_format(path) == "safetensors":
         tensors, metadata = read_safetensors(path)
         words = {} if _is_ours(metadata) else metadata  # our own config says it all
         return tensors, metadata, words, "safetensors", []

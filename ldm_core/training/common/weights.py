@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ldm_core.checkpoint.files import judge, read_safetensors
+from ldm_core.checkpoint.files import container_format, read_safetensors
 
 
 def load_part(path: Path, prefix: str, module: nn.Module) -> None:
@@ -14,7 +14,7 @@ def load_part(path: Path, prefix: str, module: nn.Module) -> None:
 
     ValueError in one sentence where it is not such a file, or of another geometry.
     """
-    if judge(path) != "safetensors":
+    if container_format(path) != "safetensors":
         raise ValueError(f"{path} is no safetensors file; `python -m ldm_core convert` makes one of it")
     tensors, _ = read_safetensors(path)
     found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
