@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ldm_core.checkpoint import CheckpointError, HeldModel, LoadedModel, load_model
+from ldm_core.checkpoint import CheckpointError, LoadedModel, ReloadableModel, load_model
 from ldm_core.checkpoint.files import Progress
 from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
@@ -71,9 +71,9 @@ def load(
 
     tokenizer = Tokenizer.load(loaded.tokenizer_dir, loaded.config.text.text_len) if loaded.config.text else None
     chosen = choose(runtime, Candidate(loaded.model.requires_grad_(False), loaded.path, sha256, threads))
-    pipe = Pipeline(HeldModel(loaded.model, again), tokenizer, name, sha256, chosen)
+    pipe = Pipeline(ReloadableModel(loaded.model, again), tokenizer, name, sha256, chosen)
     if pipe.runtime != "torch":
-        pipe.let_go()
+        pipe.release()
     return pipe
 
 
@@ -85,14 +85,14 @@ class Pipeline:
 
     def __init__(
         self,
-        model: LatentDiffusion | HeldModel,
+        model: LatentDiffusion | ReloadableModel,
         tokenizer: Tokenizer | None,
         name: str = "model",
         sha256: str = "",
         runtime: Runtime | None = None,
     ) -> None:
         """runtime None is eager torch."""
-        self._held = model if isinstance(model, HeldModel) else HeldModel(model)
+        self._reloadable = model if isinstance(model, ReloadableModel) else ReloadableModel(model)
         model = self.model.eval().requires_grad_(False)
         self.config: ModelConfig = model.config
         self.schedule = model.schedule
@@ -114,11 +114,11 @@ class Pipeline:
         """The modules, for whatever looks inside a network. On another runtime than torch they are read from the file
         when first asked for, and stay; CheckpointError where it is gone.
         """
-        return self._held.model
+        return self._reloadable.model
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Let the modules leave memory until something asks for them. Of no use on torch, which computes with them."""
-        self._held.let_go()
+        self._reloadable.release()
 
     @property
     def runtime(self) -> str:
@@ -132,7 +132,8 @@ class Pipeline:
 
     def with_runtime(self, runtime: Runtime | None = None) -> Pipeline:
         """The same model on another runtime; None is eager torch, on as many threads as now."""
-        return Pipeline(self._held, self.tokenizer, self.weights_name, self.weights_sha256, runtime or self._on_torch())
+        other = runtime or self._on_torch()
+        return Pipeline(self._reloadable, self.tokenizer, self.weights_name, self.weights_sha256, other)
 
     # -- the path of a picture, in order ---------------------------------------------------------------------------
 

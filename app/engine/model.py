@@ -88,7 +88,7 @@ class PipelineModel:
         """Make the next pictures with this pipeline; those under way are finished by theirs."""
         self.pipe = pipe
         if pipe.runtime != "torch":
-            pipe.let_go()
+            pipe.release()
         self._changed(pipe)
 
     def prepare(self, job: Job) -> list[PipelineRow]:

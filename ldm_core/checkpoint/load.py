@@ -38,8 +38,8 @@ class LoadedModel:
         return require_tokenizer(self.path, self.config)
 
 
-class HeldModel:
-    """A model that may leave memory while nothing looks inside it, and comes back from its file. Thread-safe."""
+class ReloadableModel:
+    """A model that may leave memory while nothing looks inside it, and is read again when it is. Thread-safe."""
 
     def __init__(self, model: LatentDiffusion, again: Callable[[], LoadedModel] | None = None) -> None:
         """`again` loads it once more; without it the model stays."""
@@ -56,7 +56,7 @@ class HeldModel:
                 self._model = self._again().model.requires_grad_(False)
             return self._model
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Take it out of memory, once nobody uses it any more."""
         if self._again is not None:
             with self._lock:

@@ -77,7 +77,7 @@ def test_torch_answers_then_openvino(services: Callable[..., Service], graphs: P
     service.close()
     again = services()
     assert again.state.runtime == "openvino", "the graphs are in the cache now"
-    assert again.pipe is not None and again.pipe._held._model is None, "the start has no use for torch's modules"
+    assert again.pipe is not None and again.pipe._reloadable._model is None, "the start has no use for torch's modules"
     assert runtimes(again.submit(PARAMS)) == {"openvino"}
 
 

@@ -112,9 +112,9 @@ def test_large_picture_is_decoded_in_tiles(tiny_weights: Path, monkeypatch: pyte
 
 def test_the_modules_leave_memory_and_come_back_from_the_file(cache: Path, tiny_weights: Path):
     pipe, torchs = (load(tiny_weights, name) for name in ("openvino", "torch"))
-    assert pipe._held._model is None
+    assert pipe._reloadable._model is None
     before = pipe.generate("a red apple", **SETTINGS)
-    assert pipe._held._model is None, "a picture does not ask for them"
+    assert pipe._reloadable._model is None, "a picture does not ask for them"
     for name, weight in pipe.model.state_dict().items():
         assert torch.equal(weight, torchs.model.state_dict()[name]), name
     assert not any(parameter.requires_grad for parameter in pipe.model.parameters())
