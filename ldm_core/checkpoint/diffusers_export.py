@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.diffusers_config import BETA_SCHEDULES, FIXED, PREDICTIONS, Options
-from ldm_core.checkpoint.diffusers_names import theirs
+from ldm_core.checkpoint.diffusers_names import to_diffusers_names
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress, Tensors, write_safetensors
 from ldm_core.config import ModelConfig
@@ -64,7 +64,7 @@ def write_folder(
 
 def _split(tensors: Mapping[str, Tensor], config: ModelConfig, dtype: torch.dtype) -> dict[str, Tensors]:
     parts: dict[str, Tensors] = defaultdict(dict)
-    for name, (part, inner) in theirs(tensors, config.unet, len(config.first_stage.ch_mult)).items():
+    for name, (part, inner) in to_diffusers_names(tensors, config.unet, len(config.first_stage.ch_mult)).items():
         tensor = tensors[name].to(dtype)
         linear = part == "vae" and ".attentions." in inner and tensor.ndim == 4  # theirs are linear layers
         parts[part][inner] = tensor.flatten(1) if linear else tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ldm_core.checkpoint.diffusers_config import read_config, require_plain_pipeline
-from ldm_core.checkpoint.diffusers_names import PARTS, modern, theirs
+from ldm_core.checkpoint.diffusers_names import PARTS, to_current_name, to_diffusers_names
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Tensors
 from ldm_core.checkpoint.normalise import read_tensors
@@ -25,12 +25,13 @@ def read_folder(path: Path) -> tuple[Tensors, ModelConfig, tuple[Path, ...]]:
     require_plain_pipeline(path)
     config = read_config(path)
     expected = expected_shapes(empty_model(config))
-    ours = {there: name for name, there in theirs(expected, config.unet, len(config.first_stage.ch_mult)).items()}
+    names = to_diffusers_names(expected, config.unet, len(config.first_stage.ch_mult))
+    ours = {there: name for name, there in names.items()}
     tensors: Tensors = {}
     files = tuple(_weights_file(path, part) for part in PARTS)
     for (part, prefix), file in zip(PARTS.items(), files, strict=True):
         for stored, tensor in read_tensors(file).items():
-            inner = modern(part, stored)
+            inner = to_current_name(part, stored)
             tensors[ours.get((part, inner), prefix + inner)] = tensor
     return tensors, config, files
 

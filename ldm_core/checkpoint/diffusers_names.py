@@ -46,7 +46,7 @@ VAE_RULES = (
 )
 
 
-def theirs(names: Iterable[str], unet: UNetConfig, vae_levels: int) -> dict[str, tuple[str, str]]:
+def to_diffusers_names(names: Iterable[str], unet: UNetConfig, vae_levels: int) -> dict[str, tuple[str, str]]:
     """Our name → (folder, name there)."""
     blocks = _unet_blocks(unet)
     found = {}
@@ -61,8 +61,8 @@ def theirs(names: Iterable[str], unet: UNetConfig, vae_levels: int) -> dict[str,
     return found
 
 
-def modern(part: str, name: str) -> str:
-    """A stored name in the dialect `theirs` speaks: without the text tower's old wrapper and the VAE's old words."""
+def to_current_name(part: str, name: str) -> str:
+    """A stored name as diffusers says it today: without the text tower's old wrapper and the VAE's old words."""
     if part == "text_encoder":
         return name.removeprefix("text_model.")
     if part == "vae":
