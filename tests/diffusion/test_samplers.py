@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.order import LAST, exact_moments, finish, flow_error, fractional_grid, gaussian, moments, order
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
-from ldm_core.diffusion.samplers import SAMPLERS, ddim, euler_a, noise_levels, scale_noise
+from ldm_core.diffusion.samplers import SAMPLERS, ddim, euler_a, scale_noise, sigmas_of
 from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, record, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # diffusers with numpy 2
@@ -220,7 +220,7 @@ def difference(name: str, n: int, monkeypatch: pytest.MonkeyPatch) -> tuple[floa
         monkeypatch.setattr(
             f"diffusers.schedulers.{module}.randn_tensor", lambda shape, *a, q=queue, **k: q().reshape(shape)
         )
-    sigmas = noise_levels(grid, 0.0)
+    sigmas = sigmas_of(grid, 0.0)
     theirs = walk(make(grid.t.tolist(), sigmas), x, sigmas[0])
     return float((ours - theirs).abs().max()), float(ours.abs().max())
 

@@ -18,7 +18,7 @@ from ldm_core.diffusion.samplers.base import (
 )
 from ldm_core.diffusion.samplers.ddim import ddim, ddim_update, ddpm, plms
 from ldm_core.diffusion.samplers.multistep import dpmpp_2m, dpmpp_2m_sde, unipc
-from ldm_core.diffusion.samplers.sigma import euler, euler_a, heun, noise_levels
+from ldm_core.diffusion.samplers.sigma import euler, euler_a, heun, sigmas_of
 
 SAMPLERS: dict[str, Sampler] = {
     "ddim": ddim,
@@ -48,9 +48,9 @@ __all__ = [
     "euler_a",
     "heun",
     "identity",
-    "noise_levels",
     "plms",
     "scale_noise",
+    "sigmas_of",
     "unblended",
     "unipc",
 ]

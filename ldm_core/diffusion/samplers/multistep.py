@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.samplers.base import Noise, Project, SamplerCoroutine, identity
-from ldm_core.diffusion.samplers.sigma import noise_levels, to_x, to_z
+from ldm_core.diffusion.samplers.sigma import sigmas_of, to_x, to_z
 from ldm_core.diffusion.schedule import TimestepGrid
 
 
@@ -36,7 +36,7 @@ def dpmpp_2m(
 
     The step to σ = 0 is of first order; last_first_order makes the last one so wherever it ends.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
@@ -56,7 +56,7 @@ def dpmpp_2m_sde(
     The same D approached twice as fast, and noise that fills up to σ':
     z' = e^{−2h}·z + (1 − e^{−2h})·D + σ'√(1 − e^{−2h})·noise.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
@@ -73,7 +73,7 @@ def unipc(
 
     The correction reuses the next step's question, so it costs none. Deterministic, ignores eta. Last σ: 0.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z = start = to_z(x, sigmas[0])
     seen: list[Tensor] = []
     for i in range(len(grid)):

@@ -13,7 +13,7 @@ from ldm_core.diffusion.samplers.base import Noise, Project, SamplerCoroutine, i
 from ldm_core.diffusion.schedule import TimestepGrid
 
 
-def noise_levels(grid: TimestepGrid, last_sigma: float) -> Tensor:
+def sigmas_of(grid: TimestepGrid, last_sigma: float) -> Tensor:
     """σ = √((1−ᾱ)/ᾱ) of every step and the one after the last: [n+1]."""
     sigmas = ((1.0 - grid.alpha_bar) / grid.alpha_bar).sqrt()
     return torch.cat([sigmas, sigmas.new_tensor([last_sigma])])
@@ -36,7 +36,7 @@ def euler(
 
     Deterministic, ignores eta: DDIM at eta 0, but for the last step. Last σ: 0.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
@@ -60,7 +60,7 @@ def euler_a(
     `ancestral` is this sampler's own eta: it is DDIM at that eta, but for the last step. The grid's eta is ignored.
     Last σ: 0.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
@@ -78,7 +78,7 @@ def heun(
 
     Asks twice a step, once in the last. Deterministic, ignores eta. Last σ: 0.
     """
-    sigmas = noise_levels(grid, last_sigma)
+    sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
         answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
