@@ -43,7 +43,7 @@ class AncestralSampling(Network):
     ) -> Tensor:
         """One step from t to t − 1 (Ho et al. 2020, alg. 2); at t = 0 no noise is added, though it is drawn."""
         mean, _, log_variance = self.p_mean_variance(x, t, clip_denoised, cond)
-        return add_noise(mean, log_variance, t, standard_normal(x, generator, repeat_noise))
+        return sample_posterior(mean, log_variance, t, standard_normal(x, generator, repeat_noise))
 
     @torch.no_grad()
     def p_sample_loop(
@@ -131,7 +131,7 @@ class LatentSampling(AncestralSampling):
             x, c, t, clip_denoised, return_codebook_ids, quantize_denoised, True, score_corrector, corrector_kwargs
         )
         noise = scale_noise(standard_normal(x, generator, repeat_noise), temperature, noise_dropout, generator)
-        stepped = add_noise(mean, log_variance, t, noise)
+        stepped = sample_posterior(mean, log_variance, t, noise)
         return (stepped, x0) if return_x0 else stepped
 
     @torch.no_grad()
@@ -268,7 +268,7 @@ class LatentSampling(AncestralSampling):
             yield i, x, estimate
 
 
-def add_noise(mean: Tensor, log_variance: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+def sample_posterior(mean: Tensor, log_variance: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """A sample of the posterior; its mean where t is 0."""
     some = (t != 0).float().view(-1, *[1] * (mean.ndim - 1))
     return mean + some * (0.5 * log_variance).exp() * noise
