@@ -229,7 +229,7 @@ class LatentSampling(AncestralSampling):
         own = (batch_size, self.channels, self.image_size, self.image_size)
         return self.p_sample_loop(cond, shape or own, return_intermediates, x_T, **options)
 
-    def shorten_condition(self, cond: Condition, t: Tensor, generator: torch.Generator | None) -> Condition:
+    def noise_condition(self, cond: Condition, t: Tensor, generator: torch.Generator | None) -> Condition:
         """The condition noised to its own level at t, where num_timesteps_cond > 1; otherwise as it is.
 
         Deviation: CompVis' loops noise what the step before has noised; here each step begins with the clean condition,
@@ -260,8 +260,8 @@ class LatentSampling(AncestralSampling):
             raise ValueError("a mask needs x0, the latents to keep where it is 1, of its height and width")
         for i in reversed(range(n)):
             t = torch.full((len(x),), i, device=x.device)
-            told = self.shorten_condition(cond, t, generator)
-            x, estimate = self.p_sample(x, told, t, self.clip_denoised, return_x0=True, generator=generator, **step)
+            noised = self.noise_condition(cond, t, generator)
+            x, estimate = self.p_sample(x, noised, t, self.clip_denoised, return_x0=True, generator=generator, **step)
             if mask is not None and x0 is not None:
                 kept = gaussian.q_sample(self, x0, t, standard_normal(x0, generator))
                 x = mask * kept + (1.0 - mask) * x

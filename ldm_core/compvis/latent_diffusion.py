@@ -65,7 +65,7 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
             self.cond_stage_model: Any = stage
         self.clip_denoised = False  # whatever the option says, as in CompVis' code: latents reach beyond [-1,1]
         self.num_timesteps_cond = num_timesteps_cond or 1
-        self.cond_ids = shortened_schedule(self.num_timesteps_cond, self.num_timesteps)
+        self.cond_ids = make_cond_schedule(self.num_timesteps_cond, self.num_timesteps)
         self.cond_is_first_stage = cond_stage_config == FIRST_STAGE
         self.cond_stage_key, self.cond_stage_trainable = cond_stage_key, cond_stage_trainable
         self.scale_by_std = scale_by_std
@@ -176,7 +176,7 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
     ) -> tuple[Tensor, Log]:
         """As for DDPM, with a condition noised to its own level where num_timesteps_cond > 1."""
         noise = standard_normal(x_start, generator) if noise is None else noise
-        return super().p_losses(x_start, t, noise, self.shorten_condition(cond, t, generator), generator)
+        return super().p_losses(x_start, t, noise, self.noise_condition(cond, t, generator), generator)
 
     def apply_model(self, x: Tensor, t: Tensor, cond: Condition | list[Tensor] = None) -> Tensor:
         """cond may also be a list of tensors, all for the one way in that the conditioning key names."""
@@ -257,7 +257,7 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
         return self.sample(cond, batch_size, return_intermediates=True, **options)
 
 
-def shortened_schedule(levels: int, timesteps: int) -> Tensor | None:
+def make_cond_schedule(levels: int, timesteps: int) -> Tensor | None:
     """Timestep of the data → that of the condition, int64 [T]: `levels` over the first ones, then T − 1; None for 1."""
     if not 1 <= levels <= timesteps:
         raise ValueError(f"num_timesteps_cond must lie in 1…{timesteps}, not {levels}")

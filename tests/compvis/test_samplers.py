@@ -11,7 +11,7 @@ from diffusers import DPMSolverMultistepScheduler, PNDMScheduler
 from torch import Tensor
 
 from ldm_core.compvis import DDIMSampler, DPMSolverSampler, LatentDiffusion, PLMSSampler
-from ldm_core.compvis.latent_diffusion import shortened_schedule
+from ldm_core.compvis.latent_diffusion import make_cond_schedule
 from tests.compvis.stub import Stub, stirred
 from tests.compvis.test_latent_diffusion import CONTEXT, OPTIONS, STAGE, UNET, batch, model, seeded
 from tests.diffusion.oracles import SCHEDULE, network
@@ -170,20 +170,20 @@ def test_progressive_denoising_keeps_the_estimates() -> None:
 
 
 def test_one_level_of_the_condition_is_no_op() -> None:
-    assert shortened_schedule(1, 20) is None
+    assert make_cond_schedule(1, 20) is None
     for given in (None, 1):
         assert model(num_timesteps_cond=given).cond_ids is None
     with pytest.raises(ValueError, match="num_timesteps_cond"):
-        shortened_schedule(21, 20)
+        make_cond_schedule(21, 20)
 
 
 def test_a_shortened_schedule_noises_the_condition() -> None:
-    ids = shortened_schedule(5, 20)
+    ids = make_cond_schedule(5, 20)
     assert ids is not None
     assert ids.tolist() == [0, 5, 10, 14, 19] + [19] * 15
     m: LatentDiffusion = model(None, CONTEXT, conditioning_key="crossattn", num_timesteps_cond=5)
     c, t = torch.ones(2, 3, 32), torch.tensor([0, 2])
-    noised = m.shorten_condition(c, t, seeded())
+    noised = m.noise_condition(c, t, seeded())
     a = m.alphas_cumprod[torch.tensor([0, 10])].view(-1, 1, 1)
     torch.testing.assert_close(noised, a.sqrt() * c + (1 - a).sqrt() * torch.randn(c.shape, generator=seeded()))
     loss, _ = m(torch.zeros(2, 4, 8, 8), c, generator=seeded())
