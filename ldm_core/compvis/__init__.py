@@ -11,7 +11,7 @@ from ldm_core.compvis.dpm_solver import DPMSolverSampler
 from ldm_core.compvis.latent_diffusion import LatentDiffusion
 from ldm_core.compvis.options import DDPMOptions, LambdaLinear
 from ldm_core.compvis.plms import PLMSSampler
-from ldm_core.compvis.registry import instantiate_from_config, load_config
+from ldm_core.compvis.registry import instantiate_from_config, model_from_yaml
 from ldm_core.compvis.weights import LoadReport, init_from_ckpt
 
 __all__ = [
@@ -25,5 +25,5 @@ __all__ = [
     "PLMSSampler",
     "init_from_ckpt",
     "instantiate_from_config",
-    "load_config",
+    "model_from_yaml",
 ]

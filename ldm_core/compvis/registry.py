@@ -84,7 +84,7 @@ def _compvis_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def load_config(path: str | Path) -> Any:
+def model_from_yaml(path: str | Path) -> Any:
     """The object that the section `model` of a CompVis YAML file describes; other sections are not read.
 
     Raises ValueError with one sentence for a file that cannot be read or is no such configuration, and where a

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from ldm_core.compvis.configs import UNET_OPTIONS, condition_from, first_stage_from, unet_from
-from ldm_core.compvis.registry import instantiate, load_config
+from ldm_core.compvis.registry import instantiate, model_from_yaml
 from ldm_core.models.unet import UNetModel
 from tests.compvis.published import CONFIGS, KL_LOSS, LACKING
 
@@ -58,7 +58,7 @@ def test_the_files_themselves() -> None:
     for path in sorted(Path(os.environ["COMPVIS_CONFIGS"]).rglob("*.yaml")):
         try:
             with torch.device("meta"):
-                load_config(path)
+                model_from_yaml(path)
         except ValueError as error:
             lacking[path.name] = str(error)
     assert len(lacking) <= 3, lacking
@@ -74,7 +74,7 @@ def test_a_file_on_disk(tmp_path: Path) -> None:
     text = yaml.safe_dump({"model": {"base_learning_rate": 4.5e-6, **model}, "data": {"target": "main.Data"}})
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("1.0e-06", "1e-6").encode())
     assert "1e-6" in path.read_text(encoding="utf-8-sig")
-    built = load_config(path)
+    built = model_from_yaml(path)
     assert built.loss.config.kl_weight == 1e-6
     assert built.loss.config.disc_weight == 1.0, "the class's own default, not that of a published file"
 
@@ -93,7 +93,7 @@ def test_a_file_on_disk(tmp_path: Path) -> None:
 def test_other_files_are_one_sentence(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match=said) as error:
-        load_config(tmp_path / "config.yaml")
+        model_from_yaml(tmp_path / "config.yaml")
     assert "\n" not in str(error.value)
 
 
@@ -102,7 +102,7 @@ def test_a_config_that_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "zero.yaml").symlink_to("/dev/zero")
     for name in ("fifo", "zero"):
         with pytest.raises(ValueError, match="not a regular file"):
-            load_config(tmp_path / f"{name}.yaml")
+            model_from_yaml(tmp_path / f"{name}.yaml")
 
 
 def test_absent_options_are_compvis_defaults_and_not_sds() -> None:
