@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ldm_core.compvis.configs import network_from
-from ldm_core.compvis.registry import instantiate
+from ldm_core.compvis.registry import instantiate_from_config
 from ldm_core.compvis.weights import LoadReport, init_from_ckpt
 from ldm_core.config import AutoencoderConfig
 from ldm_core.losses.autoencoder import AdversarialLoss, Log, Reconstruction
@@ -50,7 +50,7 @@ class AutoencoderAdapter(nn.Module):
         cond_key: str | None,
     ) -> None:
         self.cond_key = cond_key
-        self.loss: nn.Module = lossconfig if isinstance(lossconfig, nn.Module) else instantiate(lossconfig)
+        self.loss: nn.Module = lossconfig if isinstance(lossconfig, nn.Module) else instantiate_from_config(lossconfig)
         self.image_key, self.monitor, self.learning_rate = image_key, monitor, learning_rate
         self.global_step = 0
         self.logged: dict[str, Tensor] = {}

@@ -110,10 +110,10 @@ def model_from_yaml(path: str | Path) -> Any:
     model = values.get("model") if isinstance(values, Mapping) else None
     if not isinstance(model, Mapping):
         raise ValueError(f"{path} has no section 'model'")
-    return instantiate(model)
+    return instantiate_from_config(model)
 
 
-def instantiate(config: Mapping[str, Any]) -> Any:
+def instantiate_from_config(config: Mapping[str, Any]) -> Any:
     """The object that a config describes. ValueError for a name that is not in the list, or params it does not take."""
     name = config.get("target")
     known = ALIASES.get(str(name), str(name))
@@ -129,6 +129,3 @@ def instantiate(config: Mapping[str, Any]) -> Any:
         return TARGETS[known](cls, _compvis_params(str(name), params) if name in ALIASES else params)
     except TypeError as error:
         raise ValueError(f"{name} does not take these params: {error}") from error
-
-
-instantiate_from_config = instantiate

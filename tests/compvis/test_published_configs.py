@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from ldm_core.compvis.configs import UNET_OPTIONS, condition_from, first_stage_from, unet_from
-from ldm_core.compvis.registry import instantiate, model_from_yaml
+from ldm_core.compvis.registry import instantiate_from_config, model_from_yaml
 from ldm_core.models.unet import UNetModel
 from tests.compvis.published import CONFIGS, KL_LOSS, LACKING
 
@@ -40,10 +40,10 @@ def test_each_unet_is_the_published_one(name: str) -> None:
 def test_every_config_builds_or_names_what_it_lacks(name: str) -> None:
     with torch.device("meta"):
         if name not in LACKING:
-            instantiate(copy.deepcopy(CONFIGS[name]))
+            instantiate_from_config(copy.deepcopy(CONFIGS[name]))
             return
         with pytest.raises(ValueError, match=LACKING[name]):
-            instantiate(copy.deepcopy(CONFIGS[name]))
+            instantiate_from_config(copy.deepcopy(CONFIGS[name]))
 
 
 def test_few_lack_something() -> None:

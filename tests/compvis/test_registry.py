@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ldm_core.compvis.autoencoder import AutoencoderKL
-from ldm_core.compvis.registry import ALIASES, TARGETS, instantiate
+from ldm_core.compvis.registry import ALIASES, TARGETS, instantiate_from_config
 from ldm_core.models.vq import VQModelInterface
 
 
@@ -38,7 +38,7 @@ def test_published_autoencoder_config():
         "target": "ldm.modules.losses.LPIPSWithDiscriminator",
         "params": {"disc_start": 50001, "kl_weight": 1e-6, "disc_weight": 0.5, "perceptual_weight": 0.0},
     }
-    door = instantiate(
+    door = instantiate_from_config(
         {
             "base_learning_rate": 4.5e-6,
             "target": "ldm.models.autoencoder.AutoencoderKL",
@@ -52,14 +52,14 @@ def test_published_autoencoder_config():
 def test_network_from_its_config_fields():
     params = {"kind": "vq", "double_z": False, "n_embed": 8, "ch": 32, "ch_mult": [1], "num_res_blocks": 1}
     assert isinstance(
-        instantiate({"target": "ldm_core.models.vq.VQModelInterface", "params": params}), VQModelInterface
+        instantiate_from_config({"target": "ldm_core.models.vq.VQModelInterface", "params": params}), VQModelInterface
     )
 
 
 @pytest.mark.parametrize("name", ["os.system", "antigravity", "ldm_core.models.unet.nn", "", None, "builtins.eval"])
 def test_other_names_are_refused_and_not_imported(name: str | None):
     with pytest.raises(ValueError, match="not among those"):
-        instantiate({"target": name, "params": {"command": "true"}})
+        instantiate_from_config({"target": name, "params": {"command": "true"}})
     assert "antigravity" not in sys.modules
 
 
@@ -67,7 +67,7 @@ def test_nothing_of_a_strangers_module_runs(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Model: ...\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match="stranger"):
-        instantiate({"target": "stranger.Model"})
+        instantiate_from_config({"target": "stranger.Model"})
     assert not (tmp_path / "ran").exists()
 
 
@@ -81,4 +81,4 @@ def test_nothing_of_a_strangers_module_runs(tmp_path: Path, monkeypatch: pytest.
 )
 def test_wrong_params_are_one_clear_error(config: dict[str, object], said: str):
     with pytest.raises(ValueError, match=said):
-        instantiate(config)
+        instantiate_from_config(config)
