@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ldm_core.compvis.conditioning import ClassEmbedder, SpatialRescaler
+from ldm_core.compvis.encoders import ClassEmbedder, SpatialRescaler
 from ldm_core.config import AutoencoderConfig, TextConfig, UNetConfig, build_config
 from ldm_core.models.first_stage import make_first_stage
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldm_core.compvis.conditions import Condition, batch_sizes, stacked
+from ldm_core.compvis.guidance import Condition, batch_sizes, concat_conditions
 from ldm_core.config import TimestepSpacing
 from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.gaussian import Prediction, standard_normal, to_eps_x0
@@ -293,7 +293,7 @@ class DDIMSampler:
         if uncond is None or scale == 1.0:
             out = self.model.apply_model(x, t, c)
         else:
-            both = self.model.apply_model(torch.cat([x, x]), torch.cat([t, t]), stacked(uncond, c))
+            both = self.model.apply_model(torch.cat([x, x]), torch.cat([t, t]), concat_conditions(uncond, c))
             without, out = both.chunk(2)
             out = without + scale * (out - without)
         return to_eps_x0(self.model.config.parameterization, out, x, alpha_bar)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldm_core.compvis.conditions import Condition, batch_sizes
 from ldm_core.compvis.ddim import DDIMSampler
+from ldm_core.compvis.guidance import Condition, batch_sizes
 from ldm_core.diffusion.gaussian import standard_normal
 from ldm_core.diffusion.samplers import dpmpp_2m
 from ldm_core.diffusion.schedule import TimestepGrid

@@ -1,4 +1,4 @@
-"""Conditions as CompVis' samplers take them: a tensor [B,…], a list of them, or a dict of either."""
+"""Conditions as CompVis' samplers take them, and both of classifier-free guidance in one batch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def batch_sizes(condition: Condition) -> list[int]:
     return [n for part in parts for n in batch_sizes(part)]
 
 
-def stacked(uncond: Condition, cond: Condition) -> Condition:
+def concat_conditions(uncond: Condition, cond: Condition) -> Condition:
     """Both conditions one after the other in the batch, whatever holds them."""
     if isinstance(cond, Tensor):
         return torch.cat([uncond, cond])
     if isinstance(cond, dict):
-        return {name: stacked(uncond[name], part) for name, part in cond.items()}
-    return [stacked(u, part) for u, part in zip(uncond, cond, strict=True)]
+        return {name: concat_conditions(uncond[name], part) for name, part in cond.items()}
+    return [concat_conditions(u, part) for u, part in zip(uncond, cond, strict=True)]
