@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,26 @@ VQ_FIXED = {"batch_resize_range": None, "scheduler_config": None, "lr_g_factor":
 VQ_FIXED |= {"remap": None, "sane_index_shape": False}
 
 
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """What both kinds take beside their network and loss: CompVis' names and defaults; below the line, ours."""
+
+    ckpt_path: str | Path | None = None
+    ignore_keys: Sequence[str] = ()
+    image_key: str = "image"
+    colorize_nlabels: int | None = None
+    monitor: str | None = None
+    # ours
+    learning_rate: float = 4.5e-6
+    generator: torch.Generator | None = None  # draws colours, latents, samples
+    cond_key: str | None = None  # where a batch keeps what a conditional discriminator sees, which CompVis never gives
+
+    def __post_init__(self) -> None:
+        labels = self.colorize_nlabels
+        if labels is not None and (type(labels) is not int or labels < 1):
+            raise ValueError(f"colorize_nlabels is a number of labels, not {labels!r}")
+
+
 class AutoencoderAdapter(nn.Module):
     """What both kinds share. The caller owns the loop: it counts `global_step` and steps the optimizers.
 
@@ -37,31 +58,17 @@ class AutoencoderAdapter(nn.Module):
     decoder: Decoder
     trained: tuple[str, ...] = ("encoder", "decoder", "quant_conv", "post_quant_conv")  # what the first optimizer moves
 
-    def _prepare(
-        self,
-        lossconfig: LossConfig,
-        ckpt_path: str | Path | None,
-        ignore_keys: Sequence[str],
-        image_key: str,
-        colorize_nlabels: int | None,
-        monitor: str | None,
-        learning_rate: float,
-        generator: torch.Generator | None,
-        cond_key: str | None,
-    ) -> None:
-        self.cond_key = cond_key
+    def _prepare(self, lossconfig: LossConfig, o: AutoencoderOptions) -> None:
         self.loss: nn.Module = lossconfig if isinstance(lossconfig, nn.Module) else instantiate_from_config(lossconfig)
-        self.image_key, self.monitor, self.learning_rate = image_key, monitor, learning_rate
+        self.image_key, self.cond_key, self.monitor = o.image_key, o.cond_key, o.monitor
+        self.learning_rate, self.generator = o.learning_rate, o.generator
         self.global_step = 0
         self.logged: dict[str, Tensor] = {}
-        self.generator = generator
-        if colorize_nlabels is not None:
-            if type(colorize_nlabels) is not int or colorize_nlabels < 1:
-                raise ValueError(f"colorize_nlabels is a number of labels, not {colorize_nlabels!r}")
-            self._register_colours(colorize_nlabels)
+        if o.colorize_nlabels is not None:
+            self._register_colours(o.colorize_nlabels)
         self.load_report: LoadReport | None = None
-        if ckpt_path is not None:
-            self.init_from_ckpt(ckpt_path, ignore_keys)
+        if o.ckpt_path is not None:
+            self.init_from_ckpt(o.ckpt_path, o.ignore_keys)
 
     @property
     def device(self) -> torch.device:
@@ -188,23 +195,12 @@ class AutoencoderKLAdapter(AutoencoderAdapter, KLNetwork):
         ddconfig: AutoencoderConfig | Mapping[str, Any],
         lossconfig: LossConfig,
         embed_dim: int = 4,
-        ckpt_path: str | Path | None = None,
-        ignore_keys: Sequence[str] = (),
-        image_key: str = "image",
-        colorize_nlabels: int | None = None,
-        monitor: str | None = None,
-        learning_rate: float = 4.5e-6,
-        generator: torch.Generator | None = None,
-        cond_key: str | None = None,
+        **options: Any,
     ) -> None:
-        """ddconfig: CompVis' dictionary; double_z must be true. The generator draws colours, latents, samples.
-
-        cond_key: where a batch keeps what a conditional discriminator sees (ours: CompVis' steps never give it).
-        """
+        """ddconfig: CompVis' dictionary; double_z must be true. Options are those of AutoencoderOptions."""
         KLNetwork.__init__(self, _network_config(ddconfig, kind="kl", embed_dim=embed_dim))
         self.embed_dim = self.config.embed_dim
-        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
-        self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
+        self._prepare(lossconfig, AutoencoderOptions(**options))
 
     def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
         return self(inputs, generator=self.generator)
@@ -227,30 +223,24 @@ class VQModelAdapter(AutoencoderAdapter, VQNetwork):
         lossconfig: LossConfig,
         n_embed: int = 0,
         embed_dim: int = 4,
-        ckpt_path: str | Path | None = None,
-        ignore_keys: Sequence[str] = (),
-        image_key: str = "image",
-        colorize_nlabels: int | None = None,
-        monitor: str | None = None,
-        learning_rate: float = 4.5e-6,
-        generator: torch.Generator | None = None,
-        cond_key: str | None = None,
+        *,
         legacy: bool = True,
-        **others: Any,
+        **options: Any,
     ) -> None:
-        """ddconfig: CompVis' dictionary, with double_z false; cond_key as above.
+        """ddconfig: CompVis' dictionary, with double_z false. Options are those of AutoencoderOptions and VQ_FIXED.
 
         legacy is CompVis' codebook loss, where β weighs the codebook instead of the commitment to it; False is that of
-        van den Oord et al. (2017, eq. 3). `others` are options that have one value here.
+        van den Oord et al. (2017, eq. 3).
         """
-        for name, value in others.items():
+        known = {f.name for f in fields(AutoencoderOptions)}
+        for name in options.keys() - known:
+            value = options.pop(name)
             if name not in VQ_FIXED or value != VQ_FIXED[name]:
                 raise ValueError(f"VQModel takes no {name} = {value!r} here")
         VQNetwork.__init__(self, _network_config(ddconfig, kind="vq", embed_dim=embed_dim, n_embed=n_embed))
         self.quantize.legacy = legacy
         self.embed_dim, self.n_embed = self.config.embed_dim, self.config.n_embed
-        rest = (image_key, colorize_nlabels, monitor, learning_rate, generator, cond_key)
-        self._prepare(lossconfig, ckpt_path, ignore_keys, *rest)
+        self._prepare(lossconfig, AutoencoderOptions(**options))
 
     def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
         return self(inputs)
