@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ldm_core.compvis.ddim import DDIMSampler
 from ldm_core.compvis.guidance import Condition, batch_sizes
-from ldm_core.diffusion.gaussian import standard_normal
+from ldm_core.diffusion.denoiser import ModelInput
+from ldm_core.diffusion.gaussian import Prediction, standard_normal
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import dpmpp_2m
 from ldm_core.diffusion.schedule import TimestepGrid
 
@@ -50,15 +52,13 @@ class DPMSolverSampler(DDIMSampler):
         grid = self._grid(S)
         last = float(((1.0 - grid.alpha_bar_prev[-1]) / grid.alpha_bar_prev[-1]).sqrt())
         run = dpmpp_2m(x, grid, noise=lambda: x, last_sigma=last, last_first_order=S < FEW)
-        asked = next(run)
-        while True:
-            t = asked.t.to(device).expand(batch_size)
-            alpha_bar = grid.alpha_bar[asked.step].to(device)
+
+        def answer(asked: ModelInput) -> Prediction:
+            t, alpha_bar = asked.t.to(device).expand(batch_size), grid.alpha_bar[asked.step].to(device)
             scale, uncond = unconditional_guidance_scale, unconditional_conditioning
-            try:
-                asked = run.send(self._estimate(asked.x, conditioning, t, alpha_bar, scale, uncond))
-            except StopIteration as end:
-                return end.value, None
+            return self._estimate(asked.x, conditioning, t, alpha_bar, scale, uncond)
+
+        return drive(run, answer), None
 
     def _grid(self, steps: int) -> TimestepGrid:
         """S + 1 timesteps from T − 1 to 0; the last is where the solver ends."""

@@ -125,6 +125,17 @@ def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tens
             return end.value
 
 
+def drive(coroutine: SamplerCoroutine, answer: Callable[[ModelInput], Prediction]) -> Tensor:
+    """One coroutine to its end, each of its inputs answered by `answer` → its final latent."""
+    asked = next(coroutine)
+    while True:
+        prediction = answer(asked)
+        try:
+            asked = coroutine.send(prediction)
+        except StopIteration as end:
+            return end.value
+
+
 def replay(coroutine: SamplerCoroutine, predictions: Sequence[Prediction]) -> SamplerCoroutine:
     """The coroutine from where these predictions leave it: it is sent them first, then asks for itself."""
     asked = next(coroutine)

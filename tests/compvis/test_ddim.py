@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ldm_core.compvis import DDIMSampler
 from ldm_core.diffusion.inpainting import MASK_STREAM
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddim
 from ldm_core.diffusion.schedule import make_ddim_timesteps
 from tests.compvis.stub import Stub
-from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, replay
+from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, network, network_oracle, replay
 
 B = 2
 

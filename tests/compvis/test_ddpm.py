@@ -13,10 +13,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from ldm_core.checkpoint import CheckpointError
 from ldm_core.compvis import DDPM, LambdaLinear, LatentDiffusion
 from ldm_core.config import AutoencoderConfig, UNetConfig
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddpm
 from ldm_core.diffusion.schedule import NoiseSchedule
 from tests.compvis.stub import stirred
-from tests.diffusion.oracles import drive, eps_answer
+from tests.diffusion.oracles import eps_answer
 
 UNET = UNetConfig(3, 3, 32, (1,), 1, (1,), 2, 1, None)
 SMALL: dict[str, Any] = {"timesteps": 20, "image_size": 8, "linear_start": 0.01, "linear_end": 0.2}

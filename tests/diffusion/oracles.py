@@ -31,11 +31,6 @@ def network_oracle(query: ModelInput) -> Prediction:
     return eps_answer(query.x, network(query.x, query.t), SCHEDULE.alpha_bar_at(query.t))
 
 
-def drive(trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction]) -> Tensor:
-    """Answer every question of one coroutine; its final latent."""
-    return record(trajectory, oracle)[0]
-
-
 def record(
     trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction]
 ) -> tuple[Tensor, list[ModelInput], list[Prediction]]:

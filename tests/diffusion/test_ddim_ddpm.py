@@ -4,8 +4,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import Sampler, ddim, ddpm
-from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, record, replay
+from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, network, network_oracle, record, replay
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])

@@ -10,8 +10,9 @@ from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.diffusion.inversion import ddim_inversion, lerp, slerp
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddim
-from tests.diffusion.oracles import SCHEDULE, draws, drive, eps_answer, network_oracle, record
+from tests.diffusion.oracles import SCHEDULE, draws, eps_answer, network_oracle, record
 
 MEANS = torch.tensor([-1.5, 0.5, 2.0], dtype=torch.float64)
 SPREAD = 0.3

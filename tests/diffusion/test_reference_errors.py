@@ -14,12 +14,13 @@ from torch import nn
 
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddim
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 from ldm_core.losses.autoencoder import AutoencoderLossConfig, KLAutoencoderLoss
 from ldm_core.models.attention import SpatialTransformer
 from ldm_core.models.distribution import DiagonalGaussianDistribution
-from tests.diffusion.oracles import SCHEDULE, draws, drive
+from tests.diffusion.oracles import SCHEDULE, draws
 
 T, START, END = 1000, 0.00085, 0.012
 t = np.arange(T)

@@ -12,10 +12,10 @@ from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.inversion import slerp
-from ldm_core.diffusion.sample_loop import Row, advance, finish, noise_source, replay, sample_loop, start_row
+from ldm_core.diffusion.sample_loop import Row, advance, drive, finish, noise_source, replay, sample_loop, start_row
 from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine, ddim
 from ldm_core.sampling import SamplingParams
-from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network_oracle, record
+from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, network_oracle, record
 from tests.diffusion.oracles import replay as noises
 
 NOTHING = Conditioning(torch.zeros(0))

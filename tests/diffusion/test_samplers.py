@@ -14,8 +14,9 @@ from torch import Tensor
 from benchmarks.order import LAST, exact_moments, finish, flow_error, fractional_grid, gaussian, moments, order
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import SAMPLERS, ddim, euler_a, scale_noise, sigmas_of
-from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, drive, network, network_oracle, record, replay
+from tests.diffusion.oracles import SCHEDULE, SHAPE, draws, network, network_oracle, record, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # diffusers with numpy 2
 
