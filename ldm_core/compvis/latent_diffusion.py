@@ -69,6 +69,7 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
         self.cond_is_first_stage = cond_stage_config == FIRST_STAGE
         self.cond_stage_key, self.cond_stage_trainable = cond_stage_key, cond_stage_trainable
         self.scale_by_std = scale_by_std
+        self.scale_is_set = False  # by the first batch, or by a checkpoint
         self.first_stage_model.requires_grad_(False)
         if hasattr(self, "cond_stage_model"):
             self.cond_stage_model.requires_grad_(cond_stage_trainable)
@@ -82,8 +83,6 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
         if hasattr(self, "cond_stage_model") and not self.cond_stage_trainable:
             self.cond_stage_model.eval()
         return self
-
-    scale_is_set = False  # by the first batch, or by a checkpoint
 
     def adopt(self, state: dict[str, Any], prefix: str) -> None:
         """A checkpoint of CompVis' code also carries the scale that its first batch set."""
