@@ -71,8 +71,8 @@ class DDPM(AncestralSampling, Network):
         self.image_size, self.channels = o.image_size, o.channels
         self.use_ema, self.use_scheduler = o.use_ema, o.scheduler_config is not None
         self._set_schedule(self.schedule)
-        self.register_load_state_dict_pre_hook(_adopt)  # type: ignore[no-untyped-call]
-        self.register_state_dict_post_hook(_publish)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_load_pre_hook)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(_state_dict_hook)  # type: ignore[no-untyped-call]
         self.load_report: LoadReport | None = None
         self.model_ema = LitEma(self.model) if o.use_ema else None
 
@@ -95,15 +95,8 @@ class DDPM(AncestralSampling, Network):
     ) -> None:
         """Put another schedule in place: all named buffers, lvlb_weights, and the loss that reads them."""
         betas = None if given_betas is None else tuple(float(b) for b in given_betas)
-        config = ScheduleConfig(
-            beta_schedule,
-            timesteps,
-            linear_start,
-            linear_end,
-            cosine_s,
-            self.options.v_posterior,
-            betas,
-        )
+        v_posterior = self.options.v_posterior
+        config = ScheduleConfig(beta_schedule, timesteps, linear_start, linear_end, cosine_s, v_posterior, betas)
         self.config = replace(self.config, schedule=config)
         self._set_schedule(NoiseSchedule.from_config(config))
 
@@ -129,7 +122,7 @@ class DDPM(AncestralSampling, Network):
         """Log-variance of the loss at each t [T]; a parameter that is trained where learn_logvar is set."""
         return self.loss.logvar
 
-    def adopt(self, state: dict[str, Any], prefix: str) -> None:
+    def translate_state(self, state: dict[str, Any], prefix: str) -> None:
         """CompVis' names in a state dict about to be loaded that lie elsewhere here: logvar, and the averaged weights.
 
         Where the state dict has no averages, those of this model begin anew from the weights it brings.
@@ -280,12 +273,12 @@ class DDPM(AncestralSampling, Network):
         return optimizer, LambdaLR(optimizer, LambdaLinear(**config.get("params", config)))
 
 
-def _adopt(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _load_pre_hook(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     assert isinstance(module, DDPM)
-    module.adopt(state, prefix)
+    module.translate_state(state, prefix)
 
 
-def _publish(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
+def _state_dict_hook(module: nn.Module, state: dict[str, Any], prefix: str, _metadata: Any) -> None:
     """CompVis' state dict has logvar beside the model, and only where it is learned."""
     assert isinstance(module, DDPM)
     logvar = state.pop(prefix + "loss.logvar")

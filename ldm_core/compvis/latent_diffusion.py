@@ -84,9 +84,9 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
             self.cond_stage_model.eval()
         return self
 
-    def adopt(self, state: dict[str, Any], prefix: str) -> None:
+    def translate_state(self, state: dict[str, Any], prefix: str) -> None:
         """A checkpoint of CompVis' code also carries the scale that its first batch set."""
-        super().adopt(state, prefix)
+        super().translate_state(state, prefix)
         scale = state.pop(prefix + "scale_factor", None)
         if scale is not None:
             self.config = replace(self.config, scale_factor=float(scale))
