@@ -63,16 +63,14 @@ def extract(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     return table[t].view(-1, *[1] * (like.ndim - 1))
 
 
-def standard_normal(
-    like: Tensor, generator: torch.Generator | None = None, repeat: bool = False, device: torch.device | None = None
-) -> Tensor:
+def standard_normal(like: Tensor, generator: torch.Generator | None = None, repeat: bool = False) -> Tensor:
     """N(0,1) of `like`'s shape, fp32; `repeat` gives every sample of the batch the same draw.
 
     Drawn on the generator's device, so that one seed is one noise on every device.
     """
     shape = (1, *like.shape[1:]) if repeat else like.shape
     draw = torch.randn(shape, generator=generator, device=generator.device if generator else like.device)
-    return draw.to(device or like.device).expand(like.shape)
+    return draw.to(like.device).expand(like.shape)
 
 
 def q_sample(tables: Any, x_start: Tensor, t: Tensor, noise: Tensor) -> Tensor:
@@ -92,12 +90,6 @@ def predict_start_from_noise(tables: Any, x_t: Tensor, t: Tensor, noise: Tensor)
     """x_0 = x_t/√ᾱ − √(1/ᾱ − 1)·noise: q_sample solved for x_0."""
     recip = extract(tables.sqrt_recip_alphas_cumprod, t, x_t)
     return recip * x_t - extract(tables.sqrt_recipm1_alphas_cumprod, t, x_t) * noise
-
-
-def predict_noise_from_start(tables: Any, x_t: Tensor, t: Tensor, x_start: Tensor) -> Tensor:
-    """The noise in x_t if x_0 is x_start: q_sample solved for the noise."""
-    recip = extract(tables.sqrt_recip_alphas_cumprod, t, x_t)
-    return (recip * x_t - x_start) / extract(tables.sqrt_recipm1_alphas_cumprod, t, x_t)
 
 
 def get_v(tables: Any, x_start: Tensor, noise: Tensor, t: Tensor) -> Tensor:

@@ -71,9 +71,6 @@ class AutoencoderLossConfig:
         return "random" if self.perceptual_trunk == "random" else self.perceptual_net
 
 
-PUBLISHED_LOSS = AutoencoderLossConfig(disc_start=50001, kl_weight=1e-6, disc_weight=0.5)
-
-
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
     """A batch and what an autoencoder made of it: what both players' losses are computed from."""

@@ -15,7 +15,6 @@ from torch import nn
 from ldm_core.losses.autoencoder import (
     AUTOENCODER,
     DISCRIMINATOR,
-    PUBLISHED_LOSS,
     AutoencoderLossConfig,
     KLAutoencoderLoss,
     Reconstruction,
@@ -42,7 +41,8 @@ def made() -> Reconstruction:
 
 
 def test_published_defaults():
-    assert (PUBLISHED_LOSS.disc_start, PUBLISHED_LOSS.kl_weight, PUBLISHED_LOSS.disc_weight) == (50001, 1e-6, 0.5)
+    c = AutoencoderLossConfig()
+    assert (c.disc_start, c.kl_weight, c.disc_weight) == (50001, 1e-6, 0.5)
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.3, 0.8), (-1.5, 2.0)])
