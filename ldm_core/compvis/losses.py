@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ldm_core.losses.autoencoder import KLAutoencoderLoss, Log, Reconstruction
-from ldm_core.losses.vq import VQAutoencoderLoss
+from ldm_core.losses.autoencoder import KLAutoencoderLoss, Log, Reconstruction, VQAutoencoderLoss
 from ldm_core.models.distribution import DiagonalGaussianDistribution
 from ldm_core.models.vq import Quantized
 

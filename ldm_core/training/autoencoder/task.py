@@ -26,8 +26,8 @@ from ldm_core.losses.autoencoder import (
     KLAutoencoderLoss,
     Latent,
     Reconstruction,
+    VQAutoencoderLoss,
 )
-from ldm_core.losses.vq import VQAutoencoderLoss
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.vq import Quantized, VQModel
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning

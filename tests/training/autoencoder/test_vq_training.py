@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import ldm_core.config as presets
-from ldm_core.losses.autoencoder import AutoencoderLossConfig
-from ldm_core.losses.vq import VQAutoencoderLoss
+from ldm_core.losses.autoencoder import AutoencoderLossConfig, VQAutoencoderLoss
 from ldm_core.models.vq import VQModel
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
 from ldm_core.training.common.loop import Loop, make_accelerator

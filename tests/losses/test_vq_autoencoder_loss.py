@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from ldm_core.losses.autoencoder import AUTOENCODER, DISCRIMINATOR, AutoencoderLossConfig, Reconstruction
+from ldm_core.losses.autoencoder import (
+    AUTOENCODER,
+    DISCRIMINATOR,
+    AutoencoderLossConfig,
+    Reconstruction,
+    VQAutoencoderLoss,
+)
 from ldm_core.losses.gan import hinge_d_loss
-from ldm_core.losses.vq import VQAutoencoderLoss
 from ldm_core.models.vq import Quantized, codebook_info
 
 
