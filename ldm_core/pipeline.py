@@ -17,8 +17,7 @@ from ldm_core.checkpoint import CheckpointError, LoadedModel, ReloadableModel, l
 from ldm_core.checkpoint.files import Progress
 from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
-from ldm_core.diffusion.class_conditioning import class_conditioning
-from ldm_core.diffusion.denoiser import Conditioning, Denoiser
+from ldm_core.diffusion.denoiser import Conditioning, Denoiser, class_conditioning
 from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.sample_loop import Row, Run, Step, finish, sample_loop, start_row
 from ldm_core.images import Pixels, check_mask, check_picture, described, paste_kept, to_tensor, to_uint8
