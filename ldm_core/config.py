@@ -22,7 +22,7 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """First stage (Rombach et al. 2022, appendix G): the reference's `ddconfig` plus `embed_dim` and the kind."""
+    """First stage (Rombach et al. 2022, appendix G): CompVis' `ddconfig` plus `embed_dim` and the kind."""
 
     kind: FirstStageKind = "kl"
     in_channels: int = 3

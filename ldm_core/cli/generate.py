@@ -86,12 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write one PNG per image; the file's name says the prompt's number and the image's seed, or a morph's frame."""
+    """Write one PNG per image, named by the prompt's number and the image's seed, or by its frame on the way."""
     pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads, args.parameterization)
     requests = [SamplingParams(p, **{name: getattr(args, name) for name in SETTINGS}) for p in _prompts(args, pipe)]
     for params in requests:  # all of a file's before the first is drawn
         params.check(pipe.limits)
-    first = 0 if _morphs(args) else args.seed
+    first = 0 if _interpolates(args) else args.seed
     args.out = args.out.expanduser()
     args.out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(requests) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             pipe, images = _draw(args, pipe, params, partial(_advance, bar, number * args.steps))
             for k, image in enumerate(images):
                 path = args.out / f"{number:03d}-{first + k}.png"
-                if _morphs(args):  # no settings make a frame of the way again
+                if _interpolates(args):  # no settings make a frame of the way again
                     Image.fromarray(image).save(path)
                 else:
                     alone, more = pipe.resolved(params).image(k), {"runtime": pipe.runtime}
@@ -141,12 +141,12 @@ def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
     return prompts
 
 
-def _morphs(args: argparse.Namespace) -> bool:
+def _interpolates(args: argparse.Namespace) -> bool:
     return args.to is not None or args.to_seed is not None
 
 
 def _start(args: argparse.Namespace, pipe: Pipeline, params: SamplingParams) -> Run:
-    if not _morphs(args):
+    if not _interpolates(args):
         return pipe.stream(params)
     if args.batch < 2 or args.eta or args.label is not None or args.timestep_spacing != "uniform":
         raise ValueError("--to and --to-seed need --batch 2 or more, and take no --eta, --class or --grid")

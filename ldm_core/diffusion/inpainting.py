@@ -29,7 +29,7 @@ class Inpainting:
         self.generator = torch.Generator().manual_seed(seed ^ MASK_STREAM)
 
     def blend(self, x: Tensor, t: Tensor) -> Tensor:
-        """Before the question, as in the reference: the kept part of x is q(x_t | z0), drawn anew at every step."""
+        """Before the question, as in CompVis' code: the kept part of x is q(x_t | z0), drawn anew at every step."""
         noise = torch.randn(self.z0.shape, generator=self.generator)
         kept = add_noise(self.z0, noise, self.schedule.alpha_bar_at(t))
         return self.keep * kept + (1.0 - self.keep) * x

@@ -28,7 +28,7 @@ class DiffusionLossConfig:
     logvar_init: float = 0.0
     # ours
     min_snr_gamma: float = 0.0  # 0 is off; 5 in the paper
-    published_lvlb: bool = True  # the x0 branch of CompVis' weights is not the bound's, see Schedule.lvlb_weights
+    published_lvlb: bool = True  # the x0 branch of CompVis' weights is not the bound's, see NoiseSchedule.lvlb_weights
 
     def __post_init__(self) -> None:
         if self.loss_type not in ("l1", "l2"):

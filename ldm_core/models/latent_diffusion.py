@@ -19,7 +19,7 @@ Condition = Tensor | Mapping[str, Sequence[Tensor]] | None
 
 
 class DiffusionWrapper(nn.Module):
-    """Hands the condition to the UNet at the door its key names: input channels, cross-attention, both, or class."""
+    """Hands the condition to the UNet input that its conditioning key names: channels, attention, both, or class."""
 
     def __init__(self, unet: UNetConfig, conditioning_key: ConditioningKey | None) -> None:
         super().__init__()
@@ -71,10 +71,10 @@ class LatentDiffusion(nn.Module):
         Computed in the weights' precision, answered in that of x: a sampler's own arithmetic may stay in fp32.
         """
         if isinstance(cond, Tensor):
-            door = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
-            cond = {door: [cond]}
+            key = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
+            cond = {key: [cond]}
         dtype = next(self.model.parameters()).dtype
-        parts = {door: [in_precision(part, dtype) for part in given] for door, given in (cond or {}).items()}
+        parts = {key: [in_precision(part, dtype) for part in given] for key, given in (cond or {}).items()}
         return self.model(x.to(dtype), t, **parts).to(x.dtype)
 
     def encode_first_stage(self, image: Tensor) -> Posterior:

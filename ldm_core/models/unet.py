@@ -27,8 +27,8 @@ class ResBlock(nn.Module):
         self.in_layers = nn.Sequential(
             nn.GroupNorm(c.norm_groups, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)
         )
-        told = 2 * out_channels if c.use_scale_shift_norm else out_channels
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(4 * c.model_channels, told))
+        width = 2 * out_channels if c.use_scale_shift_norm else out_channels
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(4 * c.model_channels, width))
         self.out_layers = nn.Sequential(
             nn.GroupNorm(c.norm_groups, out_channels),
             nn.SiLU(),
@@ -44,10 +44,10 @@ class ResBlock(nn.Module):
             h = self.in_layers(x)
         else:
             h, x = self.in_layers[2](self.resample(self.in_layers[:2](x))), self.resample(x)
-        told = self.emb_layers(emb)[:, :, None, None]
+        emb_out = self.emb_layers(emb)[:, :, None, None]
         if not self.scale_shift:
-            return self.skip_connection(x) + self.out_layers(h + told)
-        scale, shift = told.chunk(2, dim=1)
+            return self.skip_connection(x) + self.out_layers(h + emb_out)
+        scale, shift = emb_out.chunk(2, dim=1)
         return self.skip_connection(x) + self.out_layers[1:](self.out_layers[0](h) * (1.0 + scale) + shift)
 
 

@@ -42,9 +42,9 @@ def start(weights: Path, root: Path) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> None:
     """Wait for `start`'s process; RuntimeUnavailable with its last line where it failed."""
-    _, told = process.communicate()
+    _, stderr = process.communicate()
     if process.returncode:
-        lines = told.strip().splitlines()
+        lines = stderr.strip().splitlines()
         raise RuntimeUnavailable(f"the graphs could not be made: {lines[-1] if lines else process.returncode}")
 
 

@@ -125,9 +125,9 @@ class OpenVINORuntime:
 
     def unet(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """x [B,C,h,w], t [B], context [B,L,D] (or class numbers [B], or nothing [B,0]) → [B,C,h,w]."""
-        told = () if self.config.conditioning_key is None else (context,)
+        condition = () if self.config.conditioning_key is None else (context,)
         threads, begun = self._sharing.threads(len(x)), time.perf_counter()
-        out = self._infer("unet", (x, t, *told), parts=threads)
+        out = self._infer("unet", (x, t, *condition), parts=threads)
         self._sharing.note(len(x), threads, time.perf_counter() - begun)
         return out
 

@@ -129,7 +129,7 @@ def test_prompt_weights_reach_the_picture(pipe: Pipeline):
     assert not torch.equal(latent(r"a \(red\) apple"), plain)
 
 
-def test_a_morph_on_the_command_line(tmp_path: Path, pipe: Pipeline):
+def test_an_interpolation_on_the_command_line(tmp_path: Path, pipe: Pipeline):
     route = ("a red cat", "--to", "two dogs", "--to-seed", "9", "--batch", "3")
     assert generate(tmp_path, TINY, *route) == 0
     made = pictures(tmp_path)
@@ -140,7 +140,7 @@ def test_a_morph_on_the_command_line(tmp_path: Path, pipe: Pipeline):
     assert all(np.abs(made["000-1.png"].astype(int) - end).mean() > 1 for end in ends)
 
 
-def test_the_middle_of_a_morph_is_half_way_in_noise_and_words(pipe: Pipeline):
+def test_the_middle_frame_is_half_way_in_noise_and_words(pipe: Pipeline):
     steps = list(interpolate(pipe, SamplingParams("a red cat", steps=2, guidance_scale=1.0), "two dogs", 9, 3))
     middle = steps[0].x[1]
     torch.testing.assert_close(middle, slerp(x_t(7), x_t(9), 0.5))
