@@ -33,7 +33,7 @@ def composite(rgba: Pixels, background: Pixels) -> Pixels:
 
 
 def to_tensor(images: Pixels) -> Tensor:
-    """uint8 [B,H,W,3] → float32 [B,3,H,W] in [-1,1], contiguous."""
+    """uint8 [B,H,W,C] → float32 [B,C,H,W] in [-1,1], contiguous."""
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 127.5 - 1
@@ -93,7 +93,7 @@ def paste_kept(images: Pixels, init_image: Pixels | None, mask: Pixels | None) -
 def check_picture(image: Pixels, name: str = "init_image") -> None:
     """ValueError unless `image` is uint8 [H,W,3]."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"{name} must be an array uint8 [H,W,3], not {described(image)}")
+        raise ValueError(f"{name} must be an array uint8 [H,W,3], not {describe(image)}")
 
 
 def check_mask(mask: Pixels, image: Pixels | None) -> None:
@@ -101,12 +101,12 @@ def check_mask(mask: Pixels, image: Pixels | None) -> None:
     if image is None:
         raise ValueError("a mask needs an init_image to keep")
     if not isinstance(mask, np.ndarray) or mask.dtype != np.uint8 or mask.ndim != 2:
-        raise ValueError(f"the mask must be an array uint8 [H,W], 255 where to repaint, not {described(mask)}")
+        raise ValueError(f"the mask must be an array uint8 [H,W], 255 where to repaint, not {describe(mask)}")
     if mask.shape != image.shape[:2]:
         raise ValueError(f"the mask must have the picture's height and width {image.shape[:2]}, not {mask.shape}")
 
 
-def described(value: object) -> str:
+def describe(value: object) -> str:
     """An array's type and shape, or what else it is, for a refusal."""
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)  # torch's too
     return type(value).__name__ if dtype is None or shape is None else f"{dtype} {list(shape)}"

@@ -20,7 +20,7 @@ from ldm_core.devices import memory_guard, resolve_device, resolve_dtype
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser, class_conditioning
 from ldm_core.diffusion.inpainting import Inpainting
 from ldm_core.diffusion.sample_loop import Row, Run, Step, finish, sample_loop, start_row
-from ldm_core.images import Pixels, check_mask, check_picture, described, paste_kept, to_tensor, to_uint8
+from ldm_core.images import Pixels, check_mask, check_picture, describe, paste_kept, to_tensor, to_uint8
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.runtime.base import Runtime, RuntimeFailed
 from ldm_core.runtime.choose import Candidate, choose
@@ -228,7 +228,7 @@ class Pipeline:
         """
         channels = self.config.first_stage.embed_dim
         if not isinstance(z, Tensor) or z.ndim != 4 or z.shape[1] != channels:
-            raise ValueError(f"latents must be a tensor [B,{channels},h,w], not {described(z)}")
+            raise ValueError(f"latents must be a tensor [B,{channels},h,w], not {describe(z)}")
         if not torch.isfinite(z).all():
             raise ValueError(
                 "no latents came out, only NaN: the weights are damaged, or the guidance scale is too high"

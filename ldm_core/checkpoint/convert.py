@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import torch
 
-from ldm_core.checkpoint.declared import overruled
+from ldm_core.checkpoint.declared import contradictions
 from ldm_core.checkpoint.diffusers_export import write_config, write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
@@ -56,7 +56,7 @@ def convert(
     tokenizer, beside = find_tokenizer(read.path, read.config), out.parent / "tokenizer"
     if tokenizer is not None and beside.exists() and not _same_files(tokenizer, find_tokenizer(out, read.config)):
         raise CheckpointError(f"{beside} is another model's tokenizer; write into a folder of its own")
-    stale = {CONFIG_KEY, FORMAT_KEY, *overruled(read.metadata, read.config)}
+    stale = {CONFIG_KEY, FORMAT_KEY, *contradictions(read.metadata, read.config)}
     metadata = {k: v for k, v in read.metadata.items() if k not in stale}
     save_model(read.tensors, read.config, out, dtype, metadata, progress)
     if tokenizer is not None and not beside.exists() and not _same_files(tokenizer, CLIP_TOKENIZER):

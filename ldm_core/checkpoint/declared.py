@@ -68,7 +68,7 @@ def believe(
     return rest, config, notes
 
 
-def overruled(words: Mapping[str, str], config: ModelConfig) -> list[str]:
+def contradictions(words: Mapping[str, str], config: ModelConfig) -> list[str]:
     """Keys of a header whose word for the prediction is not what the weights were read as."""
     return [
         key

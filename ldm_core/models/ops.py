@@ -36,7 +36,7 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10000.0) -> Tens
     return F.pad(embedding, (0, dim % 2))
 
 
-def repeated(x: Tensor) -> Tensor:
+def repeat_cells(x: Tensor) -> Tensor:
     """[B,C,h,w] → [B,C,2h,2w], every cell four times."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -50,7 +50,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,h,w] → [B,C,2h,2w]."""
-        return self.conv(repeated(x))
+        return self.conv(repeat_cells(x))
 
     def transposed(self) -> nn.ConvTranspose2d:
         """The same function with 4/9 of its multiply-adds, in fp32: a transposed convolution by A·w·Aᵀ.

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ldm_core.config import UNetConfig
 from ldm_core.models.attention import AttentionBlock, SpatialTransformer
-from ldm_core.models.ops import Upsample, repeated, timestep_embedding
+from ldm_core.models.ops import Upsample, repeat_cells, timestep_embedding
 
 
 class ResBlock(nn.Module):
@@ -63,7 +63,7 @@ class Downsample(nn.Module):
         return self.op(x)
 
 
-def halved(x: Tensor) -> Tensor:
+def halve(x: Tensor) -> Tensor:
     """[B,C,h,w] → [B,C,h/2,w/2], means of four cells."""
     return F.avg_pool2d(x, 2)
 
@@ -138,13 +138,13 @@ class UNetModel(nn.Module):
 
     def _downsample(self, width: int) -> nn.Module:
         if self.config.resblock_updown:
-            return ResBlock(width, width, self.config, halved)
-        return Downsample(width) if self.config.conv_resample else Resample(halved)
+            return ResBlock(width, width, self.config, halve)
+        return Downsample(width) if self.config.conv_resample else Resample(halve)
 
     def _upsample(self, width: int) -> nn.Module:
         if self.config.resblock_updown:
-            return ResBlock(width, width, self.config, repeated)
-        return Upsample(width) if self.config.conv_resample else Resample(repeated)
+            return ResBlock(width, width, self.config, repeat_cells)
+        return Upsample(width) if self.config.conv_resample else Resample(repeat_cells)
 
     def _attention(self, width: int) -> SpatialTransformer | AttentionBlock:
         c = self.config

@@ -73,10 +73,10 @@ def parse(prompt: str) -> list[Piece]:
             escaped = len(sign) == 2 and sign[0] == "\\"
             found.append((sign[1:] if escaped else sign, rounds.innermost, squares.innermost))
     up, down = rounds.weights(), squares.weights()
-    return merged([Piece(text, up[r] * down[s]) for text, r, s in found])
+    return merge([Piece(text, up[r] * down[s]) for text, r, s in found])
 
 
-def merged(pieces: Sequence[Piece]) -> list[Piece]:
+def merge(pieces: Sequence[Piece]) -> list[Piece]:
     """Neighbours of the same weight as one piece."""
     alike = groupby(pieces, key=lambda piece: piece.weight)
     return [Piece("".join(piece.text for piece in group), weight) for weight, group in alike]

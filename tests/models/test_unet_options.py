@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ldm_core.config import AutoencoderConfig, UNetConfig
 from ldm_core.models.attention import AttentionBlock, SpatialTransformer
 from ldm_core.models.autoencoder import AttnBlock, AutoencoderKL
-from ldm_core.models.unet import Resample, ResBlock, UNetModel, halved, repeated
+from ldm_core.models.unet import Resample, ResBlock, UNetModel, halve, repeat_cells
 
 CONFIG = UNetConfig(
     model_channels=32, channel_mult=(1, 2), num_res_blocks=1, attention_resolutions=(2,), context_dim=None
@@ -33,7 +33,7 @@ def seeded(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("scale_shift", [False, True])
-@pytest.mark.parametrize("change", [None, halved, repeated])
+@pytest.mark.parametrize("change", [None, halve, repeat_cells])
 def test_residual_blocks_are_the_peers(scale_shift: bool, change: object) -> None:
     torch.manual_seed(0)
     out = 64 if change is None else 32
@@ -43,8 +43,8 @@ def test_residual_blocks_are_the_peers(scale_shift: bool, change: object) -> Non
         out_channels=out,
         temb_channels=128,
         eps=1e-5,
-        up=change is repeated,
-        down=change is halved,
+        up=change is repeat_cells,
+        down=change is halve,
         time_embedding_norm="scale_shift" if scale_shift else "default",
     )
     named = {}

@@ -13,8 +13,8 @@ from ldm_core.diffusion.samplers.base import (
     Sampler,
     SamplerCoroutine,
     identity,
+    no_blend,
     scale_noise,
-    unblended,
 )
 from ldm_core.diffusion.samplers.ddim import ddim, ddim_update, ddpm, plms
 from ldm_core.diffusion.samplers.multistep import dpmpp_2m, dpmpp_2m_sde, unipc
@@ -48,9 +48,9 @@ __all__ = [
     "euler_a",
     "heun",
     "identity",
+    "no_blend",
     "plms",
     "scale_noise",
     "sigmas_of",
-    "unblended",
     "unipc",
 ]

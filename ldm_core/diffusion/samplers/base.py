@@ -31,7 +31,7 @@ def identity(x0: Tensor) -> Tensor:
     return x0
 
 
-def unblended(x: Tensor, t: Tensor) -> Tensor:
+def no_blend(x: Tensor, t: Tensor) -> Tensor:
     """Leave x as it is."""
     return x
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import posterior, to_eps_x0
-from ldm_core.diffusion.samplers.base import Blend, Noise, Project, SamplerCoroutine, identity, unblended
+from ldm_core.diffusion.samplers.base import Blend, Noise, Project, SamplerCoroutine, identity, no_blend
 from ldm_core.diffusion.schedule import TimestepGrid
 
 
@@ -17,7 +17,7 @@ def ddim_update(eps: Tensor, x0: Tensor, alpha_bar_prev: Tensor, sigma: Tensor, 
 
 
 def ddim(
-    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, blend: Blend = unblended
+    x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = identity, blend: Blend = no_blend
 ) -> SamplerCoroutine:
     """Denoising diffusion implicit models (Song et al. 2021), first order; stochastic where the grid's eta > 0.
 
