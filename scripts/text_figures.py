@@ -12,7 +12,7 @@ from ldm_core.evaluation.text import (
     encode_eos,
     evaluate,
     is_right,
-    nearest,
+    nearest_names,
     paraphrase_share,
     read_paraphrases,
 )
@@ -49,7 +49,7 @@ def main() -> int:
     if args.wrong:
         names, rows = concept_names(corpus), read_paraphrases()
         encode = partial(encode_eos, clip.text_model, tokenizer, device=clip.device)
-        found = nearest([word for word, _ in rows], names, encode)
+        found = nearest_names(names, encode([word for word, _ in rows]), encode(names))
         for name, (word, right) in zip(found, rows, strict=True):
             if not is_right(name, right):
                 print(f"  {word}: {name}, not {' or '.join(right)}")

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from ldm_core.training.common.settings import runs_dir
 
     run = "judge-compose" if settings.compose else "judge-1"
-    eye = JudgeModel.load(args.judge or runs_dir() / run / "judge.safetensors") if settings.judged else None
+    judge = JudgeModel.load(args.judge or runs_dir() / run / "judge.safetensors") if settings.judged else None
     corpus = Corpus(args.corpus.expanduser())
     pipe = ldm_core.load(args.weights, args.device, "float32")
     if settings.guidance_scale is None:
@@ -85,13 +85,13 @@ def run(args: argparse.Namespace) -> int:
             bar.set_description(what)
             bar.update(more)
 
-        found = evaluate(pipe, eye, corpus, settings, progress)
-    judge = f"judge {eye.sha256[:12]}" if eye else "no judge asked"
+        found = evaluate(pipe, judge, corpus, settings, progress)
+    judged_by = f"judge {judge.sha256[:12]}" if judge else "no judge asked"
     print(
         f"{pipe.weights_name} ({pipe.weights_sha256[:12]}), {settings.sampler}, {settings.steps} steps, "
-        f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judge}\n"
+        f"guidance {settings.guidance_scale:g}, seed {settings.seed}; {judged_by}\n"
     )
-    print(table(found.figures))
+    print(table(found.metrics))
     if args.out is not None:
         written = found.write(args.out.expanduser())
         print(f"\nwrote {written[0]} and {len(written) - 1} contact sheets")

@@ -1,1 +1,1 @@
-"""What weights are worth: figures from fixed seeds, each beside what real drawings get. See docs/evaluation.md."""
+"""What weights are worth: metrics from fixed seeds, each beside what real drawings get. See docs/evaluation.md."""

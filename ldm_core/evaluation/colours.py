@@ -26,6 +26,6 @@ def border_median(image: Pixels) -> NDArray[np.float64]:
     return np.median(border(image), axis=0)
 
 
-def ground_of(image: Pixels, named: Mapping[str, tuple[int, int, int]]) -> str:
+def background_of(image: Pixels, named: Mapping[str, tuple[int, int, int]]) -> str:
     """Which named colour a picture uint8 [H,W,3] stands on."""
     return nearest_colour(border_median(image), named)

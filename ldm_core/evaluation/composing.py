@@ -1,7 +1,7 @@
 """GenEval's six types of prompt (Ghosh et al. 2023) on combinations that training never saw.
 
-A picture is read as in GenEval, by parts: things apart on their plain ground, a name for each, colours in CIELAB. Real
-scenes of the same structure, through the autoencoder, are the ceiling of that reading.
+A picture is read as in GenEval, by parts: things apart on their plain background, a name for each, colours in CIELAB.
+Real scenes of the same structure, through the autoencoder, are the ceiling of that reading.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.draw import Drawings, draw
 from ldm_core.data.scenes.sampling import SceneSampler
 from ldm_core.data.scenes.structure import Relation, Scene, SceneKind
-from ldm_core.evaluation.blobs import colour_of, cut_out, ground_colour, separate
+from ldm_core.evaluation.components import background_colour, colour_of, cut_out, separate
 from ldm_core.evaluation.judge import JudgeModel
-from ldm_core.evaluation.pictures import Painter, sheet
-from ldm_core.evaluation.pointing import pointing
+from ldm_core.evaluation.pictures import PictureMaker, contact_sheet
+from ldm_core.evaluation.pointing import pointing_game
 from ldm_core.evaluation.reconstruction import reconstruct
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
@@ -68,15 +68,15 @@ def captions(found: Sequence[Scene], seed: int) -> list[Caption]:
     return [caption(scene, np.random.default_rng((SEED, seed, i, 1))) for i, scene in enumerate(found)]
 
 
-def read(name_of: ThingReader, images: Pixels, grounds: Sequence[str]) -> list[list[Seen]]:
-    """Pictures uint8 [N,H,W,3] on named grounds → what is seen in each, the largest first."""
+def read(name_of: ThingReader, images: Pixels, backgrounds: Sequence[str]) -> list[list[Seen]]:
+    """Pictures uint8 [N,H,W,3] on named backgrounds → what is seen in each, the largest first."""
     found = []
-    for image, named in zip(images, grounds, strict=True):
-        ground = ground_colour(image, BACKGROUNDS[named])
-        blobs = separate(image, ground)
-        crops = [cut_out(image, blob, ground, name_of.judge.judge.config.side) for blob in blobs]
+    for image, named in zip(images, backgrounds, strict=True):
+        background = background_colour(image, BACKGROUNDS[named])
+        components = separate(image, background)
+        crops = [cut_out(image, component, background, name_of.judge.network.config.side) for component in components]
         names = name_of(np.stack(crops)) if crops else []
-        found.append([Seen(n, colour_of(image, b), b.centre) for n, b in zip(names, blobs, strict=True)])
+        found.append([Seen(n, colour_of(image, b), b.centre) for n, b in zip(names, components, strict=True)])
     return found
 
 
@@ -109,20 +109,20 @@ def stands(a: Seen, b: Seen) -> Relation:
     return "above" if dy < 0 else "below"
 
 
-def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+def composing(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
     """A figure a type and their mean share, where a word looks in pairs, the first pictures of each type."""
-    name_of, drawings = ThingReader(eye, corpus, settings.seed), Drawings(corpus)
+    name_of, drawings = ThingReader(judge, corpus, settings.seed), Drawings(corpus)
     part, more = Part(), list[Metric]()
     for name in TYPES:
         found = scenes(corpus, name, settings.compose, settings.seed)
-        said, grounds = captions(found, settings.seed), [scene.ground for scene in found]
-        made = paint(name, [c.text for c in said], settings.seed)
+        said, backgrounds = captions(found, settings.seed), [scene.ground for scene in found]
+        made = maker.generate(name, [c.text for c in said], settings.seed)
         raw, owners = (np.stack(both) for both in zip(*(draw(scene, drawings) for scene in found), strict=True))
-        seen = [read(name_of, images, grounds) for images in (made, reconstruct(paint.pipe, raw), raw)]
+        seen = [read(name_of, images, backgrounds) for images in (made, reconstruct(maker.pipe, raw), raw)]
         right = [[shows(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen]
         value, ceiling, drawn = (float(np.mean(r)) for r in right)
         note = f"real scenes without the autoencoder: {drawn:.3f}"
-        part.figures.append(Metric(f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=note))
+        part.metrics.append(Metric(f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=note))
         laid_out = [[shows_layout(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen[:2]]
         value, ceiling = (float(np.mean(r)) for r in laid_out)
         more.append(Metric(f"compose: {name}, any things", value, len(found), ceiling, note="number, colours, places"))
@@ -130,9 +130,9 @@ def composing(eye: JudgeModel, corpus: Corpus, paint: Painter, settings: Evaluat
             {"prompt": c.text, "right": hit, "seen": [[s.name, s.colour] for s in x]}
             for c, hit, x in zip(said, right[0], seen[0], strict=True)
         ]
-        part.sheets[f"compose-{name}"] = sheet([made[:SHEET]], 6, 128, SHEET)
+        part.sheets[f"compose-{name}"] = contact_sheet([made[:SHEET]], 6, 128, SHEET)
         if name == "two":
-            more.append(pointing(paint.pipe, raw, owners, said, settings.seed))
-    mean = float(np.mean([f.share or 0.0 for f in part.figures]))
-    part.figures.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *more])
+            more.append(pointing_game(maker.pipe, raw, owners, said, settings.seed))
+    mean = float(np.mean([f.share or 0.0 for f in part.metrics]))
+    part.metrics.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *more])
     return part

@@ -1,4 +1,4 @@
-"""A whole evaluation: parts in order, figures, details, pictures."""
+"""A whole evaluation: parts in order, metrics, details, pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ldm_core.evaluation.diversity import diversity
 from ldm_core.evaluation.heldout import heldout
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.paraphrase import paraphrase
-from ldm_core.evaluation.pictures import Painter, Progress
+from ldm_core.evaluation.pictures import PictureMaker, Progress
 from ldm_core.evaluation.reconstruction import reconstruction
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
@@ -36,9 +36,9 @@ class Evaluation:
     seconds: dict[str, float]
 
     @property
-    def figures(self) -> list[Metric]:
+    def metrics(self) -> list[Metric]:
         """Of all parts, in order."""
-        return [figure for part in self.parts.values() for figure in part.figures]
+        return [metric for part in self.parts.values() for metric in part.metrics]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, without the pictures."""
@@ -46,7 +46,7 @@ class Evaluation:
             "weights": self.weights,
             "judge_sha256": self.judge,
             "settings": asdict(self.settings),
-            "figures": [figure.to_dict() for figure in self.figures],
+            "figures": [metric.to_dict() for metric in self.metrics],
             "details": {name: part.details for name, part in self.parts.items()},
             "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
         }
@@ -64,41 +64,41 @@ class Evaluation:
 
 
 def evaluate(
-    pipe: Pipeline, eye: JudgeModel | None, corpus: Corpus, settings: EvaluationSettings, progress: Progress
+    pipe: Pipeline, judge: JudgeModel | None, corpus: Corpus, settings: EvaluationSettings, progress: Progress
 ) -> Evaluation:
     """Every part whose count is above 0. ValueError where the weights have no text encoder, nothing is held out, or
     a part asks for a judge and there is none.
     """
-    if settings.judged and eye is None:
+    if settings.judged and judge is None:
         raise ValueError("held-out captions, diversity and paraphrases need a judge: give one, or ask for none of them")
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
     if not len(corpus.heldout):
         raise ValueError(f"{corpus.path} holds out no drawings: there is nothing to evaluate on")
     parts, seconds = dict[str, Part](), dict[str, float]()
-    for name, part in _parts(pipe, eye, corpus, settings, progress):
+    for name, part in _parts(pipe, judge, corpus, settings, progress):
         started = time.monotonic()
         parts[name] = part()
         seconds[name] = time.monotonic() - started
     weights = {"name": pipe.weights_name, "sha256": pipe.weights_sha256, "geometry": pipe.config.name}
-    return Evaluation(weights, eye.sha256 if eye else None, settings, parts, seconds)
+    return Evaluation(weights, judge.sha256 if judge else None, settings, parts, seconds)
 
 
 def _parts(
-    pipe: Pipeline, eye: JudgeModel | None, corpus: Corpus, s: EvaluationSettings, progress: Progress
+    pipe: Pipeline, judge: JudgeModel | None, corpus: Corpus, s: EvaluationSettings, progress: Progress
 ) -> Iterator[tuple[str, Callable[[], Part]]]:
-    paint = Painter(pipe, s, progress)
+    maker = PictureMaker(pipe, s, progress)
     if s.reconstructions:
         yield "autoencoder", lambda: reconstruction(pipe, corpus, s, progress)
-    if eye and s.heldout:
-        yield "heldout", lambda: heldout(eye, corpus, paint, s, progress)
+    if judge and s.heldout:
+        yield "heldout", lambda: heldout(judge, corpus, maker, s, progress)
     if s.backgrounds:
-        yield "backgrounds", lambda: backgrounds(corpus, paint, s)
+        yield "backgrounds", lambda: backgrounds(corpus, maker, s)
     if s.tones:
-        yield "tones", lambda: tones(corpus, paint, s)
-    if eye and s.prompts:
-        yield "diversity", lambda: diversity(eye, corpus, paint, s)
-    if eye and s.paraphrases:
-        yield "paraphrases", lambda: paraphrase(pipe, eye, corpus, paint, s)
-    if eye and s.compose:
-        yield "composing", lambda: composing(eye, corpus, paint, s)
+        yield "tones", lambda: tones(corpus, maker, s)
+    if judge and s.prompts:
+        yield "diversity", lambda: diversity(judge, corpus, maker, s)
+    if judge and s.paraphrases:
+        yield "paraphrases", lambda: paraphrase(judge, corpus, maker, s)
+    if judge and s.compose:
+        yield "composing", lambda: composing(judge, corpus, maker, s)

@@ -14,14 +14,14 @@ from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.judge import Judge
 
 BATCH = 64
-Caption = tuple[str, str]  # kind, style
+KindAndStyle = tuple[str, str]
 
 
 class JudgeModel:
     """A judge with its batches."""
 
     def __init__(self, judge: Judge, sha256: str = "") -> None:
-        self.judge, self.sha256 = judge.eval(), sha256
+        self.network, self.sha256 = judge.eval(), sha256
 
     @classmethod
     def load(cls, path: Path) -> JudgeModel:
@@ -31,27 +31,27 @@ class JudgeModel:
     @torch.no_grad()
     def features(self, images: Pixels) -> Tensor:
         """uint8 [N,H,W,3] → [N,F], as the judge pools them."""
-        parts = [self.judge.pooled(to_tensor(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
-        return torch.cat(parts) if parts else torch.empty(0, self.judge.config.features)
+        parts = [self.network.pooled(to_tensor(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
+        return torch.cat(parts) if parts else torch.empty(0, self.network.config.features)
 
     @torch.no_grad()
     def names(self, features: Tensor, names: Sequence[str]) -> Tensor:
         """Features [N,F], K kinds → scores [N,K]."""
-        return self.judge.name_scores(features, self.judge.ids(names))
+        return self.network.name_scores(features, self.network.ids(names))
 
     @torch.no_grad()
     def styles(self, features: Tensor) -> Tensor:
-        """Features [N,F] → scores [N,S] over `judge.config.styles`."""
-        return self.judge.style_scores(features)
+        """Features [N,F] → scores [N,S] over `network.config.styles`."""
+        return self.network.style_scores(features)
 
-    def captions(self, features: Tensor, captions: Sequence[Caption]) -> Tensor:
+    def captions(self, features: Tensor, captions: Sequence[KindAndStyle]) -> Tensor:
         """Features [N,F], K captions → scores [N,K]: name and style taken as independent given the picture."""
         names = sorted({name for name, _ in captions})
         column = {name: i for i, name in enumerate(names)}
         by_name, by_style = self.names(features, names), self.styles(features)
         return (
             by_name[:, [column[name] for name, _ in captions]]
-            + by_style[:, [self.judge.config.styles.index(style) for _, style in captions]]
+            + by_style[:, [self.network.config.styles.index(style) for _, style in captions]]
         )
 
 

@@ -44,12 +44,9 @@ def spread(features: Tensor) -> float:
     return float(1 - similar)
 
 
-def nearest(x: Tensor, known: Tensor, block: int = 2048) -> tuple[Tensor, Tensor]:
-    """For each row of x [N,D] the Euclidean distance to the nearest row of `known` [M,D], and which it is."""
+def nearest_distance(x: Tensor, known: Tensor, block: int = 2048) -> Tensor:
+    """For each row of x [N,D] the Euclidean distance [N] to the nearest row of `known` [M,D]."""
     best = torch.full((len(x),), torch.inf)
-    which = torch.zeros(len(x), dtype=torch.int64)
     for start in range(0, len(known), block):
-        value, index = torch.cdist(x, known[start : start + block]).min(1)
-        closer = value < best
-        best, which = torch.where(closer, value, best), torch.where(closer, index + start, which)
-    return best, which
+        best = torch.minimum(best, torch.cdist(x, known[start : start + block]).amin(1))
+    return best

@@ -12,7 +12,7 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import kind
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.metrics import top_hits
-from ldm_core.evaluation.pictures import Painter, chosen, drawn, sheet
+from ldm_core.evaluation.pictures import PictureMaker, composite_rows, contact_sheet, sample_indices
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.evaluation.text import (
@@ -48,37 +48,37 @@ class EncoderNeighbours:
         return nearest_names(self.names, encode(self.pipe, words).eos, self.states) if words else []
 
 
-def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, settings: EvaluationSettings) -> Part:
+def paraphrase(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
     """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings.
 
     Pictures of the concepts' own names tell what is amiss where a word's are wrong: the word, or the drawing.
     """
     names = concept_names(corpus)
     every = [(word, right) for word, right in read_paraphrases() if any(is_right(n, right) for n in names)]
-    rows = [every[i] for i in chosen(len(every), settings.paraphrases, settings.seed)]
+    rows = [every[i] for i in sample_indices(len(every), settings.paraphrases, settings.seed)]
     if not rows:
         return Part()
     words = [word for word, _ in rows]
-    asked, known = encode(pipe, words), encode(pipe, names)
+    asked, known = encode(maker.pipe, words), encode(maker.pipe, names)
     near, near_by_all = nearest_names(names, asked.eos, known.eos), nearest_names(names, asked.mean, known.mean)
     close, close_by_all = (
         float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
         for found in (near, near_by_all)
     )
     shown = [example(corpus, right, settings.seed) for _, right in rows]
-    made = paint("paraphrases", words, SEED + settings.seed)
-    named = paint("own names", [corpus.entries[i].concept for i in shown], SEED + settings.seed)
-    real = drawn(corpus, shown)
+    made = maker.generate("paraphrases", words, SEED + settings.seed)
+    named = maker.generate("own names", [corpus.entries[i].concept for i in shown], SEED + settings.seed)
+    real = composite_rows(corpus, shown)
     kinds = sorted({kind(name) for name in names})
     right = torch.tensor([[k in allowed for k in kinds] for allowed in (right_kinds(names, r) for _, r in rows)])
-    scores, own, ceiling = (eye.names(eye.features(images), kinds) for images in (made, named, real))
+    scores, own, ceiling = (judge.names(judge.features(images), kinds) for images in (made, named, real))
 
     def hits(name: str, found: Tensor, k: int, target: float | None = None) -> Metric:
         share, most = (float(top_hits(s, right, k).float().mean()) for s in (found, ceiling))
         full = f"{name} as pictures, top-{k}"
         return Metric(full, share, len(rows), most, target, target is not None, note=f"among {len(kinds)} names")
 
-    figures = [
+    metrics = [
         Metric("paraphrases nearest in text space", close, len(rows), target=0.8, note=f"among {len(names)} names"),
         Metric("paraphrases nearest, all states' mean", close_by_all, len(rows), note="what the UNet is shown"),
         hits("paraphrases", scores, 1, target=0.5),
@@ -90,7 +90,7 @@ def paraphrase(pipe: Pipeline, eye: JudgeModel, corpus: Corpus, paint: Painter, 
     details = {
         "words": [{"word": w, "nearest": n, "judge_reads": r} for w, n, r in zip(words, near, reads, strict=True)]
     }
-    return Part(figures, details, {"paraphrases": sheet([real, named, made], 20, 96, len(made))})
+    return Part(metrics, details, {"paraphrases": contact_sheet([real, named, made], 20, 96, len(made))})
 
 
 def right_kinds(names: Sequence[str], right: Sequence[str]) -> set[str]:

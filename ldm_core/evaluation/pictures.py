@@ -1,4 +1,4 @@
-"""Pictures to measure: made from prompts in batches, and real drawings on their grounds."""
+"""Pictures to measure: made from prompts in batches, and real drawings on their backgrounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ldm_core.sampling import SamplingParams
 Progress = Callable[[str, int], None]  # what is being done, how many pictures more are done
 
 
-class Painter:
+class PictureMaker:
     """Prompts → pictures, many prompts in a batch; picture i is the picture of seed + i."""
 
     def __init__(self, pipe: Pipeline, settings: EvaluationSettings, progress: Progress) -> None:
@@ -28,7 +28,7 @@ class Painter:
         self.pipe, self.settings, self.progress = pipe, settings, progress
 
     @torch.no_grad()
-    def __call__(self, what: str, prompts: Sequence[str], seed: int) -> Pixels:
+    def generate(self, what: str, prompts: Sequence[str], seed: int) -> Pixels:
         """N prompts → uint8 [N,H,W,3]; `what` names the part in progress."""
         pipe, s, made = self.pipe, self.settings, []
         for start in range(0, len(prompts), s.batch):
@@ -46,28 +46,30 @@ class Painter:
         return np.concatenate(made) if made else np.empty((0, *pipe.config.latent_shape()[1:], 3), np.uint8)
 
 
-def drawn(corpus: Corpus, rows: Sequence[int] | NDArray[np.integer], grounds: Sequence[str] | str = "white") -> Pixels:
+def composite_rows(
+    corpus: Corpus, rows: Sequence[int] | NDArray[np.integer], backgrounds: Sequence[str] | str = "white"
+) -> Pixels:
     """Real drawings uint8 [N,H,W,3] on named colours, one for all or one each."""
-    names = [grounds] * len(rows) if isinstance(grounds, str) else grounds
+    names = [backgrounds] * len(rows) if isinstance(backgrounds, str) else backgrounds
     colours = np.array([BACKGROUNDS[name] for name in names], np.uint8).reshape(-1, 3)
     return composite(np.stack([corpus.drawing(int(r)) for r in rows]), colours)
 
 
-def resized(images: Pixels, side: int) -> Pixels:
+def resize(images: Pixels, side: int) -> Pixels:
     """uint8 [N,H,W,3] → [N,side,side,3], by area."""
     if images.shape[1:3] == (side, side):
         return images
     return to_uint8(F.interpolate(to_tensor(images), size=(side, side), mode="area"))
 
 
-def sheet(rows: Sequence[Pixels], columns: int, side: int, limit: int = 96) -> Pixels:
+def contact_sheet(rows: Sequence[Pixels], columns: int, side: int, limit: int = 96) -> Pixels:
     """Series of N pictures → one picture, in which the i-th of every series stand below each other."""
-    rows = [resized(series[:limit], side) for series in rows]
+    rows = [resize(series[:limit], side) for series in rows]
     bands = [series[i : i + columns] for i in range(0, len(rows[0]), columns) for series in rows]
     full = [np.concatenate([b, np.full((columns - len(b), *b.shape[1:]), 255, np.uint8)]) for b in bands]
     return picture_grid(np.concatenate(full), columns)
 
 
-def chosen(n: int, limit: int, seed: int) -> NDArray[np.int64]:
+def sample_indices(n: int, limit: int, seed: int) -> NDArray[np.int64]:
     """`limit` of n indices at most, drawn from the seed, in rising order."""
     return np.sort(np.random.default_rng(seed).permutation(n)[:limit])

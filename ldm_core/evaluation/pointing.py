@@ -46,7 +46,7 @@ def points(attention: Tensor, mask: Tensor) -> tuple[bool, float]:
     return bool(inside.flatten()[attention.argmax()]), float(inside.float().mean())
 
 
-def pointing(pipe: Pipeline, images: Pixels, owners: Pixels, said: Sequence[Caption], seed: int) -> Metric:
+def pointing_game(pipe: Pipeline, images: Pixels, owners: Pixels, said: Sequence[Caption], seed: int) -> Metric:
     """Real scenes uint8 [N,H,W,3], who owns each pixel [N,H,W], their captions → share of nouns that point right."""
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: its words look at nothing")

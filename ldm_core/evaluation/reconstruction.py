@@ -12,7 +12,7 @@ from torch import Tensor
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.metrics import psnr, ssim
-from ldm_core.evaluation.pictures import Progress, chosen, drawn, sheet
+from ldm_core.evaluation.pictures import Progress, composite_rows, contact_sheet, sample_indices
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.images import Pixels, to_tensor
@@ -58,20 +58,22 @@ def closeness(real: Pixels, made: Pixels, distance: Distance | None) -> dict[str
 
 def reconstruction(pipe: Pipeline, corpus: Corpus, settings: EvaluationSettings, progress: Progress) -> Part:
     """Held-out drawings on white, and the same ones on random named colours."""
-    rows = corpus.heldout[chosen(len(corpus.heldout), settings.reconstructions, settings.seed)]
+    rows = corpus.heldout[sample_indices(len(corpus.heldout), settings.reconstructions, settings.seed)]
     colours = np.random.default_rng(settings.seed).choice(list(BACKGROUNDS)[1:], len(rows))
     distance, called = lpips_distance(settings.lpips_net, settings.lpips_trunk)
     progress("autoencoder", 0)
-    white, coloured = drawn(corpus, rows), drawn(corpus, rows, [str(c) for c in colours])
+    white, coloured = composite_rows(corpus, rows), composite_rows(corpus, rows, [str(c) for c in colours])
     again = reconstruct(pipe, white), reconstruct(pipe, coloured)
     on_white, on_colour = closeness(white, again[0], distance), closeness(coloured, again[1], distance)
     targets = {"psnr": 29.0, "ssim": 0.93, "lpips": None}
     names = {"psnr": "PSNR, dB", "ssim": "SSIM", "lpips": "LPIPS"}
     notes = {"lpips": called} if distance is not None else {"psnr": called}
-    figures = [
+    metrics = [
         Metric(f"autoencoder {names[k]}", v, len(rows), target=targets[k], note=notes.get(k, ""))
         for k, v in on_white.items()
     ]
-    figures += [Metric(f"autoencoder {names[k]}, coloured", v, len(rows)) for k, v in on_colour.items()]
-    shown = sheet([np.stack([w, c], 1).reshape(-1, *w.shape[1:]) for w, c in ((white, coloured), again)], 12, 128, 48)
-    return Part(figures, {"lpips": called}, {"autoencoder": shown})
+    metrics += [Metric(f"autoencoder {names[k]}, coloured", v, len(rows)) for k, v in on_colour.items()]
+    shown = contact_sheet(
+        [np.stack([w, c], 1).reshape(-1, *w.shape[1:]) for w, c in ((white, coloured), again)], 12, 128, 48
+    )
+    return Part(metrics, {"lpips": called}, {"autoencoder": shown})

@@ -1,4 +1,4 @@
-"""A figure: a value, what real drawings get, and the target."""
+"""A metric: a value, what real drawings get, and the target."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class Metric:
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of an evaluation found: figures, further details for the JSON, pictures [H,W,3] to look at."""
+    """What one part of an evaluation found: metrics, further details for the JSON, pictures [H,W,3] to look at."""
 
-    figures: list[Metric] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     sheets: dict[str, Pixels] = field(default_factory=dict)
 
 
-HEADER = ("figure", "value", "n", "real drawings", "share of real", "target", "met", "note")
+HEADER = ("metric", "value", "n", "real drawings", "share of real", "target", "met", "note")
 
 
-def table(figures: list[Metric]) -> str:
+def table(metrics: list[Metric]) -> str:
     """Figures as aligned lines, a header first."""
-    rows = [HEADER, *(_row(f) for f in figures)]
+    rows = [HEADER, *(_row(f) for f in metrics)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 

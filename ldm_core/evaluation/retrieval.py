@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ldm_core.evaluation.judge import Caption, JudgeModel
+from ldm_core.evaluation.judge import JudgeModel, KindAndStyle
 from ldm_core.evaluation.metrics import top_share
 from ldm_core.evaluation.report import Metric
 
 
-def retrieval(eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor) -> list[Metric]:
+def retrieval(
+    judge: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[KindAndStyle], asked: Tensor
+) -> list[Metric]:
     """Pictures and drawings as features [N,F], all held-out captions [K], what each is [N] → top-1, top-5."""
-    scores = [eye.captions(features, captions) for features in (made, real)]
+    scores = [judge.captions(features, captions) for features in (made, real)]
     return [
         Metric(
             f"retrieval top-{k}",
@@ -28,17 +30,17 @@ def retrieval(eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Ca
 
 
 def composition(
-    eye: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[Caption], asked: Tensor
+    judge: JudgeModel, made: Tensor, real: Tensor, captions: Sequence[KindAndStyle], asked: Tensor
 ) -> list[Metric]:
     """Name and style both right, among every held-out name in every style: the pairs as such were never seen."""
-    names, styles = sorted({name for name, _ in captions}), eye.judge.config.styles
+    names, styles = sorted({name for name, _ in captions}), judge.network.config.styles
     every = [(name, style) for name in names for style in styles]
     wanted = [captions[i] for i in asked.tolist()]
     pair = torch.tensor([names.index(n) * len(styles) + styles.index(s) for n, s in wanted])
-    scores = [eye.captions(features, every) for features in (made, real)]
-    by_name = [eye.names(features, names) for features in (made, real)]
+    scores = [judge.captions(features, every) for features in (made, real)]
+    by_name = [judge.names(features, names) for features in (made, real)]
     name = torch.tensor([names.index(n) for n, _ in wanted])
-    by_style = [eye.styles(features) for features in (made, real)]
+    by_style = [judge.styles(features) for features in (made, real)]
     style = torch.tensor([styles.index(s) for _, s in wanted])
     note = f"name and style, among {len(names)} × {len(styles)}"
     return [

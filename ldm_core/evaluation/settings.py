@@ -66,6 +66,6 @@ class EvaluationSettings:
     @property
     def pictures(self) -> int:
         """How many are sampled, where the corpus has as many prompts."""
-        grounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
+        backgrounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
         named = 2 * self.paraphrases + 6 * self.compose
-        return self.heldout + grounds + toned + self.prompts * self.seeds + named
+        return self.heldout + backgrounds + toned + self.prompts * self.seeds + named

@@ -40,11 +40,6 @@ def concept_names(corpus: Corpus) -> list[str]:
     return sorted({corpus.entries[int(r)].concept for r in corpus.train})
 
 
-def nearest(words: Sequence[str], names: Sequence[str], encode: Encode) -> list[str]:
-    """For each word the name with the most similar state."""
-    return nearest_names(names, encode(words), encode(names))
-
-
 def nearest_names(names: Sequence[str], asked: Tensor, known: Tensor) -> list[str]:
     """For states asked [N,D] the names whose states known [C,D] are most similar: cosine about the names' mean."""
     return [names[i] for i in nearest_rows(asked, known)[0].tolist()]
@@ -57,7 +52,7 @@ def is_right(name: str, right: Sequence[str]) -> bool:
 
 def paraphrase_share(rows: Sequence[tuple[str, tuple[str, ...]]], names: Sequence[str], encode: Encode) -> float:
     """Share of the words whose nearest name is right."""
-    found = nearest([word for word, _ in rows], names, encode)
+    found = nearest_names(names, encode([word for word, _ in rows]), encode(names))
     return float(np.mean([is_right(name, right) for name, (_, right) in zip(found, rows, strict=True)]))
 
 
@@ -124,14 +119,14 @@ def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) 
     captions, asked on held-out ones, whose (concept, style) pairs are new.
     """
     rng = np.random.default_rng(0)
-    grounds = [str(g) for g in rng.choice(list(BACKGROUNDS)[1:], 2 * PROBED)]
+    backgrounds = [str(g) for g in rng.choice(list(BACKGROUNDS)[1:], 2 * PROBED)]
 
     def captions(rows: NDArray[np.integer], toned: bool) -> tuple[Tensor, list[Entry], list[str]]:
         entries = [corpus.entries[int(r)] for r in rng.permutation(rows)]
         entries = [e for e in entries if e.tone or not toned][:PROBED]
-        texts = [canonical_caption(e, g) for e, g in zip(entries, grounds, strict=False)]
+        texts = [canonical_caption(e, g) for e, g in zip(entries, backgrounds, strict=False)]
         mean = encode_texts(clip.text_model, tokenizer, texts, clip.device).mean.cpu()
-        return mean, entries, grounds[: len(entries)]
+        return mean, entries, backgrounds[: len(entries)]
 
     (a, known, on), (b, asked, at) = captions(corpus.train, False), captions(corpus.heldout, False)
     found = {
@@ -144,15 +139,15 @@ def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) 
 
 @torch.no_grad()
 def retrieval(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) -> dict[str, float]:
-    """Held-out drawings on coloured grounds against all their captions: share found first, and among five."""
+    """Held-out drawings on coloured backgrounds against all their captions: share found first, and among five."""
     rng, rows = np.random.default_rng(1), corpus.heldout
-    grounds = [str(g) for g in rng.choice(list(BACKGROUNDS), len(rows))]
-    captions = [canonical_caption(corpus.entries[r], g) for r, g in zip(rows, grounds, strict=True)]
+    backgrounds = [str(g) for g in rng.choice(list(BACKGROUNDS), len(rows))]
+    captions = [canonical_caption(corpus.entries[r], g) for r, g in zip(rows, backgrounds, strict=True)]
     text = F.normalize(clip.text_projection(encode_eos(clip.text_model, tokenizer, captions, clip.device)))
     parts = []
     for i in range(0, len(rows), 128):
         drawings = np.stack([corpus.drawing(r) for r in rows[i : i + 128]])
-        colours = np.array([BACKGROUNDS[g] for g in grounds[i : i + 128]], np.uint8)
+        colours = np.array([BACKGROUNDS[g] for g in backgrounds[i : i + 128]], np.uint8)
         images = F.interpolate(to_tensor(composite(drawings, colours)), size=(side, side), mode="area").to(clip.device)
         parts.append(clip.visual_projection(clip.vision_model(pixel_values=images).pooler_output))
     ranked = (F.normalize(torch.cat(parts)) @ text.T).topk(min(5, len(rows)), dim=1).indices.tolist()

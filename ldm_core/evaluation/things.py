@@ -16,7 +16,7 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.structure import held_out
 from ldm_core.data.scenes.things import things
-from ldm_core.evaluation.blobs import Blob, cut_out
+from ldm_core.evaluation.components import Component, cut_out
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.images import Pixels
 
@@ -33,7 +33,7 @@ class ThingReader:
     def __init__(self, judge: JudgeModel, corpus: Corpus, seed: int = 0) -> None:
         """Draws and fits for about half a minute of a core."""
         self.judge, self.names = judge, list(things())
-        crops, answers = views(corpus, judge.judge.config.side, np.random.default_rng(seed))
+        crops, answers = views(corpus, judge.network.config.side, np.random.default_rng(seed))
         features = judge.features(crops)
         self.mean, self.std = features.mean(0), features.std(0) + 1e-6
         numbers = torch.tensor([self.names.index(name) for name in answers])
@@ -56,20 +56,20 @@ def views(corpus: Corpus, side: int, rng: np.random.Generator) -> tuple[Pixels, 
         for view in range(VIEWS):
             colour = str(rng.choice(list(THING_COLOURS))) if view % 2 else ""
             colour = "" if colour and held_out("colour", colour, name) else colour
-            ground = "white" if rng.random() < ON_WHITE else str(rng.choice(list(BACKGROUNDS)))
-            crops.append(_view(drawings.cut(row, colour), BACKGROUNDS[ground], side, rng))
+            background = "white" if rng.random() < ON_WHITE else str(rng.choice(list(BACKGROUNDS)))
+            crops.append(_view(drawings.cut(row, colour), BACKGROUNDS[background], side, rng))
             names.append(name)
     return np.stack(crops), names
 
 
-def _view(cut: Pixels, ground: tuple[int, int, int], side: int, rng: np.random.Generator) -> Pixels:
+def _view(cut: Pixels, background: tuple[int, int, int], side: int, rng: np.random.Generator) -> Pixels:
     scale = int(rng.integers(*SIZES)) / max(cut.shape[:2])
     size = max(4, round(cut.shape[1] * scale)), max(4, round(cut.shape[0] * scale))
     small = Image.fromarray(cut).convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
-    canvas = Image.new("RGB", size, ground)
+    canvas = Image.new("RGB", size, background)
     canvas.paste(small, (0, 0), small)
-    whole = Blob(np.ones(size[::-1], bool), (0, 0, *size))
-    crop = cut_out(np.asarray(canvas), whole, np.array(ground, np.float64), side)
+    whole = Component(np.ones(size[::-1], bool), (0, 0, *size))
+    crop = cut_out(np.asarray(canvas), whole, np.array(background, np.float64), side)
     if rng.random() < 0.5:
         less = int(rng.integers(*BLURS))
         blurred = Image.fromarray(crop).resize((less, less), Image.Resampling.BOX)

@@ -17,7 +17,7 @@ from ldm_core.images import Pixels
 GROUPS = 24  # (concept, style) pairs from which a style's colours are read
 CHANGED = 40  # a channel differs by so much between tones where there is skin
 REACH = 15.0  # ΔE up to which a pixel counts for a tone
-GREY = 8.0  # chroma below which nothing is skin: light hair, a white ground that is a little off
+GREY = 8.0  # chroma below which nothing is skin: light hair, a white background that is a little off
 LEAST = 0.002  # share of a picture that must be skin
 Pair = tuple[str, str]  # concept, style
 
@@ -68,11 +68,11 @@ def tone_palettes(corpus: Corpus) -> dict[str, NDArray[np.float64]]:
 def tone_of(image: Pixels, palette: NDArray[np.float64]) -> int:
     """Which of the tones RGB [5,3] most pixels of a picture uint8 [H,W,3] are nearest to; -1 where there is no skin.
 
-    Pixels that are nearer to the ground (the border's colour) or grey do not count.
+    Pixels that are nearer to the background (the border's colour) or grey do not count.
     """
     pixels, tones = to_lab(image.reshape(-1, 3)), to_lab(palette)
     distance = np.linalg.norm(pixels[:, None] - tones[None], axis=-1)
-    ground = np.linalg.norm(pixels - to_lab(border_median(image)), axis=-1)
-    skin = (distance.min(1) <= REACH) & (distance.min(1) < ground) & (np.linalg.norm(pixels[:, 1:], axis=-1) > GREY)
+    background = np.linalg.norm(pixels - to_lab(border_median(image)), axis=-1)
+    skin = (distance.min(1) <= REACH) & (distance.min(1) < background) & (np.linalg.norm(pixels[:, 1:], axis=-1) > GREY)
     votes = np.bincount(distance.argmin(1)[skin], minlength=len(tones))
     return int(votes.argmax()) if votes.max() >= LEAST * len(pixels) else -1

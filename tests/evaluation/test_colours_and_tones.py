@@ -9,7 +9,7 @@ import pytest
 
 from ldm_core.data.colours import BACKGROUNDS, nearest_colour, to_lab
 from ldm_core.data.names import TONES
-from ldm_core.evaluation.colours import border_median, ground_of
+from ldm_core.evaluation.colours import background_of, border_median
 from ldm_core.evaluation.tones import skin_colours, tone_of, tone_palettes, toned_pairs
 from ldm_core.images import composite
 from tests.evaluation.made_up import SIDE, SKIN, face, make_corpus
@@ -39,7 +39,7 @@ def test_ground_is_read_around_a_drawing_and_through_noise(name: str):
     assert border_median(picture).tolist() == colour[0].tolist()
     picture[:, 40:60] = 0  # something that reaches the edge
     noise = np.random.default_rng(0).normal(0, 8, picture.shape)
-    assert ground_of((picture + noise).clip(0, 255).astype(np.uint8), BACKGROUNDS) == name
+    assert background_of((picture + noise).clip(0, 255).astype(np.uint8), BACKGROUNDS) == name
 
 
 def test_nearest_colour_is_as_seen():

@@ -1,4 +1,4 @@
-"""Reading scenes by parts: blobs, colours, places, and what counts as shown."""
+"""Reading scenes by parts: components, colours, places, and what counts as shown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.scenes.structure import Box, Scene, Thing
-from ldm_core.evaluation.blobs import colour_of, components, cut_out, ground_colour, separate
+from ldm_core.evaluation.components import background_colour, colour_of, connected_components, cut_out, separate
 from ldm_core.evaluation.composing import Seen, shows, shows_layout, stands
 
 SIDE = 64
 
 
-def canvas(ground: str = "white") -> np.ndarray:
-    return np.full((SIDE, SIDE, 3), BACKGROUNDS[ground], np.uint8)
+def canvas(background: str = "white") -> np.ndarray:
+    return np.full((SIDE, SIDE, 3), BACKGROUNDS[background], np.uint8)
 
 
 def paint(image: np.ndarray, left: int, top: int, side: int, colour: str) -> np.ndarray:
@@ -24,27 +24,27 @@ def paint(image: np.ndarray, left: int, top: int, side: int, colour: str) -> np.
     return image
 
 
-def blobs(image: np.ndarray, ground: str = "white"):
-    return separate(image, ground_colour(image, BACKGROUNDS[ground]))
+def things_on(image: np.ndarray, background: str = "white"):
+    return separate(image, background_colour(image, BACKGROUNDS[background]))
 
 
 def test_components_are_scipys():
     ndimage = pytest.importorskip("scipy.ndimage")
     mask = np.random.default_rng(0).random((40, 50)) < 0.3
     labels, n = ndimage.label(mask, np.ones((3, 3)))
-    found = components(mask)
+    found = connected_components(mask)
     assert len(found) == n
-    for blob in found:
-        value = labels[blob.mask]
-        assert (value == value[0]).all() and blob.mask.sum() == (labels == value[0]).sum()
+    for component in found:
+        value = labels[component.mask]
+        assert (value == value[0]).all() and component.mask.sum() == (labels == value[0]).sum()
 
 
-@pytest.mark.parametrize("ground", ["white", "blue", "black"])
-def test_things_stand_apart_and_have_their_colours(ground: str):
-    image = paint(paint(canvas(ground), 4, 6, 24, "red"), 36, 30, 20, "yellow")
+@pytest.mark.parametrize("background", ["white", "blue", "black"])
+def test_things_stand_apart_and_have_their_colours(background: str):
+    image = paint(paint(canvas(background), 4, 6, 24, "red"), 36, 30, 20, "yellow")
     noise = np.random.default_rng(1).integers(-3, 4, image.shape)
     image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    found = blobs(image, ground)
+    found = things_on(image, background)
     assert [b.box for b in found] == [(4, 6, 28, 30), (36, 30, 56, 50)]
     assert [colour_of(image, b) for b in found] == ["red", "yellow"]
 
@@ -52,19 +52,19 @@ def test_things_stand_apart_and_have_their_colours(ground: str):
 def test_specks_join_the_thing_they_belong_to():
     image = paint(paint(canvas(), 4, 20, 24, "red"), 36, 20, 24, "green")
     paint(image, 14, 13, 4, "orange")  # a flame above the first
-    found = blobs(image)
+    found = things_on(image)
     assert len(found) == 2 and found[0].box == (4, 13, 28, 44)
 
 
 def test_a_face_and_its_eyes_are_one_thing_however_large_they_are():
     ring = paint(canvas(), 10, 10, 44, "yellow")
     ring[16:48, 16:48] = 255
-    assert len(blobs(paint(ring, 24, 24, 16, "black"))) == 1
+    assert len(things_on(paint(ring, 24, 24, 16, "black"))) == 1
 
 
 def test_a_thing_is_cut_out_alone_and_in_the_middle():
     image = paint(paint(canvas(), 2, 2, 20, "red"), 40, 40, 12, "blue")
-    first = blobs(image)[0]
+    first = things_on(image)[0]
     crop = cut_out(image, first, np.array([255.0, 255, 255]), 48)
     inside = (np.abs(crop.astype(int) - THING_COLOURS["red"]).sum(-1) < 60).nonzero()
     assert crop.shape == (48, 48, 3) and abs(inside[0].mean() - 23.5) < 1 and abs(inside[1].mean() - 23.5) < 1
@@ -93,11 +93,11 @@ def test_a_number_is_exact():
 
 def test_layout_is_right_whatever_the_things_are():
     scene = Scene("attribution", (CAR, STAR), "noto style")
-    blobs_seen = [Seen("dog", "blue", (50, 30)), Seen("hat", "red", (10, 30))]
-    assert shows_layout(scene, blobs_seen) and not shows(scene, blobs_seen)
-    assert not shows_layout(scene, [replace(s, colour="red") for s in blobs_seen])
+    seen = [Seen("dog", "blue", (50, 30)), Seen("hat", "red", (10, 30))]
+    assert shows_layout(scene, seen) and not shows(scene, seen)
+    assert not shows_layout(scene, [replace(s, colour="red") for s in seen])
     three = Scene("count", (Thing("cat", 0, (Box(0, 0, 9, 9),) * 3),), "noto style")
-    assert shows_layout(three, [Seen("dog", "", (0, 0))] * 3) and not shows_layout(three, blobs_seen)
+    assert shows_layout(three, [Seen("dog", "", (0, 0))] * 3) and not shows_layout(three, seen)
 
 
 def test_places_go_by_the_longer_way():

@@ -14,7 +14,7 @@ import ldm_core
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.judge import load_judge
 from ldm_core.data.kinds import heldout_captions
-from ldm_core.evaluation.pictures import Painter, sheet
+from ldm_core.evaluation.pictures import PictureMaker, contact_sheet
 from ldm_core.evaluation.reconstruction import closeness, lpips_distance
 from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.training.common.loop import make_accelerator
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_from_drawings_to_figures(home: Path, capsys: pytest.CaptureFixture[str]):
+def test_from_drawings_to_metrics(home: Path, capsys: pytest.CaptureFixture[str]):
     corpus = ["--corpus", str(home / "corpus")]
     assert main(["train", "judge", "--name", "judge-1", *corpus, *SMALL]) == 0
     judge, _ = load_judge(home / "runs/judge-1/judge.safetensors")
@@ -88,7 +88,7 @@ def test_colours_and_reconstructions_need_no_judge(home: Path, capsys: pytest.Ca
 def test_pictures_are_those_of_the_pipeline(home: Path, sampler: str):
     pipe = ldm_core.load(home / "tiny.safetensors", "cpu", "float32")
     settings = EvaluationSettings(sampler=sampler, steps=3, batch=2)
-    made = Painter(pipe, settings, lambda what, more: None)("pictures", ["cat", "dog", "cat"], 5)
+    made = PictureMaker(pipe, settings, lambda what, more: None).generate("pictures", ["cat", "dog", "cat"], 5)
     for i, prompt in enumerate(["cat", "dog", "cat"]):
         alone = pipe.generate(prompt, steps=3, sampler=sampler, seed=5 + i)[0]
         assert np.abs(made[i].astype(int) - alone.astype(int)).max() <= 1
@@ -154,14 +154,14 @@ def test_augmentation_keeps_hues_and_repeats():
 
 def test_pictures_are_composited_at_the_judges_size(home: Path):
     from ldm_core.data.corpus import Corpus
-    from ldm_core.evaluation.pictures import drawn, resized
+    from ldm_core.evaluation.pictures import composite_rows, resize
     from ldm_core.images import to_tensor
 
     corpus = Corpus(home / "corpus")
     task = JudgeTask(JudgeTraining(widths=(4, 8), side=16), corpus, make_accelerator("no"))
     rows = np.array([0, 7, 22])
     ours = task.pictures(rows, np.full((3, 3), 255, np.uint8))
-    assert torch.allclose(ours, to_tensor(resized(drawn(corpus, rows), 16)), atol=2 / 255)
+    assert torch.allclose(ours, to_tensor(resize(composite_rows(corpus, rows), 16)), atol=2 / 255)
 
 
 def test_closeness_of_a_picture_to_itself_and_to_noise():
@@ -177,7 +177,7 @@ def test_closeness_of_a_picture_to_itself_and_to_noise():
 
 def test_sheets_and_counts():
     series = [np.full((5, 8, 8, 3), value, np.uint8) for value in (10, 200)]
-    picture = sheet(series, 3, 4)
+    picture = contact_sheet(series, 3, 4)
     assert picture.shape == (16, 12, 3)
     assert picture[0, 0, 0] == 10 and picture[4, 0, 0] == 200 and picture[8, 11, 0] == 255
     default = EvaluationSettings()

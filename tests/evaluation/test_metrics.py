@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from ldm_core.evaluation.heldout import copying
-from ldm_core.evaluation.kid import feature_kid, kid, nearest, spread
+from ldm_core.evaluation.kid import feature_kid, kid, nearest_distance, spread
 from ldm_core.evaluation.metrics import top_hits, top_share
 from ldm_core.evaluation.report import Metric, table
 
@@ -55,9 +55,7 @@ def test_spread_is_the_mean_over_all_pairs():
 def test_nearest_in_blocks_is_nearest_of_all():
     g = torch.Generator().manual_seed(4)
     x, known = torch.randn(9, 3, generator=g), torch.randn(50, 3, generator=g)
-    distance, which = nearest(x, known, block=7)
-    whole = torch.cdist(x, known).min(1)
-    assert torch.allclose(distance, whole.values) and torch.equal(which, whole.indices)
+    assert torch.allclose(nearest_distance(x, known, block=7), torch.cdist(x, known).amin(1))
 
 
 def test_copies_are_found():
@@ -80,7 +78,7 @@ def test_top_hits_count_equals_as_ahead():
     assert top_share(scores, right, 1) == pytest.approx(1 / 3)
 
 
-def test_figures_know_their_targets():
+def test_metrics_know_their_targets():
     assert Metric("a", 0.45, 10, real=0.5, target=0.8, of_real=True).met is True
     assert Metric("a", 0.45, 10, real=0.5, target=0.8).met is False
     assert Metric("a", 0.0, 10, real=0.0, target=0.8, of_real=True).met is None

@@ -10,7 +10,7 @@ import torch
 
 import ldm_core
 from ldm_core.data.scenes.captions import Caption
-from ldm_core.evaluation.pointing import finest_map, pointing, points
+from ldm_core.evaluation.pointing import finest_map, pointing_game, points
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "emoji-128.safetensors"
 
@@ -37,5 +37,5 @@ def test_maps_are_of_the_finest_layer_and_sum_to_one():
     owner = np.zeros((1, 128, 128), np.uint8)
     owner[0, 20:60, 20:60] = 1
     owner[0, 90:, 90:] = 2
-    metric = pointing(pipe, image[None], owner, [Caption("a red car and a blue star", ((6, 9), (21, 25)))], 0)
+    metric = pointing_game(pipe, image[None], owner, [Caption("a red car and a blue star", ((6, 9), (21, 25)))], 0)
     assert metric.n == 2 and metric.value in (0.0, 0.5, 1.0) and "chance" in metric.note

@@ -22,7 +22,7 @@ class Plain(JudgeModel):
     """Features are one-hot: name, then style."""
 
     def __init__(self) -> None:
-        self.judge = SimpleNamespace(config=SimpleNamespace(styles=STYLES))  # type: ignore[assignment]
+        self.network = SimpleNamespace(config=SimpleNamespace(styles=STYLES))  # type: ignore[assignment]
 
     def names(self, features: Tensor, names: list[str]) -> Tensor:  # type: ignore[override]
         return features[:, [NAMES.index(n) for n in names]]

@@ -9,7 +9,7 @@ import torch
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.data.scenes.structure import held_out
-from ldm_core.evaluation.blobs import cut_out, ground_colour, separate
+from ldm_core.evaluation.components import background_colour, cut_out, separate
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.things import VIEWS, ThingReader, views
 from ldm_core.models.judge import Judge, JudgeConfig
@@ -54,6 +54,6 @@ def test_things_are_named_by_their_shape(corpus: Corpus):
     for name in SHAPES:
         rgba = drawing(name, THING_COLOURS["brown"], 60)
         image = np.where(rgba[..., 3:] > 0, rgba[..., :3], np.uint8(255))
-        ground = ground_colour(image, BACKGROUNDS["white"])
-        (blob,) = separate(image, ground)
-        assert reader(cut_out(image, blob, ground, 32)[None]) == [name]
+        background = background_colour(image, BACKGROUNDS["white"])
+        (component,) = separate(image, background)
+        assert reader(cut_out(image, component, background, 32)[None]) == [name]

@@ -1,4 +1,4 @@
-"""The things of a picture on a plain ground: connected components, with specks joined to the thing they belong to."""
+"""The things of a picture on a plain background: connected components, specks joined to the thing they belong to."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ldm_core.images import Pixels
 
 Mask = NDArray[np.bool_]
 
-APART = 14.0  # ΔE from the ground above which a pixel belongs to a thing
-NEAR_GROUND = 30.0  # ΔE within which the border is the ground that was asked for, a little off
+APART = 14.0  # ΔE from the background above which a pixel belongs to a thing
+NEAR_BACKGROUND = 30.0  # ΔE within which the border is the background that was asked for, a little off
 FAINT = 6  # pixels: smaller components are noise
 SPECK = 0.2  # a component whose box is a smaller share of the largest one's is part of another thing
 TOUCHING = 2  # pixels between boxes that belong together; things of a scene stand 5 apart
-MARGIN = 0.08  # of a blob's longer side, around it, when it is cut out
+MARGIN = 0.08  # of a component's longer side, around it, when it is cut out
 
 
 @dataclass(frozen=True)
-class Blob:
+class Component:
     """Pixels that belong together: a mask [H,W] and its box (left, top, right, bottom), the ends exclusive."""
 
     mask: Mask
@@ -43,32 +43,32 @@ class Blob:
         return (right - left) * (bottom - top)
 
 
-def ground_colour(image: Pixels, named: RGB) -> NDArray[np.float64]:
+def background_colour(image: Pixels, named: RGB) -> NDArray[np.float64]:
     """The colour [3] that a picture stands on: its border's median if that is near the one asked for, else that one."""
     seen, asked = border_median(image), np.array(named, np.float64)
-    return seen if np.linalg.norm(to_lab(seen) - to_lab(asked)) < NEAR_GROUND else asked
+    return seen if np.linalg.norm(to_lab(seen) - to_lab(asked)) < NEAR_BACKGROUND else asked
 
 
-def separate(image: Pixels, ground: NDArray[np.float64]) -> list[Blob]:
-    """Picture uint8 [H,W,3] on a ground [3] → its things, largest box first.
+def separate(image: Pixels, background: NDArray[np.float64]) -> list[Component]:
+    """Picture uint8 [H,W,3] on a background [3] → its things, largest box first.
 
     Components whose boxes touch are one thing (a face and its eyes, a bell and its clapper); a speck joins the nearest
-    larger blob.
+    larger component.
     """
-    mask = np.linalg.norm(to_lab(image) - to_lab(ground), axis=-1) > APART
-    blobs = [b for b in components(mask) if b.mask.sum() >= FAINT]
-    blobs = _join_touching(blobs)
-    if not blobs:
+    mask = np.linalg.norm(to_lab(image) - to_lab(background), axis=-1) > APART
+    components = [b for b in connected_components(mask) if b.mask.sum() >= FAINT]
+    components = _join_touching(components)
+    if not components:
         return []
-    largest = max(b.area for b in blobs)
-    things = [b for b in blobs if b.area >= SPECK * largest]
-    for speck in (b for b in blobs if b.area < SPECK * largest):
-        nearest = min(range(len(things)), key=lambda i: gap(speck, things[i]))
-        things[nearest] = union(things[nearest], speck)
+    largest = max(b.area for b in components)
+    things = [b for b in components if b.area >= SPECK * largest]
+    for speck in (b for b in components if b.area < SPECK * largest):
+        nearest = min(range(len(things)), key=lambda i: box_gap(speck, things[i]))
+        things[nearest] = merge(things[nearest], speck)
     return sorted(_join_touching(things), key=lambda b: -b.area)
 
 
-def components(mask: Mask) -> list[Blob]:
+def connected_components(mask: Mask) -> list[Component]:
     """Connected components of a mask [H,W], diagonal neighbours included."""
     height, width = mask.shape
     left = set(np.flatnonzero(mask).tolist())
@@ -86,51 +86,51 @@ def components(mask: Mask) -> list[Blob]:
                         edge.append(near)
         part = np.zeros(mask.size, bool)
         part[reached] = True
-        found.append(_blob(part.reshape(mask.shape)))
+        found.append(_component(part.reshape(mask.shape)))
     return found
 
 
-def gap(a: Blob, b: Blob) -> float:
+def box_gap(a: Component, b: Component) -> float:
     """Pixels between two boxes, the longer way; below 0 where they overlap."""
     (la, ta, ra, ba), (lb, tb, rb, bb) = a.box, b.box
     return max(max(la, lb) - min(ra, rb), max(ta, tb) - min(ba, bb))
 
 
-def union(a: Blob, b: Blob) -> Blob:
+def merge(a: Component, b: Component) -> Component:
     """Both as one."""
-    return _blob(a.mask | b.mask)
+    return _component(a.mask | b.mask)
 
 
-def cut_out(image: Pixels, blob: Blob, ground: NDArray[np.float64], side: int) -> Pixels:
-    """A blob alone in the middle of a square of its ground: uint8 [side,side,3]."""
-    left, top, right, bottom = blob.box
+def cut_out(image: Pixels, component: Component, background: NDArray[np.float64], side: int) -> Pixels:
+    """A component alone in the middle of a square of its background: uint8 [side,side,3]."""
+    left, top, right, bottom = component.box
     longest = max(right - left, bottom - top)
     length = longest + 2 * max(1, round(MARGIN * longest))
     square = np.empty((length, length, 3), np.uint8)
-    square[:] = np.round(ground)
+    square[:] = np.round(background)
     y, x = (length - (bottom - top)) // 2, (length - (right - left)) // 2
     square[y : y + bottom - top, x : x + right - left] = image[top:bottom, left:right]
     way = Image.Resampling.BOX if length > side else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(square).resize((side, side), way))
 
 
-def colour_of(image: Pixels, blob: Blob) -> str:
-    """The named colour that most of a blob's pixels have, ink and paper aside; "" where none has half of them."""
-    return read_colour(np.dstack([image, np.where(blob.mask, 255, 0).astype(np.uint8)]))
+def colour_of(image: Pixels, component: Component) -> str:
+    """The named colour that most of a component's pixels have, ink and paper aside; "" where none has half of them."""
+    return read_colour(np.dstack([image, np.where(component.mask, 255, 0).astype(np.uint8)]))
 
 
-def _blob(mask: Mask) -> Blob:
+def _component(mask: Mask) -> Component:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return Blob(mask, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
+    return Component(mask, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
 
-def _join_touching(blobs: list[Blob]) -> list[Blob]:
+def _join_touching(components: list[Component]) -> list[Component]:
     """Until no two boxes are within TOUCHING pixels of each other."""
-    joined: list[Blob] = []
-    for blob in blobs:
-        while near := [b for b in joined if gap(b, blob) <= TOUCHING]:
+    joined: list[Component] = []
+    for component in components:
+        while near := [b for b in joined if box_gap(b, component) <= TOUCHING]:
             joined = [b for b in joined if all(b is not other for other in near)]
             for other in near:
-                blob = union(blob, other)
-        joined.append(blob)
+                component = merge(component, other)
+        joined.append(component)
     return joined
