@@ -35,19 +35,6 @@ def encode(pipe: Pipeline, texts: Sequence[str]) -> TextStates:
     return encode_texts(pipe.model.cond_stage_model, pipe.tokenizer, texts, pipe.device)
 
 
-class EncoderNeighbours:
-    """Known names as a text encoder places them: the `nearest` of `Knowledge.read`, better than spelling."""
-
-    def __init__(self, pipe: Pipeline, names: Sequence[str]) -> None:
-        """Encodes all names once; ValueError where the pipeline has no text encoder."""
-        self.pipe, self.names = pipe, list(names)
-        self.states = encode(pipe, self.names).eos
-
-    def __call__(self, words: Sequence[str]) -> list[str]:
-        """For each word the name whose state at the first end token is most similar."""
-        return nearest_names(self.names, encode(self.pipe, words).eos, self.states) if words else []
-
-
 def paraphrase(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
     """Nearest names in the text encoder's space; pictures by the judge, among the names of all training drawings.
 
