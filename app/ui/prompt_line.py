@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.i18n import say
 from app.ui.status import safe
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
+from ldm_core.data.english import with_article
 from ldm_core.text.knowledge import Knowledge, Reading
 
 if TYPE_CHECKING:
@@ -107,16 +108,12 @@ def surprise(knowledge: Knowledge | None, examples: tuple[str, ...], rng: random
     colour, another = rng.sample([c for c in knowledge.colours if c not in ("white", "grey")], 2)
     return rng.choice(
         (
-            _article(f"{colour} {one}"),
-            f"{_article(f'{colour} {one}')} and {_article(f'{another} {other}')}",
-            f"{_article(one)} {rng.choice(('left of', 'above', 'next to'))} {_article(other)}",
-            f"{_article(one)} on {_article(f'{colour} background')}",
+            with_article(f"{colour} {one}"),
+            f"{with_article(f'{colour} {one}')} and {with_article(f'{another} {other}')}",
+            f"{with_article(one)} {rng.choice(('left of', 'above', 'next to'))} {with_article(other)}",
+            f"{with_article(one)} on {with_article(f'{colour} background')}",
         )
     )
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def live_html(lang: str) -> str:

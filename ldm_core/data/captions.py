@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -10,17 +9,12 @@ from types import MappingProxyType
 import numpy as np
 
 from ldm_core.data.corpus import Entry
+from ldm_core.data.english import with_article
 
 SYNONYMS = Path(__file__).with_name("synonyms.tsv")
 SYNONYM = 0.2  # share of the captions that say a synonym, where the concept has any
 WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other ground is named
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-_PLURALS = {"people", "men", "women", "feet", "dolls", "children", "tai-tai", "news"}
-_SINGULARS = {"tennis", "lens", "news", "mars", "paralysis"}
-_BARE = {"keycap", "digit", "letter", "mount", "people", "men", "women", "santa", "mrs", "input", "no", "sagittarius"}
-_CLOCK = re.compile(r"o'clock$|-thirty$")
-_LIKE_A_CONSONANT = re.compile(r"(uni|eu|ewe|ufo|one-|one |u-)")
 
 
 def read_synonyms(path: Path = SYNONYMS) -> dict[str, list[str]]:
@@ -33,18 +27,6 @@ def tone_words(tone: str) -> str:
     """'medium-dark' → 'medium-dark skin tone'; 'light+dark' → 'light and dark skin tones'; '' → ''."""
     parts = tone.split("+")
     return "" if not tone else f"{' and '.join(parts)} skin tone{'s' if len(parts) > 1 else ''}"
-
-
-def with_article(name: str) -> str:
-    """'apple' → 'an apple'; plurals, times and numbered things stay as they are: 'grapes', 'keycap 2'."""
-    if name.startswith("flag of "):
-        return f"the {name}"
-    head = re.split(r" (?:with|without|of|in|on|and|for|from|showing|behind|pointing) ", name)[0].split()
-    plural = head[-1] in _PLURALS or (head[-1] not in _SINGULARS and bool(re.search(r"[^suio]s$", head[-1])))
-    if plural or name[0].isdigit() or head[0] in _BARE or _CLOCK.search(name):
-        return name
-    vowel = name[0] in "aeiouå" if not _LIKE_A_CONSONANT.match(name) else False
-    return f"{'an' if vowel or name.startswith('hour') else 'a'} {name}"
 
 
 def canonical_caption(entry: Entry, background: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ldm_core.data.scenes.things import article, plural
+from ldm_core.data.english import article, plural
 
 Lexicon = Mapping[str, tuple[str, str]]  # Chinese word → (kind, English)
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")

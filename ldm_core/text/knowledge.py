@@ -14,8 +14,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from ldm_core.data.english import plural
 from ldm_core.data.names import TONES
-from ldm_core.data.scenes.things import plural
 from ldm_core.text.chinese import is_chinese, to_english
 from ldm_core.text.prompt_syntax import parse, plain
 

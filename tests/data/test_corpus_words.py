@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm_core.data.captions import canonical_caption, caption, read_synonyms, tone_words, with_article
+from ldm_core.data.captions import canonical_caption, caption, read_synonyms, tone_words
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Entry
 from ldm_core.data.emoji import EmojiTable, read_corrections
@@ -115,29 +115,6 @@ def test_corrections_belong_to_sets_and_say_it_in_plain_words() -> None:
         assert set_name in keys
         assert slug
         assert words == plain_label(words)
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("red apple", "a red apple"),
-        ("apple", "an apple"),
-        ("unicorn", "a unicorn"),
-        ("hourglass done", "an hourglass done"),
-        ("grapes", "grapes"),
-        ("glasses", "glasses"),
-        ("bus", "a bus"),
-        ("compass", "a compass"),
-        ("smiling face with hearts", "a smiling face with hearts"),
-        ("keycap 2", "keycap 2"),
-        ("eight o'clock", "eight o'clock"),
-        ("people hugging", "people hugging"),
-        ("flag of chile", "the flag of chile"),
-        ("orange", "an orange"),
-    ],
-)
-def test_articles(name: str, said: str) -> None:
-    assert with_article(name) == said
 
 
 @given(

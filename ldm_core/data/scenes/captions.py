@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
+from ldm_core.data.english import article, plural
 from ldm_core.data.scenes.structure import OPPOSITE, Relation, Scene, Thing
-from ldm_core.data.scenes.things import article, nouns, plural, things
+from ldm_core.data.scenes.things import nouns, things
 
 NUMBERS = {2: "two", 3: "three", 4: "four"}
 RELATIONS: dict[Relation, tuple[str, ...]] = {

@@ -10,37 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ldm_core.data.colours import THING_COLOURS
+from ldm_core.data.english import is_plural, plural
 
 TABLE = Path(__file__).with_name("things.tsv")
-_PLURALS = {
-    "mouse": "mice",
-    "sheep": "sheep",
-    "fish": "fish",
-    "wolf": "wolves",
-    "snowman": "snowmen",
-    "leaf": "leaves",
-    "deer": "deer",
-    "squid": "squid",
-    "shrimp": "shrimp",
-    "knife": "knives",
-    "ox": "oxen",
-    "tomato": "tomatoes",
-    "potato": "potatoes",
-    "volcano": "volcanoes",
-}
-_ALWAYS_PLURAL = {
-    "cherries",
-    "scissors",
-    "sunglasses",
-    "glasses",
-    "grapes",
-    "jeans",
-    "trousers",
-    "pancakes",
-    "french fries",
-    "fries",
-}
-_VOWELS = ("a", "e", "i", "o", "u")
 
 
 @dataclass(frozen=True)
@@ -56,7 +28,7 @@ class ComposableThing:
     @property
     def plural_only(self) -> bool:
         """'scissors': no article, no singular."""
-        return self.name in _ALWAYS_PLURAL
+        return is_plural(self.name)
 
 
 @cache
@@ -98,26 +70,3 @@ def _by_concept() -> Mapping[str, ComposableThing]:
 def drawn_colours(thing: ComposableThing) -> frozenset[str]:
     """Colours that the corpus's own names give the thing: red and green for the apple."""
     return frozenset(c for c in THING_COLOURS for concept in thing.concepts if concept.startswith(f"{c} "))
-
-
-def plural(word: str) -> str:
-    """'box' → 'boxes', 'cherries' stays; irregular ones of things.tsv are known."""
-    if word in _ALWAYS_PLURAL:
-        return word
-    first, space, last = word.rpartition(" ")
-    if last in _PLURALS:
-        return f"{first}{space}{_PLURALS[last]}"
-    first, of, rest = word.partition(" of ")
-    if of:  # cups of coffee, glasses of milk
-        return f"{plural(first)} of {rest}"
-    if word.endswith(("s", "x", "ch", "sh")):
-        return f"{word}es"
-    if word.endswith("y") and not word.endswith(tuple(v + "y" for v in _VOWELS)):
-        return f"{word[:-1]}ies"
-    return f"{word}s"
-
-
-def article(phrase: str) -> str:
-    """'a' or 'an', by sound: 'a unicorn', 'an hourglass'."""
-    like_a_consonant = phrase.startswith(("uni", "eu", "one"))
-    return "an" if phrase.startswith("hour") or (phrase.startswith(_VOWELS) and not like_a_consonant) else "a"

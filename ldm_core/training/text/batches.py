@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ldm_core.data.captions import caption, tone_words, with_article
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
+from ldm_core.data.english import plural
 from ldm_core.images import composite, to_tensor
 from ldm_core.text.tokenizer import Tokenizer
 
@@ -111,13 +112,6 @@ def word_batch(words: Words, corpus: Corpus, rng: np.random.Generator, n: int) -
     if captioned:
         texts = [caption_as(corpus, text, rng) for text in texts]
     return texts, torch.from_numpy(words.vectors[rows])
-
-
-def plural(text: str) -> str:
-    """'cherry' → 'cherries', 'fox' → 'foxes', 'cat' → 'cats'; of a phrase the last word."""
-    if re.search(r"[^aeiou]y$", text):
-        return f"{text[:-1]}ies"
-    return f"{text}es" if re.search(r"(s|x|z|ch|sh)$", text) else f"{text}s"
 
 
 def caption_as(corpus: Corpus, text: str, rng: np.random.Generator) -> str:

@@ -20,6 +20,7 @@ from transformers import CLIPTextModel
 
 from ldm_core.data.captions import caption, read_synonyms
 from ldm_core.data.corpus import Corpus
+from ldm_core.data.english import plural
 from ldm_core.evaluation.text import concept_names, encode_eos, paraphrase_accuracy
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, ema_scope
@@ -28,7 +29,7 @@ from ldm_core.training.common.loop import descend, step_rng
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
-from ldm_core.training.text.batches import background, caption_as, encode_trimmed, plural
+from ldm_core.training.text.batches import background, caption_as, encode_trimmed
 from ldm_core.training.text.binding_captions import (
     COLOURS,
     NUMBERS,

@@ -11,10 +11,11 @@ import numpy as np
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
+from ldm_core.data.english import plural
 from ldm_core.data.scenes.captions import RELATIONS as WAYS
 from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.structure import OPPOSITE, Box, Relation, Scene, SceneKind, Thing, is_trained
-from ldm_core.data.scenes.things import plural, things
+from ldm_core.data.scenes.things import things
 
 UNNAMED = "unnamed"  # the colour of a noun without one
 COLOURS = (UNNAMED, *BACKGROUNDS)

@@ -18,6 +18,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 from ldm_core.config import TextConfig, find_preset
 from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
+from ldm_core.data.english import plural
 from ldm_core.evaluation.text import concept_names, paraphrase_accuracy
 from ldm_core.models.text import clip_text_config, eos_state
 from ldm_core.text.tokenizer import Tokenizer
@@ -35,7 +36,6 @@ from ldm_core.training.text.batches import (
     encode_trimmed,
     fill,
     pair_batch,
-    plural,
     positive_pairs,
     word_batch,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ldm_core.data.captions import with_article
+from ldm_core.data.english import with_article
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.wordnet import Lemma, most_used
 

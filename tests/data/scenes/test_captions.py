@@ -10,7 +10,7 @@ from ldm_core.data.scenes.captions import OPPOSITE, caption, read_caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.structure import Box, Scene, Thing
-from ldm_core.data.scenes.things import article, nouns, plural, thing_of, things
+from ldm_core.data.scenes.things import nouns
 
 COMPOSED = {kind: share for kind, share in MIX.items() if kind not in ("original", "moved")}
 
@@ -58,14 +58,3 @@ def test_reading(text: str, things_said: list[tuple[str, int, str]], relation: s
     read = read_caption(text)
     assert [(t.name, t.number, t.colour) for t in read.things] == things_said
     assert (read.relation, read.style, read.ground) == (relation, style, ground)
-
-
-def test_plurals_and_articles():
-    words = {w: plural(w) for thing in things().values() for w in thing.words}
-    assert words["mouse"] == "mice"
-    assert words["cup of coffee"] == "cups of coffee"
-    assert words["cherries"] == "cherries"
-    assert words["tomato"] == "tomatoes"
-    assert words["butterfly"] == "butterflies"
-    assert all(thing_of(p).name == thing_of(w).name for w, p in words.items())
-    assert [article(w) for w in ("unicorn", "hourglass", "owl", "car")] == ["a", "an", "an", "a"]

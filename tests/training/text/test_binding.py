@@ -13,14 +13,13 @@ from safetensors.torch import save_file
 
 from ldm_core.data.captions import read_synonyms
 from ldm_core.data.corpus import Corpus, Entry, write_index
+from ldm_core.data.english import plural
 from ldm_core.data.scenes.structure import Box, Scene, Thing, is_trained
-from ldm_core.data.scenes.things import plural as scene_plural
 from ldm_core.data.scenes.things import thing_of
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.text import binding
-from ldm_core.training.text.batches import plural
 from ldm_core.training.text.binding_captions import (
     NUMBERS,
     SlotCaption,
@@ -77,7 +76,7 @@ def test_slots_say_what_the_words_before_them_say():
                 assert slot.role in said or last in {"above": ("over",), "below": ("under",)}[slot.role]
             else:
                 words = [slot.thing] if slot.thing in OTHERS else list(thing_of(slot.thing).words)
-                nouns = words if slot.number == "one" else [scene_plural(w) for w in words] + [plural(w) for w in words]
+                nouns = words if slot.number == "one" else [plural(w) for w in words]
                 said_all = [n if slot.colour == "unnamed" else f"{slot.colour} {n}" for n in nouns]
                 numbers = (slot.number, str(NUMBERS.index(slot.number) + 1))
                 if slot.number != "one":

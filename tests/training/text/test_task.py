@@ -29,7 +29,6 @@ from ldm_core.training.text.batches import (
     encode_trimmed,
     fill,
     pair_batch,
-    plural,
     positive_pairs,
 )
 from ldm_core.training.text.distillation import FrozenEncoder, fit_head, translations
@@ -294,13 +293,6 @@ def test_the_head_is_the_least_squares_map(task: text.TextTask, tokenizer: Token
     a, b = torch.cat([centred, ridge]).double(), torch.cat([y - y.mean(0), torch.zeros(256, 384)]).double()
     expected = centred.double() @ torch.linalg.lstsq(a, b).solution + y.mean(0)
     torch.testing.assert_close(head(x).detach().double(), expected, atol=1e-3, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("one", "many"), [("cherry", "cherries"), ("fox", "foxes"), ("toy", "toys"), ("red cat", "red cats")]
-)
-def test_plurals(one: str, many: str):
-    assert plural(one) == many
 
 
 @pytest.mark.parametrize(
