@@ -1,4 +1,4 @@
-"""Drawings with transparency → what training sees of them: grounds and crops, all from one generator."""
+"""Drawings with transparency → what training sees of them: backgrounds and crops, all from one generator."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from ldm_core.data.english import with_article
 
 SYNONYMS = Path(__file__).with_name("synonyms.tsv")
 SYNONYM = 0.2  # share of the captions that say a synonym, where the concept has any
-WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other ground is named
+WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other background is named
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
@@ -34,8 +34,8 @@ def canonical_caption(entry: Entry, background: str | None = None) -> str:
 
     It uses the concept, the words that all styles share, so that a held-out pair is made of words seen in training.
     """
-    ground = f"on {with_article(background)} background" if background and background != "white" else ""
-    return ", ".join(part for part in (entry.concept, tone_words(entry.tone), entry.style, ground) if part)
+    ending = f"on {with_article(background)} background" if background and background != "white" else ""
+    return ", ".join(part for part in (entry.concept, tone_words(entry.tone), entry.style, ending) if part)
 
 
 def caption(

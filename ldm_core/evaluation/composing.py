@@ -115,7 +115,7 @@ def composing(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: 
     part, more = Part(), list[Metric]()
     for name in TYPES:
         found = scenes(corpus, name, settings.compose, settings.seed)
-        said, backgrounds = captions(found, settings.seed), [scene.ground for scene in found]
+        said, backgrounds = captions(found, settings.seed), [scene.background for scene in found]
         made = maker.generate(name, [c.text for c in said], settings.seed)
         raw, owners = (np.stack(both) for both in zip(*(draw(scene, drawings) for scene in found), strict=True))
         seen = [read(name_of, images, backgrounds) for images in (made, reconstruct(maker.pipe, raw), raw)]

@@ -65,7 +65,7 @@ def _segment(prompt: str, lexicon: Lexicon) -> tuple[list[tuple[str, str]], tupl
 
 
 def _arrange(tokens: Sequence[tuple[str, str]]) -> str:
-    """Tokens in Chinese order → a caption: things and what joins them, then style, then ground."""
+    """Tokens in Chinese order → a caption: things and what joins them, then style, then background."""
     caption = _Caption()
     for kind, english in tokens:
         getattr(caption, kind)(english)
@@ -116,6 +116,7 @@ class _Caption:
         self.endings.insert(0, english)
 
     def ground(self, english: str) -> None:
+        """Of a background; knowledge files call it so."""
         self.endings += [f"on {article(colour)} {colour} {english}" for colour in self.words[-1:]]
         self.words = []
 

@@ -1,4 +1,4 @@
-"""Names and captions: what a person would type, and never another drawing's style, tone or ground."""
+"""Names and captions: what a person would type, and never another drawing's style, tone or background."""
 
 from __future__ import annotations
 
@@ -125,17 +125,17 @@ def test_corrections_belong_to_sets_and_say_it_in_plain_words() -> None:
     st.integers(0, 2**32),
 )
 @settings(max_examples=300, deadline=None)
-def test_captions_say_nothing_untrue(style: str, tone: str, ground: str | None, tags: list[str], seed: int) -> None:
+def test_captions_say_nothing_untrue(style: str, tone: str, background: str | None, tags: list[str], seed: int) -> None:
     entry = Entry("crimson fruit", style, "ripe apple", tone, tuple(tags), "train")
-    parts = caption(entry, np.random.default_rng(seed), ground).split(", ")
+    parts = caption(entry, np.random.default_rng(seed), background).split(", ")
     said = {part for part in parts if part.endswith("style")}
     assert said <= {style}
     assert {part for part in parts if "skin tone" in part} <= {tone_words(tone)}
     subject = [p for p in parts if p not in said and "skin tone" not in p]
     subject = re.sub(r"(?<!,) (on an? [a-z]+ background)", r", \1", ", ".join(subject)).split(", ")
-    grounds = [p for p in subject if "background" in p]
-    assert set(grounds) <= {f"{ground} background", f"on a {ground} background", f"on an {ground} background"}
-    assert len(grounds) == 1 or ground in (None, "white")
+    backgrounds = [p for p in subject if "background" in p]
+    assert set(backgrounds) <= {f"{how}{background} background" for how in ("", "on a ", "on an ")}
+    assert len(backgrounds) == 1 or background in (None, "white")
     subject = [p for p in subject if "background" not in p]
     assert subject
     assert set(subject) <= {"crimson fruit", "a crimson fruit", "ripe apple", "a ripe apple", *tags}
@@ -151,7 +151,7 @@ def test_captions_vary_and_mostly_name_their_style() -> None:
     assert 0.08 < np.mean(["white background" in c for c in white]) < 0.22
 
 
-def test_a_ground_is_said_in_three_places() -> None:
+def test_a_background_is_said_in_three_places() -> None:
     entry, rng = Entry("apple", "noto style", "apple", "", (), "train"), np.random.default_rng(0)
     captions = {caption(entry, rng, "blue") for _ in range(300)}
     assert {

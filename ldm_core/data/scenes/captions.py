@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
-from ldm_core.data.english import article, plural
+from ldm_core.data.english import article, plural, with_article
 from ldm_core.data.scenes.structure import OPPOSITE, Relation, Scene, Thing
 from ldm_core.data.scenes.things import nouns, things
 
@@ -75,9 +75,9 @@ def _ending(scene: Scene, rng: np.random.Generator) -> str:
     parts = []
     if rng.random() < STYLE_SAID:
         parts.append(scene.style)
-    if scene.ground != "white":
-        ground = f"on {article(scene.ground)} {scene.ground} background"
-        parts.append(ground if rng.random() < 0.7 else f"{scene.ground} background")
+    if scene.background != "white":
+        said = f"on {with_article(scene.background)} background"
+        parts.append(said if rng.random() < 0.7 else f"{scene.background} background")
     elif rng.random() < 0.1:
         parts.append("white background")
     return "".join(f", {part}" for part in parts)
@@ -94,12 +94,12 @@ class Said:
 
 @dataclass(frozen=True)
 class Reading:
-    """A caption read back: things in the order of the text, the first one's relation to the second, style, ground."""
+    """A caption read back: things in the text's order, the first one's relation to the second, style, background."""
 
     things: tuple[Said, ...]
     relation: Relation
     style: str
-    ground: str
+    background: str
 
 
 _BY_LENGTH = sorted(nouns(), key=len, reverse=True)
@@ -120,6 +120,6 @@ def read_caption(text: str) -> Reading:
     if len(found) > 1:
         between = head[found[0].end() : found[1].start()].strip()
         relation = next((r for r, ways in RELATIONS.items() if between in ways), "")
-    grounds = [m[1] for part in rest if (m := _GROUND.match(part))]
+    backgrounds = [m[1] for part in rest if (m := _GROUND.match(part))]
     style = next((part for part in rest if part.endswith(" style")), "")
-    return Reading(said, relation, style, grounds[0] if grounds else "white")
+    return Reading(said, relation, style, backgrounds[0] if backgrounds else "white")

@@ -14,7 +14,7 @@ from ldm_core.data.scenes.structure import Box, Scene
 from ldm_core.images import Pixels
 
 SEEN = 8  # alpha from which a pixel counts as part of the drawing
-SQUARE = 0.88  # a drawing that covers more of its picture brings a ground of its own
+SQUARE = 0.88  # a drawing that covers more of its picture brings a background of its own
 
 
 class Drawings:
@@ -46,14 +46,14 @@ class Drawings:
         """Which named colour it is read as, "" for none; a quarter of the pixels tell."""
         return read_colour(self.cut(row, colour)[::2, ::2])
 
-    def _contrast(self, row: int, colour: str, ground: str) -> float:
-        """Median ΔE from a ground."""
-        return contrast(self.cut(row, colour)[::2, ::2], ground)
+    def _contrast(self, row: int, colour: str, background: str) -> float:
+        """Median ΔE from a background."""
+        return contrast(self.cut(row, colour)[::2, ::2], background)
 
 
 def draw(scene: Scene, drawings: Drawings) -> tuple[Pixels, Pixels]:
-    """→ picture uint8 [128,128,3] and owner uint8 [128,128]: 0 the ground, i + 1 the i-th thing."""
-    canvas = Image.new("RGB", (SIZE, SIZE), BACKGROUNDS[scene.ground])
+    """→ picture uint8 [128,128,3] and owner uint8 [128,128]: 0 the background, i + 1 the i-th thing."""
+    canvas = Image.new("RGB", (SIZE, SIZE), BACKGROUNDS[scene.background])
     owner = np.zeros((SIZE, SIZE), np.uint8)
     for index, thing in enumerate(scene.things):
         rgba = drawings.cut(thing.row, thing.colour if thing.recoloured else "")

@@ -60,7 +60,8 @@ def read_colour(rgba: Pixels) -> str:
     return _NAMES[best] if counts[best] >= DOMINANT * len(lab) else ""
 
 
-def contrast(rgba: Pixels, ground: str) -> float:
-    """Median ΔE between the pixels of a drawing uint8 [H,W,4] and a named ground."""
+def contrast(rgba: Pixels, background: str) -> float:
+    """Median ΔE between the pixels of a drawing uint8 [H,W,4] and a named background."""
     lab = to_lab(rgba[..., :3][rgba[..., 3] > 127])
-    return float(np.median(np.linalg.norm(lab - to_lab(np.array(BACKGROUNDS[ground])), axis=-1))) if len(lab) else 0.0
+    distance = np.linalg.norm(lab - to_lab(np.array(BACKGROUNDS[background])), axis=-1)
+    return float(np.median(distance)) if len(lab) else 0.0

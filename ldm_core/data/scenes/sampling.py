@@ -28,9 +28,9 @@ MIX: Mapping[SceneKind, float] = {
     "count": 0.09,
 }
 RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
-CONTRAST = 25.0  # ΔE between a thing and the ground
-WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole drawings: the share on a white ground
-WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no ground
+CONTRAST = 25.0  # ΔE between a thing and the background
+WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole drawings: the share on a white background
+WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no background
 MOVED = (40, 56, 72, 88, 104)  # pixels of a moved drawing's longer side
 TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
 COLOURED_COUNT = 0.15  # share of the counts that name a colour too
@@ -68,7 +68,7 @@ class SceneSampler:
         """One way to say it; whole drawings have the corpus's captions, and no spans."""
         if scene.kind in WHITE:
             entry = self.corpus.entries[scene.things[0].row]
-            return Caption(corpus_caption(entry, rng, scene.ground, self.synonyms), ())
+            return Caption(corpus_caption(entry, rng, scene.background, self.synonyms), ())
         return caption(scene, rng)
 
     def _compose(self, rng: np.random.Generator, kind: SceneKind) -> Scene | None:
@@ -78,15 +78,15 @@ class SceneSampler:
             return None
         shapes = [self.drawings.cut(p.row).shape[:2] for p in scene.things for _ in p.boxes]
         boxes = (place_one(rng, shapes[0]),) if len(shapes) == 1 else place(rng, shapes, scene.relation)
-        ground = self._ground(rng, scene.things)
-        if boxes is None or not ground:
+        background = self._background(rng, scene.things)
+        if boxes is None or not background:
             return None
         shared = [boxes] if len(scene.things) == 1 else [(box,) for box in boxes]
         placed = tuple(replace(p, boxes=own) for p, own in zip(scene.things, shared, strict=True))
-        return replace(scene, things=placed, ground=ground)
+        return replace(scene, things=placed, background=background)
 
     def _content(self, rng: np.random.Generator, kind: SceneKind) -> Scene:
-        """Which things in which colours and numbers, on no ground and nowhere yet."""
+        """Which things in which colours and numbers, on no background and nowhere yet."""
         styles = list(self.rows)
         style = str(rng.choice(styles, p=_shares([STYLES.get(s, 1.0) for s in styles])))
         number = int(rng.integers(2, 5)) if kind == "count" else 1
@@ -108,20 +108,21 @@ class SceneSampler:
         """Whether its drawing is read as the colour that the caption says."""
         return not thing.recoloured or self.drawings.colour(thing.row, thing.colour) == thing.colour
 
-    def _ground(self, rng: np.random.Generator, parts: Sequence[Thing]) -> str:
+    def _background(self, rng: np.random.Generator, parts: Sequence[Thing]) -> str:
         """White mostly, else any named colour; "" where a thing would not stand out from it."""
-        ground = "white" if rng.random() < WHITE_COMPOSED else str(rng.choice(list(BACKGROUNDS)))
-        clear = all(self.drawings.contrast(p.row, p.colour if p.recoloured else "", ground) >= CONTRAST for p in parts)
-        return ground if clear else ""
+        background = "white" if rng.random() < WHITE_COMPOSED else str(rng.choice(list(BACKGROUNDS)))
+        painted = [(p.row, p.colour if p.recoloured else "") for p in parts]
+        clear = all(self.drawings.contrast(row, colour, background) >= CONTRAST for row, colour in painted)
+        return background if clear else ""
 
     def _from_corpus(self, rng: np.random.Generator, kind: SceneKind) -> Scene:
         row = int(self.corpus.sample(rng, 1, TONE_POWER)[0])
         entry = self.corpus.entries[row]
         whole = kind == "original"
         box = self.drawings.box(row) if whole else place_one(rng, self.drawings.cut(row).shape[:2], MOVED)
-        grounds = list(BACKGROUNDS)
-        ground = "white" if rng.random() < WHITE[kind] else grounds[int(rng.integers(1, len(grounds)))]
-        return Scene(kind, (Thing(entry.concept, row, (box,)),), entry.style, ground)
+        backgrounds = list(BACKGROUNDS)
+        background = "white" if rng.random() < WHITE[kind] else backgrounds[int(rng.integers(1, len(backgrounds)))]
+        return Scene(kind, (Thing(entry.concept, row, (box,)),), entry.style, background)
 
 
 def _shares(weights: Sequence[float]) -> NDArray[np.float64]:
@@ -130,7 +131,7 @@ def _shares(weights: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _rows_by_thing(corpus: Corpus, drawings: Drawings) -> dict[str, dict[str, list[int]]]:
-    """Style → thing → the training rows that draw it, without those that are a whole square, ground and all."""
+    """Style → thing → the training rows that draw it, without those that are a whole square, background and all."""
     by_concept = {concept: thing.name for thing in things().values() for concept in thing.concepts}
     rows: dict[str, dict[str, list[int]]] = {}
     for row in corpus.train:

@@ -1,4 +1,4 @@
-"""What a scene says, as values: things with colour and number, a relation, a ground; and what training never sees."""
+"""What a scene says, as values: things with colour and number, a relation, a background; what training never sees."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two things on a ground. `ground` is a key of BACKGROUNDS; all drawings are of one style."""
+    """One or two things on a background. `background` is a key of BACKGROUNDS; all drawings are of one style."""
 
     kind: SceneKind
     things: tuple[Thing, ...]
     style: str
-    ground: str = "white"
+    background: str = "white"
     relation: Relation = ""
 
 

@@ -26,7 +26,7 @@ def test_a_caption_read_back_is_its_scene(corpus: Corpus, drawings: Drawings):
         assert sorted((t.name, t.number, t.colour) for t in read.things) == sorted(shown), said.text
         turned = [t.name for t in read.things] != [t.name for t in scene.things]
         assert read.relation == (OPPOSITE[scene.relation] if turned else scene.relation), said.text
-        assert read.ground == scene.ground
+        assert read.background == scene.background
         assert read.style in ("", scene.style)
         styles.add(read.style)
         for thing, (start, end) in zip(scene.things, said.spans, strict=True):
@@ -45,7 +45,7 @@ def test_captions_vary_and_a_seed_repeats_them():
 
 
 @pytest.mark.parametrize(
-    ("text", "things_said", "relation", "style", "ground"),
+    ("text", "things_said", "relation", "style", "background"),
     [
         ("two red apples", [("apple", 2, "red")], "", "", "white"),
         ("a purple cat, noto style, on a blue background", [("cat", 1, "purple")], "", "noto style", "blue"),
@@ -54,7 +54,7 @@ def test_captions_vary_and_a_seed_repeats_them():
         ("a burger to the left of scissors", [("hamburger", 1, ""), ("scissors", 1, "")], "left", "", "white"),
     ],
 )
-def test_reading(text: str, things_said: list[tuple[str, int, str]], relation: str, style: str, ground: str):
+def test_reading(text: str, things_said: list[tuple[str, int, str]], relation: str, style: str, background: str):
     read = read_caption(text)
     assert [(t.name, t.number, t.colour) for t in read.things] == things_said
-    assert (read.relation, read.style, read.ground) == (relation, style, ground)
+    assert (read.relation, read.style, read.background) == (relation, style, background)

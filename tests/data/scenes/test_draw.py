@@ -1,4 +1,4 @@
-"""Pictures are what their scenes say: ink in the boxes, the ground elsewhere, colours read as asked."""
+"""Pictures are what their scenes say: ink in the boxes, the background elsewhere, colours read as asked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_ink_is_inside_the_boxes_and_the_ground_outside(scenes: list[Scene], dra
                 assert (owner[box.top : box.bottom, box.left : box.right] == index + 1).any()
             assert own[owner == index + 1].all()
             outside &= ~own
-        assert (picture[outside] == BACKGROUNDS[scene.ground]).all()
+        assert (picture[outside] == BACKGROUNDS[scene.background]).all()
         assert not owner[outside].any()
 
 
@@ -52,13 +52,14 @@ def test_named_colours_are_the_ones_that_are_seen(scenes: list[Scene], drawings:
     assert right >= 0.95 * len(coloured)
 
 
-def test_things_stand_out_from_the_ground(scenes: list[Scene], drawings: Drawings):
-    """At the drawings' own size; in the picture resizing blends a little of the ground into them."""
+def test_things_stand_out_from_the_background(scenes: list[Scene], drawings: Drawings):
+    """At the drawings' own size; in the picture resizing blends a little of the background into them."""
     for scene in scenes:
         for thing in scene.things:
             rgba = drawings.cut(thing.row, thing.colour if thing.recoloured else "")
-            lab, ground = to_lab(rgba[..., :3][rgba[..., 3] > 127]), to_lab(np.array(BACKGROUNDS[scene.ground]))
-            assert np.median(np.linalg.norm(lab - ground, axis=-1)) > CONTRAST - 2  # a quarter of the pixels decided
+            lab, background = to_lab(rgba[..., :3][rgba[..., 3] > 127]), to_lab(np.array(BACKGROUNDS[scene.background]))
+            distance = np.linalg.norm(lab - background, axis=-1)
+            assert np.median(distance) > CONTRAST - 2  # a quarter of the pixels decided
 
 
 def test_a_seed_draws_the_same_scenes_again(corpus: Corpus, drawings: Drawings):
