@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.scenes.captions import OPPOSITE, caption, read_caption
+from ldm_core.data.scenes.captions import OPPOSITE, caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.structure import Box, Scene, Thing
 from ldm_core.data.scenes.things import nouns
+from tests.data.scenes.read_caption import read_caption
 
 COMPOSED = {kind: share for kind, share in MIX.items() if kind not in ("original", "moved")}
 

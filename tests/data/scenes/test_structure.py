@@ -10,11 +10,11 @@ import pytest
 
 from ldm_core.data.colours import THING_COLOURS
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.scenes.captions import read_caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.structure import HELD_OUT_SHARE, held_out
 from ldm_core.data.scenes.things import things
+from tests.data.scenes.read_caption import read_caption
 
 COMPOSED = {kind: share for kind, share in MIX.items() if kind not in ("original", "moved")}
 
