@@ -16,7 +16,7 @@ from ldm_core.data.captions import read_synonyms
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Entry, read_index
 from ldm_core.data.names import plain_label
-from ldm_core.data.scenes.captions import RELATIONS
+from ldm_core.data.scenes.captions import RELATION_PHRASES
 from ldm_core.data.scenes.things import things
 from ldm_core.data.sources import EMOJIBASE, read_json
 from ldm_core.text.knowledge import SUFFIX
@@ -56,7 +56,7 @@ def knowledge(entries: list[Entry], archive: Path) -> dict[str, Any]:
         "styles": sorted({e.style for e in train}),
         "colours": list(BACKGROUNDS),
         "numbers": NUMBERS,
-        "relations": {str(name): list(ways) for name, ways in RELATIONS.items()},
+        "relations": {str(name): list(ways) for name, ways in RELATION_PHRASES.items()},
         "vocabulary": sorted({w for text in texts for w in re.findall(r"[^\W_]+(?:['\-][^\W_]+)*", text.lower())}),
         "chinese": chinese | read_chinese(),
     }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
+from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Entry
 from ldm_core.data.english import with_article
 
 SYNONYMS = Path(__file__).with_name("synonyms.tsv")
 SYNONYM = 0.2  # share of the captions that say a synonym, where the concept has any
 WHITE_MENTIONED = 0.15  # share of the captions of drawings on white that say so; every other background is named
+NAMED_BACKGROUND = re.compile(rf"\b({'|'.join(BACKGROUNDS)}) background\b")
 NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 

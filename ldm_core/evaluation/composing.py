@@ -16,8 +16,9 @@ from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.draw import Drawings, draw
+from ldm_core.data.scenes.layout import relation_of
 from ldm_core.data.scenes.sampling import SceneSampler
-from ldm_core.data.scenes.structure import Relation, Scene, SceneKind
+from ldm_core.data.scenes.structure import Scene, SceneKind
 from ldm_core.evaluation.components import background_colour, colour_of, cut_out, separate
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.pictures import PictureMaker, contact_sheet
@@ -90,7 +91,7 @@ def shows(scene: Scene, seen: Sequence[Seen]) -> bool:
         return len(alike) == thing.number and all(thing.colour in ("", s.colour) for s in alike)
     for chosen in permutations(seen, len(scene.things)):
         right = all(s.name == t.name and t.colour in ("", s.colour) for s, t in zip(chosen, scene.things, strict=True))
-        if right and (not scene.relation or stands(chosen[0], chosen[1]) == scene.relation):
+        if right and (not scene.relation or relation_of(chosen[0].centre, chosen[1].centre) == scene.relation):
             return True
     return False
 
@@ -99,14 +100,6 @@ def shows_layout(scene: Scene, seen: Sequence[Seen]) -> bool:
     """The same whatever the things are: as many, in these colours, at these places."""
     nameless = replace(scene, things=tuple(replace(thing, name="") for thing in scene.things))
     return shows(nameless, [replace(s, name="") for s in seen])
-
-
-def stands(a: Seen, b: Seen) -> Relation:
-    """Where a is, seen from b: along the axis on which they are further apart."""
-    dx, dy = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
-    if abs(dx) >= abs(dy):
-        return "left" if dx < 0 else "right"
-    return "above" if dy < 0 else "below"
 
 
 def composing(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:

@@ -15,7 +15,7 @@ from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.structure import held_out
-from ldm_core.data.scenes.things import things
+from ldm_core.data.scenes.things import things, things_by_concept
 from ldm_core.evaluation.components import Component, cut_out
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.images import Pixels
@@ -49,10 +49,10 @@ class ThingReader:
 def views(corpus: Corpus, side: int, rng: np.random.Generator) -> tuple[Pixels, list[str]]:
     """VIEWS of every training drawing of a composable thing: crops uint8 [N,side,side,3], and the things' names."""
     drawings, crops, names = Drawings(corpus), list[Pixels](), list[str]()
-    of = {concept: thing.name for thing in things().values() for concept in thing.concepts}
+    of = things_by_concept()
     rows = [int(r) for r in corpus.train if corpus.entries[int(r)].concept in of and not drawings.is_square(int(r))]
     for row in rows:
-        name = of[corpus.entries[row].concept]
+        name = of[corpus.entries[row].concept].name
         for view in range(VIEWS):
             colour = str(rng.choice(list(THING_COLOURS))) if view % 2 else ""
             colour = "" if colour and held_out("colour", colour, name) else colour

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from ldm_core.data.english import article, plural
+from ldm_core.data.scenes.captions import JOINS, RELATION_PHRASES
 
 Lexicon = Mapping[str, tuple[str, str]]  # Chinese word → (kind, English)
 _CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
@@ -13,6 +15,7 @@ _FOREIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '\-]*")
 _FILLERS = frozenset("的在有是着了一张幅画图片里中上，。、！：；（）“” ,.!:;()")
 _NUMBERS = ("one", "two", "three", "four", "five", "six")
 _PLURALS = frozenset(_NUMBERS[1:])
+_JOINS = frozenset(chain(JOINS, *RELATION_PHRASES.values()))
 
 
 def is_chinese(text: str) -> bool:
@@ -142,10 +145,7 @@ def _joined(parts: Sequence[str]) -> str:
         thing = part.startswith(("a ", "an ")) or part.split(" ")[0] in _PLURALS
         if part == "and" and (not text or text[-1] == "and"):
             continue
-        if thing and text and text[-1] not in ("and", *_RELATIONS):
+        if thing and text and text[-1] not in _JOINS:
             text.append("and")
         text.append(part)
     return " ".join(text[:-1] if text and text[-1] == "and" else text)
-
-
-_RELATIONS = ("left of", "right of", "above", "below", "next to")

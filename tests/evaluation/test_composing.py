@@ -10,7 +10,7 @@ import pytest
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.scenes.structure import Box, Scene, Thing
 from ldm_core.evaluation.components import background_colour, colour_of, connected_components, cut_out, separate
-from ldm_core.evaluation.composing import Seen, shows, shows_layout, stands
+from ldm_core.evaluation.composing import Seen, shows, shows_layout
 
 SIDE = 64
 
@@ -98,9 +98,3 @@ def test_layout_is_right_whatever_the_things_are():
     assert not shows_layout(scene, [replace(s, colour="red") for s in seen])
     three = Scene("count", (Thing("cat", 0, (Box(0, 0, 9, 9),) * 3),), "noto style")
     assert shows_layout(three, [Seen("dog", "", (0, 0))] * 3) and not shows_layout(three, seen)
-
-
-def test_places_go_by_the_longer_way():
-    here = Seen("cat", "", (50, 50))
-    places = {"left": (20, 60), "right": (90, 40), "above": (60, 10), "below": (45, 90)}
-    assert {way: stands(Seen("dog", "", xy), here) for way, xy in places.items()} == {way: way for way in places}

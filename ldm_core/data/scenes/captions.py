@@ -11,7 +11,7 @@ from ldm_core.data.scenes.structure import OPPOSITE, Relation, Scene, Thing
 from ldm_core.data.scenes.things import things
 
 NUMBERS = {2: "two", 3: "three", 4: "four"}
-RELATIONS: dict[Relation, tuple[str, ...]] = {
+RELATION_PHRASES: dict[Relation, tuple[str, ...]] = {
     "left": ("left of", "to the left of", "on the left of"),
     "right": ("right of", "to the right of", "on the right of"),
     "above": ("above", "over"),
@@ -51,7 +51,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> Caption:
 
 
 def _join(relation: Relation, rng: np.random.Generator) -> str:
-    return str(rng.choice(RELATIONS[relation] if relation else JOINS))
+    return str(rng.choice(RELATION_PHRASES[relation] if relation else JOINS))
 
 
 def _phrase(thing: Thing, rng: np.random.Generator, bare: bool) -> tuple[str, int]:

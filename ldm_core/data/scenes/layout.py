@@ -24,7 +24,7 @@ LONGEST = {
     3: (44, 52),
     4: (44, 52),
 }  # pixels of a drawing's longer side, by their number
-GRID, FIRST = 8, 4  # a box's left and top are 4, 12, 20, …: see below
+GRID, FIRST = 8, 4  # a box's left and top are 4, 12, 20, …; why: module docstring
 TRIES = 60
 
 
@@ -46,7 +46,7 @@ def place(rng: np.random.Generator, shapes: Sequence[Shape], relation: Relation 
                 box = _anywhere(rng, shape, size)
             boxes.append(box)
         apart_all = all(apart(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
-        if apart_all and (not relation or relation_of(boxes[0], boxes[1]) == relation):
+        if apart_all and (not relation or relation_of(boxes[0].centre, boxes[1].centre, STEEP) == relation):
             return tuple(boxes)
     return None
 
@@ -57,12 +57,14 @@ def apart(a: Box, b: Box) -> bool:
     return aside or a.bottom + GAP <= b.top or b.bottom + GAP <= a.top
 
 
-def relation_of(a: Box, b: Box) -> Relation:
-    """Where a is, seen from b; "" where it is neither clearly beside nor clearly above or below."""
-    dx, dy = a.centre[0] - b.centre[0], a.centre[1] - b.centre[1]
-    if abs(dx) >= STEEP * abs(dy):
+def relation_of(a: tuple[float, float], b: tuple[float, float], steepness: float = 1.0) -> Relation:
+    """Where one centre (x, y) is, seen from another: along the axis on which they are further apart; "" where they are
+    less than `steepness` times as far apart on it as on the other.
+    """
+    dx, dy = a[0] - b[0], a[1] - b[1]
+    if abs(dx) >= steepness * abs(dy):
         return "left" if dx < 0 else "right"
-    if abs(dy) >= STEEP * abs(dx):
+    if abs(dy) >= steepness * abs(dx):
         return "above" if dy < 0 else "below"
     return ""
 

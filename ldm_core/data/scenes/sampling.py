@@ -15,8 +15,8 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.captions import Caption, caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.layout import place, place_one
-from ldm_core.data.scenes.structure import Box, Relation, Scene, SceneKind, Thing, is_trained
-from ldm_core.data.scenes.things import things
+from ldm_core.data.scenes.structure import RELATIONS, WHOLE_DRAWINGS, Box, Scene, SceneKind, Thing, is_trained
+from ldm_core.data.scenes.things import things, things_by_concept
 
 MIX: Mapping[SceneKind, float] = {
     "original": 0.33,
@@ -27,9 +27,8 @@ MIX: Mapping[SceneKind, float] = {
     "attribution": 0.13,
     "count": 0.09,
 }
-RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 CONTRAST = 25.0  # ΔE between a thing and the background
-WHITE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # whole drawings: the share on a white background
+WHITE_SHARE: Mapping[SceneKind, float] = {"original": 0.5, "moved": 0.6}  # of whole drawings, on a white background
 WHITE_COMPOSED = 0.75  # of composed scenes more, since most prompts name no background
 MOVED = (40, 56, 72, 88, 104)  # pixels of a moved drawing's longer side
 TONE_POWER = 0.5  # drawings in several skin tones come more often: Corpus.sample
@@ -59,14 +58,14 @@ class SceneSampler:
         """A scene of the mix that may be trained on (or must not be: see `trained`)."""
         kind = self.kinds[int(rng.choice(len(self.kinds), p=self.shares))]
         for _ in range(TRIES):
-            scene = self._from_corpus(rng, kind) if kind in WHITE else self._compose(rng, kind)
+            scene = self._from_corpus(rng, kind) if kind in WHOLE_DRAWINGS else self._compose(rng, kind)
             if scene is not None:
                 return scene
         raise RuntimeError(f"no scene of kind {kind!r} could be made from this corpus")
 
     def caption(self, scene: Scene, rng: np.random.Generator) -> Caption:
         """One way to say it; whole drawings have the corpus's captions, and no spans."""
-        if scene.kind in WHITE:
+        if scene.kind in WHOLE_DRAWINGS:
             entry = self.corpus.entries[scene.things[0].row]
             return Caption(corpus_caption(entry, rng, scene.background, self.synonyms), ())
         return caption(scene, rng)
@@ -102,7 +101,8 @@ class SceneSampler:
             Thing(name, row, (NOWHERE,) * number, colour, bool(colour) and self.drawings.colour(row) != colour)
             for name, row, colour in zip(names, rows, colours, strict=True)
         )
-        return Scene(kind, parts, style, relation=RELATIONS[int(rng.integers(4))] if kind == "position" else "")
+        relation = RELATIONS[int(rng.integers(len(RELATIONS)))] if kind == "position" else ""
+        return Scene(kind, parts, style, relation=relation)
 
     def _reads(self, thing: Thing) -> bool:
         """Whether its drawing is read as the colour that the caption says."""
@@ -120,8 +120,8 @@ class SceneSampler:
         entry = self.corpus.entries[row]
         whole = kind == "original"
         box = self.drawings.box(row) if whole else place_one(rng, self.drawings.cut(row).shape[:2], MOVED)
-        backgrounds = list(BACKGROUNDS)
-        background = "white" if rng.random() < WHITE[kind] else backgrounds[int(rng.integers(1, len(backgrounds)))]
+        white, colours = rng.random() < WHITE_SHARE[kind], list(BACKGROUNDS)
+        background = "white" if white else colours[int(rng.integers(1, len(colours)))]
         return Scene(kind, (Thing(entry.concept, row, (box,)),), entry.style, background)
 
 
@@ -132,10 +132,10 @@ def _shares(weights: Sequence[float]) -> NDArray[np.float64]:
 
 def _rows_by_thing(corpus: Corpus, drawings: Drawings) -> dict[str, dict[str, list[int]]]:
     """Style → thing → the training rows that draw it, without those that are a whole square, background and all."""
-    by_concept = {concept: thing.name for thing in things().values() for concept in thing.concepts}
+    by_concept = things_by_concept()
     rows: dict[str, dict[str, list[int]]] = {}
     for row in corpus.train:
         entry = corpus.entries[int(row)]
         if entry.concept in by_concept and not drawings.is_square(int(row)):
-            rows.setdefault(entry.style, {}).setdefault(by_concept[entry.concept], []).append(int(row))
+            rows.setdefault(entry.style, {}).setdefault(by_concept[entry.concept].name, []).append(int(row))
     return rows

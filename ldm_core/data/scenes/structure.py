@@ -14,6 +14,8 @@ SceneKind = Literal["original", "moved", "colour", "two", "position", "attributi
 Relation = Literal["", "left", "right", "above", "below"]  # of the first thing, seen from the second
 HeldOutKind = Literal["colour", "pair", "number"]
 
+WHOLE_DRAWINGS: tuple[SceneKind, ...] = ("original", "moved")  # the corpus's own drawings, not composed
+RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 OPPOSITE: dict[Relation, Relation] = {"": "", "left": "right", "right": "left", "above": "below", "below": "above"}
 # Shares of the combinations that are kept from training; there are few (number, thing) ones, so more of them.
 HELD_OUT_SHARE: dict[HeldOutKind, float] = {"colour": 0.1, "pair": 0.1, "number": 0.2}
@@ -90,9 +92,9 @@ def held_out(kind: HeldOutKind, *terms: str | int) -> bool:
 def combinations_of(scene: Scene) -> Iterator[tuple[HeldOutKind, str | int, str]]:
     """Every combination that a scene shows and that could be held out, as arguments of `held_out`.
 
-    The drawings of "original" and "moved" scenes are the corpus's own and show none.
+    WHOLE_DRAWINGS show none.
     """
-    if scene.kind in ("original", "moved"):
+    if scene.kind in WHOLE_DRAWINGS:
         return
     for thing in scene.things:
         if thing.colour:

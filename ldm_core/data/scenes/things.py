@@ -59,11 +59,12 @@ def nouns() -> Mapping[str, tuple[ComposableThing, bool]]:
 
 def thing_of(word: str) -> ComposableThing:
     """The thing that a word, a plural or a concept of the corpus means; KeyError where it is none."""
-    return nouns()[word][0] if word in nouns() else _by_concept()[word]
+    return nouns()[word][0] if word in nouns() else things_by_concept()[word]
 
 
 @cache
-def _by_concept() -> Mapping[str, ComposableThing]:
+def things_by_concept() -> Mapping[str, ComposableThing]:
+    """Concept of the corpus → the thing that it shows."""
     return MappingProxyType({concept: thing for thing in things().values() for concept in thing.concepts})
 
 

@@ -27,8 +27,7 @@ from ldm_core.config import build_config
 from ldm_core.data.scenes.captions import Caption
 from ldm_core.data.scenes.draw import draw
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
-from ldm_core.data.scenes.sampling import WHITE as WHOLE_DRAWINGS
-from ldm_core.data.scenes.structure import SceneKind
+from ldm_core.data.scenes.structure import WHOLE_DRAWINGS, SceneKind
 from ldm_core.devices import bf16_is_faster
 from ldm_core.files import replacing
 from ldm_core.images import Pixels, to_tensor

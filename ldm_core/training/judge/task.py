@@ -20,7 +20,7 @@ from ldm_core.data.corpus import Corpus
 from ldm_core.data.kinds import heldout_captions, kind, name_words
 from ldm_core.data.scenes.recolour import recolour
 from ldm_core.data.scenes.structure import held_out
-from ldm_core.data.scenes.things import things
+from ldm_core.data.scenes.things import things_by_concept
 from ldm_core.evaluation.metrics import top_share
 from ldm_core.images import Pixels
 from ldm_core.models.judge import Judge, JudgeConfig
@@ -93,7 +93,7 @@ class JudgeTask(Task):
         torch.manual_seed(settings.loop.seed)
         self.judge = Judge(self.config).to(accelerator.device).to(memory_format=torch.channels_last)
         self.names = self.judge.ids(names)
-        self.composable = {concept for thing in things().values() for concept in thing.concepts}
+        self.composable = things_by_concept()
         self.composable_rows = [int(r) for r in corpus.train if corpus.entries[int(r)].concept in self.composable]
         self.palette = np.array(list(BACKGROUNDS.values()), np.uint8)
         self.networks: dict[str, torch.nn.Module] = {"judge": self.judge}

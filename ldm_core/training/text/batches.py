@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,14 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.data.captions import caption, tone_words, with_article
+from ldm_core.data.captions import NAMED_BACKGROUND, caption, tone_words, with_article
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.english import plural
 from ldm_core.images import composite, to_tensor
 from ldm_core.text.tokenizer import Tokenizer
 
-GROUND = re.compile(rf"\b({'|'.join(BACKGROUNDS)}) background\b")
 CAPTIONED = 0.25  # share of the word batches that look like captions
 PLURAL = 0.05  # share of the words that stand in the plural; what that changes, a drawing does not show
 Vectors = NDArray[np.float32]
@@ -88,10 +86,10 @@ class AttributeLabels:
 
     def __call__(self, text: str) -> tuple[int, int, int]:
         """A caption → numbers of its style, background and tone."""
-        parts, ground = text.split(", "), GROUND.search(text)
+        parts, background = text.split(", "), NAMED_BACKGROUND.search(text)
         return (
             next((i for i, style in enumerate(self.styles) if style in parts), -1),
-            list(BACKGROUNDS).index(ground[1]) if ground else -1,
+            list(BACKGROUNDS).index(background[1]) if background else -1,
             next((i for i, tone in enumerate(self.tones) if tone in parts), -1),
         )
 

@@ -9,19 +9,18 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ldm_core.data.captions import NAMED_BACKGROUND
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.english import plural
-from ldm_core.data.scenes.captions import RELATIONS as WAYS
-from ldm_core.data.scenes.captions import Caption, caption
-from ldm_core.data.scenes.structure import OPPOSITE, Box, Relation, Scene, SceneKind, Thing, is_trained
+from ldm_core.data.scenes.captions import RELATION_PHRASES, Caption, caption
+from ldm_core.data.scenes.structure import OPPOSITE, RELATIONS, Box, Scene, SceneKind, Thing, is_trained
 from ldm_core.data.scenes.things import things
 
 UNNAMED = "unnamed"  # the colour of a noun without one
 COLOURS = (UNNAMED, *BACKGROUNDS)
 NUMBERS = ("one", "two", "three", "four")
 ROLES = ("first", "second", "left", "right", "above", "below", "ground")  # attention is causal: an only noun is first
-RELATIONS: tuple[Relation, ...] = ("left", "right", "above", "below")
 MIX: Mapping[SceneKind, float] = {"colour": 0.15, "count": 0.15, "two": 0.15, "position": 0.25, "attribution": 0.3}
 GROUNDED = 0.25  # share of the captions that name a ground
 COLOURED = 0.25  # share of the counts and positions that name colours
@@ -92,11 +91,11 @@ def slots_of(scene: Scene, said: Caption, words: Mapping[int, str] = NONE) -> Sl
         slots.append(replace(slot, role=("first", OPPOSITE[relation] or "second")[i]))
         if relation and i == 0:
             between = said.text[end : said.spans[order[1]][0]]
-            ways = [way for way in WAYS[relation] if between.startswith(f" {way} ")]
+            ways = [way for way in RELATION_PHRASES[relation] if between.startswith(f" {way} ")]
             slots.append(replace(slot, end=end + 1 + max(map(len, ways)), role=relation))
-    ground = re.search(rf"\b({'|'.join(BACKGROUNDS)}) background$", said.text)
-    if ground:
-        slots.append(Slot(len(said.text), "background", ground[1], role="ground"))
+    background = NAMED_BACKGROUND.search(said.text)
+    if background:
+        slots.append(Slot(background.end(), "background", background[1], role="ground"))
     return SlotCaption(said.text, tuple(slots))
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
-from ldm_core.data.scenes.captions import NUMBERS, RELATIONS
+from ldm_core.data.scenes.captions import NUMBERS, RELATION_PHRASES
 from ldm_core.data.scenes.structure import Relation
 from ldm_core.data.scenes.things import nouns
 
@@ -47,7 +47,7 @@ def read_caption(text: str) -> CaptionReading:
     relation: Relation = ""
     if len(found) > 1:
         between = head[found[0].end() : found[1].start()].strip()
-        relation = next((r for r, ways in RELATIONS.items() if between in ways), "")
+        relation = next((r for r, ways in RELATION_PHRASES.items() if between in ways), "")
     backgrounds = [m[1] for part in rest if (m := _BACKGROUND.match(part))]
     style = next((part for part in rest if part.endswith(" style")), "")
     return CaptionReading(said, relation, style, backgrounds[0] if backgrounds else "white")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldm_core.data.corpus import SIZE
-from ldm_core.data.scenes.layout import FIRST, GAP, GRID, LONGEST, place, place_one
+from ldm_core.data.scenes.layout import FIRST, GAP, GRID, LONGEST, place, place_one, relation_of
 from ldm_core.data.scenes.structure import Box, Relation
 
 SHAPES = [(100, 40), (30, 90), (80, 80), (60, 100)]
@@ -61,3 +61,9 @@ def test_one_thing_keeps_its_shape():
         assert height in LONGEST[1]
         assert box.left % GRID == box.top % GRID == FIRST
         assert width == pytest.approx(0.4 * height, abs=1)
+
+
+def test_a_relation_goes_by_the_longer_way():
+    places = {"left": (20, 60), "right": (90, 40), "above": (60, 10), "below": (45, 90)}
+    assert {way: relation_of(centre, (50, 50)) for way, centre in places.items()} == {way: way for way in places}
+    assert relation_of((20, 30), (50, 50)) == "left" and relation_of((20, 30), (50, 50), 1.6) == ""

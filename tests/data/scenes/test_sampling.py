@@ -9,7 +9,7 @@ import pytest
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
-from ldm_core.data.scenes.layout import relation_of
+from ldm_core.data.scenes.layout import STEEP, relation_of
 from ldm_core.data.scenes.sampling import COMMON, MIX, SceneSampler
 from ldm_core.data.scenes.things import things
 
@@ -30,7 +30,8 @@ def test_shares_and_kinds(corpus: Corpus, drawings: Drawings):
             assert colours == [scene.kind == "attribution"] * 2
             assert scene.things[0].colour != scene.things[1].colour or not any(colours)
         if scene.kind == "position":
-            assert relation_of(scene.things[0].boxes[0], scene.things[1].boxes[0]) == scene.relation
+            one, other = (thing.boxes[0].centre for thing in scene.things)
+            assert relation_of(one, other, STEEP) == scene.relation
         if scene.kind == "count":
             assert len(numbers) == 1 and 2 <= numbers[0] <= 4
             assert things()[scene.things[0].name].counted
