@@ -53,8 +53,9 @@ def pointing_game(pipe: Pipeline, images: Pixels, owners: Pixels, said: Sequence
     hits: list[tuple[bool, float]] = []
     for i, (image, owner, caption) in enumerate(zip(images, owners, said, strict=True)):
         attention = finest_map(pipe, image, caption.text, seed + i)
-        last = {end: column for column, (_, end) in enumerate(pipe.tokenizer.spans(caption.text), 1)}
-        for thing, (_, end) in enumerate(caption.spans, 1):
-            hits.append(points(attention[..., last[end]], torch.from_numpy(owner == thing)))
+        columns = pipe.tokenizer.columns_ending_at(caption.text, [end for _, end in caption.spans])
+        for thing, column in enumerate(columns, 1):
+            if column >= 0:
+                hits.append(points(attention[..., column], torch.from_numpy(owner == thing)))
     share, chance = (float(np.mean(column)) for column in zip(*hits, strict=True))
     return Metric("pointing, two things", share, len(hits), target=0.75, note=f"chance {chance:.2f}")

@@ -85,6 +85,13 @@ class Tokenizer:
         offsets: list[tuple[int, int]] = self._backend.encode(self.clean(text), add_special_tokens=False).offsets
         return offsets
 
+    def columns_ending_at(self, text: str, ends: Sequence[int]) -> list[int]:
+        """Ends of words, in characters of what `clean` makes of a text → the columns of their last tokens in the ids of
+        `encode`; -1 for a token that was dropped.
+        """
+        tokens = [end for _, end in self.spans(text)][: self.length - 2]
+        return [next((column for column, reached in enumerate(tokens, 1) if reached >= end), -1) for end in ends]
+
     def _row(self, ids: list[int]) -> list[int]:
         kept = ids[: self.length - 2]
         return [self.bos, *kept, *[self.eos] * (self.length - 1 - len(kept))]

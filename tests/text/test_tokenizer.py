@@ -112,6 +112,16 @@ def test_encoding_nothing():
     assert Tokenizer.load(WEIGHTS / "tokenizer", 32).encode([]).shape == (0, 32)
 
 
+def test_columns_are_those_of_the_tokens_in_which_words_end():
+    text = "a red car and a blue zeppelin"
+    tokenizer, ends = Tokenizer.load(WEIGHTS / "tokenizer", 32), [9, len(text)]
+    for end, column in zip(ends, tokenizer.columns_ending_at(text, ends), strict=True):
+        assert tokenizer.encode([text[:end]])[0, column + 1] == tokenizer.eos
+        assert tokenizer.encode([text[:end]])[0, column] == tokenizer.encode([text])[0, column] != tokenizer.eos
+    assert tokenizer.columns_ending_at(text, [8]) == tokenizer.columns_ending_at(text, [9])  # within a word
+    assert Tokenizer.load(WEIGHTS / "tokenizer", 5).columns_ending_at(text, ends) == [3, -1]
+
+
 def test_too_short_a_length_is_refused():
     with pytest.raises(ValueError, match="length 2"):
         Tokenizer.load(WEIGHTS / "tokenizer", 2)

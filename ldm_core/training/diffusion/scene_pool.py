@@ -132,12 +132,8 @@ class Writer:
 
 def thing_tokens(caption: Caption, tokenizer: Tokenizer) -> list[int]:
     """Position in the context of each thing's last token, -1 where there is no such thing or it was cut off."""
-    spans = tokenizer.spans(caption.text)
-    found = [-1] * MOST_THINGS
-    for index, (_, end) in enumerate(caption.spans):
-        token = next((i for i, (_, e) in enumerate(spans) if e >= end), -1)
-        found[index] = token + 1 if 0 <= token < tokenizer.length - 2 else -1  # the start token comes first
-    return found
+    found = tokenizer.columns_ending_at(caption.text, [end for _, end in caption.spans])
+    return found + [-1] * (MOST_THINGS - len(found))
 
 
 def cells(owner: Pixels, side: int) -> Pixels:

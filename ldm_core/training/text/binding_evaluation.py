@@ -23,10 +23,11 @@ def slot_columns(captions: Sequence[SlotCaption], tokenizer: Tokenizer) -> tuple
     """Row and column, in the ids of the captions, of each slot's last token."""
     rows, columns = [], []
     for row, said in enumerate(captions):
-        last = {end: column for column, (_, end) in enumerate(tokenizer.spans(said.text), 1)}
-        for slot in said.slots:
-            rows.append(row)
-            columns.append(last[slot.end])
+        found = tokenizer.columns_ending_at(said.text, [slot.end for slot in said.slots])
+        if -1 in found:
+            raise ValueError(f"{said.text!r} is longer than the {tokenizer.length} tokens that are encoded")
+        rows += [row] * len(found)
+        columns += found
     return torch.tensor(rows), torch.tensor(columns)
 
 
