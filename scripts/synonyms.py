@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ldm_core.data.captions import SYNONYMS
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.metrics import cosines
 from ldm_core.evaluation.text import concept_names, read_paraphrases
+from ldm_core.models.ops import cosines
 from ldm_core.training.common.inputs import CORPUS
 from ldm_core.training.common.settings import load_settings
 from ldm_core.training.text.batches import Words

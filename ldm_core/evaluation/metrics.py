@@ -48,15 +48,3 @@ def top_hits(scores: Tensor, right: Tensor, k: int) -> Tensor:
 def top_share(scores: Tensor, right: Tensor, k: int) -> float:
     """Share of rows that `top_hits`."""
     return float(top_hits(scores, right, k).float().mean())
-
-
-def cosines(x: Tensor, table: Tensor) -> Tensor:
-    """[B,V]: cosines of x [B,E] and a table's rows [V,E], both about the table's mean."""
-    mean = table.mean(0)
-    return F.normalize(x - mean) @ F.normalize(table - mean).T
-
-
-def nearest_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of x [B,E] the table's [V,E] row of the largest cosine, and that cosine: [B] each."""
-    best = cosines(x, table).max(1)
-    return best.indices, best.values

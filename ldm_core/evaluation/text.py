@@ -16,13 +16,14 @@ from transformers import CLIPModel
 from ldm_core.data.captions import canonical_caption
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry
-from ldm_core.evaluation.metrics import nearest_rows
-from ldm_core.images import composite, to_tensor
+from ldm_core.evaluation.pictures import composite_rows
+from ldm_core.evaluation.probes import ridge_probe
+from ldm_core.images import to_tensor
+from ldm_core.models.ops import nearest_rows
 from ldm_core.models.text import eos_state
 from ldm_core.text.tokenizer import Tokenizer
 
 PARAPHRASES = Path(__file__).parents[1] / "data" / "paraphrases.tsv"
-RIDGE = 1.0  # of the linear probes
 BATCH = 256  # texts encoded at once
 PROBED = 1000  # captions a probe learns from, and is asked about
 
@@ -103,17 +104,6 @@ def _last_hidden(tower: nn.Module, ids: Tensor) -> Tensor:
     return hidden.float()
 
 
-def probe(x: Tensor, labels: Sequence[str], x_test: Tensor, labels_test: Sequence[str]) -> float:
-    """Accuracy of a linear map fitted by ridge regression on [N,D] and asked on other rows."""
-    kinds = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-    y = F.one_hot(torch.tensor([kinds[label] for label in labels]), len(kinds)).float()
-    mean, std = x.mean(0), x.std(0) + 1e-6
-    a, b = ((v - mean) / std for v in (x, x_test))
-    weights = torch.linalg.solve(a.T @ a + RIDGE * torch.eye(a.shape[1]), a.T @ (y - y.mean(0)))
-    guess = (b @ weights + y.mean(0)).argmax(1).tolist()
-    return float(np.mean([kinds.get(label, -1) == g for label, g in zip(labels_test, guess, strict=True)]))
-
-
 def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) -> dict[str, float]:
     """Can style, background and skin tone be read off the mean hidden state by a linear map? Learnt on training
     captions, asked on held-out ones, whose (concept, style) pairs are new.
@@ -130,11 +120,11 @@ def attribute_accuracies(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus) 
 
     (a, known, on), (b, asked, at) = captions(corpus.train, False), captions(corpus.heldout, False)
     found = {
-        "text/style": probe(a, [e.style for e in known], b, [e.style for e in asked]),
-        "text/background": probe(a, on, b, at),
+        "text/style": ridge_probe(a, [e.style for e in known], b, [e.style for e in asked]),
+        "text/background": ridge_probe(a, on, b, at),
     }
     (a, known, _), (b, asked, _) = captions(corpus.train, True), captions(corpus.heldout, True)
-    return found | {"text/tone": probe(a, [e.tone for e in known], b, [e.tone for e in asked])}
+    return found | {"text/tone": ridge_probe(a, [e.tone for e in known], b, [e.tone for e in asked])}
 
 
 @torch.no_grad()
@@ -146,9 +136,8 @@ def retrieval(clip: CLIPModel, tokenizer: Tokenizer, corpus: Corpus, side: int) 
     text = F.normalize(clip.text_projection(encode_eos(clip.text_model, tokenizer, captions, clip.device)))
     parts = []
     for i in range(0, len(rows), 128):
-        drawings = np.stack([corpus.drawing(r) for r in rows[i : i + 128]])
-        colours = np.array([BACKGROUNDS[g] for g in backgrounds[i : i + 128]], np.uint8)
-        images = F.interpolate(to_tensor(composite(drawings, colours)), size=(side, side), mode="area").to(clip.device)
+        drawings = to_tensor(composite_rows(corpus, rows[i : i + 128], backgrounds[i : i + 128]))
+        images = F.interpolate(drawings, size=(side, side), mode="area").to(clip.device)
         parts.append(clip.visual_projection(clip.vision_model(pixel_values=images).pooler_output))
     ranked = (F.normalize(torch.cat(parts)) @ text.T).topk(min(5, len(rows)), dim=1).indices.tolist()
     hits = [[captions[k] == captions[i] for k in row] for i, row in enumerate(ranked)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
@@ -18,13 +16,13 @@ from ldm_core.data.scenes.structure import held_out
 from ldm_core.data.scenes.things import things, things_by_concept
 from ldm_core.evaluation.components import Component, cut_out
 from ldm_core.evaluation.judge import JudgeModel
+from ldm_core.evaluation.probes import fit_linear
 from ldm_core.images import Pixels
 
 VIEWS = 4  # of each drawing, every other one recoloured
 SIZES = (36, 110)  # pixels of a thing's longer side, as in scenes
 BLURS = (20, 56)  # pixels that half of the views are reduced to and enlarged again
 ON_WHITE = 0.75  # share of the views
-STEPS, BATCH, RATE, DECAY, SMOOTHING = 1500, 512, 1e-2, 1e-4, 0.1
 
 
 class ThingReader:
@@ -37,7 +35,17 @@ class ThingReader:
         features = judge.features(crops)
         self.mean, self.std = features.mean(0), features.std(0) + 1e-6
         numbers = torch.tensor([self.names.index(name) for name in answers])
-        self.head = fit((features - self.mean) / self.std, numbers, len(self.names), seed)
+        self.head = fit_linear(
+            (features - self.mean) / self.std,
+            numbers,
+            len(self.names),
+            steps=1500,
+            batch=512,
+            lr=1e-2,
+            weight_decay=1e-4,
+            label_smoothing=0.1,
+            seed=seed,
+        )
 
     @torch.no_grad()
     def __call__(self, crops: Pixels) -> list[str]:
@@ -75,21 +83,3 @@ def _view(cut: Pixels, background: tuple[int, int, int], side: int, rng: np.rand
         blurred = Image.fromarray(crop).resize((less, less), Image.Resampling.BOX)
         crop = np.asarray(blurred.resize((side, side), Image.Resampling.BILINEAR))
     return crop
-
-
-def fit(features: Tensor, answers: Tensor, options: int, seed: int) -> torch.nn.Linear:
-    """A linear head for features [N,F], by logistic regression with smoothed labels."""
-    head = torch.nn.Linear(features.shape[1], options)
-    torch.nn.init.zeros_(head.weight)
-    torch.nn.init.zeros_(head.bias)
-    adam = torch.optim.Adam(head.parameters(), RATE, weight_decay=DECAY)
-    rng = torch.Generator().manual_seed(seed)
-    for step in range(STEPS):
-        for group in adam.param_groups:
-            group["lr"] = RATE * (1 - step / STEPS)
-        rows = torch.randint(len(features), (BATCH,), generator=rng)
-        adam.zero_grad()
-        loss = F.cross_entropy(head(features[rows]), answers[rows], label_smoothing=SMOOTHING)
-        loss.backward()  # type: ignore[no-untyped-call]
-        adam.step()
-    return head.requires_grad_(False)

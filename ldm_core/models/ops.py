@@ -1,4 +1,4 @@
-"""What several networks share: attention by shape, the timestep embedding, upsampling."""
+"""What several networks share: attention by shape, the timestep embedding, upsampling, cosines to a table's rows."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10000.0) -> Tens
     angles = t.float()[:, None] * freqs
     embedding = torch.cat([angles.cos(), angles.sin()], dim=-1)
     return F.pad(embedding, (0, dim % 2))
+
+
+def cosines(x: Tensor, table: Tensor) -> Tensor:
+    """[B,V]: cosines of x [B,E] and a table's rows [V,E], both about the table's mean."""
+    mean = table.mean(0)
+    return F.normalize(x - mean) @ F.normalize(table - mean).T
+
+
+def nearest_rows(x: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+    """For each of x [B,E] the table's [V,E] row of the largest cosine, and that cosine: [B] each."""
+    best = cosines(x, table).max(1)
+    return best.indices, best.values
 
 
 def repeat_cells(x: Tensor) -> Tensor:

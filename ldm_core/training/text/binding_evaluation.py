@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from ldm_core.data.scenes.captions import caption
+from ldm_core.evaluation.probes import fit_linear
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.binding_captions import Slot, SlotCaption, draw_caption, draw_scene, slots_of, swapped
 
 FITTED = 8000  # training captions that the heads are fitted on
-ROUNDS = 1200  # of their fit
 PARTS = ("thing", "colour", "number", "role")
 
 
@@ -44,23 +43,6 @@ def slot_states(tower: CLIPTextModel, tokenizer: Tokenizer, captions: Sequence[S
     return torch.cat(found)
 
 
-def fit(states: Tensor, wanted: Tensor, options: int) -> torch.nn.Linear:
-    """A linear head fitted on [S,D] by logistic regression."""
-    with torch.enable_grad():
-        head = torch.nn.Linear(states.shape[1], options)
-        torch.nn.init.zeros_(head.weight)
-        adam = torch.optim.Adam(head.parameters(), 0.05)
-        rng = torch.Generator().manual_seed(0)
-        for i in range(ROUNDS):
-            for group in adam.param_groups:
-                group["lr"] = 0.05 * (1 - i / ROUNDS)
-            rows = torch.randint(len(states), (1024,), generator=rng)
-            adam.zero_grad()
-            F.cross_entropy(head(states[rows]), wanted[rows]).backward()  # type: ignore[no-untyped-call]
-            adam.step()
-    return head
-
-
 def held_out_captions(styles: Sequence[str], n: int, seed: int = 1) -> list[SlotCaption]:
     """n captions with combinations that training never saw, and of those with two things the swaps."""
     rng = np.random.default_rng(seed)
@@ -84,7 +66,8 @@ def read_share(tower: CLIPTextModel, tokenizer: Tokenizer, styles: Sequence[str]
     for part in PARTS:
         wanted, options = _labels(known, part)
         answers = torch.tensor([options.get(getattr(s, part), -1) for s in _slots(asked)])
-        hits = fit(a, wanted, len(options))(b).argmax(1) == answers
+        head = fit_linear(a, wanted, len(options), steps=1200, batch=1024, lr=0.05, seed=0)
+        hits = head(b).argmax(1) == answers
         found[part], right = float(hits.float().mean()), right & hits
     rows = slot_columns(asked, tokenizer)[0]
     whole = torch.ones(len(asked), dtype=torch.bool)

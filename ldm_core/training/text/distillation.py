@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from ldm_core.data.corpus import Corpus
-from ldm_core.evaluation.metrics import nearest_rows
 from ldm_core.evaluation.text import concept_names, encode_texts
+from ldm_core.models.ops import nearest_rows
 from ldm_core.models.text import eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.batches import Words

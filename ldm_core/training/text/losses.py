@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.evaluation.metrics import cosines
+from ldm_core.models.ops import cosines
 
 TEMPERATURE = 0.05  # of the teacher's and the student's softmax over texts
 

@@ -15,8 +15,7 @@ from transformers.models.clip.modeling_clip import image_text_contrastive_loss
 from ldm_core import config
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
-from ldm_core.evaluation.metrics import nearest_rows
-from ldm_core.evaluation.text import encode_eos, encode_texts, is_right, nearest_names, probe, read_paraphrases
+from ldm_core.evaluation.text import encode_eos, encode_texts, is_right, nearest_names, read_paraphrases
 from ldm_core.models.text import FrozenCLIPEmbedder, eos_state
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.loop import make_accelerator
@@ -276,13 +275,6 @@ def test_ends_and_what_comes_after_both_texts_are_translated(task: text.TextTask
     assert float(frozen.translation_loss(states, said, meant)) == pytest.approx(1 / 29 / float(goal.var()))
 
 
-def test_nearest_rows_are_those_of_the_largest_cosine():
-    g = torch.Generator().manual_seed(0)
-    table = torch.randn(20, 16, generator=g)
-    rows, cosines = nearest_rows(table[3:7] + 0.01, table)
-    assert rows.tolist() == [3, 4, 5, 6] and bool((cosines > 0.99).all())
-
-
 def test_the_head_is_the_least_squares_map(task: text.TextTask, tokenizer: Tokenizer):
     frozen = FrozenEncoder(deepcopy(task.clip.text_model), tokenizer, NAMES, made_up_words(tokenizer))
     head = torch.nn.Linear(256, 384)
@@ -349,15 +341,6 @@ def test_nearest_and_right_names():
     assert nearest_names(["cat", "dog"], torch.tensor([[0.9, 0.2]]), torch.eye(2)) == ["cat"]
     assert is_right("cat face", ("cat",)) and is_right("health worker", ("health worker",))
     assert not is_right("caterpillar", ("cat",))
-
-
-def test_probe_reads_what_is_there_and_not_what_is_not():
-    g = torch.Generator().manual_seed(0)
-    x = torch.randn(200, 8, generator=g)
-    labels = ["plus" if v > 0 else "minus" for v in x[:, 3].tolist()]
-    noise = ["plus" if v > 0 else "minus" for v in torch.randn(200, generator=g).tolist()]
-    assert probe(x[:100], labels[:100], x[100:], labels[100:]) > 0.8
-    assert 0.3 < probe(x[:100], noise[:100], x[100:], noise[100:]) < 0.7
 
 
 def test_paraphrases_are_single_unseen_words():
