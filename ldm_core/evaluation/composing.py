@@ -6,9 +6,10 @@ Real scenes of the same structure, through the autoencoder, are the ceiling of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from ldm_core.evaluation.settings import EvaluationSettings
 from ldm_core.evaluation.things import ThingReader
 from ldm_core.images import Pixels
 
-SEED = 50_000_000
+SEED = 50_000_000  # of the generators that draw scenes and captions
 TYPES: Mapping[str, SceneKind] = {
     "single": "colour",  # its colour is taken away again
     "two": "two",
@@ -51,22 +52,41 @@ class Seen:
     centre: tuple[float, float]
 
 
-def scenes(corpus: Corpus, kind_of_prompt: str, n: int, seed: int) -> list[Scene]:
+@dataclass(frozen=True)
+class RealScenes:
+    """Scenes of one of TYPES: captions, pictures uint8 [N,H,W,3], which thing has each pixel [N,H,W]."""
+
+    scenes: list[Scene]
+    captions: list[Caption]
+    images: Pixels
+    owners: Pixels
+
+
+@dataclass(frozen=True)
+class TypeScores:
+    """How often one type's prompts are shown: as read by name, and by number, colours and places alone; details of each
+    prompt for the JSON, a contact sheet.
+    """
+
+    shown: Metric
+    laid_out: Metric
+    details: list[dict[str, Any]]
+    sheet: Pixels
+
+
+def real_scenes(drawings: Drawings, kind_of_prompt: str, n: int, seed: int) -> RealScenes:
     """n scenes of one of TYPES, all but single things with a held-out combination; the i-th depends on i only."""
-    scene_kind = TYPES[kind_of_prompt]
-    single = kind_of_prompt == "single"
-    sampler = SceneSampler(corpus, Drawings(corpus), {scene_kind: 1.0}, trained=single)
+    kind, single = TYPES[kind_of_prompt], kind_of_prompt == "single"
+    sampler = SceneSampler(drawings.corpus, drawings, {kind: 1.0}, trained=single)
     found = [sampler(np.random.default_rng((SEED, seed, i))) for i in range(n)]
-    return [_uncoloured(scene) for scene in found] if single else found
+    found = [_uncoloured(scene) for scene in found] if single else found
+    said = [caption(scene, np.random.default_rng((SEED, seed, i, 1))) for i, scene in enumerate(found)]
+    images, owners = (np.stack(both) for both in zip(*(draw(scene, drawings) for scene in found), strict=True))
+    return RealScenes(found, said, images, owners)
 
 
 def _uncoloured(scene: Scene) -> Scene:
     return replace(scene, things=tuple(replace(t, colour="", recoloured=False) for t in scene.things))
-
-
-def captions(found: Sequence[Scene], seed: int) -> list[Caption]:
-    """One for each scene."""
-    return [caption(scene, np.random.default_rng((SEED, seed, i, 1))) for i, scene in enumerate(found)]
 
 
 def read(name_of: ThingReader, images: Pixels, backgrounds: Sequence[str]) -> list[list[Seen]]:
@@ -102,30 +122,41 @@ def shows_layout(scene: Scene, seen: Sequence[Seen]) -> bool:
     return shows(nameless, [replace(s, name="") for s in seen])
 
 
+def score_type(name: str, real: RealScenes, name_of: ThingReader, maker: PictureMaker, seed: int) -> TypeScores:
+    """Pictures of the scenes' captions, beside the scenes themselves through the autoencoder and as they are drawn."""
+    made, backgrounds = maker.generate(name, [c.text for c in real.captions], seed), [s.background for s in real.scenes]
+    pictures = made, reconstruct(maker.pipe, real.images), real.images
+    seen = [read(name_of, images, backgrounds) for images in pictures]
+
+    def right(check: Callable[[Scene, Sequence[Seen]], bool], found: Sequence[Sequence[Seen]]) -> list[bool]:
+        return [check(scene, things) for scene, things in zip(real.scenes, found, strict=True)]
+
+    hits, n = right(shows, seen[0]), len(real.scenes)
+    value, ceiling, drawn = (float(np.mean(right(shows, found))) for found in seen)
+    note = f"real scenes without the autoencoder: {drawn:.3f}"
+    shown = Metric(f"compose: {name}", value, n, ceiling, TARGETS[name], True, note=note)
+    value, ceiling = (float(np.mean(right(shows_layout, found))) for found in seen[:2])
+    laid_out = Metric(f"compose: {name}, any things", value, n, ceiling, note="number, colours, places")
+    details = [
+        {"prompt": c.text, "right": hit, "seen": [[s.name, s.colour] for s in things]}
+        for c, hit, things in zip(real.captions, hits, seen[0], strict=True)
+    ]
+    return TypeScores(shown, laid_out, details, contact_sheet([made[:SHEET]], 6, 128, SHEET))
+
+
 def composing(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
-    """A figure a type and their mean share, where a word looks in pairs, the first pictures of each type."""
-    name_of, drawings = ThingReader(judge, corpus, settings.seed), Drawings(corpus)
-    part, more = Part(), list[Metric]()
+    """GenEval accuracy per prompt type, mean share of the real scenes' ceiling, the pointing game, contact sheets."""
+    drawings = Drawings(corpus)
+    name_of = ThingReader(judge, drawings, settings.seed)
+    part, further = Part(), list[Metric]()
     for name in TYPES:
-        found = scenes(corpus, name, settings.compose, settings.seed)
-        said, backgrounds = captions(found, settings.seed), [scene.background for scene in found]
-        made = maker.generate(name, [c.text for c in said], settings.seed)
-        raw, owners = (np.stack(both) for both in zip(*(draw(scene, drawings) for scene in found), strict=True))
-        seen = [read(name_of, images, backgrounds) for images in (made, reconstruct(maker.pipe, raw), raw)]
-        right = [[shows(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen]
-        value, ceiling, drawn = (float(np.mean(r)) for r in right)
-        note = f"real scenes without the autoencoder: {drawn:.3f}"
-        part.metrics.append(Metric(f"compose: {name}", value, len(found), ceiling, TARGETS[name], True, note=note))
-        laid_out = [[shows_layout(scene, x) for scene, x in zip(found, each, strict=True)] for each in seen[:2]]
-        value, ceiling = (float(np.mean(r)) for r in laid_out)
-        more.append(Metric(f"compose: {name}, any things", value, len(found), ceiling, note="number, colours, places"))
-        part.details[name] = [
-            {"prompt": c.text, "right": hit, "seen": [[s.name, s.colour] for s in x]}
-            for c, hit, x in zip(said, right[0], seen[0], strict=True)
-        ]
-        part.sheets[f"compose-{name}"] = contact_sheet([made[:SHEET]], 6, 128, SHEET)
+        real = real_scenes(drawings, name, settings.compose, settings.seed)
+        scores = score_type(name, real, name_of, maker, settings.seed)
+        part.metrics.append(scores.shown)
+        further.append(scores.laid_out)
+        part.details[name], part.sheets[f"compose-{name}"] = scores.details, scores.sheet
         if name == "two":
-            more.append(pointing_game(maker.pipe, raw, owners, said, settings.seed))
-    mean = float(np.mean([f.share or 0.0 for f in part.metrics]))
-    part.metrics.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *more])
+            further.append(pointing_game(maker.pipe, real.images, real.owners, real.captions, settings.seed))
+    mean = float(np.mean([metric.share or 0.0 for metric in part.metrics]))
+    part.metrics.extend([Metric("compose: mean share", mean, len(TYPES) * settings.compose, target=0.85), *further])
     return part

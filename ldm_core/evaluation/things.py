@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
-from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.structure import held_out
 from ldm_core.data.scenes.things import things, things_by_concept
@@ -28,10 +27,10 @@ ON_WHITE = 0.75  # share of the views
 class ThingReader:
     """Names cut-out things, among those of things.tsv."""
 
-    def __init__(self, judge: JudgeModel, corpus: Corpus, seed: int = 0) -> None:
+    def __init__(self, judge: JudgeModel, drawings: Drawings, seed: int = 0) -> None:
         """Draws and fits for about half a minute of a core."""
         self.judge, self.names = judge, list(things())
-        crops, answers = views(corpus, judge.network.config.side, np.random.default_rng(seed))
+        crops, answers = views(drawings, judge.network.config.side, np.random.default_rng(seed))
         features = judge.features(crops)
         self.mean, self.std = features.mean(0), features.std(0) + 1e-6
         numbers = torch.tensor([self.names.index(name) for name in answers])
@@ -54,9 +53,9 @@ class ThingReader:
         return [self.names[i] for i in scores.argmax(1).tolist()]
 
 
-def views(corpus: Corpus, side: int, rng: np.random.Generator) -> tuple[Pixels, list[str]]:
+def views(drawings: Drawings, side: int, rng: np.random.Generator) -> tuple[Pixels, list[str]]:
     """VIEWS of every training drawing of a composable thing: crops uint8 [N,side,side,3], and the things' names."""
-    drawings, crops, names = Drawings(corpus), list[Pixels](), list[str]()
+    corpus, crops, names = drawings.corpus, list[Pixels](), list[str]()
     of = things_by_concept()
     rows = [int(r) for r in corpus.train if corpus.entries[int(r)].concept in of and not drawings.is_square(int(r))]
     for row in rows:

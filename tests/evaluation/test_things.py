@@ -8,6 +8,7 @@ import torch
 
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus, Entry, write_index
+from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.structure import held_out
 from ldm_core.evaluation.components import background_colour, cut_out, separate
 from ldm_core.evaluation.judge import JudgeModel
@@ -36,7 +37,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def test_views_show_each_drawing_and_no_held_out_colour(corpus: Corpus):
-    crops, names = views(corpus, 32, np.random.default_rng(0))
+    crops, names = views(Drawings(corpus), 32, np.random.default_rng(0))
     assert crops.shape == (len(corpus.train) * VIEWS, 32, 32, 3)
     assert names[:: 5 * VIEWS] == list(SHAPES)
     hidden = [(c, n) for c in THING_COLOURS for n in SHAPES if held_out("colour", c, n)]
@@ -50,7 +51,7 @@ def test_views_show_each_drawing_and_no_held_out_colour(corpus: Corpus):
 
 def test_things_are_named_by_their_shape(corpus: Corpus):
     torch.manual_seed(0)
-    reader = ThingReader(JudgeModel(Judge(JudgeConfig(("cat",), ("style",), (8, 16, 16), 8, 32))), corpus)
+    reader = ThingReader(JudgeModel(Judge(JudgeConfig(("cat",), ("style",), (8, 16, 16), 8, 32))), Drawings(corpus))
     for name in SHAPES:
         rgba = drawing(name, THING_COLOURS["brown"], 60)
         image = np.where(rgba[..., 3:] > 0, rgba[..., :3], np.uint8(255))

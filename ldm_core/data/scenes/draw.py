@@ -25,6 +25,7 @@ class Drawings:
         self.cut = lru_cache(maxsize=4096)(self._cut)
         self.colour = lru_cache(maxsize=None)(self._colour)
         self.contrast = lru_cache(maxsize=None)(self._contrast)
+        self.is_square = lru_cache(maxsize=None)(self._is_square)
 
     def _cut(self, row: int, colour: str = "") -> Pixels:
         """uint8 RGBA [h,w,4], cut to what can be seen; painted in `colour` where one is given."""
@@ -38,7 +39,7 @@ class Drawings:
         ys, xs = np.nonzero(self.corpus.drawing(row)[..., 3] >= SEEN)
         return Box(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
 
-    def is_square(self, row: int) -> bool:
+    def _is_square(self, row: int) -> bool:
         """Whether the drawing covers nearly all of its picture."""
         return float((self.corpus.drawing(row)[..., 3] >= SEEN).mean()) > SQUARE
 
