@@ -39,11 +39,6 @@ def kind(concept: str) -> str:
     return "person" if set(text.split()) & _PERSON else "child"
 
 
-def name_words(name: str) -> list[str]:
-    """The words of a name: 'keycap 2' → ['keycap', '2'], 'jack-o-lantern' → ['jack', 'o', 'lantern']."""
-    return re.findall(r"[^\W_]+", name.lower())
-
-
 def heldout_captions(corpus: Corpus) -> dict[tuple[str, str], int]:
     """(kind, style) → one held-out row of it, one without a skin tone where there is one; in the corpus's order."""
     rows: dict[tuple[str, str], int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ldm_core.data.kinds import name_words
+
+def name_words(name: str) -> list[str]:
+    """The words of a name: 'keycap 2' → ['keycap', '2'], 'jack-o-lantern' → ['jack', 'o', 'lantern']."""
+    return re.findall(r"[^\W_]+", name.lower())
 
 
 @dataclass(frozen=True)

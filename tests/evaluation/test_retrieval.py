@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ldm_core.data.captions import canonical_caption
 from ldm_core.data.corpus import Entry
-from ldm_core.data.kinds import heldout_captions, kind, name_words
+from ldm_core.data.kinds import heldout_captions, kind
 from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.retrieval import composition, retrieval
+from ldm_core.models.judge import name_words
 
 NAMES, STYLES = [f"thing {i}" for i in range(8)], ("flat style", "noto style")
 CAPTIONS = [(name, STYLES[i % 2]) for i, name in enumerate(NAMES)]

@@ -17,13 +17,13 @@ from ldm_core.checkpoint.judge import save_judge
 from ldm_core.data.augment import random_backgrounds
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.kinds import heldout_captions, kind, name_words
+from ldm_core.data.kinds import heldout_captions, kind
 from ldm_core.data.scenes.recolour import recolour
 from ldm_core.data.scenes.structure import held_out
 from ldm_core.data.scenes.things import things_by_concept
 from ldm_core.evaluation.metrics import top_share
 from ldm_core.images import Pixels
-from ldm_core.models.judge import Judge, JudgeConfig
+from ldm_core.models.judge import Judge, JudgeConfig, name_words
 from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
