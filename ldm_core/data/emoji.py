@@ -120,12 +120,12 @@ class Namer:
         keys = [normal(name) for name in names]
         if icon.code and (emoji := self.table.with_code(icon.code)):
             return emoji
-        for table in (self.table.by_label, self.table.by_nickname):
-            if found := next((table[key] for key in keys if key in table), None):
-                return found
-            if code := self.codes.get(icon.slug, ""):
-                return self.table.with_code(code)
-        return None
+        by_label, by_nickname = self.table.by_label, self.table.by_nickname
+        if found := next((by_label[key] for key in keys if key in by_label), None):
+            return found
+        if code := self.codes.get(icon.slug, ""):
+            return self.table.with_code(code)
+        return next((by_nickname[key] for key in keys if key in by_nickname), None)
 
 
 def _vocabulary(slugs: Sequence[str], table: EmojiTable) -> Counter[str]:
