@@ -7,12 +7,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.sampling import SAMPLER_NAMES
 
 COMPOSED = 200
 HELP = {
-    "sampler": "",
+    "sampler": f"one of {', '.join(SAMPLER_NAMES)}",
     "steps": "of the sampler",
-    "guidance_scale": "",
+    "guidance_scale": "of classifier-free guidance",
     "seed": "every draw follows from it",
     "batch": "pictures at a time",
     "reconstructions": "held-out drawings for the autoencoder",
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             continue
         kind = float if field.default is None else type(field.default)
         default = "the model's own" if field.default is None else field.default
-        text = f"{HELP[field.name]} (default: {default})".strip()
+        text = f"{HELP[field.name]} (default: {default})"
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=text)
 
 
