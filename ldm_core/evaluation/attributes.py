@@ -12,11 +12,9 @@ from ldm_core.data.names import TONES
 from ldm_core.evaluation.colours import background_of, border
 from ldm_core.evaluation.pictures import PictureMaker, composite_rows, contact_sheet, resize, sample_indices
 from ldm_core.evaluation.report import Metric, Part
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import EvaluationSettings, part_seed
 from ldm_core.evaluation.tones import tone_of, tone_palettes, toned_pairs
 from ldm_core.images import Pixels
-
-SEED = 10_000_000  # parts draw from seeds far apart
 
 
 def backgrounds(corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
@@ -27,7 +25,7 @@ def backgrounds(corpus: Corpus, maker: PictureMaker, settings: EvaluationSetting
     names = [name for name in BACKGROUNDS if name != "white" for _ in range(settings.backgrounds)]
     rows = np.resize(np.random.default_rng(settings.seed).permutation(free), len(names))
     prompts = [canonical_caption(corpus.entries[r], name) for r, name in zip(rows, names, strict=True)]
-    made = maker.generate("backgrounds", prompts, SEED + settings.seed)
+    made = maker.generate("backgrounds", prompts, part_seed(settings.seed, "backgrounds"))
     real = composite_rows(corpus, rows, names)
     read = [[background_of(image, BACKGROUNDS) for image in images] for images in (made, real)]
     ours, theirs = (np.array([a == b for a, b in zip(found, names, strict=True)]) for found in read)
@@ -48,7 +46,7 @@ def tones(corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> 
         return Part()
     rows = np.array([r for pair in asked for r in pairs[pair]])
     prompts = [canonical_caption(corpus.entries[r]) for r in rows]
-    made, real = maker.generate("skin tones", prompts, 2 * SEED + settings.seed), composite_rows(corpus, rows)
+    made, real = maker.generate("skin tones", prompts, part_seed(settings.seed, "tones")), composite_rows(corpus, rows)
     styles = [corpus.entries[r].style for r in rows]
     wanted = np.tile(np.arange(len(TONES)), len(asked))
 

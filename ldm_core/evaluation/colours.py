@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ldm_core.data.colours import nearest_colour
 from ldm_core.images import Pixels
 
-BORDER = 32  # a picture's border is one part in so many of its side
+BORDER = 32  # border width = side / BORDER
 
 
 def border(image: Pixels) -> Pixels:

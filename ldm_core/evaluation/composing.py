@@ -26,7 +26,7 @@ from ldm_core.evaluation.pictures import PictureMaker, contact_sheet
 from ldm_core.evaluation.pointing import pointing_game
 from ldm_core.evaluation.reconstruction import reconstruct
 from ldm_core.evaluation.report import Metric, Part
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import EvaluationSettings, part_seed
 from ldm_core.evaluation.things import ThingReader
 from ldm_core.images import Pixels
 
@@ -151,7 +151,7 @@ def composing(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: 
     part, further = Part(), list[Metric]()
     for name in TYPES:
         real = real_scenes(drawings, name, settings.compose, settings.seed)
-        scores = score_type(name, real, name_of, maker, settings.seed)
+        scores = score_type(name, real, name_of, maker, part_seed(settings.seed, "composing"))
         part.metrics.append(scores.shown)
         further.append(scores.laid_out)
         part.details[name], part.sheets[f"compose-{name}"] = scores.details, scores.sheet

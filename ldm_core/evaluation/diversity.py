@@ -12,10 +12,9 @@ from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.kid import spread
 from ldm_core.evaluation.pictures import PictureMaker, composite_rows, contact_sheet, sample_indices
 from ldm_core.evaluation.report import Metric, Part
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import EvaluationSettings, part_seed
 
 STYLES = 4  # a concept drawn in fewer styles says little about their diversity
-SEED = 30_000_000
 
 
 def diversity(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: EvaluationSettings) -> Part:
@@ -29,7 +28,7 @@ def diversity(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings: 
     if not asked or settings.seeds < 2:
         return Part()
     prompts = [concept for concept in asked for _ in range(settings.seeds)]
-    made = maker.generate("seeds", prompts, SEED + settings.seed)
+    made = maker.generate("seeds", prompts, part_seed(settings.seed, "diversity"))
     features = torch.split(judge.features(made), settings.seeds)
     ours = [spread(x) for x in features]
     theirs = [spread(judge.features(composite_rows(corpus, list(rows[concept].values())))) for concept in asked]

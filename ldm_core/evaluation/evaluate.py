@@ -70,7 +70,8 @@ def evaluate(
     a part asks for a judge and there is none.
     """
     if settings.judged and judge is None:
-        raise ValueError("held-out captions, diversity and paraphrases need a judge: give one, or ask for none of them")
+        asking = "held-out captions, diversity, paraphrases and composing"
+        raise ValueError(f"{asking} need a judge: give one, or ask for none of them")
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
     if not len(corpus.heldout):

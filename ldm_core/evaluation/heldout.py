@@ -18,7 +18,7 @@ from ldm_core.evaluation.kid import feature_kid, nearest_distance
 from ldm_core.evaluation.pictures import PictureMaker, Progress, composite_rows, contact_sheet, resize, sample_indices
 from ldm_core.evaluation.report import Metric, Part
 from ldm_core.evaluation.retrieval import composition, retrieval
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import EvaluationSettings, part_seed
 from ldm_core.images import Pixels
 
 GRID = 32  # pixels of the copies that are compared as such
@@ -43,7 +43,7 @@ def generate_heldout(corpus: Corpus, maker: PictureMaker, settings: EvaluationSe
     asked = sample_indices(len(captions), settings.heldout, settings.seed)
     rows = np.array(list(captions.values()))[asked]
     prompts = [canonical_caption(corpus.entries[r]) for r in rows]
-    made = maker.generate("held-out captions", prompts, 1_000_000 * settings.seed)
+    made = maker.generate("held-out captions", prompts, part_seed(settings.seed, "heldout"))
     return Heldout(list(captions), torch.from_numpy(asked), prompts, composite_rows(corpus, rows), made)
 
 

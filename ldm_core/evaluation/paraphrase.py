@@ -14,7 +14,7 @@ from ldm_core.evaluation.judge import JudgeModel
 from ldm_core.evaluation.metrics import top_hits
 from ldm_core.evaluation.pictures import PictureMaker, composite_rows, contact_sheet, sample_indices
 from ldm_core.evaluation.report import Metric, Part
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import EvaluationSettings, part_seed
 from ldm_core.evaluation.text import (
     TextStates,
     concept_names,
@@ -25,7 +25,6 @@ from ldm_core.evaluation.text import (
 )
 from ldm_core.pipeline import Pipeline
 
-SEED = 40_000_000
 
 
 def encode(pipe: Pipeline, texts: Sequence[str]) -> TextStates:
@@ -53,8 +52,9 @@ def paraphrase(judge: JudgeModel, corpus: Corpus, maker: PictureMaker, settings:
         for found in (near, near_by_all)
     )
     shown = [example(corpus, right, settings.seed) for _, right in rows]
-    made = maker.generate("paraphrases", words, SEED + settings.seed)
-    named = maker.generate("own names", [corpus.entries[i].concept for i in shown], SEED + settings.seed)
+    seed = part_seed(settings.seed, "paraphrases")
+    made = maker.generate("paraphrases", words, seed)
+    named = maker.generate("own names", [corpus.entries[i].concept for i in shown], seed)
     real = composite_rows(corpus, shown)
     kinds = sorted({kind(name) for name in names})
     right = torch.tensor([[k in allowed for k in kinds] for allowed in (right_kinds(names, r) for _, r in rows)])

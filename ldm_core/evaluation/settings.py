@@ -10,7 +10,22 @@ from ldm_core.sampling import SAMPLER_NAMES, ParameterError, SamplingParams
 
 COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases", "compose")
 
-MOST_SEED = 4000  # a million seeds lie between the held-out pictures of one and those of the next
+# The seed of each part's first picture where the evaluation's is 0; composing is evaluated alone.
+PART_SEEDS = {
+    "heldout": 0,
+    "composing": 0,
+    "backgrounds": 10_000_000,
+    "tones": 20_000_000,
+    "diversity": 30_000_000,
+    "paraphrases": 40_000_000,
+}
+SPACING = 1_000_000  # seeds between the pictures of one evaluation's seed and those of the next
+MOST_SEED = 4000  # beyond it a part's seeds would not fit 32 bits
+
+
+def part_seed(seed: int, part: str) -> int:
+    """The seed of a part's first picture; no two parts of an evaluation share a picture's seed."""
+    return PART_SEEDS[part] + SPACING * seed
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ import ldm_core
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.judge import load_judge
 from ldm_core.data.kinds import heldout_captions
+from ldm_core.evaluation.evaluate import evaluate
 from ldm_core.evaluation.pictures import PictureMaker, contact_sheet
 from ldm_core.evaluation.reconstruction import closeness, lpips_distance
-from ldm_core.evaluation.settings import EvaluationSettings
+from ldm_core.evaluation.settings import PART_SEEDS, EvaluationSettings, part_seed
 from ldm_core.training.common.loop import make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.judge.task import JudgeTask, JudgeTraining, augment
@@ -183,3 +185,19 @@ def test_sheets_and_counts():
     default = EvaluationSettings()
     assert default.pictures == 320 + 88 + 75 + 72 + 200
     assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 4 and default.limited(2).steps == 25
+
+
+def test_no_two_parts_share_a_pictures_seed():
+    assert part_seed(0, "tones") == 20_000_000  # of the measured figures
+    parts = [part for part in PART_SEEDS if part != "composing"]  # which runs alone
+    for seed in (0, 1, 10, 20, 4000):
+        first = sorted(part_seed(seed, part) for part in parts)
+        assert min(b - a for a, b in pairwise(first)) >= 1_000_000
+
+
+def test_composing_without_a_judge_is_refused(home: Path):
+    from ldm_core.data.corpus import Corpus
+
+    pipe, corpus = ldm_core.load(home / "tiny.safetensors", "cpu", "float32"), Corpus(home / "corpus")
+    with pytest.raises(ValueError, match="composing need a judge"):
+        evaluate(pipe, None, corpus, EvaluationSettings().composing_only(1), lambda what, more: None)
