@@ -56,16 +56,16 @@ def separate(image: Pixels, background: NDArray[np.float64]) -> list[Component]:
     larger component.
     """
     mask = np.linalg.norm(to_lab(image) - to_lab(background), axis=-1) > APART
-    components = [b for b in connected_components(mask) if b.mask.sum() >= FAINT]
+    components = [c for c in connected_components(mask) if c.mask.sum() >= FAINT]
     components = _join_touching(components)
     if not components:
         return []
-    largest = max(b.area for b in components)
-    things = [b for b in components if b.area >= SPECK * largest]
-    for speck in (b for b in components if b.area < SPECK * largest):
+    largest = max(c.area for c in components)
+    things = [c for c in components if c.area >= SPECK * largest]
+    for speck in (c for c in components if c.area < SPECK * largest):
         nearest = min(range(len(things)), key=lambda i: box_gap(speck, things[i]))
         things[nearest] = merge(things[nearest], speck)
-    return sorted(_join_touching(things), key=lambda b: -b.area)
+    return sorted(_join_touching(things), key=lambda c: -c.area)
 
 
 def connected_components(mask: Mask) -> list[Component]:
@@ -128,8 +128,8 @@ def _join_touching(components: list[Component]) -> list[Component]:
     """Until no two boxes are within TOUCHING pixels of each other."""
     joined: list[Component] = []
     for component in components:
-        while near := [b for b in joined if box_gap(b, component) <= TOUCHING]:
-            joined = [b for b in joined if all(b is not other for other in near)]
+        while near := [c for c in joined if box_gap(c, component) <= TOUCHING]:
+            joined = [c for c in joined if all(c is not other for other in near)]
             for other in near:
                 component = merge(component, other)
         joined.append(component)

@@ -97,7 +97,7 @@ def read(name_of: ThingReader, images: Pixels, backgrounds: Sequence[str]) -> li
         components = separate(image, background)
         crops = [cut_out(image, component, background, name_of.judge.network.config.side) for component in components]
         names = name_of(np.stack(crops)) if crops else []
-        found.append([Seen(n, colour_of(image, b), b.centre) for n, b in zip(names, components, strict=True)])
+        found.append([Seen(n, colour_of(image, c), c.centre) for n, c in zip(names, components, strict=True)])
     return found
 
 
