@@ -26,7 +26,6 @@ from ldm_core.evaluation.text import (
 from ldm_core.pipeline import Pipeline
 
 
-
 def encode(pipe: Pipeline, texts: Sequence[str]) -> TextStates:
     """What the text encoder makes of texts; ValueError where the pipeline has none."""
     if pipe.tokenizer is None:

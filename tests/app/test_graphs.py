@@ -110,7 +110,7 @@ def test_a_model_that_leaves_meanwhile_gets_no_graphs(tmp_path: Path, monkeypatc
     monkeypatch.setattr("app.graphs.convert.start", lambda weights, root: Mock())
     monkeypatch.setattr("app.graphs.convert.finish", lambda process: finished.wait(60))
     monkeypatch.setattr("app.graphs.openvino", lambda *_, **__: made.append("compiled"))
-    maker.start(Mock(), Mock(**{"why_not_openvino.return_value": None}), made.append)
+    maker.start(Mock(), Mock(**{"openvino_unsupported_reason.return_value": None}), made.append)
     start = time.monotonic()
     maker.close()
     assert time.monotonic() - start < 5

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ldm_core.data.captions import NAMED_BACKGROUND, caption, tone_words, with_article
+from ldm_core.data.captions import NAMED_BACKGROUND, caption, tone_words
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
-from ldm_core.data.english import plural
+from ldm_core.data.english import plural, with_article
 from ldm_core.images import composite, to_tensor
 from ldm_core.text.tokenizer import Tokenizer
 

@@ -31,9 +31,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         return read(self, *question)
 
     @contextmanager
-    def noted_write(self: Database) -> Iterator[Any]:
+    def noted_write(self: Database, **options: bool) -> Iterator[Any]:
         asked.append(asyncio._get_running_loop() is not None)
-        with write(self) as db:
+        with write(self, **options) as db:
             yield db
 
     monkeypatch.setattr(Database, "read", noted_read)
