@@ -77,7 +77,7 @@ def tiny_settings() -> text.TextTraining:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> text.TextTraining:
     """The same with a tower that takes many steps in a second."""
     tower = replace(tiny_settings().model, width=64, layers=2, heads=2, intermediate=128)
-    monkeypatch.setattr(config, "NARROW", replace(config.EMOJI_128, name="narrow", text=tower), raising=False)
+    monkeypatch.setitem(config.PRESETS, "NARROW", replace(config.EMOJI_128, name="narrow", text=tower))
     return replace(tiny_settings(), preset="NARROW")
 
 
