@@ -198,9 +198,10 @@ class AutoencoderKLAdapter(AutoencoderAdapter, KLNetwork):
         **options: Any,
     ) -> None:
         """ddconfig: CompVis' dictionary; double_z must be true. Options are those of AutoencoderOptions."""
+        o = AutoencoderOptions(**options)
         KLNetwork.__init__(self, _network_config(ddconfig, kind="kl", embed_dim=embed_dim))
         self.embed_dim = self.config.embed_dim
-        self._prepare(lossconfig, AutoencoderOptions(**options))
+        self._prepare(lossconfig, o)
 
     def _pass(self, inputs: Tensor) -> tuple[Tensor, Any]:
         return self(inputs, generator=self.generator)

@@ -75,7 +75,13 @@ def test_nothing_of_a_strangers_module_runs(tmp_path: Path, monkeypatch: pytest.
     ("config", "said"),
     [
         ({"target": "ldm_core.models.unet.UNetModel", "params": {"widht": 3}}, "widht"),
-        ({"target": "ldm.models.autoencoder.AutoencoderKL", "params": {"shape": 3}}, "shape"),
+        (
+            {
+                "target": "ldm.models.autoencoder.AutoencoderKL",
+                "params": {"ddconfig": {}, "lossconfig": {}, "shape": 3},
+            },
+            "shape",
+        ),
         ({"target": "torch.nn.Identity", "parms": {}}, "parms"),
     ],
 )
