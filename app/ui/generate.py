@@ -23,7 +23,7 @@ from app.ui.form import Form
 from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
-from app.ui.picture import Stage, as_of_now, build_stage, recall
+from app.ui.picture import Stage, as_of_now, build_stage, pictures_of, recall
 from app.ui.picture_cards import Picture, facts_html, frame_html, history_html
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
@@ -67,16 +67,7 @@ class GenerateTab:
         """Generate, Stop, and finding a job again after a reload or a lost connection."""
         form, stage = self.form, self.stage
         buttons = [form.generate, form.stop]
-        outputs = [
-            *buttons,
-            self.job_id,
-            stage.line,
-            stage.source,
-            stage.frame,
-            *stage.about_one,
-            stage.thumbs,
-            stage.history,
-        ]
+        outputs = [*buttons, self.job_id, *stage.of_a_run]
         form.generate.click(js=SENDING, outputs=[*buttons, stage.line], **LOCAL)
         running = form.generate.click(
             self.run,
@@ -159,7 +150,7 @@ class GenerateTab:
         if job.done:
             ends = {code: view(job.events[-1], job.request, code) for code in LANGUAGES}
             if isinstance(end := job.events[-1], Done):
-                updates[stage.frame] = frame_html(_pictures_of(end.result, history), lang)
+                updates[stage.frame] = frame_html(pictures_of(end.result, history), lang)
             if line in [end.line for end in ends.values()]:
                 updates[stage.line] = ends[lang].line
         return updates
@@ -219,7 +210,7 @@ class GenerateTab:
     def finish(self, result: GenerateResult, history: list[Picture], lang: str) -> Updates:
         """Updates for a finished job, with the tab's other pictures as they are by now: deleted, made favourites."""
         history = as_of_now(self.service, history)
-        pictures = _pictures_of(result, history)
+        pictures = pictures_of(result, history)
         return self.stage.put_back(pictures, lang) | self.stage.gather(pictures, history, lang)
 
     async def resume(
@@ -296,12 +287,6 @@ class GenerateTab:
     def _limits(self, model: str | None) -> Limits:
         file = self._file(model)
         return self.service.limits if file is self.service.models.own else file.limits
-
-
-def _pictures_of(result: GenerateResult, history: list[Picture]) -> list[Picture]:
-    """A job's pictures, each as the tab knows it, where it does: a favourite, say."""
-    known = {picture.path: picture for picture in history}
-    return [known.get(picture.path, picture) for picture in Picture.all_of(result)]
 
 
 def _pictures_left(job: Job) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
+from app.schemas import GenerateResult
 from app.service import Service
 from app.ui.picture_cards import Picture, empty_html, facts_html, frame_html, history_html
 from app.ui.translation import LOCAL, Translation
@@ -38,6 +39,11 @@ class Stage:
     def about_one(self) -> list[Any]:
         """What `show` fills."""
         return [self.facts, self.copy, self.share, self.download, self.shown]
+
+    @property
+    def of_a_run(self) -> list[Any]:
+        """What a run may change."""
+        return [self.line, self.source, self.frame, *self.about_one, self.thumbs, self.history]
 
     def show(self, picture: Picture, lang: str) -> dict[Any, Any]:
         """Updates that put the facts of a finished picture under the frame."""
@@ -96,6 +102,12 @@ def build_stage(translation: Translation) -> Stage:
     scaling.change(inputs=scaling, js="(v) => window.latentLab.setScaling(v)", **LOCAL)
     state, recalled, shown = gr.State([]), gr.JSON(visible="hidden"), gr.State(None)
     return Stage(frame, line, source, facts, copy, share, download, scaling, thumbs, state, recalled, shown)
+
+
+def pictures_of(result: GenerateResult, history: list[Picture]) -> list[Picture]:
+    """A job's pictures, each as the tab knows it, where it does: a favourite, say."""
+    known = {picture.path: picture for picture in history}
+    return [known.get(picture.path, picture) for picture in Picture.all_of(result)]
 
 
 def as_of_now(service: Service, pictures: list[Picture]) -> list[Picture]:
