@@ -108,7 +108,7 @@ class Live:
         check_params(wanted, file.limits)
         wanted = service.in_english(wanted, asked)
         self.cancel(client, page)
-        job = service.study(lambda pipe: _draw(pipe, wanted, speed), STEPS, client, file.sha256 if asked else "")
+        job = service.submit_work(lambda pipe: _draw(pipe, wanted, speed), STEPS, client, file.sha256 if asked else "")
         self._jobs = {key: other for key, other in self._jobs.items() if not other.done} | {(client, page): job}
         return job
 

@@ -15,7 +15,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 @contextmanager
-def belonging(number: str) -> Iterator[None]:
+def request_context(number: str) -> Iterator[None]:
     """Lines that belong to the request of this id, though another thread writes them."""
     token = request_id.set(number)
     try:

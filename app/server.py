@@ -21,7 +21,7 @@ from app.api import routes
 from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
 from app.logs import configure, reason
-from app.security import protected
+from app.security import security_stack
 from app.security.uploads import sweep, upload_folder
 from app.service import Service
 from app.settings import Settings
@@ -145,7 +145,7 @@ def build(settings: Settings) -> FastAPI:
     app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.pictures.owner)
     app.add_middleware(ClientCookie)
     app.add_middleware(  # judges first
-        protected,
+        security_stack,
         settings=settings,
         pictures=routes.PICTURES,
         account=service.clients.account,

@@ -17,7 +17,7 @@ from app.engine import Done, End, Engine, Failed, Interrupted, Job, Quotas, Step
 from app.history import History
 from app.i18n import Sentence
 from app.loading import Loader, State
-from app.logs import belonging, request_id
+from app.logs import request_context, request_id
 from app.model_pool import ModelPool
 from app.models import ModelFolder, NotReady
 from app.pictures import Pictures
@@ -52,8 +52,8 @@ class Service:
         )
         self.clients = Clients(settings)
         # Client id and request id of the Gradio event being handled; set by ui.mount.
-        self.here: Callable[[], str | None] = lambda: None
-        self.asking: Callable[[], str] = request_id.get
+        self.current_client: Callable[[], str | None] = lambda: None
+        self.current_request_id: Callable[[], str] = request_id.get
         self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
@@ -150,8 +150,8 @@ class Service:
         params = self.in_english(params, model)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, file.limits.guidance_scale)
-        client, asked = self.here(), "" if file is self.models.own else file.sha256
-        who = {"client": client or "", "durable": client is not None, "request_id": self.asking(), **about}
+        client, asked = self.current_client(), "" if file is self.models.own else file.sha256
+        who = {"client": client or "", "durable": client is not None, "request_id": self.current_request_id(), **about}
         who["durable"] &= self.history is not None
         job = Job(params, init_image, mask, model=asked, **who)
         if self.history is not None:
@@ -172,10 +172,10 @@ class Service:
         r = job.request
         about = {"job": job.id, "client": job.client, "steps": r.steps, "pictures": r.batch, "sampler": r.sampler}
         prompt = {"prompt": r.prompt} if self.settings.log_prompts else {}
-        with belonging(job.request_id):
+        with request_context(job.request_id):
             log.info("job accepted", extra={"about": {**about, **prompt}})
 
-    def study(
+    def submit_work(
         self,
         work: Callable[[Pipeline], Generator[Stepped, None, Any]],
         steps: int = 1,
@@ -186,13 +186,15 @@ class Service:
         Done will carry.
         """
         self._ready()
-        client = client or self.here() or ""
+        client = client or self.current_client() or ""
         asked = SamplingParams("", steps=steps)
-        return self.engine.submit(Job(asked, work=work, client=client, model=model, request_id=self.asking()))
+        return self.engine.submit(
+            Job(asked, work=work, client=client, model=model, request_id=self.current_request_id())
+        )
 
-    def ask(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
+    def run_work(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
-        end = self.study(work).wait()
+        end = self.submit_work(work).wait()
         if isinstance(end, Done):
             answer: T = end.result
             return answer
@@ -206,7 +208,7 @@ class Service:
 
     def picture(self, name: str) -> Path | None:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
-        return self.pictures.of(name, self.here())
+        return self.pictures.of(name, self.current_client())
 
     def _journal_start(self, job: Job) -> None:
         if self.history is not None and job.durable:
@@ -223,7 +225,7 @@ class Service:
 
     def job(self, job_id: str, client: str | None = None) -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
-        job, client = self.engine.get(job_id), client or self.here()
+        job, client = self.engine.get(job_id), client or self.current_client()
         return job if job is not None and (client is None or job.client == client) else None
 
     def job_beginning(self, start: str, client: str) -> str | None:

@@ -106,7 +106,7 @@ def result_or_error(job: Job) -> Done:
     """A job's Done; ApiError for any other end."""
     end = job.events[-1]
     if isinstance(end, Failed):
-        raise ApiError(STATUS.get(end.message.key, 400 if end.theirs else 500), end.message.key, str(end.message))
+        raise ApiError(STATUS.get(end.message.key, 400 if end.client_error else 500), end.message.key, str(end.message))
     if isinstance(end, Cancelled):
         raise ApiError(409, "cancelled", "The request was cancelled.")
     assert isinstance(end, Done)

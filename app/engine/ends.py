@@ -11,7 +11,7 @@ from typing import Any
 from app.engine.job import Done, End, Failed, Job, for_people, sentence
 from app.engine.metrics import Metrics
 from app.engine.progress import Running
-from app.logs import belonging
+from app.logs import request_context
 from ldm_core.images import Pixels
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Ends:
         if job.done:
             return
         try:
-            with belonging(job.request_id):
+            with request_context(job.request_id):
                 self.on_end(job, event)
         except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
             log.exception("the end of job %s could not be written down", job.id)
@@ -71,8 +71,8 @@ class Ends:
         self._metrics.ended(event)
 
 
-def failed(job: Job, error: Exception, theirs: bool = False) -> Failed:
+def failed(job: Job, error: Exception, client_error: bool = False) -> Failed:
     """A job's failure, which is logged, as its last event."""
-    with belonging(job.request_id):
+    with request_context(job.request_id):
         log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
-    return Failed(sentence(error), theirs)
+    return Failed(sentence(error), client_error)

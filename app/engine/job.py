@@ -62,10 +62,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """This job failed, and only this one; `theirs` where its request cannot be followed, whoever sends it again."""
+    """This job alone failed; `client_error`: its request cannot be followed, whoever sends it again."""
 
     message: Sentence
-    theirs: bool = False
+    client_error: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Job:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    cut_off: bool = False  # stopped because the process ends, and not because nobody wanted it
+    interrupted: bool = False  # stopped because the process ends, and not because nobody wanted it
     deadline: float | None = None  # set while nobody watches: time.monotonic() at which it is given up
     created: float = field(default_factory=time.monotonic)
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
@@ -145,7 +145,7 @@ class Job:
 
     def stopped(self, i: int, n: int, waiting: bool = False) -> End:
         """Its end after step i of n, where it is not `wanted` any more."""
-        if not self.cut_off:
+        if not self.interrupted:
             return Cancelled(i, n, waiting)
         return Interrupted() if self.durable else Failed(Sentence("closing"))
 

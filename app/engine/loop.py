@@ -107,7 +107,7 @@ class Engine:
         with self._changed:
             self._closed = True
             for job in list(self._jobs.values()):
-                job.cut_off |= job.wanted()  # and not what its client has just cancelled
+                job.interrupted |= job.wanted()  # and not what its client has just cancelled
                 job.cancelled.set()
             for job in self._queue.waiting():  # whoever follows one of these must see an end
                 self._drop(job)
@@ -199,7 +199,7 @@ class Engine:
                     running.rows = model.prepare(job)
                     running.n = running.rows[0].n
             except Exception as error:
-                self._end(job, failed(job, error, theirs=isinstance(error, ValueError)))
+                self._end(job, failed(job, error, client_error=isinstance(error, ValueError)))
             self._queue.charge(job, time.monotonic() - start)
 
     def _room(self, client: str) -> bool:

@@ -1,6 +1,6 @@
 """What stands between the network and the program: one stack of ASGI middleware around the page and all routes.
 
-`protected` is the whole of it. docs/security.md says against what, with every limit and its option.
+`security_stack` is the whole of it. docs/security.md says against what, with every limit and its option.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
 from app.security.addresses import account as address_account
-from app.security.bodies import Bodies
+from app.security.bodies import BodyLimits
 from app.security.gradio_routes import GradioRoutes
 from app.security.headers import ResponseHeaders
-from app.security.leaving import Leaving
-from app.security.origins import Origins
+from app.security.leaving import CancelOnDisconnect
+from app.security.origins import HostAndOriginCheck
 from app.security.page_password import PagePassword
 from app.security.prefix import Prefix
-from app.security.rates import Rates
+from app.security.rates import RateLimit
 from app.security.request_log import RequestLog
 from app.settings import Settings
 
@@ -26,7 +26,7 @@ Account = Callable[[Headers, str], str]
 Refusal = Callable[[Headers], str | None]
 
 
-def protected(
+def security_stack(
     app: ASGIApp,
     settings: Settings,
     pictures: Mapping[str, int] | None = None,
@@ -41,12 +41,12 @@ def protected(
     """
     whose = account or (lambda headers, address: address_account(address))
     for layer in (
-        Leaving,  # innermost: a call ends with its connection
+        CancelOnDisconnect,  # innermost: a call ends with its connection
         GradioRoutes,
-        lambda inner: Bodies(inner, settings, pictures or {}, refusal or (lambda headers: None)),
+        lambda inner: BodyLimits(inner, settings, pictures or {}, refusal or (lambda headers: None)),
         lambda inner: PagePassword(inner, settings.page_password),
-        lambda inner: Rates(inner, settings.requests_per_minute, whose),
-        lambda inner: Origins(inner, settings),
+        lambda inner: RateLimit(inner, settings.requests_per_minute, whose),
+        lambda inner: HostAndOriginCheck(inner, settings),
         RequestLog,
         lambda inner: Prefix(inner, settings.root_path),
         ResponseHeaders,  # outermost: refusals carry the headers too

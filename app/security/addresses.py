@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 
 def peer_address(scope: Scope) -> str:
-    """The address a request came from, as `Origins` has put it in place; "" where there is none."""
+    """The address a request came from, as `HostAndOriginCheck` has put it in place; "" where there is none."""
     return str((scope.get("client") or ("", 0))[0])
 
 

@@ -9,8 +9,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.security.addresses import peer_address
-from app.security.messages import LATE, header, is_multipart, read_body, refuse, replayed, timed
-from app.security.uploads import Quotas, boundary_of, counted
+from app.security.messages import LATE, header, is_multipart, read_body, refuse, replay_body, with_timeout
+from app.security.uploads import UploadQuotas, boundary_of, count_parts
 from app.settings import Settings
 
 UPLOAD = "/gradio_api/upload"
@@ -20,7 +20,7 @@ BASE64 = 4 / 3  # characters a byte
 MOST_VALUES = 20_000  # in one request; a picture is one, and the page's fullest form has a few hundred
 
 
-class Bodies:
+class BodyLimits:
     """ASGI middleware: 413 for a body too large for its route, 408 for one too slow, 429 where too much is uploaded.
 
     A body for the API without a key that opens it is not read at all: 401.
@@ -36,7 +36,7 @@ class Bodies:
         self.app, self._refusal = app, refusal
         self._settings = settings
         self._pictures = dict(pictures)
-        self._quotas = Quotas(settings)
+        self._quotas = UploadQuotas(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body bounded, or refuse it."""
@@ -76,7 +76,7 @@ class Bodies:
         elif crowded(body):
             await refuse(413, f"The request has too many values; at most {MOST_VALUES}.", scope, receive, send)
         else:
-            await self.app(scope, replayed(body, receive), send)
+            await self.app(scope, replay_body(body, receive), send)
 
     async def _multipart(self, route: str, length: int, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass files on as they come; where they are too slow or too many, the parser's 400 becomes our status."""
@@ -98,12 +98,12 @@ class Bodies:
                 message["status"] = status
             await send(message)
 
-        body = timed(receive, self._settings.body_seconds, late)
+        body = with_timeout(receive, self._settings.body_seconds, late)
         if route == UPLOAD:
             if (refusal := self._quotas.charge(address, length)) is not None:
                 await refuse(429, refusal, scope, receive, send)
                 return
-            body = counted(body, boundary_of(scope), another_file)
+            body = count_parts(body, boundary_of(scope), another_file)
         await self.app(scope, body, answered)
 
     async def _too_large(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.security.messages import MULTIPART, header, is_multipart, read_body, refuse, replayed
+from app.security.messages import MULTIPART, header, is_multipart, read_body, refuse, replay_body
 from ldm_core.sampling import is_unicode
 
 PREFIX = "/gradio_api/"
@@ -66,7 +66,7 @@ class GradioRoutes:
         if fault:
             await refuse(422, fault, scope, receive, send)
         else:
-            await self.app(scope, replayed(body, receive), send)
+            await self.app(scope, replay_body(body, receive), send)
 
 
 def fetches(path: str) -> bool:

@@ -17,7 +17,7 @@ CALLS = (
 )
 
 
-class Leaving:
+class CancelOnDisconnect:
     """ASGI middleware: cancels a call whose connection is lost, and raises ClientDisconnect.
 
     A server only learns of it by asking.

@@ -88,7 +88,7 @@ async def read_body(receive: Receive, most: int | None = None) -> bytes | None:
             return bytes(body)
 
 
-def timed(receive: Receive, seconds: float, late: Callable[[], None]) -> Receive:
+def with_timeout(receive: Receive, seconds: float, late: Callable[[], None]) -> Receive:
     """A multipart body that has to be there within this time; else `late` is told, and its parsing ends."""
     end, whole = asyncio.get_running_loop().time() + seconds, False
 
@@ -108,7 +108,7 @@ def timed(receive: Receive, seconds: float, late: Callable[[], None]) -> Receive
     return on
 
 
-def replayed(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """A body that was read, as the next layer expects it; then what comes after it."""
     sent = False
 

@@ -20,7 +20,7 @@ PREFLIGHT = "access-control-request-method"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Origins:
+class HostAndOriginCheck:
     """ASGI middleware.
 
     A page of another site reaches this server through its visitor's browser: by a host name that it lets point here

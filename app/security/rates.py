@@ -36,7 +36,7 @@ class Buckets:
         return 0.0 if enough else (1 - left) * 60 / self._most
 
 
-class Rates:
+class RateLimit:
     """ASGI middleware: 429 with Retry-After for who asks too often. Files of the page are not counted."""
 
     def __init__(self, app: ASGIApp, per_minute: int, account: Callable[[Headers, str], str]) -> None:

@@ -77,7 +77,7 @@ class Charge:
     files: int = 0
 
 
-class Quotas:
+class UploadQuotas:
     """What each address has uploaded in the last `upload_seconds`, which is how long it is kept."""
 
     def __init__(self, settings: Settings) -> None:
@@ -131,7 +131,7 @@ def boundary_of(scope: Scope) -> bytes:
     return b"--" + options.get(b"boundary", b"")
 
 
-def counted(receive: Receive, boundary: bytes, another: Callable[[], str | None]) -> Receive:
+def count_parts(receive: Receive, boundary: bytes, another: Callable[[], str | None]) -> Receive:
     """The body with `another` asked after each part; its refusal ends the parsing, which removes what was written."""
     tail, parts = b"", 0
 

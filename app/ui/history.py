@@ -27,7 +27,7 @@ Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class HistoryQuery:
     """What the tab's controls ask for, in their order."""
 
     search: str | None
@@ -110,11 +110,11 @@ class HistoryTab:
 
     def draw(self, request: gr.Request, *controls: Any) -> Updates:
         """The newest that the controls ask for."""
-        return self._drawn(Asked(*controls), PAGE, language(request, self.lang))
+        return self._drawn(HistoryQuery(*controls), PAGE, language(request, self.lang))
 
     def draw_more(self, request: gr.Request, shown: int, *controls: Any) -> Updates:
         """The same, and more of them."""
-        return self._drawn(Asked(*controls), min(MOST, shown + PAGE), language(request, self.lang))
+        return self._drawn(HistoryQuery(*controls), min(MOST, shown + PAGE), language(request, self.lang))
 
     def keep(
         self,
@@ -131,7 +131,7 @@ class HistoryTab:
         """
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         history = self.service.history
-        name, client = str(asked.get("file")), self.service.here() or ""
+        name, client = str(asked.get("file")), self.service.current_client() or ""
         session = session or recall(self.service, kept)
         if history is None:
             return {self._stage.history: session}
@@ -147,10 +147,10 @@ class HistoryTab:
             stage |= {**self._stage.forget(), self._stage.shown: None}
         if asked.get("last"):
             stage[self._stage.frame] = empty_html(lang)
-        return stage | self._drawn(Asked(*controls), shown, lang)
+        return stage | self._drawn(HistoryQuery(*controls), shown, lang)
 
-    def _drawn(self, asked: Asked, most: int, lang: str) -> Updates:
-        history, client = self.service.history, self.service.here() or ""
+    def _drawn(self, asked: HistoryQuery, most: int, lang: str) -> Updates:
+        history, client = self.service.history, self.service.current_client() or ""
         if history is None:
             return {self.gallery: _note("history_off", lang), self.more: gr.update(visible=False)}
         models = history.models(client)

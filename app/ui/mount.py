@@ -27,8 +27,8 @@ from app.ui.theme import ASSETS, head, theme
 
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
-    service.here = lambda: _client_here(service)
-    service.asking = lambda: _request_here() or request_id.get()
+    service.current_client = lambda: _client_here(service)
+    service.current_request_id = lambda: _request_here() or request_id.get()
     app = mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
     app.routes.insert(0, Route("/state", partial(_state, service)))  # before the page, which takes every path
     return app

@@ -117,7 +117,7 @@ def _block(name: str, module: nn.Module, shape: tuple[int, ...], flops: int) -> 
     return Block(name, kind, shape, sum(p.numel() for p in module.parameters()), flops)
 
 
-def doors(config: ModelConfig) -> dict[str, list[str]]:
+def conditioning_weights(config: ModelConfig) -> dict[str, list[str]]:
     """conditioning_key, as Python writes it → the weights its condition enters by, in the loaded UNet's geometry.
 
     They are those that a UNet of this key has beyond the unconditional one, or has in another shape.

@@ -31,7 +31,7 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return f'<div class="table" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-class Ready(Panel):
+class LoadedModelPanel(Panel):
     """A panel about the loaded model."""
 
     def pipe(self) -> Pipeline:
@@ -41,7 +41,7 @@ class Ready(Panel):
         return self.service.pipe
 
 
-class Blocks(Ready):
+class Blocks(LoadedModelPanel):
     """Blocks of one part with shapes, parameters and FLOPs."""
 
     key = "blocks"
@@ -92,7 +92,7 @@ class Blocks(Ready):
         }
 
 
-class Doors(Ready):
+class ConditioningWeights(LoadedModelPanel):
     """The five conditioning keys and the weights each lets its condition in by."""
 
     key = "doors"
@@ -109,11 +109,11 @@ class Doors(Ready):
     def draw(self, lang: str, **values: Any) -> Updates:
         """How many weights let each key's condition in, and which; the loaded model's key is marked."""
         del values
-        from app.labs.architecture.blocks import doors
+        from app.labs.architecture.blocks import conditioning_weights
 
         config = self.pipe().config
         rows = []
-        for key, weights in doors(config).items():
+        for key, weights in conditioning_weights(config).items():
             loaded = key == str(config.conditioning_key)
             name = say(lang, "door_loaded", name=key) if loaded else key
             where = "—" if not weights else weights[0] if len(weights) == 1 else f"{weights[0]} … {weights[-1]}"
@@ -122,7 +122,7 @@ class Doors(Ready):
         return {self.table: table([say(lang, column) for column in columns], rows)}
 
 
-class Path(Ready):
+class Path(LoadedModelPanel):
     """One prompt's way to a PNG, with the loaded model's own shapes."""
 
     key = "path"
@@ -161,4 +161,4 @@ class Path(Ready):
         return {self.table: table(header, steps)}
 
 
-LAB = Lab("architecture", (Blocks, Doors, Path))
+LAB = Lab("architecture", (Blocks, ConditioningWeights, Path))

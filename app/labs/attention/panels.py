@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.labs.attention.maps import AttentionMaps
 
 
-class Read(GenerationPanel):
+class AttentionGeneration(GenerationPanel):
     """The generation that is listened to."""
 
     key = "read"
@@ -51,7 +51,7 @@ class HeatMaps(StepPanel):
         super().lay_view()
         self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
 
-    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """Maps as multiples of an even share; a token that is gone gives way to the likeliest thing."""
         from app.labs.attention.maps import attention_maps, lift, of_token, over_picture, shares_plot
         from app.labs.common.maps import signed
@@ -87,7 +87,7 @@ class HeatMaps(StepPanel):
         }
 
 
-class Listening(TrajectoryJobPanel):
+class AttentionOverSteps(TrajectoryJobPanel):
     """Every token's share at every step."""
 
     key = "listening"
@@ -142,4 +142,4 @@ def _thing(made: AttentionMaps) -> str:
     return str(max(pieces, key=lambda k: float(lift(of_token(made.maps, made.tokens[k], ALL, MEAN)).std())))
 
 
-LAB = Lab("attention", (Read, HeatMaps, Listening))
+LAB = Lab("attention", (AttentionGeneration, HeatMaps, AttentionOverSteps))

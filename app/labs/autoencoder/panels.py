@@ -14,7 +14,7 @@ CHANNELS = 4  # of the latent
 PRIORS = 4
 
 
-class Shown(Panel):
+class PicturesPanel(Panel):
     """A panel whose view is a row of pictures and a sentence."""
 
     def lay_view(self) -> None:
@@ -24,7 +24,7 @@ class Shown(Panel):
         self.outputs = [self.shown, self.caption]
 
 
-class Reconstruction(Shown):
+class Reconstruction(PicturesPanel):
     """What a picture becomes and what comes back."""
 
     key = "reconstruction"
@@ -49,7 +49,7 @@ class Reconstruction(Shown):
 
         picture = chosen(self.service, values["picture"])
         noise, seed = float(values["posterior_noise"]), int(values["posterior_seed"])
-        made = self.service.ask(lambda pipe: reconstruct(pipe, picture, noise, seed))
+        made = self.service.run_work(lambda pipe: reconstruct(pipe, picture, noise, seed))
         rows = [
             (say(lang, "noised_original"), picture),
             (say(lang, "reconstructed"), made.reconstruction),
@@ -67,7 +67,7 @@ class Reconstruction(Shown):
         }
 
 
-class Between(Shown):
+class LatentInterpolation(PicturesPanel):
     """Two pictures' latents in one."""
 
     key = "between"
@@ -91,12 +91,12 @@ class Between(Shown):
         a = chosen(self.service, values["first"])
         b = chosen(self.service, values["second"]) if values["second"] else a[:, ::-1].copy()
         share, how = float(values["share"]), values["how"]
-        made = self.service.ask(lambda pipe: mix_latents(pipe, a, b, share, how))
+        made = self.service.run_work(lambda pipe: mix_latents(pipe, a, b, share, how))
         rows = [(say(lang, "first_picture"), a), (say(lang, "in_latents"), made), (say(lang, "second_picture"), b)]
         return {self.shown: figures(rows), self.caption: say(lang, "between_summary", share=f"{share:.0%}")}
 
 
-class Channels(Shown):
+class Channels(PicturesPanel):
     """One channel of the latent moved."""
 
     key = "channels"
@@ -113,7 +113,7 @@ class Channels(Shown):
 
         picture = chosen(self.service, values["edited"])
         channel, amount = int(values["channel"]) - 1, float(values["amount"])
-        made = self.service.ask(lambda pipe: shift_channel(pipe, picture, channel, amount))
+        made = self.service.run_work(lambda pipe: shift_channel(pipe, picture, channel, amount))
         rows = [(say(lang, "noised_original"), picture), (say(lang, "moved"), made)]
         return {
             self.shown: figures(rows),
@@ -121,7 +121,7 @@ class Channels(Shown):
         }
 
 
-class Prior(Shown):
+class Prior(PicturesPanel):
     """The decoder on pure noise."""
 
     key = "prior"
@@ -135,9 +135,9 @@ class Prior(Shown):
         from app.labs.autoencoder.reconstruction import sample_prior
 
         seed = int(values["prior_seed"])
-        made = self.service.ask(lambda pipe: sample_prior(pipe, PRIORS, seed))
+        made = self.service.run_work(lambda pipe: sample_prior(pipe, PRIORS, seed))
         rows = [(say(lang, "draw_of", k=k + 1), pixels) for k, pixels in enumerate(made)]
         return {self.shown: figures(rows), self.caption: ""}
 
 
-LAB = Lab("autoencoder", (Reconstruction, Between, Channels, Prior))
+LAB = Lab("autoencoder", (Reconstruction, LatentInterpolation, Channels, Prior))

@@ -33,7 +33,7 @@ class SharedResults:
                 result = self._results[name] = Future()
         if first:
             try:
-                result.set_result(self._service.ask(work))
+                result.set_result(self._service.run_work(work))
             except BaseException as error:
                 with self._lock:
                     del self._results[name]  # the next visitor tries again

@@ -18,12 +18,12 @@ from app.labs.common.panels.pictures import chosen, figures
 from app.labs.common.shared_results import Work
 
 
-class Scrub(StepPanel):
+class StepViewer(StepPanel):
     """Any step: x, x̂₀, ε and what changed."""
 
     key = "scrub"
 
-    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """x, x̂₀ and ε decoded and as channels, what changed since the step before, and a plot of the change."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import change_plot, latents, seen, tiles
@@ -43,7 +43,7 @@ class Guidance(StepPanel):
 
     key = "anatomy"
 
-    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """The terms without and with the prompt, their mix, and the norm of their difference."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
@@ -163,4 +163,4 @@ class Inversion(FiguresJobPanel):
         return {self.shown: figures(pictures), **self.card.show(inversion_plot(result, lang), lang)}
 
 
-LAB = Lab("denoising", (GenerationPanel, Scrub, Guidance, Etas, Fork, Inversion))
+LAB = Lab("denoising", (GenerationPanel, StepViewer, Guidance, Etas, Fork, Inversion))

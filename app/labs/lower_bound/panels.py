@@ -50,7 +50,7 @@ class Weights(Panel):
         return self.card.show(weights_plot(schedule, values["forms"], int(values["t"]), lang), lang)
 
 
-class First(Panel):
+class FirstWeight(Panel):
     """The weight at t = 0, that the formula makes infinite."""
 
     key = "first"
@@ -114,4 +114,4 @@ class Objectives(Panel):
         return self.show(self.cards, plots, lang)
 
 
-LAB = Lab("lower_bound", (Weights, First, Objectives))
+LAB = Lab("lower_bound", (Weights, FirstWeight, Objectives))

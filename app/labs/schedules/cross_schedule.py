@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Respaced:
+class CrossScheduleResult:
     """One picture [H,W,3] a schedule, and the trained timesteps each of them asked for."""
 
     pictures: Mapping[str, Pixels]
@@ -50,13 +50,15 @@ def cross_schedule_grid(trained: NoiseSchedule, walked: NoiseSchedule, steps: in
 
 def sample_on_schedules(
     pipe: Pipeline, params: SamplingParams, schedules: Mapping[str, NoiseSchedule]
-) -> Generator[Stepped, None, Respaced]:
+) -> Generator[Stepped, None, CrossScheduleResult]:
     """The same request by DDIM (η = 0) on each schedule, all of them in one batch a step."""
     grids = {kind: cross_schedule_grid(pipe.schedule, s, params.steps) for kind, s in schedules.items()}
     conditioning, shape = pipe.condition(params), pipe.config.latent_shape()
     rows = [start_row(params, grid, conditioning, shape) for grid in grids.values()]
     pictures = pipe.decode((yield from follow_run(sample_loop(pipe.denoise, rows))))
-    return Respaced(dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()})
+    return CrossScheduleResult(
+        dict(zip(grids, pictures, strict=True)), {kind: g.t.double().numpy() for kind, g in grids.items()}
+    )
 
 
 def sample_on_schedule(pipe: Pipeline, params: SamplingParams, schedule: str) -> Generator[Stepped, None, Pixels]:
@@ -77,7 +79,7 @@ def _run(pipe: Pipeline, params: SamplingParams, schedule: str) -> Run:
     return sample_loop(pipe.denoise, [start_row(params, grid, pipe.condition(params), shape)])
 
 
-def timesteps_plot(result: Respaced, lang: str) -> Plot:
+def timesteps_plot(result: CrossScheduleResult, lang: str) -> Plot:
     """Where on the trained schedule each walk asked."""
     series = tuple(
         Series(say(lang, f"schedule_{kind}"), np.arange(1, len(t) + 1, dtype=float), t, KINDS.index(kind))

@@ -90,7 +90,7 @@ class Noising(Panel):
         from app.labs.denoising.forward_process import noised
 
         picture, t, seed = chosen(self.service, values["picture"]), int(values["t"]), int(values["noise_seed"])
-        made = self.service.ask(lambda pipe: noised(pipe, picture, self._trained(t), seed))
+        made = self.service.run_work(lambda pipe: noised(pipe, picture, self._trained(t), seed))
         names = ("noised_original", "noised_pixels", "noised_latent")
         shown = zip((say(lang, n) for n in names), (picture, made.pixels, made.latent), strict=True)
         numbers = {"signal": f"{made.signal:.3f}", "noise": f"{made.noise:.3f}", "snr": f"{made.snr:.3g}"}
@@ -139,7 +139,7 @@ class Steps(Panel):
         return self.show(self.cards, plots, lang)
 
 
-class RespacedRuns(JobPanel):
+class CrossSchedulePanel(JobPanel):
     """One prompt and seed on all four schedules."""
 
     key = "respaced"
@@ -184,4 +184,4 @@ class RespacedRuns(JobPanel):
         }
 
 
-LAB = Lab("schedules", (Curves, Noising, Steps, RespacedRuns))
+LAB = Lab("schedules", (Curves, Noising, Steps, CrossSchedulePanel))

@@ -86,7 +86,7 @@ def submit(service: Service, cell: Cell) -> Job:
 
         return sample_on_schedule(pipe, request, cell.schedule)
 
-    return service.study(work, request.steps)
+    return service.submit_work(work, request.steps)
 
 
 def picture(result: GenerateResult | Pixels) -> Pixels:

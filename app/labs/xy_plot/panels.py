@@ -38,7 +38,7 @@ EXAMPLES = {  # what an axis begins with when it is chosen
 SHOWN_PIXELS = 4_000_000  # of the picture while it is on the page; the file has them all
 
 
-class GridPanel(Panel):
+class XYPlotPanel(Panel):
     """Settings, three axes, and the sheet."""
 
     key = "sheet"
@@ -211,4 +211,4 @@ def sheet_html(sheet: Sheet, plan: Plan, lang: str) -> str:
     )
 
 
-LAB = Lab("xy_plot", (GridPanel,))
+LAB = Lab("xy_plot", (XYPlotPanel,))

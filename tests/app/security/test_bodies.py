@@ -1,4 +1,4 @@
-"""Bodies and uploads up to their limits and past them, on the whole stack."""
+"""BodyLimits and uploads up to their limits and past them, on the whole stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.security import protected
+from app.security import security_stack
 from app.settings import Settings
 from tests.app.serving import in_thread
 
@@ -29,7 +29,7 @@ async def take(request: Request) -> JSONResponse:
 
 def client(address: str = "198.51.100.7", **settings: Any) -> TestClient:
     routes = [Route(path, take, methods=["POST"]) for path in ("/v1/x", "/v1/edits", UPLOAD)]
-    stack = protected(Starlette(routes=routes), Settings(**settings), {"/v1/edits": 2})
+    stack = security_stack(Starlette(routes=routes), Settings(**settings), {"/v1/edits": 2})
     return TestClient(stack, "http://127.0.0.1:7860", client=(address, 1))
 
 
@@ -84,7 +84,7 @@ def test_five_of_nineteen_megabytes_do_not_fill_the_folder():
 
 def test_other_addresses_have_quotas_of_their_own_up_to_the_total():
     settings = Settings(upload_quota_bytes=20_000, upload_total_bytes=30_000)
-    stack = protected(Starlette(routes=[Route(UPLOAD, take, methods=["POST"])]), settings)
+    stack = security_stack(Starlette(routes=[Route(UPLOAD, take, methods=["POST"])]), settings)
 
     def upload(address: str) -> int:
         asking = TestClient(stack, "http://127.0.0.1", client=(address, 1))
@@ -93,7 +93,7 @@ def test_other_addresses_have_quotas_of_their_own_up_to_the_total():
     assert [upload("198.51.100.1"), upload("198.51.100.1"), upload("198.51.100.2")] == [200, 429, 200]
     assert upload("198.51.100.3") == 429  # the server is full
     settings = Settings(upload_quota_bytes=20_000)
-    stack = protected(Starlette(routes=[Route(UPLOAD, take, methods=["POST"])]), settings)
+    stack = security_stack(Starlette(routes=[Route(UPLOAD, take, methods=["POST"])]), settings)
     assert [upload("2001:db8::1"), upload("2001:db8::2"), upload("2001:db8:0:1::1")] == [200, 429, 200]  # a /64
 
 
@@ -117,7 +117,7 @@ def test_a_body_that_trickles_is_given_up():
     multipart = "multipart/form-data; boundary=b"
     part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
     bodies = ("/v1/x", "application/json", b"{"), ("/v1/x", multipart, part), (UPLOAD, multipart, part)
-    with in_thread(protected(Starlette(routes=routes), Settings(body_seconds=1))) as port:  # not all there at once
+    with in_thread(security_stack(Starlette(routes=routes), Settings(body_seconds=1))) as port:  # not all there at once
         for path, kind, begin in bodies:
             head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\nContent-Type: {kind}\r\n\r\n"
             with socket.create_connection(("127.0.0.1", port), timeout=20) as line:

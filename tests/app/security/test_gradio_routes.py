@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 
-from app.security import protected
+from app.security import security_stack
 from app.security.gradio_routes import REFUSED, fault_of, fetches
 from app.settings import Settings
 from app.ui.mount import mount_blocks
@@ -85,7 +85,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))  # put back afterwards
-        app = protected(mount_blocks(build(), Settings()), Settings())
+        app = security_stack(mount_blocks(build(), Settings()), Settings())
         with TestClient(app, "http://127.0.0.1") as client:
             yield client
 

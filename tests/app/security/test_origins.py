@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.security import protected
+from app.security import security_stack
 from app.settings import Settings
 
 
@@ -22,7 +22,7 @@ async def echo(request: Request) -> JSONResponse:
 
 def client(peer: str = "198.51.100.7", **settings: Any) -> TestClient:
     app = Starlette(routes=[Route("/x", echo, methods=["GET", "POST"])])
-    return TestClient(protected(app, Settings(**settings)), "http://127.0.0.1:7860", client=(peer, 1))
+    return TestClient(security_stack(app, Settings(**settings)), "http://127.0.0.1:7860", client=(peer, 1))
 
 
 @pytest.mark.parametrize(

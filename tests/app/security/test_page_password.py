@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.clients import Clients
-from app.security import protected
+from app.security import security_stack
 from app.security.page_password import GUESSES
 from app.settings import Settings
 
@@ -24,7 +24,7 @@ async def reached(_request: Request) -> PlainTextResponse:
 
 
 def client(password: str = PASSWORD, address: str = "198.51.100.1") -> TestClient:
-    stack = protected(Starlette(routes=[Route("/{path:path}", reached)]), Settings(page_password=password))
+    stack = security_stack(Starlette(routes=[Route("/{path:path}", reached)]), Settings(page_password=password))
     return TestClient(stack, "http://127.0.0.1", client=(address, 1))
 
 
@@ -44,7 +44,7 @@ def test_the_api_has_its_keys(path: str):
 
 
 def test_guessing_is_slow_and_others_are_not_held_up():
-    stack = protected(Starlette(routes=[Route("/", reached)]), Settings(page_password=PASSWORD))
+    stack = security_stack(Starlette(routes=[Route("/", reached)]), Settings(page_password=PASSWORD))
     guessing, other = (TestClient(stack, "http://127.0.0.1", client=(f"198.51.100.{k}", 1)) for k in (1, 2))
     codes = [guessing.get("/", auth=("", f"guess {k}")).status_code for k in range(GUESSES + 1)]
     assert codes == [401] * GUESSES + [429]

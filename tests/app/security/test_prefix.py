@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from app.api.dependencies import Caller
 from app.api.files import signed_url
-from app.security import protected
+from app.security import security_stack
 from app.server import build
 from app.settings import Settings
 
@@ -24,7 +24,7 @@ async def where(request: Request) -> PlainTextResponse:
 
 def client(root_path: str) -> TestClient:
     app = Starlette(routes=[Route("/{path:path}", where)])
-    return TestClient(protected(app, Settings(root_path=root_path)), "http://127.0.0.1", follow_redirects=False)
+    return TestClient(security_stack(app, Settings(root_path=root_path)), "http://127.0.0.1", follow_redirects=False)
 
 
 @pytest.mark.parametrize("said", ["lab", "/lab", "lab/", "/lab/"])

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.clients import COOKIE, Clients
-from app.security import protected
 from app.security import rates as rates_module
+from app.security import security_stack
 from app.security.rates import KEPT, Buckets
 from app.settings import Settings
 
@@ -26,7 +26,7 @@ def asking(**options: Any) -> Any:
     """Address → a client of the stack."""
     settings = Settings(**options)
     inner = Starlette(routes=[Route("/{path:path}", page, methods=["GET", "POST"])])
-    stack = protected(inner, settings, account=Clients(settings).account)
+    stack = security_stack(inner, settings, account=Clients(settings).account)
     return lambda address: TestClient(stack, "http://127.0.0.1", client=(address, 1))
 
 

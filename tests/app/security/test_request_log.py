@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from app.logs import request_id
-from app.security import protected
+from app.security import security_stack
 from app.settings import Settings
 
 SECRET = "s3cret"
@@ -27,7 +27,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(protected(page, Settings()), "http://127.0.0.1")
+    return TestClient(security_stack(page, Settings()), "http://127.0.0.1")
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:

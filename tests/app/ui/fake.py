@@ -47,7 +47,7 @@ class FakeService:
     models = ModelFolder(Path("fake"), Limits())
     history = None
 
-    def here(self) -> str | None:
+    def current_client(self) -> str | None:
         return None
 
     def picture(self, name: str) -> Path | None:

@@ -95,7 +95,7 @@ def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: Generat
 def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp_path: Path):
     """Deleted ones would come back, and favourites would be none any more."""
     service: Any = tab.service
-    service.here = lambda: "me"
+    service.current_client = lambda: "me"
     service.history = History(tmp_path, Settings())
     names = [made(service, prompt) for prompt in ("an apple", "a pear")]
     before = [Picture(str(service.history.pictures / name), name, "{}", {}, False) for name in names]

@@ -27,7 +27,7 @@ def service(tmp_path: Path) -> Iterator[Any]:
     service: Any = FakeService(tmp_path)
     service.history = History(tmp_path, Settings())
     service.outputs = service.history.pictures
-    service.here = lambda: "me"
+    service.current_client = lambda: "me"
     yield service
     service.engine.close()
     service.history.close()

@@ -23,7 +23,7 @@ from gradio_client.exceptions import AppError
 from app.engine import Cancelled, Job
 from app.metadata import read_png
 from app.models import ModelFile, ModelFolder
-from app.security import protected
+from app.security import security_stack
 from app.ui.mount import mount_page
 from app.ui.page import build_page
 from ldm_core.sampling import Limits, SamplingParams
@@ -39,7 +39,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> FakeService:
 
 @pytest.fixture(scope="module")
 def url(service: FakeService) -> Iterator[str]:
-    with in_thread(protected(mount_page(service), service.settings)) as port:  # type: ignore[arg-type]
+    with in_thread(security_stack(mount_page(service), service.settings)) as port:  # type: ignore[arg-type]
         yield f"http://127.0.0.1:{port}/"
 
 

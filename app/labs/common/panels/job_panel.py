@@ -212,13 +212,13 @@ class StepPanel(Panel):
         return {**super().inputs, "kept": self.shared["kept"]}
 
     def draw(self, lang: str, **values: Any) -> Updates:
-        """`draw_walk` at the step, or at the last one of a shorter generation, which the note says."""
+        """`draw_step` at the step, or at the last one of a shorter generation, which the note says."""
         trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
         i, n = int(values.pop("step")), len(trajectory.steps)
         note = {self.note: line_html(say(lang, "step_beyond", n=n))} if i > n else {}
-        return {**note, **self.draw_walk(lang, trajectory, min(i, n), **values)}
+        return {**note, **self.draw_step(lang, trajectory, min(i, n), **values)}
 
-    def draw_walk(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """Updates for step i (from 1) of a trajectory."""
         raise NotImplementedError
 
@@ -226,7 +226,7 @@ class StepPanel(Panel):
         """What `work` answers about step i of a trajectory; about the default's default step, everybody's answer."""
         if i == DEFAULT_STEP and trajectory is self.shared["generation"].default_result().trajectory:
             return self.results.get(self.key, work)
-        return self.service.ask(work)
+        return self.service.run_work(work)
 
 
 class FiguresJobPanel(JobPanel):

@@ -24,7 +24,7 @@ class JobProgress:
 
 async def stream_job(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[JobProgress]:
     """Queue `work` and report on it to its end. A page that goes away cancels it; a fault raises RequestError."""
-    job = service.study(work, steps)
+    job = service.submit_work(work, steps)
     try:
         async for _, event in follow(job):
             raise_fault(event)

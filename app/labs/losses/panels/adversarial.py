@@ -16,7 +16,7 @@ from app.ui.status import fault_html, line_html
 PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
 
 
-class Players(Panel):
+class DiscriminatorLosses(Panel):
     """What a logit costs the discriminator."""
 
     key = "players"
@@ -43,7 +43,7 @@ class Players(Panel):
         return self.card.show(players_plot(values["players"], float(values["logit"]), lang), lang)
 
 
-class Balance(OfRuns):
+class DiscriminatorWeight(OfRuns):
     """When the discriminator is let in, how strongly, and what a run logged of it."""
 
     key = "balance"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.labs.architecture.blocks import blocks, cost_plot, doors
+from app.labs.architecture.blocks import blocks, conditioning_weights, cost_plot
 from app.labs.architecture.drawing import HEIGHT, WIDTH, drawing
 from ldm_core.config import EMOJI_128, SD_V1, TINY, ModelConfig
 from ldm_core.models.latent_diffusion import DiffusionWrapper, LatentDiffusion
@@ -44,7 +44,7 @@ def test_the_unet_of_sd_v1_costs_what_is_known():
 
 @pytest.mark.parametrize("config", [TINY, EMOJI_128], ids=["tiny", "emoji-128"])
 def test_a_condition_enters_by_the_weights_that_are_listed(config: ModelConfig):
-    listed = doors(config)
+    listed = conditioning_weights(config)
     assert list(listed) == ["None", "concat", "crossattn", "hybrid", "adm"] and listed["None"] == []
     assert listed["concat"] == ["input_blocks.0.0.weight"] and listed["adm"] == ["label_emb.weight"]
     assert listed["hybrid"] == listed["concat"] + listed["crossattn"]

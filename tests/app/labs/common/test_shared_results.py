@@ -19,7 +19,7 @@ class CountingService:
     def __init__(self) -> None:
         self.asked, self._lock = 0, threading.Lock()
 
-    def ask(self, work: Any) -> Any:
+    def run_work(self, work: Any) -> Any:
         with self._lock:
             self.asked += 1
         time.sleep(0.05)

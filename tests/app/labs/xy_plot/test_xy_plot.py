@@ -199,19 +199,19 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def panel(service: Service) -> grid.GridPanel:
+def panel(service: Service) -> grid.XYPlotPanel:
     with gr.Blocks():
         (panel,) = LabTab(grid.LAB, service, Translation("en"), SharedResults(service)).panels
-    assert isinstance(panel, grid.GridPanel)
+    assert isinstance(panel, grid.XYPlotPanel)
     return panel
 
 
-def values(panel: grid.GridPanel, **others: Any) -> list[Any]:
+def values(panel: grid.XYPlotPanel, **others: Any) -> list[Any]:
     small = {"grid_steps": 2, "x_values": "1, 2", "y_values": "1, 5"}
     return [(small | others).get(name, component.value) for name, component in panel.controls.items()]
 
 
-def press(panel: grid.GridPanel, stop_after: int = 99, **others: Any) -> list[dict[Any, Any]]:
+def press(panel: grid.XYPlotPanel, stop_after: int = 99, **others: Any) -> list[dict[Any, Any]]:
     async def run() -> list[dict[Any, Any]]:
         seen = []
         async for updates in panel.pressed(None, *values(panel, **others)):  # type: ignore[arg-type]
@@ -223,7 +223,7 @@ def press(panel: grid.GridPanel, stop_after: int = 99, **others: Any) -> list[di
     return asyncio.run(run())
 
 
-def test_a_grid_is_filled_and_its_file_says_how(panel: grid.GridPanel, service: Service):
+def test_a_grid_is_filled_and_its_file_says_how(panel: grid.XYPlotPanel, service: Service):
     seen = press(panel)
     shown = [u[panel.shown] for u in seen if panel.shown in u]
     assert [f'data-filled="{k}"' in html for k, html in enumerate(shown)] == [True] * 5
@@ -252,7 +252,7 @@ def test_a_grid_is_filled_and_its_file_says_how(panel: grid.GridPanel, service: 
     assert seen[-1] == rested | {panel.series: None}
 
 
-def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, service: Service):
+def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.XYPlotPanel, service: Service):
     seen = press(panel, stop_after=1, grid_steps=2, x_axis="seed", x_values="1,2,3,4", y_axis="none")
     assert "Stopped. Cells filled: 1 of 4." in [u[panel.line] for u in seen if panel.line in u][-1]
     assert any("value" in u.get(panel.download, {}) for u in seen)
@@ -262,11 +262,13 @@ def test_stop_keeps_what_is_there_and_frees_the_worker(panel: grid.GridPanel, se
         pass
 
 
-def test_another_language_leaves_a_filled_sheet_be(panel: grid.GridPanel):
+def test_another_language_leaves_a_filled_sheet_be(panel: grid.XYPlotPanel):
     assert not any(component is panel.shown for component in panel.translation.components)
 
 
-def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(panel: grid.GridPanel, monkeypatch: pytest.MonkeyPatch):
+def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(
+    panel: grid.XYPlotPanel, monkeypatch: pytest.MonkeyPatch
+):
     asked = []
 
     def watched(pipe: Pipeline, request: SamplingParams, schedule: str) -> Any:
@@ -278,7 +280,7 @@ def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(panel: grid.GridP
     assert asked == ["a red apple"]
 
 
-def test_faults_and_the_estimate_stand_in_place(panel: grid.GridPanel):
+def test_faults_and_the_estimate_stand_in_place(panel: grid.XYPlotPanel):
     seen = press(panel, x_values="five")
     assert "X axis: Steps must be a number, not “five”." in next(u[panel.note] for u in seen if u.get(panel.note))
     assert seen[-1][panel.run]["interactive"]
@@ -291,7 +293,7 @@ def test_faults_and_the_estimate_stand_in_place(panel: grid.GridPanel):
 
 
 def test_the_opening_sheet_is_filled_once_for_all(
-    panel: grid.GridPanel, service: Service, monkeypatch: pytest.MonkeyPatch
+    panel: grid.XYPlotPanel, service: Service, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(panel.controls["grid_steps"], "value", 2)
     monkeypatch.setattr(panel.controls["x_values"], "value", "1, 2")

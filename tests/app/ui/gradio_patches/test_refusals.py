@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.schemas import RequestError
-from app.security import protected
+from app.security import security_stack
 from app.settings import Settings
 from app.ui.mount import mount_blocks
 
@@ -55,7 +55,7 @@ def build() -> gr.Blocks:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        app = protected(mount_blocks(build(), Settings()), Settings())
+        app = security_stack(mount_blocks(build(), Settings()), Settings())
         with TestClient(app, "http://127.0.0.1") as client:
             yield client
 
