@@ -42,7 +42,13 @@ def test_the_command_writes_pictures(served: Served, tmp_path: Path, capsys: pyt
 def test_ctrl_c_cancels_on_the_server(served: Served) -> None:
     command = [sys.executable, "-m", "app.client", "slow", "--server", served.url, "--steps", "1000"]
     env = {**os.environ, "LATENT_LAB_KEY": f"{KEY}-2"}
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL)  # a pipe nobody reads fills up
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=env,
+        stderr=subprocess.DEVNULL,  # a pipe nobody reads fills up
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where a shell runs this behind it
+    )
     client = Client(served.url, f"{KEY}-2")
 
     def running() -> list[object]:

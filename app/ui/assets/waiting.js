@@ -88,10 +88,10 @@
   const sentence = (body) => { try { return JSON.parse(body).detail; } catch { return undefined; } };
   // A run that could not even be asked for: the canvas was refused while Gradio's client sent it, of which no event tells.
   window.addEventListener("unhandledrejection", (event) => {
+    const [refused, body] = /^HTTP \d+: (.*)/s.exec(event.reason?.message ?? "") ?? [];
+    if (refused) event.preventDefault(); // several files are refused one after the other: the first is told
     const said = document.querySelector("#line .line span");
     if (!running || said?.textContent !== lab.word("sending")) return;
-    event.preventDefault();
-    const [, body] = /^HTTP \d+: (.*)/s.exec(event.reason?.message ?? "") ?? [];
     said.textContent = sentence(body) ?? lab.word("unexpected");
     said.setAttribute("role", "alert");
     said.parentElement.classList.add("failed");
