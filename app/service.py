@@ -193,7 +193,7 @@ class Service:
         )
 
     def run_work(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
-        """`study` for questions that are answered at once: waits for the answer. RequestError where there is none."""
+        """`submit_work` for what is answered at once: waits for the answer. RequestError where there is none."""
         end = self.submit_work(work).wait()
         if isinstance(end, Done):
             answer: T = end.result

@@ -57,7 +57,7 @@ def test_a_full_disk_is_no_fault_of_the_request() -> None:
 def test_how_a_job_failed_is_a_status() -> None:
     said = Sentence("as_said", {"text": "It cannot follow a prompt."})
     for end, status in (
-        (Failed(said, theirs=True), 400),
+        (Failed(said, client_error=True), 400),
         (Failed(said), 500),
         (Failed(Sentence("not_saved", {"reason": "No space left on device"})), 503),
         (Cancelled(0, 1), 409),

@@ -59,7 +59,7 @@ def test_over_http(app: FastAPI, asked: list[bool]) -> None:
 
 def test_over_the_page(app: FastAPI, asked: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     service = app.state.service
-    monkeypatch.setattr(service, "here", lambda: "me")
+    monkeypatch.setattr(service, "current_client", lambda: "me")
     asyncio.run(_generate(service)("a", steps=1))
 
     async def filled() -> None:

@@ -91,8 +91,8 @@ def test_the_model_reads_english(service: Service, monkeypatch: pytest.MonkeyPat
 
 def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypatch: pytest.MonkeyPatch):
     asked = []
-    ask = service.ask
-    monkeypatch.setattr(service, "ask", lambda work: (asked.append(work), ask(work))[1])
+    ask = service.run_work
+    monkeypatch.setattr(service, "run_work", lambda work: (asked.append(work), ask(work))[1])
     results = SharedResults(service)
     for lab in (denoising.LAB, attention.LAB, denoising.LAB):  # as three visitors would
         for panel in laid(lab, service, results).values():

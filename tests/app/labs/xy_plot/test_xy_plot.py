@@ -298,7 +298,7 @@ def test_the_opening_sheet_is_filled_once_for_all(
     monkeypatch.setattr(panel.controls["grid_steps"], "value", 2)
     monkeypatch.setattr(panel.controls["x_values"], "value", "1, 2")
     asked = []
-    monkeypatch.setattr(service, "ask", lambda work: asked.append(work) or answer(work(service.pipe))[0])
+    monkeypatch.setattr(service, "run_work", lambda work: asked.append(work) or answer(work(service.pipe))[0])
     opening = [component.value for component in panel.controls.values()]
     for _ in range(3):
         assert 'data-filled="4"' in panel.redraw(None, *opening, False)[panel.shown]  # type: ignore[arg-type]
