@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +15,8 @@ from torch import nn
 # and far longer where another program keeps a core busy. One thread a row needs no waiting (docs/performance.md).
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
 MOST_STREAMS = 16  # each has memory of its own for what lies between layers
-REMEMBERED = 3  # calls by which a number of threads is judged, by the quickest of them
-AGAIN = 64  # calls after which the other number is tried: a wrong one costs a hundredth
+TRIAL = 4  # calls in a row by which a number of threads is judged, by the quickest: the first ones wake a core up
+AGAIN = 128  # calls after which the other number is tried: a wrong one costs two hundredths
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -45,16 +45,20 @@ class Sharing:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._seconds: dict[tuple[int, int], deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
-        self._calls = 0
+        self._seconds: dict[tuple[int, int], deque[float]] = defaultdict(lambda: deque(maxlen=TRIAL))
+        self._calls: Counter[int] = Counter()  # of so many rows
 
     def threads(self, rows: int) -> int:
         """For the next call of so many rows."""
         if rows > self._most:
             return self._most
-        self._calls += 1
-        better, other = sorted((max(1, rows), 1), key=lambda threads: min(self._seconds[rows, threads], default=0))
-        return other if self._calls % AGAIN == 0 else better
+        call = self._calls[rows]
+        self._calls[rows] += 1
+        numbers = max(1, rows), 1
+        if call < 2 * TRIAL:
+            return numbers[call // TRIAL]
+        better, other = sorted(numbers, key=lambda threads: min(self._seconds[rows, threads], default=0))
+        return other if call % AGAIN < TRIAL else better
 
     def note(self, rows: int, threads: int, seconds: float) -> None:
         """A call of so many rows took so long."""
