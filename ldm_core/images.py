@@ -32,6 +32,13 @@ def composite(rgba: Pixels, background: Pixels) -> Pixels:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
+def png_bytes(pixels: Pixels) -> bytes:
+    """uint8 [H,W,3] or [H,W] as a PNG that is quick to make and not the smallest: what is looked at once."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 def to_tensor(images: Pixels) -> Tensor:
     """uint8 [B,H,W,C] → float32 [B,C,H,W] in [-1,1], contiguous."""
     import torch

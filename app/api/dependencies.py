@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.errors import ApiError
+from app.security.addresses import peer_address
 from app.service import Service
 
 
@@ -31,8 +32,7 @@ def require_caller(request: Request) -> Caller:
 def get_caller(request: Request) -> Caller:
     """Who calls, whether they may use the API or not."""
     service: Service = request.app.state.service
-    address = request.client.host if request.client else ""
-    return Caller(service, service.clients.of(request.headers, address), request)
+    return Caller(service, service.clients.of(request.headers, peer_address(request.scope)), request)
 
 
 CallerDep = Annotated[Caller, Depends(require_caller)]

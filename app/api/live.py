@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from io import BytesIO
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from PIL import Image
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -17,6 +15,7 @@ from app.api.schemas import Body
 from app.engine import Cancelled
 from app.live import TRIAL, Live, LiveOff, Sketch
 from app.schemas import read_params
+from ldm_core.images import png_bytes
 
 router = APIRouter(prefix="/live", include_in_schema=False)
 
@@ -60,11 +59,5 @@ async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Respo
     sketch: Sketch | None = generation.result_or_error(job).result
     if sketch is None:
         return JSONResponse({"reason": "live_slow"}, 503)
-    content = await asyncio.to_thread(_png, sketch)
+    content = await asyncio.to_thread(png_bytes, sketch.pixels)
     return Response(content, media_type="image/png", headers={"X-Seconds": f"{sketch.seconds:.2f}"})
-
-
-def _png(sketch: Sketch) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(sketch.pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()

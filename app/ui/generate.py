@@ -23,7 +23,7 @@ from app.ui.form import Form
 from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
-from app.ui.picture import Stage, as_of_now, build_stage, pictures_of, recall
+from app.ui.picture import Stage, as_of_now, build_stage, in_frame, pictures_of, recall
 from app.ui.picture_cards import Picture, facts_html, frame_html, history_html
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
@@ -226,8 +226,7 @@ class GenerateTab:
         lang = language(request, self.lang)
         if not history and kept:
             history = await asyncio.to_thread(recall, self.service, kept)
-            framed = await asyncio.to_thread(recall, self.service, kept, "frame")
-            yield self.stage.gather([], history, lang) | self.stage.put_back(framed, lang)
+            yield self.stage.gather([], history, lang) | self.stage.put_back(in_frame(kept, history), lang)
         while ran and self.service.state.phase in ("starting", "loading"):
             await asyncio.sleep(LOADING_SECONDS)
         job = self.service.attach(job_id) if job_id else None

@@ -119,22 +119,32 @@ def as_of_now(service: Service, pictures: list[Picture]) -> list[Picture]:
     return [replace(p, favourite=known[name]) for p, name in zip(pictures, names, strict=True) if name in known]
 
 
-def recall(service: Service, kept: Any, part: str = "all") -> list[Picture]:
-    """The pictures of a tab that was loaded again: all of them, or those in the "frame".
+def recall(service: Service, kept: Any) -> list[Picture]:
+    """The pictures of a tab that was loaded again.
 
     `kept` is what waiting.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody
     else's, gone or damaged is left out.
     """
-    noted = kept.get(part) if isinstance(kept, dict) else None
     found = []
-    for one in noted[:RECALLED] if isinstance(noted, list) else ():
-        about = one if isinstance(one, dict) else {}
+    for about in _noted(kept, "all"):
         path, favourite, took = service.picture(str(about.get("file"))), about.get("favourite"), about.get("took")
         facts = {"took": float(took) if isinstance(took, (int, float)) else 0.0}
-        kept = isinstance(favourite, bool) and service.history is not None
-        if path is not None and (picture := Picture.of_file(path, facts, favourite if kept else None)) is not None:
+        known = favourite if isinstance(favourite, bool) and service.history is not None else None
+        if path is not None and (picture := Picture.of_file(path, facts, known)) is not None:
             found.append(picture)
     return found
+
+
+def in_frame(kept: Any, pictures: list[Picture]) -> list[Picture]:
+    """Those of a tab's recalled pictures that were in the frame."""
+    framed = {about.get("file") for about in _noted(kept, "frame") if isinstance(about.get("file"), str)}
+    return [picture for picture in pictures if Path(picture.path).name in framed]
+
+
+def _noted(kept: Any, part: str) -> list[dict[str, Any]]:
+    """What a browser sends as a list of notes, as far as it is one."""
+    noted = kept.get(part) if isinstance(kept, dict) else None
+    return [about for about in noted[:RECALLED] if isinstance(about, dict)] if isinstance(noted, list) else []
 
 
 def _choices(lang: str) -> list[tuple[str, str]]:

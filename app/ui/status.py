@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from PIL import Image
-
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
 from app.loading import State
 from app.schemas import RequestError
-from ldm_core.images import Pixels
+from ldm_core.images import Pixels, png_bytes
 from ldm_core.sampling import SamplingParams
 
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
@@ -95,9 +92,7 @@ def forming_html(source: str, alt: str) -> str:
 
 def pixels_uri(pixels: Pixels) -> str:
     """uint8 [h,w,3] or [h,w] as a PNG in the page itself."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return png_uri(buffer.getvalue())
+    return png_uri(png_bytes(pixels))
 
 
 def png_uri(png: bytes) -> str:

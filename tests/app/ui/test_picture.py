@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.ui.picture import recall
+from app.ui.picture import in_frame, recall
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 from tests.app.ui.fake import FakeService
@@ -23,10 +23,12 @@ def service(tmp_path: Path) -> Any:
 
 def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
     made = SamplingParams("a <cat>", steps=3, seed=5)
-    write_png(service.outputs / "a.png", np.zeros((8, 16, 3), np.uint8), made, "", "1.0", {"start": "picture"})
-    noted = {"file": "a.png", "took": 1.25, "favourite": True}
-    kept = {"all": [noted, noted], "frame": [noted]}
-    everything, framed = recall(service, kept), recall(service, kept, "frame")
+    for name in ("a.png", "b.png"):
+        write_png(service.outputs / name, np.zeros((8, 16, 3), np.uint8), made, "", "1.0", {"start": "picture"})
+    newest, older = ({"file": name, "took": 1.25, "favourite": True} for name in ("a.png", "b.png"))
+    kept = {"all": [newest, older], "frame": [newest]}
+    everything = recall(service, kept)
+    framed = in_frame(kept, everything)
     assert len(everything) == 2 and framed == everything[:1]
     assert framed[0].says("en") == "Seed 5 · 16×8 · Steps 3 · 1.2 s" and framed[0].prompt == "a <cat>"
     assert "picture" in framed[0].started
@@ -38,7 +40,8 @@ def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
     [None, 7, [], {}, {"all": 3}, {"all": [None, 7, {}, {"file": 1}, {"file": "../a.png"}, {"file": "gone.png"}]}],
 )
 def test_whatever_else_a_browser_sends_is_no_picture(service: Any, kept: Any) -> None:
-    assert recall(service, kept) == recall(service, kept, "frame") == []
+    pictures = recall(service, kept)
+    assert pictures == in_frame(kept, pictures) == []
 
 
 def test_a_damaged_file_is_left_out(service: Any) -> None:
