@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from ldm_core.checkpoint import CheckpointError
 from ldm_core.pipeline import Pipeline
 from ldm_core.runtime import cache, convert
 from ldm_core.runtime.base import RuntimeUnavailable
@@ -56,7 +57,7 @@ class GraphMaker:
                 return
             reference = TorchRuntime(pipe.model, candidate.threads)
             runtime = openvino(candidate, reference, may_convert=False)
-        except RuntimeUnavailable as reason:
+        except (RuntimeUnavailable, CheckpointError) as reason:  # its weights may be gone by now
             if not self._closed.is_set():
                 log.warning("torch goes on making the pictures: %s", reason)
             return

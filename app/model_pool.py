@@ -88,6 +88,7 @@ class ModelPool:
         self._loading: _Loading | None = None
         self._failed: dict[str, Exception] = {}
         self._wanted: set[str] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     def model(self, sha256: str) -> Any:
@@ -137,7 +138,7 @@ class ModelPool:
     def close(self) -> None:
         """Give up what is being loaded, let go of the rest."""
         with self._lock:
-            self._wanted = set()
+            self._closed, self._wanted = True, set()
             leaving = list(self._loaded.values())
             self._loaded.clear()
         for loaded in leaving:
@@ -198,8 +199,11 @@ class ModelPool:
             fault = error
         with self._lock:
             self._loading = None
-            if model is not None:
+            if model is not None and not self._closed:
                 self._loaded[sha256] = InMemory(loading.file, model)
+                model = None
             elif fault is not None and sha256 in self._wanted:  # else the next who asks has it tried again
                 self._failed[sha256] = fault
+        if model is not None:  # the end has come meanwhile
+            model.close()
         self._changed()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -122,6 +123,22 @@ def test_the_one_used_least_recently_leaves(pooled: Pooled) -> None:
         assert pooled.ask(name).wait() == Done(name)
     assert pooled.loader.loads == ["a", "b", "c"], "a model in memory is not loaded again"
     assert pooled.loader.closed == ["b"] and pooled.pool.loaded == ["a", "c"]
+
+
+def test_a_model_that_comes_after_the_end_is_closed() -> None:
+    gate, model = threading.Event(), Mock()
+
+    def load(file: ModelFile, progress: Progress) -> Mock:
+        gate.wait(60)
+        return model
+
+    pool = ModelPool(lambda name: ModelFile(name, Path(name), name, SIZE), load, lambda: None)
+    pool.room = SIZE
+    pool.admit([Job(SamplingParams("draw"), model="a")], set())
+    pool.close()
+    gate.set()
+    until(lambda: model.close.called)
+    assert pool.loaded == []
 
 
 def test_a_model_that_is_slow_to_leave_holds_nobody_up_but_who_needs_its_room(pooled: Pooled) -> None:
