@@ -21,12 +21,12 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.report import write
-from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.sample_loop import advance
 from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid
+from ldm_core.presets import SD_V1
 
 REPORT = Path(__file__).resolve().parent.parent / "docs" / "samplers.md"
 SCHEDULE = NoiseSchedule.from_config(SD_V1.schedule)

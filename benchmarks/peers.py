@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from ldm_core.checkpoint import save_model
-from ldm_core.config import SD_V1
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import SD_V1
 from ldm_core.runtime.openvino import PRECISION, import_openvino
 
 

@@ -66,8 +66,8 @@ class Drawn:
 
 def ours(steps: int, batch: int) -> None:
     """The library's task and loop; prints what it logs of its last steps."""
-    from ldm_core.config import EMOJI_128
     from ldm_core.devices import claim_devices
+    from ldm_core.presets import EMOJI_128
     from ldm_core.training.common.frozen_parts import load_autoencoder
     from ldm_core.training.common.loop import make_accelerator, start
     from ldm_core.training.common.metric_log import read_metrics

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ldm_core.config import EMOJI_128
 from ldm_core.data.colours import BACKGROUNDS
+from ldm_core.presets import EMOJI_128
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.text.bpe import convert_open_clip, pieces_of, train_bpe, word_weights, write_vocab
 from ldm_core.training.text.teacher import teaching_words

@@ -88,9 +88,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import numpy as np
     import torch
 
-    from ldm_core.config import TINY
     from ldm_core.data.corpus import Entry, write_index
     from ldm_core.models.text import FrozenCLIPEmbedder
+    from ldm_core.presets import TINY
 
     monkeypatch.setenv("LATENT_LAB_RUNS", str(tmp_path / "runs"))
     drawings = np.zeros((8, 32, 32, 4), np.uint8)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-import ldm_core.config as presets
+import ldm_core.presets as presets
 from ldm_core.devices import OutOfMemory, memory_guard
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.pipeline import Pipeline, load

@@ -12,8 +12,8 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 import ldm_core
 from ldm_core.checkpoint import convert
-from ldm_core.config import TINY
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.presets import TINY
 from tests.tiny import tiny_checkpoint
 
 PROMPT, NEGATIVE = "a red apple, noto style", "blue"

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ldm_core.config import EMOJI_128, MAX_SEED, SD_V1, ModelConfig
+from ldm_core.config import MAX_SEED, ModelConfig
 from ldm_core.diffusion.samplers import SAMPLERS
+from ldm_core.presets import EMOJI_128, SD_V1
 from ldm_core.sampling import SAMPLER_NAMES, Limits, ParameterError, SamplingParams
 
 GOOD = SamplingParams("a red apple")

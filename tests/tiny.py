@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from ldm_core.checkpoint import save_model
-from ldm_core.config import TINY, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
+from ldm_core.presets import TINY
 from ldm_core.text.tokenizer import Tokenizer
 
 # unconditional

@@ -15,7 +15,6 @@ from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.checkpoint.files import read_json
 from ldm_core.checkpoint.relatives import ONLY, relative_by_channels
 from ldm_core.config import (
-    SD_V1,
     AutoencoderConfig,
     BetaSchedule,
     ModelConfig,
@@ -24,6 +23,7 @@ from ldm_core.config import (
     TextConfig,
     UNetConfig,
 )
+from ldm_core.presets import SD_V1
 
 Options = dict[str, Any]
 

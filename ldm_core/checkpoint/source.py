@@ -13,7 +13,8 @@ from ldm_core.checkpoint.errors import CheckpointError, one_line
 from ldm_core.checkpoint.files import Tensors, container_format, parse_json, read_safetensors, sha256
 from ldm_core.checkpoint.normalise import normalise, unwrap
 from ldm_core.checkpoint.pickles import read_pickle
-from ldm_core.config import SD_V1, ModelConfig, Parameterization
+from ldm_core.config import ModelConfig, Parameterization
+from ldm_core.presets import SD_V1
 
 CONFIG_KEY = "config"
 FORMAT_KEY = "latent_lab_format"

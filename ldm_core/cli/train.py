@@ -136,7 +136,7 @@ TASKS = {
 
 def cache_scenes(args: argparse.Namespace) -> None:
     """Compose and encode chunks of scenes for diffusion runs; those that are there stay."""
-    from ldm_core.config import find_preset
+    from ldm_core.presets import find_preset
     from ldm_core.training.diffusion import caches
     from ldm_core.training.diffusion.scene_pool import PoolSettings
 
@@ -149,7 +149,7 @@ def cache_scenes(args: argparse.Namespace) -> None:
 
 def cache_latents(args: argparse.Namespace) -> None:
     """Encode every drawing on white, then on random named backgrounds."""
-    from ldm_core.config import find_preset
+    from ldm_core.presets import find_preset
     from ldm_core.training.common.loop import make_accelerator
     from ldm_core.training.diffusion import caches
 

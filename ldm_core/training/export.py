@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ldm_core.checkpoint.save import save_model
-from ldm_core.config import ModelConfig, find_preset
+from ldm_core.config import ModelConfig
+from ldm_core.presets import find_preset
 from ldm_core.training.common.frozen_parts import encoder_state, load_autoencoder, load_text_encoder, weights_hash
 from ldm_core.training.common.state import averaged_weights, read_state
 from ldm_core.training.diffusion.latents import find_scale_factor

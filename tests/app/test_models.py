@@ -19,7 +19,7 @@ from app.service import Service
 from app.settings import Settings
 from ldm_core import load
 from ldm_core.checkpoint import convert
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.serving import until
 from tests.tiny import tiny_checkpoint

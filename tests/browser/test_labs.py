@@ -14,10 +14,10 @@ from playwright.sync_api import Page, expect
 from app.images import on_white
 from app.labs.autoencoder.reconstruction import reconstruct
 from app.labs.common.panels.pictures import SHIPPED
-from ldm_core.config import TINY
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
+from ldm_core.presets import TINY
 from tests.app.labs.studies import answer
 from tests.browser.driving import NUMBER, caption, note, number, open_lab, set_number, set_slider
 

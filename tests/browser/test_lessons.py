@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from app.i18n import say
 from app.labs.lessons.lessons import REFERENCE
 from app.labs.lessons.numbers import numbers
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from tests.browser.driving import caption, open_lab
 
 pytestmark = pytest.mark.browser

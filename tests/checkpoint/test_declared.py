@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from ldm_core.__main__ import main
 from ldm_core.checkpoint import CheckpointError, convert, inspect_file, load_model
 from ldm_core.checkpoint.source import read_source
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from tests.tiny import tiny_checkpoint
 
 ONE = {"model.diffusion_model.out.2.bias": torch.zeros(4)}  # what is read without being whole

@@ -13,8 +13,9 @@ from diffusers import DDIMScheduler
 from ldm_core.checkpoint import CheckpointError
 from ldm_core.checkpoint.diffusers_config import read_config
 from ldm_core.checkpoint.diffusers_export import write_config
-from ldm_core.config import SD_V1, TINY, ScheduleConfig
+from ldm_core.config import ScheduleConfig
 from ldm_core.diffusion.schedule import NoiseSchedule
+from ldm_core.presets import SD_V1, TINY
 from tests.models.peers import SD_V1_TEXT, SD_V1_UNET, SD_V1_VAE
 
 

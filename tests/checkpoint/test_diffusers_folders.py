@@ -16,8 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ldm_core.checkpoint import CheckpointError, convert, load_model
-from ldm_core.config import EMOJI_128, TINY, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import EMOJI_128, TINY
 from tests.models.peers import relative
 from tests.tiny import tiny_checkpoint
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from ldm_core.__main__ import main
 from ldm_core.checkpoint import CheckpointError, convert, inspect_file, load_model
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from tests.tiny import tiny_checkpoint
 
 SECONDS = 10.0  # of the processor, whatever else it does; each took minutes, or never ended

@@ -19,9 +19,9 @@ from ldm_core.checkpoint.normalise import (
     unwrap,
 )
 from ldm_core.checkpoint.source import read_source
-from ldm_core.config import SD_SCHEDULE, SD_V1
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import SD_SCHEDULE, SD_V1
 
 ONE = torch.ones(2)
 SCHEDULE = NoiseSchedule.from_config(SD_SCHEDULE)

@@ -14,7 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ldm_core.checkpoint import CheckpointError, load_model, save_model
-from ldm_core.config import EMOJI_128, TINY, ModelConfig
+from ldm_core.config import ModelConfig
+from ldm_core.presets import EMOJI_128, TINY
 from tests.tiny import tiny_checkpoint, tiny_model
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ldm_core.config import SD_V1
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import SD_V1
 
 KEYS = Path(__file__).with_name("sd_v1_keys.txt")
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ldm_core.__main__ import main
 from ldm_core.checkpoint import CheckpointError, load_model
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from tests.tiny import tiny_checkpoint, tiny_model
 
 Tensors = dict[str, torch.Tensor]

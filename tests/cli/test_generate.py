@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ldm_core.__main__ import main
 from ldm_core.compvis.ddim import DDIMSampler
-from ldm_core.config import TINY, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.devices import OutOfMemory
 from ldm_core.diffusion.inversion import lerp, slerp
 from ldm_core.interpolation import interpolate
 from ldm_core.metadata import read_png
 from ldm_core.pipeline import Pipeline, finish, load
+from ldm_core.presets import TINY
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import SamplingParams

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ldm_core.checkpoint import load_model, save_model
-from ldm_core.config import IDENTITY, TINY, AutoencoderConfig, ModelConfig
+from ldm_core.config import AutoencoderConfig, ModelConfig
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.models.vq import VQModel, VQModelInterface
+from ldm_core.presets import IDENTITY, TINY
 from tests.tiny import tiny_model
 
 VQ = AutoencoderConfig(

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ldm_core.config import SD_V1
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.samplers import SamplerCoroutine
 from ldm_core.diffusion.schedule import NoiseSchedule
+from ldm_core.presets import SD_V1
 
 SCHEDULE = NoiseSchedule.from_config(SD_V1.schedule)
 SHAPE = (4, 6, 5)

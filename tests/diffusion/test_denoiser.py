@@ -7,9 +7,9 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from ldm_core.config import TINY
 from ldm_core.diffusion.denoiser import Conditioning, Denoiser, ModelInput
 from ldm_core.diffusion.gaussian import to_eps_x0
+from ldm_core.presets import TINY
 from tests.diffusion.oracles import SCHEDULE, draws
 from tests.tiny import tiny_model
 

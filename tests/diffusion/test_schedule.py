@@ -9,8 +9,9 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldm_core.config import SD_V1, ScheduleConfig
+from ldm_core.config import ScheduleConfig
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
+from ldm_core.presets import SD_V1
 
 T = 1000
 SD = NoiseSchedule.from_config(SD_V1.schedule)

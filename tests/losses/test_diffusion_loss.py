@@ -6,9 +6,10 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 
-from ldm_core.config import SD_SCHEDULE, Parameterization
+from ldm_core.config import Parameterization
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig, bin_means, min_snr_weights
+from ldm_core.presets import SD_SCHEDULE
 
 SCHEDULE = NoiseSchedule.from_config(SD_SCHEDULE)
 KINDS: tuple[Parameterization, ...] = ("eps", "x0", "v")

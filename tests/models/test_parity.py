@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from ldm_core.config import SD_V1, TINY, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import SD_V1, TINY
 from tests.models.peers import Peers, hush, peers_of, relative
 from tests.tiny import tiny_model
 

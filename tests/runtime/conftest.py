@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ldm_core.checkpoint import load_model, save_model
-from ldm_core.config import TINY
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import TINY
 from ldm_core.runtime import convert
 from ldm_core.runtime.choose import Candidate
 

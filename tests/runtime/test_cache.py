@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from ldm_core.config import TINY
+from ldm_core.presets import TINY
 from ldm_core.runtime import cache
 from ldm_core.runtime.openvino import graph_name
 

@@ -13,8 +13,8 @@ import torch
 
 import ldm_core
 from ldm_core.checkpoint import CheckpointError, save_model
-from ldm_core.config import TINY
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.presets import TINY
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.runtime.torch import TorchRuntime

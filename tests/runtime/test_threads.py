@@ -10,8 +10,9 @@ import torch
 
 import ldm_core
 from ldm_core.checkpoint.state_dict_check import empty_model
-from ldm_core.config import EMOJI_128, SD_V1, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.pipeline import Pipeline
+from ldm_core.presets import EMOJI_128, SD_V1
 from ldm_core.runtime import threads
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.runtime.threads import AGAIN, TRIAL, Sharing, is_small, torch_threads

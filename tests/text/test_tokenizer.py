@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from ldm_core.config import EMOJI_128, SD_V1
+from ldm_core.presets import EMOJI_128, SD_V1
 from ldm_core.text.tokenizer import BOS, EOS, Tokenizer
 
 Pair = tuple[Tokenizer, CLIPTokenizer, int]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import ldm_core.config as presets
+import ldm_core.presets as presets
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.load import load_model
 from ldm_core.models.vq import VQModelInterface

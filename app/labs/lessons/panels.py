@@ -33,7 +33,7 @@ class LessonCard:
     def draw(self, request: gr.Request) -> str:
         """The lesson with the loaded model's numbers."""
         from app.labs.lessons.numbers import numbers
-        from ldm_core.config import EMOJI_128
+        from ldm_core.presets import EMOJI_128
 
         lang, pipe = language(request, self.service.settings.lang), self.service.pipe
         return lesson_html(self.lesson, numbers(self.lesson, EMOJI_128 if pipe is None else pipe.config), lang)

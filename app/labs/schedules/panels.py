@@ -129,8 +129,8 @@ class Steps(Panel):
     def draw(self, lang: str, **values: Any) -> Updates:
         """The timesteps that each spacing chooses, and σ of the noise that each step adds."""
         from app.labs.schedules.curves import step_grids, step_noise
-        from ldm_core.config import SD_SCHEDULE
         from ldm_core.diffusion.schedule import NoiseSchedule
+        from ldm_core.presets import SD_SCHEDULE
 
         pipe = self.service.pipe
         schedule = NoiseSchedule.from_config(SD_SCHEDULE) if pipe is None else pipe.schedule

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ldm_core.config import AutoencoderConfig, find_preset
+from ldm_core.config import AutoencoderConfig
 from ldm_core.data.augment import random_backgrounds, random_crops
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus
@@ -30,6 +30,7 @@ from ldm_core.losses.autoencoder import (
 )
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.vq import Quantized, VQModel
+from ldm_core.presets import find_preset
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, ema_scope

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ldm_core.config import ModelConfig, Parameterization, find_preset
+from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.losses.diffusion import DiffusionLossConfig
+from ldm_core.presets import find_preset
 from ldm_core.training.common.settings import LoopSettings
 
 EXAMPLES = (

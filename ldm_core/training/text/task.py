@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
-from ldm_core.config import TextConfig, find_preset
+from ldm_core.config import TextConfig
 from ldm_core.data.captions import caption
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.english import plural
 from ldm_core.evaluation.text import concept_names, paraphrase_accuracy
 from ldm_core.models.text import clip_text_config, eos_state
+from ldm_core.presets import find_preset
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs

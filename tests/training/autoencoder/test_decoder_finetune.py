@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ldm_core.config import TINY
 from ldm_core.losses.autoencoder import AutoencoderLossConfig
 from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.presets import TINY
 from ldm_core.training.autoencoder.decoder_finetune import DecoderTuning
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining
 from ldm_core.training.common.frozen_parts import encoder_state, weights_hash

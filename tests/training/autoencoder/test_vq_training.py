@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import ldm_core.config as presets
+import ldm_core.presets as presets
 from ldm_core.losses.autoencoder import AutoencoderLossConfig, VQAutoencoderLoss
 from ldm_core.models.vq import VQModel
 from ldm_core.training.autoencoder.task import AutoencoderTask, AutoencoderTraining

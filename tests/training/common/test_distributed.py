@@ -15,8 +15,8 @@ import torch
 from accelerate.state import AcceleratorState
 
 from ldm_core.__main__ import main
-from ldm_core.config import TINY
 from ldm_core.models.autoencoder import AutoencoderKL
+from ldm_core.presets import TINY
 from ldm_core.training.common import loop
 from ldm_core.training.common.distributed import Share
 from ldm_core.training.common.loop import make_accelerator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import ldm_core.config as presets
+import ldm_core.presets as presets
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings, load_settings

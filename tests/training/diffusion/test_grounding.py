@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ldm_core.config import TINY
 from ldm_core.models.attention import cross_attention_maps
 from ldm_core.models.unet import UNetModel
+from ldm_core.presets import TINY
 from ldm_core.training.diffusion.grounding import grounding_loss
 
 L, WORD = 6, 3

@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ldm_core.config import TINY
 from ldm_core.data.corpus import Corpus
 from ldm_core.data.scenes.captions import Caption
 from ldm_core.data.scenes.draw import Drawings
 from ldm_core.data.scenes.sampling import SceneSampler
 from ldm_core.models.autoencoder import AutoencoderKL
 from ldm_core.models.text import FrozenCLIPEmbedder
+from ldm_core.presets import TINY
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share
 from ldm_core.training.common.inputs import Inputs

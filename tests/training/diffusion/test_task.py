@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import ldm_core.config as presets
+import ldm_core.presets as presets
 from ldm_core.checkpoint.load import load_model
 from ldm_core.images import composite, to_tensor
 from ldm_core.losses.diffusion import DiffusionLossConfig

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ldm_core.compvis.ddim import DDIMSampler
-from ldm_core.config import IDENTITY, ConditioningKey, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
+from ldm_core.config import ConditioningKey, ModelConfig, ScheduleConfig, TextConfig, UNetConfig
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.losses.diffusion import DiffusionLoss, DiffusionLossConfig
 from ldm_core.models.classifier import NoisyClassifier
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import IDENTITY
 from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma
 from tests.training.diffusion.drawings import CLASSES, SIDE, Drawings, draw

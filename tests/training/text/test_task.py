@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers.models.clip.modeling_clip import image_text_contrastive_loss
 
-from ldm_core import config
+from ldm_core import presets
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.corpus import Corpus, Entry, write_index
 from ldm_core.evaluation.text import encode_eos, encode_texts, is_right, nearest_names, read_paraphrases
@@ -77,7 +77,7 @@ def tiny_settings() -> text.TextTraining:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> text.TextTraining:
     """The same with a tower that takes many steps in a second."""
     tower = replace(tiny_settings().model, width=64, layers=2, heads=2, intermediate=128)
-    monkeypatch.setitem(config.PRESETS, "NARROW", replace(config.EMOJI_128, name="narrow", text=tower))
+    monkeypatch.setitem(presets.PRESETS, "NARROW", replace(presets.EMOJI_128, name="narrow", text=tower))
     return replace(tiny_settings(), preset="NARROW")
 
 

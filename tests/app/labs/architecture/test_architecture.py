@@ -10,8 +10,9 @@ import torch
 
 from app.labs.architecture.blocks import blocks, conditioning_weights, cost_plot
 from app.labs.architecture.drawing import HEIGHT, WIDTH, drawing
-from ldm_core.config import EMOJI_128, SD_V1, TINY, ModelConfig
+from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import DiffusionWrapper, LatentDiffusion
+from ldm_core.presets import EMOJI_128, SD_V1, TINY
 
 
 @pytest.mark.parametrize("config", [TINY, EMOJI_128], ids=["tiny", "emoji-128"])

@@ -24,9 +24,9 @@ from app.labs.denoising.plots import (
 )
 from app.labs.denoising.trajectory import ETAS, Trajectory, film, fork, record, record_etas
 from app.schemas import RequestError
-from ldm_core.config import SD_SCHEDULE
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.pipeline import Pipeline, finish
+from ldm_core.presets import SD_SCHEDULE
 from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline

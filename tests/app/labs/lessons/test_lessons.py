@@ -21,9 +21,9 @@ from app.labs.lessons.panels import LESSON_OF, lesson_html
 from app.labs.schedules.curves import KINDS
 from app.ui.labs import LABS
 from app.ui.translation import Translation
-from ldm_core.config import EMOJI_128, SD_SCHEDULE, TINY
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.presets import EMOJI_128, SD_SCHEDULE, TINY
 from tests.app.ui.fake import FakeService
 
 DOCUMENT = Path("docs/where-the-reference-is-wrong.md")
