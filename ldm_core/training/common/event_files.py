@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 Row = tuple[int, str, float, float]  # step, name, value, seconds
+DIGITS = re.compile(r"(\d+)")
 
 
 def event_files(directory: Path) -> list[Path]:
-    """The event files that lie in a directory itself, oldest first: their names begin with the time."""
-    return sorted(path for path in directory.glob("*tfevents*") if path.is_file())
+    """The event files that lie in a directory itself, oldest first: their names say when, and count within a second."""
+    paths = (path for path in directory.glob("*tfevents*") if path.is_file())
+    return sorted(paths, key=lambda path: [int(part) if part.isdecimal() else part for part in DIGITS.split(path.name)])
 
 
 def read_events(files: Sequence[Path]) -> list[Row]:

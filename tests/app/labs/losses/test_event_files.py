@@ -17,6 +17,7 @@ from app.labs.losses.curves import curves_plot
 from app.labs.losses.runs import Run, alive, find_runs, load_run, stamp
 from app.schemas import RequestError
 from ldm_core.shipped import EMOJI_128
+from ldm_core.training.common.event_files import event_files
 from ldm_core.training.common.metric_log import MetricLog
 
 
@@ -72,6 +73,12 @@ def test_a_resumed_run_drops_what_was_logged_twice(home: Path):
     written(home / "other")
     written(home / "other", range(30, 60, 10), purge_step=30, filename_suffix=".2")
     assert run("other")["loss"].steps.tolist() == [0, 10, 20, 30, 40, 50]
+
+
+def test_the_tenth_file_of_a_second_comes_after_the_ninth(tmp_path: Path):
+    for k in (10, 9):
+        (tmp_path / f"events.out.tfevents.1764500000.host.7.{k}").touch()
+    assert [path.suffix for path in event_files(tmp_path)] == [".9", ".10"]
 
 
 def test_a_half_written_last_record_is_left_out(home: Path):
