@@ -64,15 +64,29 @@ class Upsample(nn.Module):
         """[B,C,h,w] → [B,C,2h,2w]."""
         return self.conv(repeat_cells(x))
 
-    def transposed(self) -> nn.ConvTranspose2d:
-        """The same function with 4/9 of its multiply-adds, in fp32: a transposed convolution by A·w·Aᵀ.
-
-        A row of A is a row of the 4×4 kernel: the rows of w that meet the same cell, which lies there twice.
-        """
-        weight = self.conv.weight.detach().float()
-        rows = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-        made = nn.ConvTranspose2d(len(weight), len(weight), 4, stride=2, padding=1, device="meta")
-        made.weight = nn.Parameter((rows @ weight @ rows.T).transpose(0, 1).contiguous(), requires_grad=False)
+    def interleaved(self) -> InterleavedUpsample:
+        """The same function with 4/9 of its multiply-adds, in fp32."""
         assert self.conv.bias is not None
-        made.bias = nn.Parameter(self.conv.bias.detach().float(), requires_grad=False)
-        return made
+        return InterleavedUpsample(self.conv.weight.detach().float(), self.conv.bias.detach().float())
+
+
+class InterleavedUpsample(nn.Module):
+    """`Upsample` without repetition: its even and odd rows and columns, each by a 2×2 convolution of the small map.
+
+    After repetition two rows of a 3×3 kernel meet the same cell, so their sum is applied to it once.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        """The weight [O,C,3,3] and the bias [O] of the convolution after repetition."""
+        super().__init__()
+        even = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])  # an even row sees the cell above and, twice, its own
+        odd = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        kernels = torch.stack([rows @ weight @ columns.T for rows in (even, odd) for columns in (even, odd)])
+        self.kernels = nn.Parameter(kernels, requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,h,w] → [B,O,2h,2w]."""
+        sides = [(1 - right, right, 1 - below, below) for below in (0, 1) for right in (0, 1)]
+        parts = [F.conv2d(F.pad(x, side), kernel, self.bias) for side, kernel in zip(sides, self.kernels, strict=True)]
+        return F.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)

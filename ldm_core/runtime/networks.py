@@ -66,7 +66,7 @@ def _fold_upsampling(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, Upsample):
-                setattr(parent, name, child.transposed())
+                setattr(parent, name, child.interleaved())
 
 
 def _encode(model: LatentDiffusion) -> Callable[[Tensor], Tensor]:

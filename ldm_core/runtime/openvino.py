@@ -26,7 +26,7 @@ from ldm_core.runtime.cache import entry_name
 from ldm_core.runtime.networks import NETWORKS
 from ldm_core.runtime.threads import MOST_STREAMS, Sharing, cores
 
-LAYOUT = 2  # of an entry; raised where files of an older one would not do
+LAYOUT = 3  # of an entry; raised where files of an older one would not do
 PRECISION = {torch.float32: "f32", torch.bfloat16: "bf16"}
 CPUINFO = Path("/proc/cpuinfo")
 
