@@ -51,7 +51,9 @@ def predicted(pipe: Pipeline, steps: int) -> float:
         step = seconds(lambda queries=queries: pipe.denoise(queries, [told] * len(queries)))  # type: ignore[misc]
         decode = seconds(lambda z=z: pipe.decode(z))  # type: ignore[misc]
         rates.append(rows / 2 / (steps * step + decode))
-        print(f"{rows} rows: {1000 * step:.1f} ms a call, {1000 * step / rows:.2f} a row; decoding {rows // 2}: ", end="")
+        print(
+            f"{rows} rows: {1000 * step:.1f} ms a call, {1000 * step / rows:.2f} a row; decoding {rows // 2}: ", end=""
+        )
         print(f"{1000 * decode:.0f} ms", flush=True)
     return max(rates) / rates[0]
 
@@ -68,15 +70,19 @@ def main() -> None:
     promise = predicted(load(WEIGHTS, "cpu", args.dtype, args.runtime), args.steps)
     options = ("--weights", str(WEIGHTS), "--device", "cpu", "--dtype", args.dtype, "--runtime", args.runtime)
     gains = []
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        with serve(Path(one), *options) as shared, serve(Path(other), *options, "--strict") as strict:
-            for server in (shared, strict):
-                server.wait("/readyz")
-                measure(server.url, 2, 5, args.steps)
-            for _ in range(args.turns):
-                loads = [measure(server.url, args.clients, args.seconds, args.steps) for server in (shared, strict)]
-                gains.append(loads[0].rate / loads[1].rate)
-                print(f"shared calls: {loads[0].line()}\n--strict:     {loads[1].line()}", flush=True)
+    with (
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as other,
+        serve(Path(one), *options) as shared,
+        serve(Path(other), *options, "--strict") as strict,
+    ):
+        for server in (shared, strict):
+            server.wait("/readyz")
+            measure(server.url, 2, 5, args.steps)
+        for _ in range(args.turns):
+            loads = [measure(server.url, args.clients, args.seconds, args.steps) for server in (shared, strict)]
+            gains.append(loads[0].rate / loads[1].rate)
+            print(f"shared calls: {loads[0].line()}\n--strict:     {loads[1].line()}", flush=True)
     gain = statistics.median(gains)
     print(f"gain {gain:.2f}, promised by the calls {promise:.2f}: {gain / promise:.2f} of it")
 
