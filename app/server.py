@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from types import FrameType
@@ -47,7 +48,7 @@ class Page:
     def __init__(self, service: Service) -> None:
         self.app: ASGIApp | None = None
         self.broken = False
-        self.stop: asyncio.Event | None = None  # ends the page's idle streams
+        self.stop: Callable[[], object] | None = None  # ends the page's idle streams; from any thread
         self._service = service
 
     @property
@@ -66,7 +67,7 @@ class Page:
     def end(self) -> None:
         """End every job and every stream, so that their connections end."""
         if self.stop is not None:
-            asyncio.get_running_loop().call_soon_threadsafe(self.stop.set)
+            self.stop()
         threading.Thread(target=self._service.stop, daemon=True).start()
 
     def _says(self) -> str:
@@ -83,12 +84,18 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, page: Page) -> None:
         super().__init__(config)
         self._page = page
+        self.status = 0  # of the process
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """On SIGINT or SIGTERM; the second one does not wait."""
         if not self.should_exit:
             self._page.end()
         super().handle_exit(sig, frame)
+
+    def fail(self) -> None:
+        """End as on SIGTERM, from any thread, with a status by which whoever watches starts the program again."""
+        self.status, self.should_exit = 1, True
+        self._page.end()
 
 
 def _mount_page(service: Service, uploads: Path) -> FastAPI:
@@ -119,7 +126,8 @@ def build(settings: Settings) -> FastAPI:
         try:
             inner = await asyncio.to_thread(_mount_page, service, uploads)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
-            page.app, page.stop = inner, inner.state.stop_event
+            loop = asyncio.get_running_loop()
+            page.app, page.stop = inner, partial(loop.call_soon_threadsafe, inner.state.stop_event.set)
         except Exception:
             page.broken = True
             log.exception("the page could not be built")
@@ -157,8 +165,8 @@ def build(settings: Settings) -> FastAPI:
     return app
 
 
-def run(settings: Settings) -> None:
-    """Serve until interrupted."""
+def run(settings: Settings) -> int:
+    """Serve until interrupted, or until no picture can be made any more; the process's status."""
     configure(settings.log_format)
     log.info("Latent Lab at http://%s:%d", settings.host, settings.port)
     try:
@@ -176,12 +184,15 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=CLOSE_SECONDS,
         proxy_headers=False,  # app.security judges whom to believe
     )
+    server = Server(config, app.state.page)
+    app.state.service.on_lost = server.fail
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when everything has ended
-        Server(config, app.state.page).run()
+        server.run()
+    return server.status
 
 
 def main() -> None:
     """The command `latent-lab`: options from the command line and the environment."""
-    run(Settings.from_args(None, os.environ))
+    status = run(Settings.from_args(None, os.environ))
     logging.shutdown()
-    os._exit(0)  # as after SIGTERM: the engine may be inside a step, and Python's own end would abort on its thread
+    os._exit(status)  # the engine may be inside a step, and Python's own end would abort on its thread

@@ -63,6 +63,8 @@ class Service:
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
         self.engine = Engine(self.pictures.save, quotas, settings.strict)
         self.engine.on_start, self.engine.ends.on_end = self._journal_start, self._journal_end
+        self.engine.on_lost = self._lost
+        self.on_lost: Callable[[], None] = lambda: None  # the device is lost; ends the process
         self.may_begin = threading.Event()  # set once the page is built; jobs recovered from the journal start then
         left = [] if self.history is None else self.history.journal.unfinished(str(Sentence("interrupted")))
         for job in left:  # what an earlier process has not finished is here before anybody asks for it
@@ -222,6 +224,12 @@ class Service:
             return
         message = str(event.message) if isinstance(event, Failed) else None
         self.history.journal.end(job.id, type(event).__name__.lower(), message)
+
+    def _lost(self) -> None:
+        """The device is lost. As after a crash the runs under way count, for what one of them asks may be the cause."""
+        if self.history is not None:
+            self.history.journal.count_runs()
+        self.on_lost()
 
     def job(self, job_id: str, client: str | None = None) -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""

@@ -133,6 +133,17 @@ def memory_guard(what: str) -> Iterator[None]:
         raise OutOfMemory(f"out of memory while {what}; try a smaller size or fewer images at once") from None
 
 
+def is_lost(error: BaseException, device: torch.device) -> bool:
+    """Whether an error is the GPU's end for this process: a sticky one, after which every call of CUDA raises."""
+    if device.type != "cuda" or not isinstance(error, RuntimeError):
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
 def _is_out_of_memory(error: RuntimeError) -> bool:
     words = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in words or "can't allocate memory" in words

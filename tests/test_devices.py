@@ -9,7 +9,15 @@ import torch
 from accelerate.state import AcceleratorState
 
 from ldm_core import devices
-from ldm_core.devices import OutOfMemory, claim_devices, memory_guard, parse_devices, resolve_device, resolve_dtype
+from ldm_core.devices import (
+    OutOfMemory,
+    claim_devices,
+    is_lost,
+    memory_guard,
+    parse_devices,
+    resolve_device,
+    resolve_dtype,
+)
 from ldm_core.training.common.loop import make_accelerator
 
 
@@ -135,3 +143,18 @@ def test_what_a_failed_call_held_is_freed():
     with pytest.raises(OutOfMemory) as error, memory_guard("drawing"):
         forward()
     assert error.value.__context__ is not None and held[0]() is None
+
+
+@pytest.mark.parametrize("sticky", [True, False])
+def test_a_gpu_is_lost_where_every_later_call_fails(monkeypatch: pytest.MonkeyPatch, sticky: bool):
+    fault = getattr(torch, "AcceleratorError", RuntimeError)
+
+    def synchronize(device: torch.device) -> None:
+        assert device == torch.device("cuda:1")
+        if sticky:
+            raise fault("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    assert is_lost(fault("CUDA error: invalid configuration argument"), torch.device("cuda:1")) is sticky
+    assert not is_lost(ValueError("a prompt"), torch.device("cuda:1"))
+    assert not is_lost(RuntimeError("a shape"), torch.device("cpu"))

@@ -37,11 +37,12 @@ class Engine:
         self.metrics = Metrics()
         self.ends = Ends(save, self.metrics)
         self.on_start: Callable[[Job], None] = lambda job: None  # before a job is prepared; writes it down
+        self.on_lost: Callable[[], None] = lambda: None  # the device is lost and the engine ends; ends all else
         self._queue = FairQueue(quotas or Quotas())
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, Running] = {}
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._lost = False
         self._costs = Costs()
         self._answered = 0  # rows, in this tick
         self._reporter = Reporter(self.metrics)
@@ -122,10 +123,10 @@ class Engine:
 
     def _run(self) -> None:
         self._wait()
-        while True:
+        while not self._lost:
             try:
                 with self._changed:
-                    while not (self._running or self._closed):
+                    while not (self._running or self._closed or self._lost):
                         self._settle_waiting()
                         if self._next_job():
                             break
@@ -136,8 +137,9 @@ class Engine:
             except Exception as error:  # of the loop itself: whoever was in it fails, the next tick goes on
                 log.exception("a tick failed")
                 for running in list(self._running.values()):
-                    self._end(running.job, failed(running.job, error))
+                    self._fail(running.job, error)
                 time.sleep(LOADING_SECONDS)  # where it fails at once again, others get the processor
+        self.on_lost()
 
     def _tick(self) -> None:
         start, self._answered = time.monotonic(), 0
@@ -160,6 +162,8 @@ class Engine:
         """End the waiting jobs that nobody wants any more or whose model cannot be loaded. The lock is held."""
         waiting = self._queue.waiting()
         faults = self._models.faults(waiting)
+        if any(self._loses(fault) for fault in faults.values()):
+            return
         lost = [job for job in waiting if not job.wanted() or job.model in faults]
         for job in lost:
             fault = faults.get(job.model)
@@ -199,7 +203,7 @@ class Engine:
                     running.rows = model.prepare(job)
                     running.n = running.rows[0].n
             except Exception as error:
-                self._end(job, failed(job, error, client_error=isinstance(error, ValueError)))
+                self._fail(job, error, client_error=isinstance(error, ValueError))
             self._queue.charge(job, time.monotonic() - start)
 
     def _room(self, client: str) -> bool:
@@ -229,7 +233,7 @@ class Engine:
                 self._costs.full(key, size)
             if error is not None:
                 if len(asked) == 1:
-                    self._end(asked[0].job, failed(asked[0].job, error))
+                    self._fail(asked[0].job, error)
                 continue
             self._costs.note(key, size, seconds)
             self._answered += len(asked) if kind == "denoise" else 0
@@ -237,7 +241,7 @@ class Engine:
             for row in asked:
                 self._queue.charge(row.job, seconds * units(kind, row) / size)
                 if row.error is not None:
-                    self._end(row.job, failed(row.job, row.error))
+                    self._fail(row.job, row.error)
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Decode finished rows; a job whose last picture this was goes to be saved."""
@@ -267,10 +271,21 @@ class Engine:
         except StopIteration as end:
             self._end(running.job, Done(end.value))
         except Exception as error:
-            self._end(running.job, failed(running.job, error))
+            self._fail(running.job, error)
         self._queue.charge(running.job, time.monotonic() - start)
 
     # -- ends ------------------------------------------------------------------------------------------------------
+
+    def _fail(self, job: Job, error: Exception, client_error: bool = False) -> None:
+        """End a job by its error. Where that is the device's end, no job has failed: `close` ends them all."""
+        if not self._loses(error):
+            self._end(job, failed(job, error, client_error))
+
+    def _loses(self, error: Exception) -> bool:
+        if not self._lost and self._models.is_lost(error):
+            self._lost = True
+            log.critical("the device is lost, so this process ends", exc_info=error)
+        return self._lost
 
     def _end(self, job: Job, event: End) -> None:
         self._release(job)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from app.engine.job import Job
 from app.engine.rows import StartedAgain
-from ldm_core.devices import memory_guard
+from ldm_core.devices import is_lost, memory_guard
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.sample_loop import Row, advance
@@ -122,6 +122,10 @@ class PipelineModel:
     def preview(self, rows: Sequence[PipelineRow]) -> list[Pixels]:
         """Estimates as small pictures."""
         return list(rows[0].pipe.preview(_latents(rows)))
+
+    def is_lost(self, error: Exception) -> bool:
+        """Whether the GPU is lost."""
+        return is_lost(error, self.pipe.device)
 
     @contextmanager
     def _restarting(self, rows: Sequence[PipelineRow]) -> Iterator[Pipeline]:

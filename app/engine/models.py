@@ -19,6 +19,10 @@ class Models:
         """The model of a job that may start or runs."""
         return self._own if self._pool is None or not job.model else self._pool.model(job.model)
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether after this error no model can be asked in this process any more: they share the device."""
+        return self._own.is_lost(error)
+
     def faults(self, waiting: Sequence[Job]) -> dict[str, Exception]:
         """Models that jobs wait for and that could not be loaded, and why; each is told once."""
         if self._pool is None:

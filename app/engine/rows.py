@@ -61,6 +61,9 @@ class Model(Protocol[R]):
     def preview(self, rows: Sequence[R]) -> Sequence[Pixels]:
         """What the rows' pictures may become, uint8 [h,w,3] each, small."""
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether after this error nothing can be made in this process any more."""
+
 
 class Pool(Protocol):
     """The models beside the one that jobs ask who name none; by sha256."""

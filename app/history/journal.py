@@ -123,6 +123,10 @@ class Journal:
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
             self._under_way.add(job_id)
 
+    def count_runs(self) -> None:
+        """What is under way has had its run, however orderly the process ends."""
+        self._under_way.clear()
+
     def close(self) -> None:
         """The process ends in good order: what was under way has had no run."""
         with self._db.write() as db:

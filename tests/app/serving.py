@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -102,10 +102,16 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, *options: str, env: dict[str, str] | None = None, port: int | None = None) -> Iterator[Served]:
-    """demo/sd_demo/app.py with these options, on a free port where none is given, ended with the context."""
+def serve(
+    folder: Path,
+    *options: str,
+    env: dict[str, str] | None = None,
+    port: int | None = None,
+    program: Sequence[str] = ("demo/sd_demo/app.py",),
+) -> Iterator[Served]:
+    """Python's `program` with these options, on a free port where none is given, ended with the context."""
     port, log = port or free_port(), folder / "server.log"
-    command = [sys.executable, "demo/sd_demo/app.py", "--port", str(port), *options]
+    command = [sys.executable, *program, "--port", str(port), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,

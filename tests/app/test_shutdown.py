@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.history import History
+from app.settings import Settings
 from tests.app.serving import Served, serve
 from tests.tiny import tiny_checkpoint
 
@@ -55,3 +57,31 @@ def test_whoever_waits_is_answered_and_the_program_ends(tmp_path: Path):
     with serve(tmp_path, "--weights", str(tiny_checkpoint(tmp_path)), "--max-side", "64") as server:
         server.wait("/readyz")
         check_end(server, signal.SIGTERM)
+
+
+LOSES = """
+from app.engine.model import PipelineModel
+from app.server import main
+
+def answer(self, rows):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+PipelineModel.answer, PipelineModel.is_lost = answer, lambda self, error: True
+main()
+"""
+
+
+def test_a_lost_gpu_ends_the_program_and_keeps_its_jobs(tmp_path: Path):
+    """With a status that a restart policy heeds; the run counts, for the job itself may be the cause."""
+    weights, data = tiny_checkpoint(tmp_path), tmp_path / "data"
+    options = ("--weights", str(weights), "--max-side", "64", "--device", "cpu", "--data-dir", str(data))
+    with serve(tmp_path, *options, program=("-c", LOSES)) as server:
+        server.wait("/readyz")
+        job = httpx.post(f"{server.url}/v1/jobs", json={"prompt": "a red apple"}).json()["id"]
+        assert server.process.wait(timeout=15) == 1
+        assert "the device is lost" in server.log.read_text()
+    history = History(data, Settings())
+    try:
+        assert history._db.read("SELECT id, state, tries FROM jobs") == [(job, "accepted", 1)]
+    finally:
+        history.close()

@@ -14,6 +14,10 @@ import numpy as np
 from app.engine import Job
 
 
+class Lost(RuntimeError):
+    """As torch raises it for each call once the GPU is gone."""
+
+
 @dataclass(eq=False)
 class FakeRow:
     job: Job
@@ -38,10 +42,13 @@ class FakeModel:
         self.gate = threading.Event()  # what prompts called "wait" wait for
         self.calls: list[int] = []  # rows
         self.memory = 10**6  # rows that fit
+        self.lost = False
 
     def prepare(self, job: Job) -> list[FakeRow]:
         if job.request.prompt == "unprepared":
             raise ValueError("this prompt cannot be encoded")
+        if self.lost:
+            raise Lost
         return [FakeRow(job, k, job.request.steps) for k in range(job.request.batch)]
 
     def answer(self, rows: Sequence[FakeRow]) -> None:
@@ -51,6 +58,9 @@ class FakeModel:
         size = sum(row.terms for row in rows)
         if size > self.memory:
             raise MemoryError
+        self.lost |= "lose" in prompts
+        if self.lost:
+            raise Lost
         if "fail" in prompts:
             raise ValueError("this prompt cannot be drawn")
         if "crash" in prompts or ("rubbish" in prompts and random.random() < 0.1):
@@ -73,3 +83,6 @@ class FakeModel:
         if any(row.job.request.prompt == "blind" for row in rows):
             raise RuntimeError("no preview")
         return [np.full((4, 4, 3), row.i % 256, np.uint8) for row in rows]
+
+    def is_lost(self, error: Exception) -> bool:
+        return isinstance(error, Lost)

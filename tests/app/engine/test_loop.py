@@ -144,6 +144,22 @@ def test_a_failure_is_one_sentence_and_fails_alone(engine: Engine, model: FakeMo
     assert all(isinstance(job.wait(), Done) for job in good)
 
 
+def test_a_lost_device_fails_no_job_that_is_written_down(engine: Engine, model: FakeModel) -> None:
+    """Else the whole line would fail within a second, and with it what the journal keeps."""
+    lost = threading.Event()
+    engine.on_lost = lost.set
+    hold(engine, model)
+    jobs = [submit(engine, prompt, client=prompt, durable=True) for prompt in ("draw", "lose", "wait")]
+    jobs += [submit(engine, "draw", client="draw", durable=True) for _ in range(10)]
+    answered = submit(engine, "draw", client="no journal")
+    model.gate.set()
+    assert lost.wait(10)
+    assert not any(isinstance(job.events[-1], Failed) for job in jobs)
+    engine.close()
+    assert [type(job.wait()) for job in jobs] == [Interrupted] * len(jobs)
+    assert answered.wait() == Failed(Sentence("closing"))
+
+
 def test_a_preview_that_fails_costs_nothing_but_itself(engine: Engine) -> None:
     seen = events(submit(engine, "blind"))
     assert isinstance(seen[-1], Done) and not any(isinstance(e, Stepped) and e.preview is not None for e in seen)
