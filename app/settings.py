@@ -18,7 +18,10 @@ from ldm_core.sampling import Limits
 from ldm_core.shipped import EMOJI_128
 
 MIN_SIDE = 64  # pixels; a limit below would leave sizes nothing to choose from
-SAYS = {"data_dir": 'latent-lab in the user\'s data folder; "" keeps nothing'}  # defaults that are found, not written
+SAYS = {  # defaults that are found, not written
+    "data_dir": 'latent-lab in the user\'s data folder; "" keeps nothing',
+    "client_history_bytes": "a fifth of them",
+}
 HOST = re.compile(r"[^\s/\\*?#@:\[\]]+(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?")  # a host's name, its port where it has one
 PREFIX = "LATENT_LAB_"  # LATENT_LAB_PORT=8000 is --port 8000; the command line wins
 
@@ -43,7 +46,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-* headers are believed
     data_dir: Path | None = None  # pictures, their history and the journal of jobs; None: nothing outlives the process
     history_bytes: int = 2_000_000_000  # bytes of pictures in the data folder; the oldest that are no favourites go
-    client_history_bytes: int = 500_000_000  # bytes of one person's or program's pictures there
+    client_history_bytes: int | None = None  # bytes of one person's or program's pictures there, below history_bytes
     history_days: int = 365  # days a picture that is no favourite stays there
     output_dir: Path | None = None  # None: a temporary folder that goes with the process
     keep_pictures: int = 1000  # in a temporary output folder; older ones are deleted
@@ -90,13 +93,20 @@ class Settings:
                 raise ValueError(f"{f.name} must be at least 1, not {getattr(self, f.name)}")
         if self.max_side < MIN_SIDE:
             raise ValueError(f"max_side must be at least {MIN_SIDE} pixels, not {self.max_side}")
-        if self.data_dir is not None and self.output_dir is not None:
-            raise ValueError("data_dir holds the pictures too: give it or output_dir, not both")
         if not (math.isfinite(self.detach_seconds) and self.detach_seconds >= 0):
             raise ValueError(f"detach_seconds must be a finite number of at least 0, not {self.detach_seconds}")
         if self.models is not None and not os.path.isdir(self.models):
             raise ValueError(f"models must be a folder, which {self.models} is not")
+        self._check_history()
         self._check_names()
+
+    def _check_history(self) -> None:
+        """ValueError for what cannot be kept so."""
+        if self.data_dir is not None and self.output_dir is not None:
+            raise ValueError("data_dir holds the pictures too: give it or output_dir, not both")
+        if not 0 < self.client_share < self.history_bytes:
+            bounds = f"at least 1 and less than history_bytes, {self.history_bytes}"
+            raise ValueError(f"client_history_bytes must be {bounds}, not {self.client_share}")
 
     def _check_names(self) -> None:
         """ValueError for a host, a host's name or a proxy that cannot be."""
@@ -116,7 +126,7 @@ class Settings:
         )
         kinds: dict[str, Callable[[str], Any]] = {
             "weights": _path, "models": _folder, "output_dir": _folder, "data_dir": _folder, "detach_seconds": float,
-            "threads": int, "allowed_hosts": _listed, "trusted_proxies": _listed,
+            "threads": int, "client_history_bytes": int, "allowed_hosts": _listed, "trusted_proxies": _listed,
         }  # fmt: skip
         told = _comments()
         for f in fields(cls):
@@ -136,6 +146,11 @@ class Settings:
             return cls(**values)
         except ValueError as error:
             parser.error(str(error))
+
+    @property
+    def client_share(self) -> int:
+        """Bytes of one client's pictures in the data folder."""
+        return self.history_bytes // 5 if self.client_history_bytes is None else self.client_history_bytes
 
     @property
     def outputs(self) -> Path | None:

@@ -21,6 +21,7 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 AT_ONCE = 64  # of the oldest pictures that are looked at: mostly one makes enough room
+FAVOURITES = 0.8  # of everybody's bytes that favourites may take: new pictures have the rest
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 OURS = re.compile(r"\.?.*-\d+-(.{8})\.png(?:\.\d+\.part)?")  # app.metadata.file_name; also not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
@@ -93,7 +94,7 @@ class History:
 
     def check_room(self, client: str) -> None:
         """RequestError where favourites alone, this client's or everybody's, fill the history."""
-        for most, whose in ((self._settings.client_history_bytes, client), (self._settings.history_bytes, None)):
+        for most, whose in ((self._settings.client_share, client), (self._settings.history_bytes, None)):
             if self._bytes(whose, favourites=True) >= most:
                 raise RequestError("history_full" if whose is None else "client_history_full")
 
@@ -137,7 +138,12 @@ class History:
         return {name: bool(favourite) for name, favourite in self._db.read(sql, client, json.dumps(names))}
 
     def favour(self, name: str, client: str, favourite: bool) -> bool:
-        """Mark a client's own picture, which is then never deleted for room; False where there is none."""
+        """Mark a client's own picture, which is then never deleted for room; False where there is none.
+
+        RequestError where favourites would take more than this client's part, or too much of everybody's.
+        """
+        if favourite:
+            self._check_favourite(name, client)
         with self._db.write() as db:
             sql = "UPDATE images SET favourite = ? WHERE name = ? AND client = ?"
             return db.execute(sql, (favourite, name, client)).rowcount > 0
@@ -162,6 +168,14 @@ class History:
             self._make_fit(client)
 
     # -- below -----------------------------------------------------------------------------------------------------
+
+    def _check_favourite(self, name: str, client: str) -> None:
+        sql = "SELECT bytes FROM images WHERE name = ? AND client = ? AND favourite = 0"
+        for (size,) in self._db.read(sql, name, client):
+            if self._bytes(client, favourites=True) + size > self._settings.client_share:
+                raise RequestError("client_history_full")
+            if self._bytes(favourites=True) + size > FAVOURITES * self._settings.history_bytes:
+                raise RequestError("history_full")
 
     def _note(self, job: Job, images: Sequence[GeneratedImage], model: str) -> None:
         """A row each picture, and the job's end, at once."""
@@ -203,7 +217,7 @@ class History:
 
     def _make_fit(self, client: str, keep: str = "") -> None:
         """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s."""
-        self._delete_oldest(self._bytes(client) - self._settings.client_history_bytes, keep, client)
+        self._delete_oldest(self._bytes(client) - self._settings.client_share, keep, client)
         self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
 
     def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> None:

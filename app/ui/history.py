@@ -13,11 +13,12 @@ import gradio as gr
 
 from app.history import Filter, Record
 from app.i18n import say
+from app.schemas import RequestError
 from app.service import Service
 from app.ui.picture import Stage, recall
 from app.ui.picture_cards import Picture, empty_html, history_html, thumbs_html
 from app.ui.status import safe
-from app.ui.translation import PRIVATE, Translation, language, offered
+from app.ui.translation import LOCAL, PRIVATE, Translation, language, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds
 MOST = 600  # pictures a page shows; a search finds the others
@@ -95,10 +96,11 @@ class HistoryTab:
         self.more.click(self.draw_more, [self.shown, *self.controls], drawn, **PRIVATE)
         keep = gr.Button(visible="hidden", elem_id="keep")  # pressed by the large view
         asked = gr.JSON(visible="hidden")
-        keep.click(
+        self.refused = gr.Textbox(visible="hidden")  # why a favourite was, "" where nothing was refused
+        kept = keep.click(
             self.keep,
             [asked, stage.recalled, stage.history, self.shown, *self.controls],
-            [stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
+            [self.refused, stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
             js="""(asked, kept, ...others) => {
               const lab = window.latentLab;
               return [lab.takeAction(), lab.keptPictures(), ...others];
@@ -106,6 +108,7 @@ class HistoryTab:
             trigger_mode="multiple",
             **PRIVATE,
         )
+        kept.success(inputs=self.refused, js="(why) => window.latentLab.kept(why)", **LOCAL)
         self._stage = stage
 
     def draw(self, request: gr.Request, *controls: Any) -> Updates:
@@ -132,17 +135,21 @@ class HistoryTab:
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         history = self.service.history
         name, client = str(asked.get("file")), self.service.current_client() or ""
-        session = session or recall(self.service, kept)
+        session, refused = session or recall(self.service, kept), ""
         if history is None:
-            return {self._stage.history: session}
+            return {self._stage.history: session, self.refused: ""}
         if asked.get("do") == "delete":
             history.delete(name, client)
             session = [picture for picture in session if Path(picture.path).name != name]
         else:
             favourite = asked.get("do") == "favour"
-            if history.favour(name, client, favourite):
-                session = [replace(p, favourite=favourite) if Path(p.path).name == name else p for p in session]
+            try:
+                if history.favour(name, client, favourite):
+                    session = [replace(p, favourite=favourite) if Path(p.path).name == name else p for p in session]
+            except RequestError as error:
+                refused = error.sentence.says(lang)
         stage: Updates = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
+        stage[self.refused] = refused
         if asked.get("told"):  # the facts under the frame were this picture's
             stage |= {**self._stage.forget(), self._stage.shown: None}
         if asked.get("last"):

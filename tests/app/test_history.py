@@ -24,7 +24,7 @@ from app.settings import Settings
 from ldm_core.files import replacing
 from ldm_core.sampling import SamplingParams
 
-SETTINGS = Settings(history_bytes=1000)
+SETTINGS = Settings(history_bytes=1000, client_history_bytes=999)
 
 
 def job(prompt: str = "a red apple", client: str = "me", seed: int = 7, **more: object) -> Job:
@@ -190,8 +190,9 @@ def test_what_cannot_be_written_down_is_refused_in_a_sentence(tmp_path: Path, mo
 
 def test_the_newest_picture_is_there_even_where_favourites_leave_it_no_room(tmp_path: Path) -> None:
     history = History(tmp_path, SETTINGS)
-    kept = done(history, job(), size=950)
+    kept = done(history, job(), size=750)
     assert history.favour(kept, "me", True)
+    history._settings = replace(SETTINGS, history_bytes=800, client_history_bytes=790)
     history.check_room("me")
     newest = done(history, job(), size=100)
     assert (history.pictures / newest).exists()
@@ -219,12 +220,8 @@ def test_the_oldest_that_are_no_favourites_make_room(tmp_path: Path) -> None:
     names = [done(history, job(seed=k), 250) for k in range(3)]
     assert {record.name for record in history.images("me")} == {kept, *names[1:]}
     assert sorted(path.name for path in history.pictures.iterdir()) == sorted([kept, *names[1:]])
-    for name in names[1:]:
-        history.favour(name, "me", True)
-    done(history, job(), 200)
-    for record in history.images("me"):
-        history.favour(record.name, "me", True)
-    history._settings = replace(SETTINGS, history_bytes=800)
+    assert history.favour(names[1], "me", True)
+    history._settings = replace(SETTINGS, history_bytes=650, client_history_bytes=600)
     with pytest.raises(RequestError, match="full of favourites"):
         history.check_room("other")
     history.close()
@@ -243,6 +240,24 @@ def test_nobody_fills_another_s_part(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="Your favourites fill"):
         history.check_room("me")
     history.check_room("other")
+    history.close()
+
+
+def test_favourites_are_refused_before_they_stop_anybody_s_pictures(tmp_path: Path) -> None:
+    """Neither one client's nor everybody's leave new pictures no room; a client's part is a fifth of everybody's."""
+    history = History(tmp_path, Settings(history_bytes=1000))
+    for client in map(str, range(4)):
+        names = [done(history, job(client=client, seed=k)) for k in range(2)]
+        assert all(history.favour(name, client, True) for name in names)
+        done(history, job(client=client, seed=2), 10)
+        [newest] = history.images(client, most=1)
+        with pytest.raises(RequestError, match="Your favourites fill"):
+            history.favour(newest.name, client, True)
+        assert history.favour(newest.name, client, False) and history.favour(names[0], client, True), "it is one"
+    last = done(history, job(client="last"))
+    with pytest.raises(RequestError, match="full of favourites"):
+        history.favour(last, "last", True)
+    history.check_room("last")
     history.close()
 
 
@@ -290,7 +305,7 @@ def test_the_newest_ended_jobs_are_remembered(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_full_history_reads_few_rows_to_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    history = History(tmp_path, replace(SETTINGS, history_bytes=20_000))
+    history = History(tmp_path, replace(SETTINGS, history_bytes=25_000, client_history_bytes=20_000))
     for seed in range(200):
         done(history, job(seed=seed))
     read, rows = history._db.read, 0

@@ -24,6 +24,8 @@ def test_command_line_wins_over_environment() -> None:
         ["--lang", "fr"],
         ["--nonsense", "1"],
         ["--max-batch", "0"],
+        ["--client-history-bytes", "0"],
+        ["--client-history-bytes", "2000000000"],
         ["--runtime", "onnx"],
         ["--threads", "0"],
         ["--host", ""],

@@ -13,11 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.metadata import read_png
-from tests.app.serving import Served
+from tests.app.serving import Served, serve
 from tests.browser import axe
 from tests.browser.conftest import TIMEOUT
 from tests.browser.driving import choose, unfold
 from tests.browser.test_page import LONG, ask
+from tests.tiny import tiny_checkpoint
 
 pytestmark = pytest.mark.browser
 
@@ -94,6 +95,21 @@ def test_found_again_kept_deleted_and_taken_home(browser: Browser, served: Serve
                 (tmp_path / name).write_bytes(archive.read(name))
                 made.append(read_png(tmp_path / name)[0])
         assert [(request.prompt, request.seed) for request in made] == [("a red apple", 11), ("a red apple", 12)]
+
+
+def test_a_favourite_that_has_no_room_is_refused_in_the_large_view(browser: Browser, tmp_path: Path):
+    options = ("--weights", str(tiny_checkpoint(tmp_path)), "--max-side", "64", "--data-dir", str(tmp_path / "data"))
+    with serve(tmp_path, *options, "--client-history-bytes", "1") as served:
+        served.wait_for_page()
+        with visitor(browser, served) as page:
+            make(page, "a red apple", 11)
+            page.locator("#history .cell").first.click()
+            viewer = page.locator("#viewer")
+            viewer.locator("[data-way=favourite]").click()
+            expect(viewer.locator(".facts")).to_contain_text("Your favourites fill your part of the history")
+            expect(viewer.locator("[data-way=favourite]")).to_be_visible()
+            page.keyboard.press("Escape")
+            expect(page.locator("#history .cell").first).to_have_attribute("data-favourite", "false")
 
 
 def test_two_people_at_once_see_their_own(browser: Browser, served: Served):

@@ -11,7 +11,7 @@
     dialog = document.createElement("dialog");
     dialog.id = "viewer";
     dialog.innerHTML = `<div class="shown" tabindex="-1"><img class="other" hidden alt=""><img class="one" alt=""></div>
-      <div class="choice" role="group" hidden><span></span></div><p class="facts"></p><dl></dl><div class="ways"></div>`;
+      <div class="choice" role="group" hidden><span></span></div><p class="facts" role="status"></p><dl></dl><div class="ways"></div>`;
     document.body.append(dialog);
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
     dialog.addEventListener("keydown", (event) => {
@@ -63,6 +63,14 @@
   const keep = (what, more = {}) => {
     action = { do: what, file: cells[at].dataset.file, ...more };
     lab.click("keep");
+  };
+  lab.kept = (refused) => { // what was marked before the server knew of it; "" where it stays so
+    const cell = refused && cells.find((one) => one.dataset.file === action?.file);
+    if (!cell) return;
+    cell.dataset.favourite = false;
+    if (cell !== cells[at] || !dialog.open) return;
+    draw();
+    dialog.querySelector(".facts").textContent = refused;
   };
   const fitting = (img) => { // the largest whole multiple, at most four, that the window has room for
     const room = Math.min(innerWidth * (beside ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);

@@ -90,3 +90,13 @@ def test_without_a_history_it_says_so(service: Any, tab: HistoryTab) -> None:
     history, service.history = service.history, None
     assert "keeps no history" in tab.draw(EN, *EVERYTHING)[tab.gallery]
     service.history = history
+
+
+def test_a_favourite_that_has_no_room_is_refused_in_a_sentence(service: Any, tab: HistoryTab) -> None:
+    name = made(service, "an apple")
+    service.history._settings = Settings(client_history_bytes=1)
+    kept = tab.keep({"do": "favour", "file": name}, {"all": [{"file": name}]}, [], EN, 60, *EVERYTHING)
+    assert "Your favourites fill" in kept[tab.refused]
+    again = tab.keep({"do": "unfavour", "file": name}, {"all": [{"file": name}]}, [], EN, 60, *EVERYTHING)
+    assert again[tab.refused] == ""
+    assert not kept[tab._stage.history][0].favourite and 'data-favourite="false"' in kept[tab.gallery]
