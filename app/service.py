@@ -22,6 +22,7 @@ from app.model_pool import ModelPool
 from app.models import ModelFolder, NotReady
 from app.pictures import Pictures
 from app.schemas import RequestError, check_params
+from app.security.addresses import asking
 from app.settings import Settings
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
@@ -51,8 +52,9 @@ class Service:
             prompt_chars=settings.max_prompt_chars,
         )
         self.clients = Clients(settings)
-        # Client id and request id of the Gradio event being handled; set by ui.mount.
+        # Client id, account and request id of the Gradio event being handled; set by ui.mount.
         self.current_client: Callable[[], str | None] = lambda: None
+        self.current_account: Callable[[], str] = asking.get
         self.current_request_id: Callable[[], str] = request_id.get
         self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
@@ -153,7 +155,7 @@ class Service:
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, file.limits.guidance_scale)
         client, asked = self.current_client(), "" if file is self.models.own else file.sha256
-        who = {"client": client or "", "durable": client is not None, "request_id": self.current_request_id(), **about}
+        who = {"client": client or "", "durable": client is not None, **self._from_where(), **about}
         who["durable"] &= self.history is not None
         job = Job(params, init_image, mask, model=asked, **who)
         if self.history is not None:
@@ -190,9 +192,7 @@ class Service:
         self._ready()
         client = client or self.current_client() or ""
         asked = SamplingParams("", steps=steps)
-        return self.engine.submit(
-            Job(asked, work=work, client=client, model=model, request_id=self.current_request_id())
-        )
+        return self.engine.submit(Job(asked, work=work, client=client, model=model, **self._from_where()))
 
     def run_work(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
         """`submit_work` for what is answered at once: waits for the answer. RequestError where there is none."""
@@ -201,6 +201,10 @@ class Service:
             answer: T = end.result
             return answer
         raise RequestError("as_said", text=end.message) if isinstance(end, Failed) else RequestError("was_stopped")
+
+    def _from_where(self) -> dict[str, Any]:
+        """A job's account and request id."""
+        return {"account": self.current_account(), "request_id": self.current_request_id()}
 
     def _ready(self) -> None:
         if self.state.phase == "failed":

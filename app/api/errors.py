@@ -15,6 +15,7 @@ from app.security.messages import CODES, refusal
 RETRY_SECONDS = "5"
 STATUS = {  # of the sentence that says why a request was refused or a job failed; what is not here is 400 or 500
     "client_queue_full": 429,
+    "account_queue_full": 429,
     "no_model": 404,
     **dict.fromkeys(("not_loaded", "still_loading", "queue_full", "closing", "out_of_memory"), 503),
     **dict.fromkeys(("not_kept", "history_full", "not_saved"), 503),  # no fault of the request: it may be sent again

@@ -97,6 +97,7 @@ class Job:
     mask: Pixels | None = None
     work: Work | None = None  # a lab's own question to the model; None: make the pictures
     client: str = ""  # whose it is
+    account: str = ""  # the address, or API key, it came from: cookies can be made up
     model: str = ""  # sha256 of the model it asks; "": the page's own
     user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
     durable: bool = False  # written down when accepted, and run again after a crash

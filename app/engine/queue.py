@@ -12,8 +12,8 @@ from app.schemas import RequestError
 
 
 class QueueFull(RequestError):
-    """Too many jobs wait already, of everybody (`queue_full`) or of this client (`client_queue_full`); or the end has
-    begun (`closing`).
+    """Too many jobs wait already, of everybody (`queue_full`), of this client (`client_queue_full`) or of its address
+    (`account_queue_full`); or the end has begun (`closing`).
     """
 
 
@@ -21,7 +21,7 @@ class QueueFull(RequestError):
 class Quotas:
     """How many jobs may wait."""
 
-    jobs: int = 256  # of everybody
+    jobs: int = 256  # of everybody; of one account half as many
     client_jobs: int = 32  # of one client
 
 
@@ -76,6 +76,8 @@ class FairQueue:
             raise QueueFull("queue_full", count=len(self))
         if client is not None and len(client.waiting) >= self._quotas.client_jobs and not promised:
             raise QueueFull("client_queue_full", count=len(client.waiting))
+        if job.account and (count := self._waiting_of(job.account)) >= max(1, self._quotas.jobs // 2) and not promised:
+            raise QueueFull("account_queue_full", count=count)
         if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
             served = min((c.served for c in self._clients.values()), default=0.0)
             client = self._clients[job.client] = Client(job.client, served)
@@ -129,6 +131,9 @@ class FairQueue:
         lines = [client.in_turn() for client in self.order()]
         longest = max(map(len, lines), default=0)
         return [line[k] for k in range(longest) for line in lines if k < len(line)]
+
+    def _waiting_of(self, account: str) -> int:
+        return sum(job.account == account for client in self._clients.values() for job in client.waiting)
 
     def _forget(self, client: Client, user: str) -> None:
         """Drop the accounts of who has nothing left here, so that whoever comes starts level with those who stay."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from app.logs import request_id
+from app.security.addresses import asking
 from app.security.request_log import REQUEST
 from app.service import Service
 from app.settings import Settings
@@ -27,7 +29,8 @@ from app.ui.theme import ASSETS, head, theme
 
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
-    service.current_client = lambda: _client_here(service)
+    service.current_client = lambda: _of_event(service.clients.of)
+    service.current_account = lambda: _of_event(service.clients.account) or asking.get()
     service.current_request_id = lambda: _request_here() or request_id.get()
     app = mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
     app.routes.insert(0, Route("/state", partial(_state, service)))  # before the page, which takes every path
@@ -69,12 +72,12 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     return app
 
 
-def _client_here(service: Service) -> str | None:
-    """Whose event is being answered in this context; None outside of any."""
+def _of_event(named: Callable[[Mapping[str, str], str], str]) -> str | None:
+    """What headers and address are `named` whose event is being answered in this context; None outside of any."""
     request = LocalContext.request.get(None)
     if request is None or request.client is None:
         return None
-    return service.clients.of(request.headers, request.client.host)
+    return named(request.headers, request.client.host)
 
 
 def _request_here() -> str:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from app.api.dependencies import Caller
 from app.api.generation import start_jobs
+from app.clients import COOKIE
 from app.engine import Job
 from ldm_core.sampling import SamplingParams
 
@@ -39,3 +41,13 @@ def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
     asyncio.run(leave())
     app.state.fake.gate.set()
     assert jobs and all(job.cancelled.is_set() for job in jobs)
+
+
+def test_jobs_of_one_address_are_counted_together_whatever_their_cookies(app: FastAPI) -> None:
+    client, engine, jobs = TestClient(app), app.state.service.engine, list[Job]()
+    for cookie in ("a" * 32, "b" * 32):
+        headers = {"cookie": f"{COOKIE}={cookie}"}
+        made = client.post("/v1/jobs", json={"prompt": "a", "steps": 1}, headers=headers).json()
+        jobs.append(engine.get(made["id"]))
+    one, other = jobs
+    assert one.client != other.client and one.account == other.account != ""

@@ -187,6 +187,20 @@ def test_full_queues(engine: Engine, model: FakeModel) -> None:
         submit(engine, "draw", client="c")
 
 
+def test_one_address_holds_half_of_the_queue_whatever_its_cookies() -> None:
+    queue = FairQueue(Quotas(jobs=40))
+
+    def waiting(k: int, account: str) -> Job:
+        return Job(SamplingParams("draw"), client=f"cookie {k}", account=account)
+
+    for k in range(20):
+        queue.add(waiting(k, "address"))
+    with pytest.raises(QueueFull, match="from your address or key: 20"):
+        queue.add(waiting(20, "address"))
+    queue.add(waiting(20, "address"), promised=True)
+    queue.add(waiting(21, "another"))
+
+
 def test_a_client_s_users_share_its_quota_and_take_turns(engine: Engine, model: FakeModel) -> None:
     hold(engine, model)
     crowd = [submit(engine, "draw", client="key", user=f"user {k % 3}") for k in range(33)]
