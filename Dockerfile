@@ -13,11 +13,12 @@ FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lab
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /srv/latent-lab
-COPY LICENSE README.md ./
-COPY weights ./weights
-COPY ldm_core ./ldm_core
-COPY app ./app
-COPY demo ./demo
+# The modes are said, since a checkout made under umask 077 has none for others than its owner.
+COPY --chmod=755 LICENSE README.md ./
+COPY --chmod=755 weights ./weights
+COPY --chmod=755 ldm_core ./ldm_core
+COPY --chmod=755 app ./app
+COPY --chmod=755 demo ./demo
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \

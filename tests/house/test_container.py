@@ -29,7 +29,8 @@ def arguments(instruction: str) -> list[str]:
 
 def copied() -> list[str]:
     """Sources that COPY takes from the checkout."""
-    return [source for rest in arguments("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+    copies = [rest.split()[:-1] for rest in arguments("COPY") if "--from" not in rest]
+    return [source for sources in copies for source in sources if not source.startswith("--")]
 
 
 def entry_point() -> list[str]:
@@ -62,6 +63,12 @@ def test_requirements_the_image_installs_are_copied() -> None:
     """requirements.txt may include other files; pip looks for them beside it."""
     included = re.findall(r"^-[cr]\s*(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert {"requirements.txt", *included} <= set(copied())
+
+
+def test_the_image_s_user_may_read_what_is_copied_whatever_the_checkout_s_modes() -> None:
+    final = INSTRUCTIONS[max(k for k, (name, _) in enumerate(INSTRUCTIONS) if name == "FROM") :]
+    copies = [rest for name, rest in final if name == "COPY" and "--from" not in rest]
+    assert copies and all("--chmod=755" in rest.split() for rest in copies)
 
 
 def test_image_runs_without_root() -> None:
