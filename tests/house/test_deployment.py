@@ -1,0 +1,16 @@
+"""What docs/operations.md tells an operator to write, as far as it can be checked where nothing is deployed."""
+
+from __future__ import annotations
+
+import re
+
+from tests.app.serving import ROOT
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+DEPLOYMENT = OPERATIONS.partition("## A deployment")[2].partition("\n## ")[0]
+
+
+def test_the_port_stays_closed_at_the_next_start_and_nothing_of_it_is_committed() -> None:
+    assert "LATENT_LAB_PORT=127.0.0.1:7860` into a file `.env`" in DEPLOYMENT
+    assert not re.search(r"LATENT_LAB_PORT=\S+ docker compose", OPERATIONS)
+    assert {".env", "api-keys"} <= set((ROOT / ".gitignore").read_text().splitlines())
