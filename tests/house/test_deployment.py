@@ -14,3 +14,7 @@ def test_the_port_stays_closed_at_the_next_start_and_nothing_of_it_is_committed(
     assert "LATENT_LAB_PORT=127.0.0.1:7860` into a file `.env`" in DEPLOYMENT
     assert not re.search(r"LATENT_LAB_PORT=\S+ docker compose", OPERATIONS)
     assert {".env", "api-keys"} <= set((ROOT / ".gitignore").read_text().splitlines())
+
+
+def test_nginx_passes_the_host_on_with_its_port() -> None:
+    assert re.findall(r"proxy_set_header Host (\S+);", OPERATIONS) == ["$http_host"]
