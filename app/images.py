@@ -31,10 +31,13 @@ def on_white(image: Image.Image) -> Image.Image:
     return ground.convert("RGB")
 
 
-def fit(image: Image.Image, limits: Limits, width: int | None, height: int | None) -> Pixels:
-    """uint8 [H,W,3] of the size asked for: scaled to cover it, then cut in the middle. None is the trained size."""
+def fit(image: Image.Image, limits: Limits, width: int | None, height: int | None, crop: bool = True) -> Pixels:
+    """uint8 [H,W,3] of the size asked for: scaled to cover it, then cut in the middle. None is the trained size.
+
+    Without `crop` all of it is there, stretched.
+    """
     size = (width or limits.image_size, height or limits.image_size)
-    return np.asarray(ImageOps.fit(on_white(image), size, Image.Resampling.LANCZOS))
+    return np.asarray(_scaled(on_white(image), size, Image.Resampling.LANCZOS, crop))
 
 
 def has_transparency(image: Image.Image) -> bool:
@@ -50,11 +53,15 @@ def as_mask(image: Image.Image) -> Image.Image:
     return image.getchannel("A") if has_transparency(image) else image.convert("L")
 
 
-def fit_mask(mask: Image.Image, limits: Limits, width: int | None, height: int | None) -> Pixels:
+def fit_mask(mask: Image.Image, limits: Limits, width: int | None, height: int | None, crop: bool = True) -> Pixels:
     """uint8 [H,W], 255 where to repaint; the same cut as `fit`, without blur. RequestError where nothing is marked."""
     size = (width or limits.image_size, height or limits.image_size)
-    fitted = np.asarray(ImageOps.fit(as_mask(mask), size, Image.Resampling.BOX))
+    fitted = np.asarray(_scaled(as_mask(mask), size, Image.Resampling.BOX, crop))
     binary = np.where(fitted >= 128, 255, 0).astype(np.uint8)
     if not binary.any():
         raise RequestError("mask_empty")
     return binary
+
+
+def _scaled(image: Image.Image, size: tuple[int, int], how: Image.Resampling, crop: bool) -> Image.Image:
+    return ImageOps.fit(image, size, how) if crop else image.resize(size, how)

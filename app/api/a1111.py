@@ -42,6 +42,7 @@ from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", responses=A1111_ERRORS, tags=["a1111"])
+CROP = 1  # A1111's "Crop and resize"; 0 is "Just resize"
 KEPT_OPTIONS = 1000  # clients whose options are remembered
 
 
@@ -56,13 +57,16 @@ async def img2img(wanted: Img2Img, who: CallerDep) -> Made:
     """Pictures from a picture; with a mask, its white part is repainted."""
     if not wanted.init_images:
         raise ApiError(400, "invalid", "init_images: a picture is needed.", "init_images")
+    if wanted.resize_mode > CROP:
+        said = "resize_mode: 0 stretches and 1 crops; filling and upscaling latents are not made here."
+        raise ApiError(400, "unsupported", said, "resize_mode")
     image = await asyncio.to_thread(encoding.from_base64, who, wanted.init_images[0], "init_images")
     mask = None
     if wanted.mask:
         mask = as_mask(await asyncio.to_thread(encoding.from_base64, who, wanted.mask, "mask"))
         if wanted.inpainting_mask_invert:
             mask = mask.point([255 - v for v in range(256)])
-    return await _make(wanted, who, InitImage(image, mask), wanted.denoising_strength)
+    return await _make(wanted, who, InitImage(image, mask, wanted.resize_mode == CROP), wanted.denoising_strength)
 
 
 async def _make(wanted: Text2Img, who: Caller, start: InitImage | None, strength: float | None = None) -> Made:

@@ -41,6 +41,7 @@ class Img2Img(Text2Img):
     init_images: list[str] = Field(default_factory=list)
     mask: str | None = None  # white is repainted
     inpainting_mask_invert: int | bool = 0
+    resize_mode: int = Field(0, ge=0, le=3)  # 0 stretches picture and mask to the size that is made, 1 crops them
     denoising_strength: float = SamplingParams.strength
 
 

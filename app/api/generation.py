@@ -25,6 +25,7 @@ class InitImage:
 
     image: Image.Image | None = None
     mask: Image.Image | None = None  # white is repainted
+    crop: bool = True  # to the size that is made; else both are stretched
 
 
 def model_size(limits: Limits, width: int, height: int) -> tuple[int, int]:
@@ -55,8 +56,8 @@ def submit(
     """Jobs for n pictures of seeds in a row, each within the batch limit; all of them or none."""
     service, limits, start = who.service, who.service.limits_of(model), start or InitImage()
     size = request.width, request.height
-    init = None if start.image is None else fit(start.image, limits, *size)
-    mask = None if start.mask is None else fit_mask(start.mask, limits, *size)
+    init = None if start.image is None else fit(start.image, limits, *size, start.crop)
+    mask = None if start.mask is None else fit_mask(start.mask, limits, *size, start.crop)
     if request.seed is None:
         request = replace(request, seed=draw_seed(n))
     first = read_params({**request.to_dict(), "batch": 1})

@@ -44,6 +44,37 @@ def test_a_mask_with_transparency_is_read_before_it_is_inverted(
     assert [bool(half.all()) for half in (masks[0][:, :32], masks[0][:, 32:])] == [not inverted, bool(inverted)]
 
 
+@pytest.mark.parametrize(("mode", "whole"), [(None, True), (0, True), (1, False)])
+def test_a_picture_of_other_proportions_is_stretched_or_cropped_with_its_mask(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, mode: int | None, whole: bool
+) -> None:
+    service, begun = app.state.service, list[Any]()
+    submit = service.submit
+
+    def noted(request: SamplingParams, image: Any, mask: Any, **about: Any) -> Any:
+        begun.extend((image, mask))
+        return submit(request, image, mask, **about)
+
+    monkeypatch.setattr(service, "submit", noted)
+    picture, mask = Image.new("RGB", (128, 64)), Image.new("L", (128, 64), 255)
+    picture.paste((255, 0, 0), (0, 0, 24, 64))  # outside of the middle 64 × 64
+    mask.paste(0, (0, 0, 24, 64))
+    body = {**SMALL, "init_images": [as_text(picture)], "mask": as_text(mask)}
+    asked = body if mode is None else {**body, "resize_mode": mode}
+    answer = TestClient(app).post("/sdapi/v1/img2img", json=asked)
+    assert answer.status_code == 200, answer.text
+    image, mask_pixels = begun
+    assert image.shape == (64, 64, 3) and mask_pixels.shape == (64, 64)
+    assert bool((image[:, :8, 0] == 255).all()) is whole and bool((mask_pixels[:, :8] == 0).all()) is whole
+
+
+@pytest.mark.parametrize("mode", [2, 3])
+def test_modes_of_resizing_that_are_not_here_are_refused(app: FastAPI, mode: int) -> None:
+    body = {**SMALL, "init_images": [as_text(Image.new("RGB", (64, 64)))], "resize_mode": mode}
+    answer = TestClient(app).post("/sdapi/v1/img2img", json=body)
+    assert answer.status_code == 400 and "resize_mode" in answer.json()["detail"]
+
+
 def test_a_subseed_varies_the_picture_and_the_infotexts_say_so(app: FastAPI) -> None:
     client = TestClient(app)
 
