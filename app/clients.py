@@ -27,20 +27,22 @@ COOKIE_SECONDS = 365 * 24 * 3600
 OURS = re.compile(r"[0-9a-f]{32}")  # a cookie's value as we give it: no other is sent back
 
 KEY_FILE = re.compile(r"[/.~].*|.*\.(txt|keys|conf|env)", re.IGNORECASE | re.DOTALL)  # a name that means a file
+COMMENT = re.compile(r"(^|\s)#.*")  # in a file of keys
 
 
 def read_keys(source: str) -> tuple[str, ...]:
-    """API keys: one a line of the file `source` names (# begins a comment), or, where there is none, between commas.
+    """API keys: one a line of the file `source` names, or, where there is none, between commas.
 
-    "" is none. ValueError for a file that is not there or cannot be read, and where no key is found.
+    In a file # begins a comment at a line's start or after a space; within a key it is the key's. "" is none.
+    ValueError for a file that is not there or cannot be read, and where no key is found.
     """
     source = source.strip()
     path = os.path.expanduser(source)
     is_file = os.path.exists(path)
     if not is_file and KEY_FILE.fullmatch(source):  # else its name would be the key, which others may guess
         raise ValueError(f"the file of API keys {source} is not there")
-    lines = read_text(path).splitlines() if is_file else source.split(",")
-    keys = tuple(key for line in lines if (key := line.partition("#")[0].strip()))
+    lines = [COMMENT.sub("", line) for line in read_text(path).splitlines()] if is_file else source.split(",")
+    keys = tuple(key for line in lines if (key := line.strip()))
     if source and not keys:
         raise ValueError(f"the file of API keys {source} holds no key" if is_file else "api_keys holds no key")
     return keys

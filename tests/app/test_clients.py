@@ -26,6 +26,9 @@ def test_keys_from_a_file_or_a_list(tmp_path: Path) -> None:
     file.write_text("one # mine\n\n# nobody's\ntwo\n")
     assert read_keys(str(file)) == ("one", "two")
     assert read_keys("a, b") == ("a", "b")
+    file.write_text("one#two\t# mine\n  # nobody's\n#three\nfour#\n")
+    assert read_keys(str(file)) == ("one#two", "four#"), "else what is left of a key is shorter than its owner thinks"
+    assert read_keys("a#1, #b, c # d") == ("a#1", "#b", "c # d")
     assert read_keys("") == () and len(read_keys("k" * 5000)) == 1
 
 
