@@ -38,7 +38,7 @@ LOADING = "The model is loading: {message}, {percent:.0f} %. The page opens by i
 READY = "The model is loaded. The page opens by itself."
 FAILED = "The model could not be loaded: {message}"
 BIND_SECONDS = 0.1  # the port first: long imports hold up everything else
-TRIM_SECONDS = 3600  # how often old pictures are looked for, also where none are made
+TRIM_SECONDS = 3600  # how often old pictures are looked for, also where none are made; the first time at the start
 CLOSE_SECONDS = 3  # how long open pages may hold up an end that was asked for
 
 
@@ -109,11 +109,11 @@ def _mount_page(service: Service, uploads: Path) -> FastAPI:
 async def _trim(service: Service) -> None:
     """Hold what the history may keep to its bounds, until cancelled."""
     while True:
-        await asyncio.sleep(TRIM_SECONDS)
         try:
             await asyncio.to_thread(service.trim)
         except Exception as error:  # a full disk, say: in an hour it may be another
             log.warning("old pictures could not be deleted: %s", reason(error))
+        await asyncio.sleep(TRIM_SECONDS)
 
 
 def build(settings: Settings) -> FastAPI:

@@ -20,7 +20,7 @@ from app.schemas import GeneratedImage, RequestError
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-AT_ONCE = 64  # of the oldest pictures that are looked at: mostly one makes enough room
+AT_ONCE = 64  # of the oldest pictures that are looked at, and go in one transaction: mostly one makes enough room
 FAVOURITES = 0.8  # of everybody's bytes that favourites may take: new pictures have the rest
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
 OURS = re.compile(r"\.?.*-\d+-(.{8})\.png(?:\.\d+\.part)?")  # app.metadata.file_name; also not written to its end
@@ -85,7 +85,6 @@ class History:
         self.link_key = self._db.secret("links")  # signs addresses of pictures, which thus outlive the process
         self.journal = Journal(self._db, inputs)
         self._sweep()
-        self.trim()
 
     def close(self) -> None:
         """Let the folder go, in good order."""
@@ -158,14 +157,15 @@ class History:
 
     def trim(self) -> None:
         """Delete what is too old, then the oldest that are no favourites until each client's and all pictures fit."""
-        oldest = time.time() - self._settings.history_days * 86400
-        for name, client in self._db.read(
-            "SELECT name, client FROM images WHERE favourite = 0 AND created < ?", oldest
-        ):
-            self.delete(name, client)
+        oldest, deleted = time.time() - self._settings.history_days * 86400, 0
+        sql = "SELECT name FROM images WHERE favourite = 0 AND created < ? LIMIT ?"
+        while old := self._db.read(sql, oldest, AT_ONCE):
+            deleted += self._delete([name for (name,) in old])
         self.journal.trim(oldest)
         for (client,) in self._db.read("SELECT DISTINCT client FROM images"):
-            self._make_fit(client)
+            deleted += self._make_fit(client)
+        if deleted:
+            log.info("old pictures deleted: %d", deleted)
 
     # -- below -----------------------------------------------------------------------------------------------------
 
@@ -215,22 +215,35 @@ class History:
         [[size]] = self._db.read(sql, int(favourites), *values)
         return int(size)
 
-    def _make_fit(self, client: str, keep: str = "") -> None:
-        """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s."""
-        self._delete_oldest(self._bytes(client) - self._settings.client_share, keep, client)
-        self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
+    def _make_fit(self, client: str, keep: str = "") -> int:
+        """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s.
 
-    def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> None:
-        """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone."""
-        sql, values = _of("SELECT name, client, bytes FROM images WHERE favourite = 0 AND job != ?", client)
-        while over > 0:
-            oldest = self._db.read(f"{sql} ORDER BY created LIMIT {AT_ONCE}", keep, *values)
-            if not oldest:
-                return
-            for name, whose, size in oldest:
+        How many that were.
+        """
+        deleted = self._delete_oldest(self._bytes(client) - self._settings.client_share, keep, client)
+        return deleted + self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
+
+    def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> int:
+        """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone; how many."""
+        sql, values = _of("SELECT name, bytes FROM images WHERE favourite = 0 AND job != ?", client)
+        deleted = 0
+        while over > 0 and (oldest := self._db.read(f"{sql} ORDER BY created LIMIT {AT_ONCE}", keep, *values)):
+            names = []
+            for name, size in oldest:
                 if over > 0:
-                    self.delete(name, whose)
+                    names.append(name)
                     over -= size
+            deleted += self._delete(names)
+        return deleted
+
+    def _delete(self, names: Sequence[str]) -> int:
+        """Delete those of these pictures that are no favourites by now, in one transaction, then their files."""
+        sql = "DELETE FROM images WHERE favourite = 0 AND name IN (SELECT value FROM json_each(?)) RETURNING name"
+        with self._db.write() as db:
+            gone = db.execute(sql, (json.dumps(names),)).fetchall()
+        for (name,) in gone:
+            (self.pictures / name).unlink(missing_ok=True)
+        return len(gone)
 
 
 def _of(sql: str, client: str | None) -> tuple[str, list[object]]:

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -274,7 +275,9 @@ def test_days_end_what_is_no_favourite_and_the_journal_s_ended_jobs(tmp_path: Pa
     history.journal.accept(waiting)
     history.close()
 
-    history = History(tmp_path, replace(SETTINGS, history_days=30))  # an idle server's start is enough
+    history = History(tmp_path, replace(SETTINGS, history_days=30))
+    assert len(history.images("me")) == 3, "the port need not wait for them to go"
+    history.trim()
     assert {record.name for record in history.images("me")} == {kept, new}
     assert not (history.pictures / old).exists()
     assert history._db.read("SELECT COUNT(*) FROM jobs") == [(2,)]
@@ -321,6 +324,33 @@ def test_a_full_history_reads_few_rows_to_make_room(tmp_path: Path, monkeypatch:
     assert rows < 200 == len(history.images("me", most=300))
     [*_, plan] = read("EXPLAIN QUERY PLAN SELECT name FROM images WHERE favourite = 0 ORDER BY created LIMIT 64")[0]
     assert "images_by_age" in str(plan), "the oldest come from an index"
+    history.close()
+
+
+def test_many_old_pictures_go_in_few_transactions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is synced to the disk: one a picture took minutes where --history-bytes had been lowered."""
+    history = History(tmp_path, Settings(history_bytes=10**6))
+    for seed in range(200):
+        done(history, job(seed=seed))
+    kept = history.images("me", most=200)[-1].name
+    assert history.favour(kept, "me", True)
+    history._settings = Settings(history_bytes=1000, client_history_bytes=500)
+    write, written = history._db.write, 0
+
+    def counted(synced: bool = True) -> Any:
+        nonlocal written
+        written += 1
+        return write(synced)
+
+    monkeypatch.setattr(history._db, "write", counted)
+    caplog.set_level("INFO")
+    history.trim()
+    assert written < 10 and "old pictures deleted: 195" in caplog.text
+    left = {record.name for record in history.images("me")}
+    assert len(left) == 5 and kept in left
+    assert left == {path.name for path in history.pictures.iterdir()}
     history.close()
 
 
@@ -375,6 +405,14 @@ def test_a_later_version_s_folder_is_left_alone(tmp_path: Path) -> None:
     history.close()
     with pytest.raises(ValueError, match="later version"):
         History(tmp_path, SETTINGS)
+
+
+def test_the_first_trimming_is_at_the_start() -> None:
+    asked: list[int] = []
+    service: Any = SimpleNamespace(trim=lambda: asked.append(1))
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(server._trim(service), 0.1))
+    assert asked == [1]
 
 
 def test_trimming_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
