@@ -149,7 +149,8 @@ def build(settings: Settings) -> FastAPI:
                 task.cancel()
             service.close()
 
-    app = FastAPI(title="Latent Lab", lifespan=lifespan, docs_url=None, redoc_url=None)
+    servers = [{"url": settings.root_path}] if settings.root_path else None
+    app = FastAPI(title="Latent Lab", servers=servers, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.pictures.owner)
     app.add_middleware(ClientCookie)
     app.add_middleware(  # judges first

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.schemas import ErrorAnswer
 
-router = APIRouter(responses={status: {"model": ErrorAnswer} for status in (405, 421)}, tags=["service"])
+router = APIRouter(responses={405: {"model": ErrorAnswer}}, tags=["service"])
 BROKEN = "The page could not be opened; the server's log has the details."
 OPENING = "The page is being opened."
 

@@ -11,7 +11,8 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics", "/openapi.json")
+PROBES = ("/healthz", "/readyz")  # what monitors and load balancers ask every few seconds
+OPEN_PATHS = (*PROBES, "/metrics", "/openapi.json")
 MULTIPART = "multipart/form-data"
 LATE = "The request took too long to arrive."
 CODES = {

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.security.addresses import forwarded_address, peer_address
-from app.security.messages import header, refuse
+from app.security.messages import PROBES, header, refuse
 from app.settings import Settings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -25,7 +25,7 @@ class HostAndOriginCheck:
 
     A page of another site reaches this server through its visitor's browser: by a host name that it lets point here
     (DNS rebinding), or by a request to our own name (CSRF). The first is refused by the Host header, where an IP
-    literal is safe because no name was resolved; the second by the Origin header.
+    literal is safe because no name was resolved; the second by the Origin header. Probes come by any name, or none.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -45,7 +45,7 @@ class HostAndOriginCheck:
             return
         scope = self._as_asked(scope)
         host, origin = header(scope, "host").lower(), header(scope, "origin").lower()
-        if not (_is_address(host_name(host)) or host_name(host) in self._hosts):
+        if not (scope["path"] in PROBES or _is_address(host_name(host)) or host_name(host) in self._hosts):
             sentence = f"The host name {host_name(host)!r} is not known here; start with --allowed-hosts to allow it."
             await refuse(421, sentence, scope, receive, send)
         elif self._foreign(scope, host, origin):

@@ -11,10 +11,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.security.addresses import asking, peer_address
-from app.security.messages import is_api, refuse
+from app.security.messages import PROBES, is_api, refuse
 
 KEPT = 10_000  # accounts that are remembered; the one unused longest is forgotten, and starts afresh
-FREE = ("/healthz", "/readyz")
 
 
 class Buckets:
@@ -62,4 +61,4 @@ async def too_often(sentence: str, wait: float, scope: Scope, receive: Receive, 
 
 def _counts(scope: Scope) -> bool:
     path = scope["path"]
-    return path not in FREE and (is_api(path) or scope["method"] not in ("GET", "HEAD"))
+    return path not in PROBES and (is_api(path) or scope["method"] not in ("GET", "HEAD"))

@@ -13,13 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.logs import request_id
-from app.security.messages import is_api, refuse
+from app.security.messages import PROBES, is_api, refuse
 
 log = logging.getLogger(__name__)
 HEADER = "X-Request-ID"
 REQUEST = "latent_lab.request"  # the id's place in the scope, for whoever answers in another task
 NAMED = re.compile(r"(^/v1/(?:files|history)/|file=).+")  # of a picture: its name has words of the prompt
-QUIET = ("/healthz", "/readyz", "/metrics")  # asked every few seconds
+QUIET = (*PROBES, "/metrics")  # asked every few seconds
 LEFT, FAULT = 499, "Something went wrong here; the server's log has the details under request {0}."
 
 

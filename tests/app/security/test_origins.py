@@ -21,7 +21,7 @@ async def echo(request: Request) -> JSONResponse:
 
 
 def client(peer: str = "198.51.100.7", **settings: Any) -> TestClient:
-    app = Starlette(routes=[Route("/x", echo, methods=["GET", "POST"])])
+    app = Starlette(routes=[Route(path, echo, methods=["GET", "POST"]) for path in ("/x", "/healthz", "/readyz")])
     return TestClient(security_stack(app, Settings(**settings)), "http://127.0.0.1:7860", client=(peer, 1))
 
 
@@ -38,6 +38,17 @@ def test_addresses_and_localhost_are_answered(host: str):
 def test_other_names_are_refused_with_the_option(host: str):
     answer = client(allowed_hosts=("lab.example.org",)).get("/x", headers={"Host": host})
     assert answer.status_code == 421 and "--allowed-hosts" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_come_by_any_name_or_none(path: str):
+    for host in ("10-0-0-7.pod.cluster.local", ""):
+        assert client().get(path, headers={"Host": host}).status_code == 200
+    bare = client()
+    request = bare.build_request("GET", path)
+    del request.headers["host"]
+    assert bare.send(request).status_code == 200
+    assert client().post(path, headers={"Host": "x", "Origin": "https://evil.example"}).status_code == 403
 
 
 def test_a_name_that_was_allowed_is_answered():

@@ -64,3 +64,9 @@ def test_addresses_in_answers_have_the_prefix(tmp_path: Path):
     }
     who = Caller(service, "me", Request(scope))
     assert signed_url(who, "a.png").startswith("https://lab.example.org/lab/v1/files/a.png?expires=")
+
+
+def test_openapi_names_the_prefix(tmp_path: Path):
+    for prefix, servers in (("/lab", [{"url": "/lab"}]), ("", None)):
+        app = build(Settings(root_path=prefix, output_dir=tmp_path))
+        assert TestClient(app, "http://127.0.0.1").get(f"{prefix}/openapi.json").json().get("servers") == servers
