@@ -79,7 +79,12 @@ def model(name: str, who: CallerDep) -> ModelCard:
     return card
 
 
-@router.post("/images/generations", response_model=ImagesAnswer, responses=stream_responses("image_generation"))
+@router.post(
+    "/images/generations",
+    response_model=ImagesAnswer,
+    response_model_exclude_none=True,  # as OpenAI, whose answers have url or b64_json
+    responses=stream_responses("image_generation"),
+)
 async def generations(wanted: ImagesRequest, who: CallerDep) -> Any:
     """Pictures from a prompt; with `stream`, server-sent partial pictures first."""
     return await _make(wanted, who, "image_generation", None)
@@ -88,6 +93,7 @@ async def generations(wanted: ImagesRequest, who: CallerDep) -> Any:
 @router.post(
     "/images/edits",
     response_model=ImagesAnswer,
+    response_model_exclude_none=True,
     responses=stream_responses("image_edit"),
     openapi_extra={"requestBody": edit_body()},
 )
