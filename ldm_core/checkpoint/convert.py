@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
-import shutil
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,13 +12,11 @@ from ldm_core.checkpoint.diffusers_export import write_config, write_folder
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress
 from ldm_core.checkpoint.load import find_tokenizer, require_tokenizer, stored_dtype
-from ldm_core.checkpoint.save import save_model
+from ldm_core.checkpoint.save import save_model, tokenizer_beside
 from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, Source, read_source
 from ldm_core.checkpoint.state_dict_check import empty_model, require_equal
-from ldm_core.shipped import CLIP_TOKENIZER
 
 Format = Literal["compvis", "diffusers"]
-TOKENIZER_FILES = ("vocab.json", "merges.txt")
 
 
 def convert(
@@ -53,21 +49,8 @@ def convert(
         write_config(read.config)  # says what a folder cannot hold, before a tokenizer is missed
         write_folder(read.tensors, read.config, out, dtype, require_tokenizer(read.path, read.config), progress)
         return out
-    tokenizer, beside = find_tokenizer(read.path, read.config), out.parent / "tokenizer"
-    if tokenizer is not None and beside.exists() and not _same_files(tokenizer, find_tokenizer(out, read.config)):
-        raise CheckpointError(f"{beside} is another model's tokenizer; write into a folder of its own")
     stale = {CONFIG_KEY, FORMAT_KEY, *contradictions(read.metadata, read.config)}
     metadata = {k: v for k, v in read.metadata.items() if k not in stale}
-    save_model(read.tensors, read.config, out, dtype, metadata, progress)
-    if tokenizer is not None and not beside.exists() and not _same_files(tokenizer, CLIP_TOKENIZER):
-        beside.mkdir()
-        for name in TOKENIZER_FILES:
-            shutil.copyfile(tokenizer / name, beside / name)
+    with tokenizer_beside(out, find_tokenizer(read.path, read.config), read.config):
+        save_model(read.tensors, read.config, out, dtype, metadata, progress)
     return out
-
-
-def _same_files(tokenizer: Path, other: Path | None) -> bool:
-    """Whether two folders are one tokenizer."""
-    if other is None:
-        return False
-    return filecmp.cmpfiles(tokenizer, other, TOKENIZER_FILES, shallow=False)[0] == [*TOKENIZER_FILES]

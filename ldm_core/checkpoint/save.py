@@ -1,9 +1,12 @@
-"""A model → one safetensors file with its config in the header."""
+"""A model → one safetensors file with its config in the header, and its tokenizer beside it."""
 
 from __future__ import annotations
 
+import filecmp
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,11 +14,14 @@ from torch import Tensor
 
 from ldm_core.checkpoint.errors import CheckpointError
 from ldm_core.checkpoint.files import Progress, write_safetensors
+from ldm_core.checkpoint.load import find_tokenizer
 from ldm_core.checkpoint.source import CONFIG_KEY, FORMAT_KEY, FORMAT_VERSION
 from ldm_core.checkpoint.state_dict_check import empty_model, expected_shapes, require_equal
 from ldm_core.config import ModelConfig
 from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.shipped import CLIP_TOKENIZER
 
+TOKENIZER_FILES = ("vocab.json", "merges.txt")
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -49,6 +55,29 @@ def save_model(
         CONFIG_KEY: json.dumps(config.to_dict()),
     }
     write_safetensors(path, tensors, header, progress)
+
+
+@contextmanager
+def tokenizer_beside(path: Path, tokenizer: Path | None, config: ModelConfig) -> Iterator[None]:
+    """Write weights to `path` in the body; afterwards the folder `tokenizer` lies beside them, where loading looks.
+
+    SD v1's is not copied, since it comes with the code. CheckpointError, before the body, where another model's lies.
+    """
+    beside = path.parent / "tokenizer"
+    if tokenizer is not None and beside.exists() and not _same_files(tokenizer, find_tokenizer(path, config)):
+        raise CheckpointError(f"{beside} is another model's tokenizer; write into a folder of its own")
+    yield
+    if tokenizer is not None and not beside.exists() and not _same_files(tokenizer, CLIP_TOKENIZER):
+        beside.mkdir()
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(tokenizer / name, beside / name)
+
+
+def _same_files(tokenizer: Path, other: Path | None) -> bool:
+    """Whether two folders are one tokenizer."""
+    if other is None:
+        return False
+    return filecmp.cmpfiles(tokenizer, other, TOKENIZER_FILES, shallow=False)[0] == [*TOKENIZER_FILES]
 
 
 def _cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

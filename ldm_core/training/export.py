@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ldm_core.checkpoint.save import save_model
+from ldm_core.checkpoint.load import find_tokenizer
+from ldm_core.checkpoint.save import save_model, tokenizer_beside
 from ldm_core.config import ModelConfig
 from ldm_core.presets import find_preset
+from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.frozen_parts import encoder_state, load_autoencoder, load_text_encoder, weights_hash
 from ldm_core.training.common.state import averaged_weights, read_state
 from ldm_core.training.diffusion.latents import find_scale_factor
@@ -23,9 +25,9 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
 
     Of several diffusion runs, or states of one run in folders of their own, it takes the mean: a path of training goes
     round a better place than where it ends (Izmailov et al. 2018, §3). The scale factor is the one that was trained
-    with (`find_scale_factor`), the frozen parts' hashes go into the config. Returns that config.
-    Raises ValueError where `diffusion` holds a weights file, and unless there is a text run exactly where the preset
-    has a text encoder.
+    with (`find_scale_factor`), the frozen parts' hashes go into the config, and the shipped tokenizer is copied beside
+    the file. Returns that config. Raises ValueError where `diffusion` holds a weights file or another model's tokenizer
+    lies beside `out`, and unless there is a text run exactly where the preset has a text encoder.
     """
     for run in diffusion:
         if run.is_file():
@@ -54,7 +56,8 @@ def export(autoencoder: Path, text: Path | None, diffusion: Sequence[Path], late
     tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
     runs = [run for run in (autoencoder, text, *diffusion) if run is not None]
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(runs))})
+    with tokenizer_beside(out, find_tokenizer(EMOJI_128, config), config):  # runs read prompts by the shipped one
+        save_model(tensors, config, out, "float16", {"training": json.dumps(_provenance(runs))})
     return config
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+import ldm_core
+from ldm_core import presets
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.judge import load_judge
 from ldm_core.checkpoint.load import load_model
+from tests.tiny import tiny_checkpoint, tiny_model
 
+OWN_WORDS = replace(presets.TINY, name="own-words", text=replace(presets.TINY.text, vocab=6144))  # type: ignore[type-var]
 LOOP = ["loop.batch=2", "loop.log_every=1", "loop.max_steps=2"]
 
 
@@ -36,6 +43,28 @@ def test_from_corpus_to_weights_file(home: Path, capsys: pytest.CaptureFixture[s
     again = ["--autoencoder", file, "--text", file, *latents, "--init", file]
     assert main(["train", "diffusion", "--name", "d2", *again, *corpus, *small]) == 0
     assert main(["train", "autoencoder", "--name", "ae2", "--init", file, *corpus, *first]) == 0
+
+
+@pytest.fixture
+def exporting(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """`train export` of a run "d" of a model with the shipped tokenizer; its frozen parts are a weights file's."""
+    monkeypatch.setitem(presets.PRESETS, "OWN_WORDS", OWN_WORDS)
+    unet = tiny_model(OWN_WORDS).model.state_dict()
+    (home / "runs/d").mkdir()
+    state = {"step": 1, "seconds": 60.0, "averages": {}, "networks": {"model": unet}}
+    torch.save(state, home / "runs/d/state.pt")
+    (home / "runs/d/config.json").write_text(json.dumps({"preset": "OWN_WORDS", "parameterization": "v"}))
+    parts = str(tiny_checkpoint(home, OWN_WORDS))
+    return ["train", "export", "--autoencoder", parts, "--text", parts, "--diffusion", "d"]
+
+
+def test_what_is_exported_opens(exporting: list[str], home: Path, capsys: pytest.CaptureFixture[str]):
+    out = home / "made/model.safetensors"
+    assert main([*exporting, "--out", str(out)]) == 0
+    assert ldm_core.load(out).generate("a red apple", steps=1).shape == (1, 32, 32, 3)
+    (out.parent / "tokenizer/merges.txt").write_text("#version: 0.2\n")
+    assert main([*exporting, "--out", str(out)]) == 2
+    assert "is another model's tokenizer; write into a folder of its own" in capsys.readouterr().err
 
 
 def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]):
