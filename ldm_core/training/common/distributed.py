@@ -57,10 +57,13 @@ def average_gradients(accelerator: Accelerator, parameters: Iterable[Tensor]) ->
                 parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")
 
 
-def sync_stop_and_clock(accelerator: Accelerator, stopping: bool, seconds: float) -> tuple[bool, float]:
-    """(whether any process wants to stop, the main process's clock): a process alone in a step would wait for ever."""
+def agree(accelerator: Accelerator, stopping: bool, waiting: bool, seconds: float) -> tuple[bool, bool, float]:
+    """(whether any process wants to stop, whether any has to wait, the main process's clock).
+
+    A process alone in a step would wait for the others for ever.
+    """
     if accelerator.num_processes == 1:
-        return stopping, seconds
-    own = [float(stopping), seconds if accelerator.is_main_process else 0.0]
-    stops, clock = accelerator.reduce(torch.tensor(own, device=accelerator.device), reduction="sum").tolist()
-    return stops > 0, clock
+        return stopping, waiting, seconds
+    own = [float(stopping), float(waiting), seconds if accelerator.is_main_process else 0.0]
+    stops, waits, clock = accelerator.reduce(torch.tensor(own, device=accelerator.device), reduction="sum").tolist()
+    return stops > 0, waits > 0, clock

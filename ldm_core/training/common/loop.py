@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -22,13 +23,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ldm_core.devices import bf16_is_faster, resolve_device
-from ldm_core.training.common.distributed import average_gradients, mean_over_processes, sync_stop_and_clock
+from ldm_core.training.common.distributed import agree, average_gradients, mean_over_processes
 from ldm_core.training.common.metric_log import MetricLog
 from ldm_core.training.common.settings import LoopSettings, RunSettings, dump_settings
 from ldm_core.training.common.state import load_state, save_state
 from ldm_core.training.common.task import Task
 
+log = logging.getLogger(__name__)
 PAUSE = 300.0  # seconds between two steps; no step, validation or save takes that long
+WAIT = 2.0  # seconds between looks for what a step is missing
 
 
 def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
@@ -178,9 +181,23 @@ class Loop:
         self.seen = now
 
     def _finished(self, until: int | None) -> bool:
-        self.stopping, self.clock = sync_stop_and_clock(self.accelerator, self.stopping, self.seconds)
-        over = self.settings.progress(self.step, self.clock) >= 1.0
-        return self.stopping or over or (until is not None and self.step >= until)
+        """Whether the run is over; waits, on the run's time, while the next step is missing something."""
+        said = None
+        while True:
+            missing = self.task.missing(self.step)
+            self.stopping, waiting, self.clock = agree(
+                self.accelerator, self.stopping, missing is not None, self.seconds
+            )
+            over = self.settings.progress(self.step, self.clock) >= 1.0
+            if self.stopping or over or (until is not None and self.step >= until):
+                return True
+            if not waiting:
+                return False
+            if missing is not None and missing != said:
+                log.warning("waiting for %s", missing)
+            said = missing
+            time.sleep(WAIT)
+            self._leave_out_pauses()
 
     def _set_lr(self) -> float:
         factor = self.settings.lr_factor(self.step, self.clock)

@@ -23,6 +23,10 @@ class Task(ABC):
     def step(self, step: int) -> Mapping[str, Tensor | float]:
         """One update of the weights; what it returns is averaged and logged. All its randomness comes from `step`."""
 
+    def missing(self, step: int) -> str | None:
+        """What a step cannot be made without and another program is still to write, in words; None: nothing."""
+        return None
+
     @abstractmethod
     def validate(self, step: int) -> Mapping[str, float]:
         """Figures on held-out data."""

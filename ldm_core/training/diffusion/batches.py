@@ -59,6 +59,9 @@ class BatchSource(Protocol):
     def __getitem__(self, step: int) -> Batch:
         """This process's share of a training step, a function of the step."""
 
+    def missing(self, step: int) -> str | None:
+        """See Task.missing."""
+
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
         """Sets of held-out batches by name, always with the same noise."""
 
@@ -95,6 +98,10 @@ class Batches:
     def scale_factor(self) -> float:
         """The cache's."""
         return self.cache.scale_factor
+
+    def missing(self, step: int) -> str | None:
+        """Nothing: a cache is whole before it is opened."""
+        return None
 
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
         """The held-out rows, as "val"."""

@@ -36,7 +36,7 @@ from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs
-from ldm_core.training.common.loop import step_rng, torch_rng
+from ldm_core.training.common.loop import WAIT, step_rng, torch_rng
 from ldm_core.training.common.settings import dump_settings
 from ldm_core.training.diffusion.batches import Batch, stratified_timesteps
 from ldm_core.training.diffusion.conditions import FrozenText
@@ -45,7 +45,7 @@ from ldm_core.training.diffusion.settings import DiffusionTraining
 
 ENCODED = 16  # pictures at once: of more, a level's values leave the processor's cache
 TOGETHER = 4 * ENCODED  # scenes whose captions are encoded at once
-WAIT = 2.0  # seconds between looks for a chunk that is still being written
+MISSING = "{}; is `cache-scenes` running?"  # what is said of a file that is waited for
 MOST_THINGS = 2
 VALIDATION = {"val": ("heldout.safetensors", 3), "fresh": ("fresh.safetensors", 5)}  # metrics' name → file, seed
 SETTINGS = "pool"  # key in the files' metadata: the writer's PoolSettings as JSON
@@ -155,14 +155,6 @@ def pool_settings(directory: Path) -> PoolSettings:
         return build_config(PoolSettings, json.loads((file.metadata() or {}).get(SETTINGS, "{}")))
 
 
-def wait_for(path: Path) -> None:
-    """Return once a file of the pool is there; says once what it waits for."""
-    if not path.exists():
-        log.warning("waiting for %s; is `cache-scenes` running?", path)
-    while not path.exists():
-        time.sleep(WAIT)
-
-
 @lru_cache(maxsize=16)
 def _open(path: Path) -> dict[str, Tensor]:
     with safe_open(str(path), framework="pt") as file:
@@ -171,7 +163,7 @@ def _open(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class ScenePool:
-    """Step → batch out of the chunks; waits where a chunk is not written yet."""
+    """Step → batch out of the chunks; whoever wants one asks first what is `missing`."""
 
     directory: Path
     settings: PoolSettings
@@ -188,13 +180,23 @@ class ScenePool:
 
     def __getitem__(self, step: int) -> Batch:
         """This process's share of a training step."""
-        number, at = round_of(step, self.settings.chunk // self.size, self.settings.views)
-        first = max(0, number - self.settings.views + 1)
-        order = self._order(number, (number + 1 - first) * self.settings.chunk)
+        number, at = self._round(step)
+        chunks = self._chunks(number)
+        order = self._order(number, len(chunks) * self.settings.chunk)
         rows = order[at * self.size : (at + 1) * self.size]
-        for chunk in range(first, number + 1):  # of several writers one may be behind
-            wait_for(chunk_file(self.directory, chunk))
-        return self._batch([self._row(first, int(r)) for r in rows], step_rng(self.seed, step), self.share)
+        return self._batch([self._row(chunks[0], int(r)) for r in rows], step_rng(self.seed, step), self.share)
+
+    def missing(self, step: int) -> str | None:
+        """The first chunk of a step's round that is not written yet: of several writers one may be behind."""
+        files = (chunk_file(self.directory, chunk) for chunk in self._chunks(self._round(step)[0]))
+        return next((MISSING.format(file) for file in files if not file.exists()), None)
+
+    def _round(self, step: int) -> tuple[int, int]:
+        return round_of(step, self.settings.chunk // self.size, self.settings.views)
+
+    def _chunks(self, number: int) -> range:
+        """The chunks that a round goes over."""
+        return range(max(0, number - self.settings.views + 1), number + 1)
 
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
         """Compositions with a held-out combination as "val", new ones of trained combinations as "fresh"."""
@@ -254,7 +256,11 @@ def round_of(step: int, steps: int, views: int) -> tuple[int, int]:
 def scene_batches(settings: DiffusionTraining, inputs: Inputs, accelerator: Accelerator) -> ScenePool:
     """What a run on composed scenes trains on: the chunks that `cache-scenes` writes beside it, as it writes them."""
     assert inputs.scenes is not None
-    wait_for(inputs.scenes / VALIDATION["val"][0])  # comes first, and says how the chunks are written
+    first = inputs.scenes / VALIDATION["val"][0]  # says how the chunks are written
+    if not first.exists():
+        log.warning("waiting for %s", MISSING.format(first))
+    while not first.exists():
+        time.sleep(WAIT)
     return ScenePool(
         inputs.scenes,
         pool_settings(inputs.scenes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 import torch
@@ -102,11 +102,24 @@ class DiffusionTask(Task):
     def batch(self, step: int) -> Batch:
         """The step's share, drawn ahead by other processes where the settings or a GPU ask for that."""
         if step != self._expected:
-            asked = self.settings.workers
-            workers = default_workers(self.accelerator.device, self.accelerator.num_processes)
-            self._coming = prefetch(self.batches, count(step), workers if asked is None else asked)
+            self._coming = self._from(step)
         self._expected = step + 1
-        return next(self._coming)
+        batch = next(self._coming, None)
+        if batch is None:  # they ended where a chunk was missing, which is there now
+            self._coming = self._from(step)
+            batch = next(self._coming)
+        return batch
+
+    def _from(self, step: int) -> Iterator[Batch]:
+        """The shares of a step and the next ones, up to the first that is missing something."""
+        workers = self.settings.workers
+        if workers is None:
+            workers = default_workers(self.accelerator.device, self.accelerator.num_processes)
+        return prefetch(self.batches, takewhile(lambda n: self.missing(n) is None, count(step)), workers)
+
+    def missing(self, step: int) -> str | None:
+        """The chunk of composed scenes that the step would wait for."""
+        return self.batches.missing(step)
 
     def on_device(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A batch where the network is: latents z, context, timesteps, noise."""

@@ -37,7 +37,6 @@ from ldm_core.training.diffusion.scene_pool import (
     round_of,
     scene_batches,
     thing_tokens,
-    wait_for,
 )
 from ldm_core.training.diffusion.settings import DiffusionTraining
 from tests.data.scenes.conftest import SHIPPED
@@ -160,28 +159,13 @@ def test_a_pool_older_than_its_record_has_the_defaults(directory: Path):
     assert pool_settings(directory) == PoolSettings()
 
 
-def test_who_waits_for_a_chunk_says_so_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    looks = iter([lambda: None, (tmp_path / "chunk-00003.safetensors").touch])
-    monkeypatch.setattr("ldm_core.training.diffusion.scene_pool.time.sleep", lambda _: next(looks)())
-    wait_for(tmp_path / "chunk-00003.safetensors")
-    wait_for(tmp_path / "chunk-00003.safetensors")
-    assert [r.getMessage() for r in caplog.records] == [
-        f"waiting for {tmp_path}/chunk-00003.safetensors; is `cache-scenes` running?"
-    ]
-
-
-def test_a_chunk_that_is_behind_a_later_one_is_waited_for(
-    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    shutil.copytree(directory, tmp_path / "pool")
-    late = shutil.move(chunk_file(tmp_path / "pool", 0), tmp_path)
-    monkeypatch.setattr(
-        "ldm_core.training.diffusion.scene_pool.time.sleep", lambda _: shutil.move(late, tmp_path / "pool")
-    )
-    step = CHUNK // SIZE  # the first of the round of chunks 0 and 1
-    assert torch.equal(pool(tmp_path / "pool")[step].z, pool(directory)[step].z)
+def test_a_step_misses_the_first_chunk_of_its_round_that_is_not_written(directory: Path, tmp_path: Path):
+    scenes, second_round = pool(tmp_path), CHUNK // SIZE
+    shutil.copy(chunk_file(directory, 0), tmp_path)
+    assert scenes.missing(second_round - 1) is None
+    assert scenes.missing(second_round) == f"{chunk_file(tmp_path, 1)}; is `cache-scenes` running?"
+    shutil.move(chunk_file(tmp_path, 0), chunk_file(tmp_path, 1))  # of several writers one may be behind
+    assert scenes.missing(second_round) == f"{chunk_file(tmp_path, 0)}; is `cache-scenes` running?"
 
 
 def test_cells_go_to_whoever_has_most_of_them():

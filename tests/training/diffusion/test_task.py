@@ -19,7 +19,7 @@ from ldm_core.training.common.frozen_parts import encoder_state, find_run, load_
 from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.metric_log import read_metrics
 from ldm_core.training.common.settings import LoopSettings, load_settings
-from ldm_core.training.diffusion.batches import CaptionedRows, drawing_batches
+from ldm_core.training.diffusion.batches import Batch, Batches, CaptionedRows, drawing_batches
 from ldm_core.training.diffusion.conditions import Condition, NoCondition
 from ldm_core.training.diffusion.latents import build_cache, open_cache
 from ldm_core.training.diffusion.settings import DiffusionTraining
@@ -204,6 +204,25 @@ def test_processes_draw_the_batches_that_the_training_would(cache_dir: Path, aut
     alone, served = (make_task(cache_dir, autoencoder, workers=n) for n in (0, 2))
     for step in (0, 1, 2, 7, 8, 1):  # a resumed run begins anywhere
         for a, b in zip(alone.batch(step)[:4], served.batch(step)[:4], strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_drawn_ahead_up_to_what_is_missing(
+    cache_dir: Path, autoencoder: AutoencoderKL, monkeypatch: pytest.MonkeyPatch, workers: int
+):
+    task, written, draw = make_task(cache_dir, autoencoder, workers=workers), [2], Batches.__getitem__
+    expected = [task.batches[step] for step in range(5)]
+
+    def there(batches: Batches, step: int) -> Batch:
+        assert step < written[0]
+        return draw(batches, step)
+
+    monkeypatch.setattr(Batches, "missing", lambda _, step: None if step < written[0] else "a chunk")
+    monkeypatch.setattr(Batches, "__getitem__", there)
+    for step, batch in enumerate(expected):
+        written[0] = 2 if step < 2 else 5
+        for a, b in zip(task.batch(step)[:4], batch[:4], strict=True):
             assert torch.equal(a, b)
 
 

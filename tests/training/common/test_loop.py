@@ -1,0 +1,61 @@
+"""The loop around any task: what it waits for."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from ldm_core.training.common.loop import Loop, make_accelerator
+from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.state import read_state
+from ldm_core.training.common.task import Task
+
+
+class Counting(Task):
+    """Trains nothing."""
+
+    def __init__(self, lacks: int | None = None) -> None:
+        """lacks: the step that something is missing for."""
+        self.networks, self.optimizers, self.averages = {"one": nn.Linear(1, 1)}, {}, {}
+        self.lacks = lacks
+
+    def missing(self, step: int) -> str | None:
+        return "a chunk" if step == self.lacks else None
+
+    def step(self, step: int) -> Mapping[str, float]:
+        assert step != self.lacks
+        return {"train/loss": 1.0}
+
+    def validate(self, step: int) -> Mapping[str, float]:
+        return {"val/loss": 1.0}
+
+
+def loop(task: Task, directory: Path, settings: LoopSettings) -> Loop:
+    return Loop(task, settings, directory, make_accelerator("no", "cpu"), tensorboard=False)
+
+
+@pytest.mark.parametrize("end", ["signal", "minutes", "written"])
+def test_who_waits_says_so_once_and_ends_as_ever(
+    end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    task, looks = Counting(lacks=2), []
+    run = loop(task, tmp_path, LoopSettings(max_steps=4, minutes=60))
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3 and end == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if len(looks) == 3 and end == "minutes":
+            run.past_seconds += 3600
+        if len(looks) == 3 and end == "written":
+            task.lacks = None
+
+    monkeypatch.setattr("ldm_core.training.common.loop.time.sleep", sleep)
+    reached = 4 if end == "written" else 2
+    assert run.run() == reached == read_state(tmp_path / "state.pt")["step"]
+    assert len(looks) == 3 and [r.getMessage() for r in caplog.records] == ["waiting for a chunk"]
