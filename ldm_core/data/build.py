@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
 from collections import Counter
@@ -28,8 +29,10 @@ def build(out: Path, progress: Progress, limit: int | None = None, sets: Sequenc
     """Write the corpus to `out`: drawings.npy, index.tsv, heldout.tsv, captions.txt, counts.json, ATTRIBUTION.md.
 
     `limit` keeps the first icons of each set. An interrupted call is taken up where it stopped; a repeated one renders
-    nothing and writes the same texts. SourceError where a package cannot be had.
+    nothing and writes the same texts. SourceError where a package cannot be had, ModuleNotFoundError without the
+    renderer.
     """
+    importlib.import_module("resvg_py")  # where it is missing, nothing is downloaded first
     cache = out / "packages"
     archives = {}
     for done, package in enumerate([EMOJIBASE, *(s.package for s in sets)]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -45,7 +46,7 @@ def render_all(svgs: Sequence[str], processes: int = 2, chunk: int = 64) -> Iter
     """Chunks of drawings in order. A chunk whose worker dies is done again one by one, each in its own process."""
     done = 0
     while done < len(svgs):
-        pool = ProcessPoolExecutor(processes)
+        pool = ProcessPoolExecutor(processes, initializer=_leave_interrupts)
         try:
             for future in [pool.submit(_render_chunk, svgs[i : i + chunk]) for i in range(done, len(svgs), chunk)]:
                 yield future.result()
@@ -57,12 +58,17 @@ def render_all(svgs: Sequence[str], processes: int = 2, chunk: int = 64) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches the workers too; the process that they work for ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _render_chunk(svgs: Sequence[str]) -> list[Rendered]:
     return [render(svg) for svg in svgs]
 
 
 def _render_alone(svg: str) -> Rendered:
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, initializer=_leave_interrupts) as pool:
         try:
             return pool.submit(render, svg).result()
         except BrokenProcessPool:

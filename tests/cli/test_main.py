@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 
 from ldm_core.__main__ import VERBS, main
-from ldm_core.cli import data
+from ldm_core.cli import convert, data, evaluate, generate, train
+from ldm_core.data import build
 
 
 def test_a_home_after_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -48,6 +51,34 @@ def test_a_mistake_is_one_line(
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"error: {said}\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [(generate, ["a"]), (evaluate, ["x"]), (data, ["emoji", "--out", "x"]), (convert, ["x", "y"])],
+)
+def test_ctrl_c_ends_in_silence(
+    verb: ModuleType, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(verb, "run", Mock(side_effect=KeyboardInterrupt))
+    assert main([verb.__name__.rpartition(".")[2], *arguments]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_loss_that_is_no_number_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(train, "run", Mock(side_effect=FloatingPointError("aeloss is nan at step 3")))
+    assert main(["train", "autoencoder", "--name", "x"]) == 2
+    assert capsys.readouterr().err == "error: aeloss is nan at step 3\n"
+
+
+def test_the_renderer_is_missed_before_anything_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    monkeypatch.setattr(build, "fetch", fetch := Mock())
+    assert main(["data", "emoji", "--out", str(tmp_path / "corpus")]) == 2
+    assert capsys.readouterr().err == "error: this needs resvg_py, which `pip install '.[train]'` brings\n"
+    assert not fetch.called
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ldm_core import presets
 from ldm_core.__main__ import main
 from ldm_core.checkpoint.judge import load_judge
 from ldm_core.checkpoint.load import load_model
+from ldm_core.models.autoencoder import AutoencoderKL
 from tests.tiny import tiny_checkpoint, tiny_model
 
 OWN_WORDS = replace(presets.TINY, name="own-words", text=replace(presets.TINY.text, vocab=6144))  # type: ignore[type-var]
@@ -65,6 +67,29 @@ def test_what_is_exported_opens(exporting: list[str], home: Path, capsys: pytest
     (out.parent / "tokenizer/merges.txt").write_text("#version: 0.2\n")
     assert main([*exporting, "--out", str(out)]) == 2
     assert "is another model's tokenizer; write into a folder of its own" in capsys.readouterr().err
+
+
+def test_runs_of_another_kind_are_refused_in_a_sentence(
+    exporting: list[str], home: Path, capsys: pytest.CaptureFixture[str]
+):
+    first = AutoencoderKL(presets.TINY.first_stage).state_dict()
+    (home / "runs/ae").mkdir()
+    state = {"step": 1, "seconds": 60.0, "averages": {}, "networks": {"first_stage_model": first}}
+    torch.save(state, home / "runs/ae/state.pt")
+    (home / "runs/ae/config.json").write_text(json.dumps({"preset": "TINY"}))
+    shutil.copytree(home / "runs/d", home / "runs/eps")
+    (home / "runs/eps/config.json").write_text(json.dumps({"preset": "OWN_WORDS", "parameterization": "eps"}))
+    export, corpus = [*exporting, "--out", str(home / "out.safetensors")], ["--corpus", str(home / "corpus")]
+    for arguments, said in (
+        ([*export, "--diffusion", "ae"], "runs/ae is no diffusion run"),
+        ([*export, "--diffusion", "d", "eps"], "('OWN_WORDS', 'eps') is not ('OWN_WORDS', 'v')"),
+        ([*export, "--text", "ae"], "runs/ae is a run of another part: it trained first_stage_model, no 'clip'"),
+        ([*export, "--autoencoder", "words"], "it trained clip, no 'first_stage_model'"),
+        (["train", "cache-latents", "--autoencoder", "ae", *corpus], "weights of another geometry under 'first_stage"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert said in error and len(error.splitlines()) == 1
 
 
 def test_mistakes_are_one_sentence(home: Path, capsys: pytest.CaptureFixture[str]):

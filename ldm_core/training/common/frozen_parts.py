@@ -17,7 +17,7 @@ from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.common.settings import runs_dir
 from ldm_core.training.common.state import averaged_weights
-from ldm_core.training.common.weights import load_part
+from ldm_core.training.common.weights import fill, load_part
 
 
 def find_run(name: str | Path | None) -> Path:
@@ -31,24 +31,24 @@ def find_run(name: str | Path | None) -> Path:
 
 
 def load_autoencoder(source: Path, config: AutoencoderConfig) -> FirstStage:
-    """The first stage of a run (averaged weights) or of a weights file, KL or VQ, frozen."""
+    """The first stage of a run (averaged weights) or of a weights file, KL or VQ, frozen. ValueError for another's."""
     model = make_first_stage(config)
     if source.is_file():
         load_part(source, "first_stage_model.", model)
     else:
-        model.load_state_dict(averaged_weights(source, "first_stage_model"))
+        fill(model, averaged_weights(source, "first_stage_model"), source, "first_stage_model")
     return model.eval().requires_grad_(False)
 
 
 def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
-    """The text tower of a text run (averaged weights) or of a weights file, frozen."""
+    """The text tower of a text run (averaged weights) or of a weights file, frozen. ValueError for another's."""
     model = FrozenCLIPEmbedder(config)
     if source.is_file():
         load_part(source, "cond_stage_model.", model)
     else:
         clip = averaged_weights(source, "clip")
         towers = {f"transformer.{k}": v for k, v in clip.items() if k.startswith("text_model.")}
-        model.load_state_dict({k: v for k, v in towers.items() if not k.endswith("position_ids")})
+        fill(model, {k: v for k, v in towers.items() if not k.endswith("position_ids")}, source, "clip")
     return model.eval().requires_grad_(False)
 
 

@@ -24,8 +24,13 @@ def save_state(path: Path, task: Task, step: int, seconds: float) -> None:
         "averages": {n: a.state_dict() for n, a in task.averages.items()},
         "rng": torch.get_rng_state(),  # dropout draws from it; everything else is a function of the step
     }
-    with replacing(path) as partial:
-        torch.save(state, partial)
+    with replacing(path) as partial, partial.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # that the archive is not whole; before it the disk said why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_state(path: Path, task: Task) -> tuple[int, float]:
@@ -67,8 +72,13 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def averaged_weights(run: Path, network: str) -> dict[str, torch.Tensor]:
-    """A run's network with its averaged weights put over the live ones (buffers stay), for exports."""
+    """A run's network with its averaged weights put over the live ones (buffers stay), for exports.
+
+    ValueError for a run of another part of a model, which has no such network.
+    """
     state = read_state(run / "state.pt")
+    if network not in state["networks"]:
+        raise ValueError(f"{run} is a run of another part: it trained {', '.join(state['networks'])}, no {network!r}")
     weights: dict[str, torch.Tensor] = state["networks"][network]
     average = state["averages"].get(network)
     return {**weights, **average["shadow"]} if average else weights

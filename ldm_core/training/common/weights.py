@@ -1,10 +1,11 @@
-"""Parts of a weights file, for `--init`."""
+"""Parts of a weights file or a run → modules."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ldm_core.checkpoint.files import container_format, read_safetensors
 
@@ -20,8 +21,13 @@ def load_part(path: Path, prefix: str, module: nn.Module) -> None:
     found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     if not found:
         raise ValueError(f"{path} has no weights under {prefix!r}")
+    fill(module, found, path, prefix)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, part: str) -> None:
+    """Load a part's weights out of a file or a run, strictly; ValueError in one sentence where they do not fit."""
     try:
-        module.load_state_dict(found)
+        module.load_state_dict(tensors)
     except RuntimeError as error:  # torch names every tensor; the first says enough
         first = " ".join(str(error).partition(":")[2].split())[:200]
-        raise ValueError(f"{path} has weights of another geometry under {prefix!r}: {first}") from error
+        raise ValueError(f"{path} has weights of another geometry under {part!r}: {first}") from error

@@ -20,16 +20,15 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ldm_core.checkpoint.files import write_safetensors
 from ldm_core.config import build_config
 from ldm_core.data.scenes.captions import Caption
 from ldm_core.data.scenes.draw import draw
 from ldm_core.data.scenes.sampling import MIX, SceneSampler
 from ldm_core.data.scenes.structure import WHOLE_DRAWINGS, SceneKind
 from ldm_core.devices import bf16_is_faster
-from ldm_core.files import replacing
 from ldm_core.images import Pixels, to_tensor
 from ldm_core.models.first_stage import FirstStage
 from ldm_core.text.tokenizer import Tokenizer
@@ -105,10 +104,9 @@ class Writer:
         for start in range(0, n, TOGETHER):
             for name, value in self._encode(rng, min(TOGETHER, n - start)).items():
                 parts.setdefault(name, []).append(value)
-        tensors = {name: torch.cat(values) for name, values in parts.items()}
-        tensors["empty"] = self.text(self.text.read([""]))[0].half()
-        with replacing(path) as partial:
-            save_file(tensors, partial, {SETTINGS: dump_settings(self.settings)})
+        empty = self.text(self.text.read([""]))[0].half()  # first: a file's numbers of two bytes begin at even ones
+        tensors = {"empty": empty, **{name: torch.cat(values) for name, values in parts.items()}}
+        write_safetensors(path, tensors, {SETTINGS: dump_settings(self.settings)})
         return path
 
     def _encode(self, rng: np.random.Generator, n: int) -> dict[str, Tensor]:

@@ -1,15 +1,19 @@
-"""The loop around any task: what it waits for."""
+"""The loop around any task: what it waits for, how its state is kept."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from torch import nn
 
+from ldm_core.training.common import state
 from ldm_core.training.common.loop import Loop, make_accelerator
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import read_state
@@ -59,3 +63,15 @@ def test_who_waits_says_so_once_and_ends_as_ever(
     reached = 4 if end == "written" else 2
     assert run.run() == reached == read_state(tmp_path / "state.pt")["step"]
     assert len(looks) == 3 and [r.getMessage() for r in caplog.records] == ["waiting for a chunk"]
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Full(io.BytesIO):
+        def write(self, _data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = loop(Counting(), tmp_path, LoopSettings(max_steps=1))
+    monkeypatch.setattr(state, "replacing", lambda _path: nullcontext(Mock(open=lambda _mode: Full())))
+    with pytest.raises(OSError) as error:
+        run.run()
+    assert error.value.errno == errno.ENOSPC
