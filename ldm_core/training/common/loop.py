@@ -296,8 +296,11 @@ def stop_on_signals(loop: Loop) -> Iterator[None]:
 
 
 def start(task: Task, settings: RunSettings, directory: Path, accelerator: Accelerator) -> Loop:
-    """A loop in the run's directory, with the run's settings written there as config.json."""
-    directory.mkdir(parents=True, exist_ok=True)
-    if accelerator.is_main_process:
+    """A loop in the run's directory, with the run's settings written there as config.json.
+
+    ValueError where another run lies there, which keeps its own.
+    """
+    loop = Loop(task, settings.loop, directory, accelerator)
+    if loop.main:
         (directory / "config.json").write_text(dump_settings(settings) + "\n", encoding="utf-8")
-    return Loop(task, settings.loop, directory, accelerator)
+    return loop

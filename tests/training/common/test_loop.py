@@ -8,13 +8,14 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from torch import nn
 
 from ldm_core.training.common import state
-from ldm_core.training.common.loop import Loop, make_accelerator
+from ldm_core.training.common.loop import Loop, make_accelerator, start
 from ldm_core.training.common.settings import LoopSettings
 from ldm_core.training.common.state import read_state
 from ldm_core.training.common.task import Task
@@ -37,6 +38,12 @@ class Counting(Task):
 
     def validate(self, step: int) -> Mapping[str, float]:
         return {"val/loss": 1.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=1))
+    about: str = ""
 
 
 def loop(task: Task, directory: Path, settings: LoopSettings) -> Loop:
@@ -75,3 +82,14 @@ def test_a_full_disk_is_said_to_be_full(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError) as error:
         run.run()
     assert error.value.errno == errno.ENOSPC
+
+
+def test_another_run_of_the_name_keeps_its_settings(tmp_path: Path):
+    accelerator = make_accelerator("no", "cpu")
+    start(Counting(), Settings(about="the first"), tmp_path, accelerator).run()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = Counting()
+    other.networks = {"one": nn.Linear(2, 1)}
+    with pytest.raises(ValueError, match="is of a run with other settings"):
+        start(other, Settings(about="mistyped"), tmp_path, accelerator)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
