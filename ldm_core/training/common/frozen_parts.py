@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from ldm_core.checkpoint.source import CONFIG_KEY
 from ldm_core.config import AutoencoderConfig, TextConfig
 from ldm_core.models.first_stage import FirstStage, make_first_stage
 from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.training.common.settings import runs_dir
 from ldm_core.training.common.state import averaged_weights
-from ldm_core.training.common.weights import fill, load_part
+from ldm_core.training.common.weights import declared_config, fill, load_part
 
 
 def find_run(name: str | Path | None) -> Path:
@@ -54,10 +51,7 @@ def load_text_encoder(source: Path, config: TextConfig) -> FrozenCLIPEmbedder:
 
 def declared_scale_factor(autoencoder: Path) -> float | None:
     """What a weights file's own header says; None of a run, and of other programs' files."""
-    if not autoencoder.is_file():
-        return None
-    with safe_open(str(autoencoder), framework="pt") as file:
-        config = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
+    config = declared_config(autoencoder) if autoencoder.is_file() else {}
     return float(config["scale_factor"]) if "scale_factor" in config else None
 
 

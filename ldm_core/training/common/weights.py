@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from ldm_core.checkpoint.files import container_format, read_safetensors
+from ldm_core.checkpoint.source import CONFIG_KEY
 
 
 def load_part(path: Path, prefix: str, module: nn.Module) -> None:
@@ -22,6 +26,13 @@ def load_part(path: Path, prefix: str, module: nn.Module) -> None:
     if not found:
         raise ValueError(f"{path} has no weights under {prefix!r}")
     fill(module, found, path, prefix)
+
+
+def declared_config(path: Path) -> dict[str, Any]:
+    """The model's configuration in the header of our safetensors files; {} of other programs'."""
+    with safe_open(str(path), framework="pt") as file:
+        config: dict[str, Any] = json.loads((file.metadata() or {}).get(CONFIG_KEY, "{}"))
+    return config
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, part: str) -> None:

@@ -29,7 +29,7 @@ from ldm_core.training.common.loop import optimize
 from ldm_core.training.common.muon import Muon
 from ldm_core.training.common.prefetch import default_workers, prefetch
 from ldm_core.training.common.task import Task
-from ldm_core.training.common.weights import load_part
+from ldm_core.training.common.weights import declared_config, load_part
 from ldm_core.training.diffusion.batches import Batch, BatchSource, caption_rows, drawing_batches
 from ldm_core.training.diffusion.conditions import Condition, EncodedText, make_condition
 from ldm_core.training.diffusion.grounding import grounding_loss
@@ -198,8 +198,11 @@ class DiffusionTask(Task):
         return picture_grid(to_uint8(images), columns=4)
 
     def init_from(self, path: Path) -> None:
-        """Start from a weights file's UNet, its average included."""
+        """Start from a weights file's UNet, its average included; ValueError where it predicts something else."""
         load_part(path, "model.", self.unet)
+        found, own = declared_config(path).get("parameterization"), self.settings.parameterization
+        if found not in (None, own):
+            raise ValueError(f"{path} predicts {found} and this run {own}: set parameterization={found}")
         self.averages["model"] = LitEma(self.unet, self.settings.loop.ema_decay)
 
 

@@ -258,6 +258,8 @@ def test_three_runs_become_one_file(
     other = make_task(cache_dir, autoencoder)
     other.init_from(tmp_path / "out.safetensors")
     torch.testing.assert_close(other.unet.diffusion_model.out[2].bias, shadow, atol=1e-4, rtol=1e-3)
+    with pytest.raises(ValueError, match="predicts v and this run eps: set parameterization=v"):
+        make_task(cache_dir, autoencoder, parameterization="eps").init_from(tmp_path / "out.safetensors")
     again = load_autoencoder(tmp_path / "out.safetensors", TINY.first_stage)
     assert weights_hash(again.state_dict()) == weights_hash(autoencoder.state_dict())
 
