@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from ldm_core.shipped import EMOJI_128
 from ldm_core.text.prompt_syntax import parse, plain
 
 log = logging.getLogger(__name__)
+PICTURE = re.compile(r"(\d+)-\d+\.png")  # as they are named here
 SETTINGS = (
     "negative_prompt",
     "steps",
@@ -53,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="PROMPT", help="the batch goes from the prompt to this one")
     parser.add_argument("--to-seed", type=int, metavar="SEED", help="and from the seed to this one (slerp of noises)")
     parser.add_argument("--weights", default=EMOJI_128, help="weights file or diffusers folder (default: the embedded)")
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder for NNN-SEED.png (default: here)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("."),
+        help="folder for NNN-SEED.png, counted on from those there (default: here)",
+    )
     parser.add_argument("--negative-prompt", default=SamplingParams.negative_prompt, help="what to keep away from")
     parser.add_argument("--steps", type=int, default=SamplingParams.steps, help="default: %(default)s")
     parser.add_argument("--eta", type=float, default=SamplingParams.eta, help="fresh noise in each step, 0 to 1")
@@ -86,7 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write one PNG per image, named by the prompt's number and the image's seed, or by its frame on the way."""
+    """Write one PNG per image, named by the prompt's number and the image's seed, or by its frame on the way.
+
+    Prompts are numbered on from the pictures that the folder has.
+    """
     pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads, args.parameterization)
     requests = [SamplingParams(p, **{name: getattr(args, name) for name in SETTINGS}) for p in _prompts(args, pipe)]
     for params in requests:  # all of a file's before the first is drawn
@@ -94,11 +104,13 @@ def run(args: argparse.Namespace) -> int:
     first = 0 if _interpolates(args) else args.seed
     args.out = args.out.expanduser()
     args.out.mkdir(parents=True, exist_ok=True)
+    there = [int(found[1]) for path in args.out.iterdir() if (found := PICTURE.fullmatch(path.name))]
+    before = max(there, default=-1) + 1
     with tqdm(total=len(requests) * args.steps, unit="step", delay=0.1) as bar:  # none where a word is wrong
         for number, params in enumerate(requests):
             pipe, images = _draw(args, pipe, params, partial(_advance, bar, number * args.steps))
             for k, image in enumerate(images):
-                path = args.out / f"{number:03d}-{first + k}.png"
+                path = args.out / f"{before + number:03d}-{first + k}.png"
                 if _interpolates(args):  # no settings make a frame of the way again
                     Image.fromarray(image).save(path)
                 else:

@@ -194,6 +194,17 @@ def test_a_file_of_prompts_and_what_does_not_fit(tmp_path: Path, capsys: pytest.
     assert "120/120" in said and "121/120" not in said
 
 
+def test_earlier_pictures_stay(tmp_path: Path):
+    assert generate(tmp_path, TINY, "a red cat") == 0
+    first = pictures(tmp_path)
+    (tmp_path / "out/041-7.png").write_bytes((tmp_path / "out/000-7.png").read_bytes())
+    assert generate(tmp_path, TINY, "two dogs") == 0
+    made = pictures(tmp_path)
+    assert list(made) == ["000-7.png", "041-7.png", "042-7.png"]
+    assert np.array_equal(made["000-7.png"], first["000-7.png"])
+    assert not np.array_equal(made["000-7.png"], made["042-7.png"])
+
+
 def test_a_full_memory_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
