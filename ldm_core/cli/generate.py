@@ -26,6 +26,7 @@ from ldm_core.pipeline import Pipeline, Run, Step, finish
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.sampling import DEFAULT_SEED, SAMPLER_NAMES, SamplingParams
 from ldm_core.shipped import EMOJI_128
+from ldm_core.text.knowledge import Knowledge
 from ldm_core.text.prompt_syntax import parse, plain
 
 log = logging.getLogger(__name__)
@@ -98,7 +99,12 @@ def run(args: argparse.Namespace) -> int:
     Prompts are numbered on from the pictures that the folder has.
     """
     pipe = ldm_core.load(args.weights, args.device, args.dtype, args.runtime, args.threads, args.parameterization)
-    requests = [SamplingParams(p, **{name: getattr(args, name) for name in SETTINGS}) for p in _prompts(args, pipe)]
+    knowledge = Knowledge.beside(Path(args.weights).expanduser()) if pipe.tokenizer is not None else None
+    prompts = [_in_english(prompt, knowledge) for prompt in _prompts(args, pipe)]
+    args.to = None if args.to is None else _in_english(args.to, knowledge)
+    for prompt in prompts:
+        _count(pipe, prompt)
+    requests = [SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS}) for prompt in prompts]
     for params in requests:  # all of a file's before the first is drawn
         params.check(pipe.limits)
     first = 0 if _interpolates(args) else args.seed
@@ -136,7 +142,7 @@ def _advance(bar: Any, before: int, step: Step) -> None:
 
 
 def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
-    """What to draw; of prompts that are too long for the model, says which words it will not see."""
+    """What to draw, as it was typed."""
     if pipe.tokenizer is None:
         return [args.prompt or ""]
     given = args.prompt or ""
@@ -145,12 +151,33 @@ def _prompts(args: argparse.Namespace, pipe: Pipeline) -> list[str]:
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
         raise ValueError(f"{pipe.weights_name} draws what a prompt says: give it one")
-    for prompt in prompts:
-        count = pipe.tokenizer.count(plain(parse(prompt)))
-        if count.truncated:
-            tail = textwrap.shorten(count.truncated, 60, placeholder=" …")
-            print(f"note: the model reads {count.limit} of {count.tokens} tokens, not: {tail}", file=sys.stderr)
     return prompts
+
+
+def _in_english(prompt: str, knowledge: Knowledge | None) -> str:
+    """A prompt as the page reads it, emoji and Chinese as English; says so, and which words the model does not know."""
+    if knowledge is None:  # an open vocabulary
+        return prompt
+    reading = knowledge.read(prompt)
+    if reading.english != prompt:
+        _note(f"{_shown(prompt)} is read as: {reading.english}")
+    if reading.unknown:
+        _note(f"the model does not know: {_shown(', '.join(word.text for word in reading.unknown))}")
+    return reading.english
+
+
+def _count(pipe: Pipeline, prompt: str) -> None:
+    """Of a prompt that is too long for the model, say which words it will not see."""
+    if pipe.tokenizer is not None and (count := pipe.tokenizer.count(plain(parse(prompt)))).truncated:
+        _note(f"the model reads {count.limit} of {count.tokens} tokens, not: {_shown(count.truncated)}")
+
+
+def _note(said: str) -> None:
+    print(f"note: {said}", file=sys.stderr)
+
+
+def _shown(text: str) -> str:
+    return textwrap.shorten(text, 60, placeholder=" …")
 
 
 def _interpolates(args: argparse.Namespace) -> bool:

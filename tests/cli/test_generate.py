@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -24,6 +25,8 @@ from ldm_core.presets import TINY
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.torch import TorchRuntime
 from ldm_core.sampling import SamplingParams
+from ldm_core.shipped import EMOJI_128
+from ldm_core.text.knowledge import SUFFIX
 from tests.tiny import FREE, tiny_checkpoint, tiny_pipeline
 
 CLASSY = replace(FREE, name="classy", conditioning_key="adm", unet=replace(FREE.unet, num_classes=4))
@@ -203,6 +206,25 @@ def test_earlier_pictures_stay(tmp_path: Path):
     assert list(made) == ["000-7.png", "041-7.png", "042-7.png"]
     assert np.array_equal(made["000-7.png"], first["000-7.png"])
     assert not np.array_equal(made["000-7.png"], made["042-7.png"])
+
+
+def test_emoji_and_chinese_are_read_as_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copy(EMOJI_128.with_suffix(SUFFIX), tmp_path / f"tiny{SUFFIX}")
+    (tmp_path / "prompts.txt").write_text("一只猫 麒麟臂\n🍎🍎\na blorb\n")
+    assert generate(tmp_path, TINY, f"@{tmp_path / 'prompts.txt'}") == 0
+    assert [read_png(path)[0].prompt for path in sorted((tmp_path / "out").glob("*.png"))] == [
+        "a cat",
+        "two red apples",
+        "a blorb",
+    ]
+    said = capsys.readouterr().err
+    assert "note: 一只猫 麒麟臂 is read as: a cat\nnote: the model does not know: 麒麟臂\n" in said
+    assert "note: 🍎🍎 is read as: two red apples\n" in said and "note: the model does not know: blorb\n" in said
+
+    for way in (["一只猫", "--to", "两只狗"], ["a cat", "--to", "two dogs"]):
+        assert generate(tmp_path, TINY, *way, "--batch", "2") == 0
+    made = pictures(tmp_path)
+    assert all(np.array_equal(made[f"003-{k}.png"], made[f"004-{k}.png"]) for k in range(2))
 
 
 def test_a_full_memory_is_one_sentence(
