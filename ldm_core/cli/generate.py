@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
     args.to = None if args.to is None else _in_english(args.to, knowledge)
     for prompt in prompts:
         _count(pipe, prompt)
+    _count(pipe, args.to or "", "--to")
+    _count(pipe, args.negative_prompt, "--negative-prompt")
     requests = [SamplingParams(prompt, **{name: getattr(args, name) for name in SETTINGS}) for prompt in prompts]
     for params in requests:  # all of a file's before the first is drawn
         params.check(pipe.limits)
@@ -166,10 +168,11 @@ def _in_english(prompt: str, knowledge: Knowledge | None) -> str:
     return reading.english
 
 
-def _count(pipe: Pipeline, prompt: str) -> None:
-    """Of a prompt that is too long for the model, say which words it will not see."""
+def _count(pipe: Pipeline, prompt: str, option: str = "") -> None:
+    """Of a prompt that is too long for the model, say which words it will not see; option: what gave it."""
     if pipe.tokenizer is not None and (count := pipe.tokenizer.count(plain(parse(prompt)))).truncated:
-        _note(f"the model reads {count.limit} of {count.tokens} tokens, not: {_shown(count.truncated)}")
+        tokens = f"tokens of {option}" if option else "tokens"
+        _note(f"the model reads {count.limit} of {count.tokens} {tokens}, not: {_shown(count.truncated)}")
 
 
 def _note(said: str) -> None:

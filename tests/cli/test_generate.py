@@ -197,6 +197,14 @@ def test_a_file_of_prompts_and_what_does_not_fit(tmp_path: Path, capsys: pytest.
     assert "120/120" in said and "121/120" not in said
 
 
+def test_whatever_is_too_long_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    long = "a cat " * 42
+    assert generate(tmp_path, TINY, "a", "--to", long, "--negative-prompt", long, "--batch", "2") == 0
+    said = capsys.readouterr().err
+    for option in ("--to", "--negative-prompt"):
+        assert f"note: the model reads 75 of 84 tokens of {option}, not: cat a cat" in said
+
+
 def test_earlier_pictures_stay(tmp_path: Path):
     assert generate(tmp_path, TINY, "a red cat") == 0
     first = pictures(tmp_path)
