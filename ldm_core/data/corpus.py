@@ -77,6 +77,12 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def require_heldout(self) -> NDArray[np.int64]:
+        """`heldout`, for whoever validates on it: ValueError where nothing is held out."""
+        if not len(self.heldout):
+            raise ValueError(f"the corpus in {self.path} has no held-out drawings to validate on")
+        return self.heldout
+
     def drawing(self, row: int) -> NDArray[np.uint8]:
         """RGBA [128,128,4], straight alpha."""
         return np.asarray(self.drawings[row])

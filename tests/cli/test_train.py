@@ -123,6 +123,27 @@ def test_names_and_times_that_cannot_be(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["autoencoder", "--name", "x", "validation=0"], "validation must be at least 1, not 0"),
+        (["diffusion", "--name", "x", "--autoencoder", "x", "validation=0"], "validation must be at least 1, not 0"),
+        (["cache-scenes", "--autoencoder", "x", "--last", "1", "validation=0"], "validation must be at least 1, not 0"),
+        (["binding", "--name", "x", "validated=0"], "validated must be at least 1, not 0"),
+        (["autoencoder", "--name", "x"], "corpus has no held-out drawings to validate on"),
+        (["judge", "--name", "x"], "corpus has no held-out drawings to validate on"),
+    ],
+)
+def test_a_run_with_nothing_to_validate_on_does_not_begin(
+    arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    index = home / "corpus/index.tsv"
+    index.write_text(index.read_text().replace("heldout", "train"))
+    assert main(["train", *arguments, "--corpus", str(home / "corpus")]) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+
+
 def test_scenes_in_no_steps(capsys: pytest.CaptureFixture[str]):
     assert main(["train", "cache-scenes", "--autoencoder", "x", "--last", "3", "--every", "0"]) == 2
     assert capsys.readouterr().err == "error: --every must be at least 1, not 0\n"

@@ -66,6 +66,8 @@ class AutoencoderTraining:
             raise ValueError(f"decoder_only tunes a KL autoencoder; {self.preset} has one of kind {self.model.kind!r}")
         if self.crop < 1 or self.crop % self.model.downsampling:
             raise ValueError(f"crop must be a multiple of {self.model.downsampling} pixels, not {self.crop}")
+        if self.validation < 1:
+            raise ValueError(f"validation must be at least 1, not {self.validation}")
         if self.latent_noise < 0 or (self.latent_noise > 0 and not self.decoder_only):
             raise ValueError(f"latent_noise is for decoder_only, and not negative; it is {self.latent_noise}")
 
@@ -238,7 +240,7 @@ def build(settings: AutoencoderTraining, inputs: Inputs, accelerator: Accelerato
     if settings.decoder_only and inputs.init is None:
         raise ValueError("a decoder-only run needs --init WEIGHTS: it trains the decoder of an encoder that is there")
     corpus, palette = Corpus(inputs.corpus), np.array(list(BACKGROUNDS.values()), np.uint8)
-    task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.heldout, palette, accelerator)
+    task = AutoencoderTask(settings, corpus.drawings, corpus.sample, corpus.require_heldout(), palette, accelerator)
     if inputs.init:
         task.init_from(inputs.init)
     return task

@@ -131,9 +131,9 @@ class Loop:
         """Train to the end of the budget, to step `until`, or to SIGTERM/SIGINT; save; return the step reached."""
         s, throughput = self.settings, _Throughput()
         timed = (
+            (_Every(60 * s.save_minutes), self.save),  # first: what fails after it costs nothing
             (_Every(60 * s.validate_minutes), self._validate),
             (_Every(60 * s.sample_minutes), self._sample),
-            (_Every(60 * s.save_minutes), self.save),
         )
         quiet = 0.5 if sys.stderr.isatty() else 30.0
         with (

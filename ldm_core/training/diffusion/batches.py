@@ -134,12 +134,12 @@ class Batches:
 
 
 def caption_rows(corpus: Corpus, tone_power: float) -> CaptionedRows:
-    """A corpus' rows, captioned anew each time; tone_power as in `Corpus.sample`."""
+    """A corpus' rows, captioned anew each time; tone_power as in `Corpus.sample`. ValueError where none is held out."""
     synonyms = read_synonyms()
     return CaptionedRows(
         partial(corpus.sample, tone_power=tone_power),
         lambda row, rng, background: caption(corpus.entries[row], rng, background, synonyms),
-        corpus.heldout,
+        corpus.require_heldout(),
     )
 
 

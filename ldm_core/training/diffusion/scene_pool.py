@@ -63,6 +63,11 @@ class PoolSettings:
     seed: int = 0
     validation: int = 500  # fresh compositions of trained combinations, and as many of held-out ones
 
+    def __post_init__(self) -> None:
+        for name in ("chunk", "views", "captions", "validation"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Writer:

@@ -46,6 +46,8 @@ class DiffusionTraining:
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
+        if self.validation < 1:
+            raise ValueError(f"validation must be at least 1, not {self.validation}")
         for name in ("caption_dropout", "white_share", "tone_power"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")

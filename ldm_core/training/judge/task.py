@@ -192,4 +192,6 @@ def export(run: Path, config: JudgeConfig) -> Path:
 
 def build(settings: JudgeTraining, inputs: Inputs, accelerator: Accelerator) -> JudgeTask:
     """The task of the image–text model that `evaluate` asks; it begins from nothing. ValueError without a corpus."""
-    return JudgeTask(settings, Corpus(inputs.corpus), accelerator)
+    corpus = Corpus(inputs.corpus)
+    corpus.require_heldout()
+    return JudgeTask(settings, corpus, accelerator)

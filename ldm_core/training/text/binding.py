@@ -58,6 +58,10 @@ class BindingTraining:
     thing_weight: float = 1.0  # of reading the thing
     validated: int = 300  # held-out captions read at a validation
 
+    def __post_init__(self) -> None:
+        if self.validated < 1:
+            raise ValueError(f"validated must be at least 1, not {self.validated}")
+
 
 class BindingTask(Task):
     """Fine-tunes a weights file's text tower, beside a frozen copy of it."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from torch import nn
@@ -93,3 +94,11 @@ def test_another_run_of_the_name_keeps_its_settings(tmp_path: Path):
     with pytest.raises(ValueError, match="is of a run with other settings"):
         start(other, Settings(about="mistyped"), tmp_path, accelerator)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_step_is_saved_before_it_is_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    task, soon = Counting(), 1e-9
+    monkeypatch.setattr(task, "validate", Mock(side_effect=RuntimeError("a fault")))
+    with pytest.raises(RuntimeError, match="a fault"):
+        loop(task, tmp_path, LoopSettings(max_steps=9, save_minutes=soon, validate_minutes=soon)).run()
+    assert read_state(tmp_path / "state.pt")["step"] == 1
