@@ -37,10 +37,13 @@ WAIT = 2.0  # seconds between looks for what a step is missing
 def make_accelerator(mixed_precision: str | None = None, device: str = "auto") -> Accelerator:
     """The machine as accelerate sees it, or a device's type; in bf16 where that is faster.
 
-    Accelerate's own variable, which `accelerate launch --mixed_precision` sets too, decides otherwise.
+    Accelerate's own variable, which `accelerate launch --mixed_precision` sets too, decides otherwise. ValueError for
+    fp16, whose losses would have to be scaled.
     """
     cpu = resolve_device(device).type == "cpu"
     asked = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION")
+    if asked not in (None, "", "bf16", "no"):
+        raise ValueError(f"training runs in bf16 or fp32, not {asked}: ACCELERATE_MIXED_PRECISION is bf16 or no")
     on_gpu = torch.cuda.is_available() and not cpu
     faster = torch.cuda.is_bf16_supported() if on_gpu else bf16_is_faster()
     return Accelerator(cpu=cpu, mixed_precision=asked or ("bf16" if faster else "no"))

@@ -168,6 +168,12 @@ def test_the_launcher_decides_the_precision(monkeypatch: pytest.MonkeyPatch, lau
     assert make_accelerator(device="cpu").mixed_precision == precision
 
 
+def test_half_precision_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    with pytest.raises(ValueError, match="training runs in bf16 or fp32, not fp16"):
+        make_accelerator(device="cpu")
+
+
 def test_a_share_is_even():
     whole = np.arange(12)
     parts = [whole[Share(i, 3).of(12)] for i in range(3)]
