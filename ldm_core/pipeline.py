@@ -180,12 +180,12 @@ class Pipeline:
     ) -> list[Row]:
         """A row for each picture of the batch, ready for `sample_loop`.
 
-        init_image uint8 [H,W,3] is started from, the last `strength` of the steps are walked; where mask uint8 [H,W]
-        is white (≥ 128) it is repainted. ValueError for what cannot be, before any work.
+        init_image uint8 [H,W,3] is started from, at its own size, the last `strength` of the steps are walked; where
+        mask uint8 [H,W] is white (≥ 128) it is repainted. ValueError for what cannot be, before any work.
         """
         if init_image is not None:
             check_picture(init_image)
-            params = replace(params, height=init_image.shape[0], width=init_image.shape[1])
+            params = _sized_as(params, init_image)
         if mask is not None:
             check_mask(mask, init_image)
         params = self.resolved(params)
@@ -279,6 +279,16 @@ class Pipeline:
         except RuntimeFailed as fault:
             log.warning("%s; the picture starts again on torch", fault)
             return self.with_runtime().generate(request, init_image=init_image, mask=mask, **settings)
+
+
+def _sized_as(params: SamplingParams, init_image: Pixels) -> SamplingParams:
+    """The request at the picture's size; ValueError where it asks for another one."""
+    sides = dict(zip(("height", "width"), init_image.shape, strict=False))
+    for name, side in sides.items():
+        if getattr(params, name) not in (None, side):
+            asked = getattr(params, name)
+            raise ValueError(f"{name} is {asked}, that of init_image {side}: scale the picture, or leave {name} out")
+    return replace(params, **sides)
 
 
 @torch.no_grad()

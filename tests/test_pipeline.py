@@ -204,6 +204,8 @@ def test_strength_says_how_much_of_the_grid_is_walked(pipe: Pipeline, picture: n
         ),
         ({"init_image": np.zeros((32, 32, 4), np.uint8)}, "not uint8 .32, 32, 4."),
         ({"init_image": Image.new("RGB", (32, 32))}, "not Image"),
+        ({"init_image": np.zeros((32, 64, 3), np.uint8), "width": 32}, "width is 32, that of init_image 64: scale"),
+        ({"init_image": np.zeros((32, 64, 3), np.uint8), "height": 64}, "height is 64, that of init_image 32: scale"),
         ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((32, 32), bool)}, "not bool"),
         ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((32, 32, 1), np.uint8)}, "mask must be"),
         ({"init_image": np.zeros((32, 32, 3), np.uint8), "mask": np.zeros((16, 16), np.uint8)}, "mask"),
