@@ -48,6 +48,7 @@ A1111_SAMPLERS = {
     "UniPC": "unipc",
 }
 SAMPLERS_BY_NAME = {n.lower(): ours for n, ours in A1111_SAMPLERS.items()} | {o: o for o in A1111_SAMPLERS.values()}
+A1111_NAMES = {ours: name for name, ours in A1111_SAMPLERS.items()}
 MAX_TEXT = 64_000  # characters of metadata that are read from a file
 
 
@@ -104,7 +105,7 @@ def parameters_line(
     negative = f"\nNegative prompt: {negative}" if negative else ""
     variation = f", Variation seed: {params.variation_seed}, Variation seed strength: {params.variation_strength}"
     return (
-        f"{prompt}{negative}\nSteps: {params.steps}, Sampler: {params.sampler}, "
+        f"{prompt}{negative}\nSteps: {params.steps}, Sampler: {A1111_NAMES.get(params.sampler, params.sampler)}, "
         f"CFG scale: {params.guidance_scale}, Seed: {params.seed}, Size: {width}x{height}, Eta: {params.eta}, "
         f"Model hash: {weights_sha256[:10]}"
         f"{variation if params.variation_strength else ''}"

@@ -16,7 +16,7 @@ from app.metadata import file_name, read_png
 from app.schemas import RequestError
 from ldm_core.config import MAX_SEED
 from ldm_core.metadata import KEY, MAX_TEXT, parameters_line, png_texts, read_parameters, unread_parameters, write_png
-from ldm_core.sampling import SamplingParams
+from ldm_core.sampling import SAMPLER_NAMES, SamplingParams
 from tests.test_images import with_chunk
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
@@ -148,6 +148,14 @@ def test_the_line_other_programs_show_is_read_again() -> None:
     values = read_parameters(parameters_line(params, 128, 256, "0" * 64))
     assert SamplingParams.from_dict(values) == replace(params, width=128, height=256)
     assert unread_parameters(parameters_line(params, 128, 256, "0" * 64)) == []
+
+
+def test_the_line_has_the_samplers_names_of_other_programs() -> None:
+    lines = {name: parameters_line(SamplingParams("a", sampler=name), 64, 64, "0" * 64) for name in SAMPLER_NAMES}
+    assert "Sampler: Euler a, " in lines["euler_a"] and "Sampler: DPM++ 2M, " in lines["dpmpp_2m"]
+    assert {name: read_parameters(line)["sampler"] for name, line in lines.items()} == {n: n for n in SAMPLER_NAMES}
+    own = lines["euler_a"].replace("Euler a", "euler_a")  # of files written before
+    assert read_parameters(own)["sampler"] == "euler_a"
 
 
 def test_the_line_names_strength_and_variation_where_they_apply() -> None:

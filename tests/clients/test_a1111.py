@@ -116,5 +116,5 @@ def test_what_other_clients_send(basic: httpx.Client) -> None:
     png = base64.b64decode(made.json()["images"][0])
     odd = base64.encodebytes(with_chunk(png, b"acTL", b"x")).decode()
     told = basic.post("/png-info", json={"image": f"data:image/png;base64,{odd}"})
-    assert told.status_code == 200 and told.json()["info"].startswith("a\nSteps: 1, Sampler: dpmpp_2m")
+    assert told.status_code == 200 and told.json()["info"].startswith("a\nSteps: 1, Sampler: DPM++ 2M,")
     assert basic.post("/img2img", json={**small, "steps": 2, "init_images": [odd]}).status_code == 200
