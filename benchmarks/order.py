@@ -12,6 +12,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.report import write
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
-from ldm_core.diffusion.sample_loop import advance
+from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import SAMPLERS, SamplerCoroutine
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid
 from ldm_core.presets import SD_V1
@@ -53,13 +54,6 @@ def gaussian(query: ModelInput, mean: float = MEAN, spread: float = SPREAD) -> P
     return Prediction((query.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
 
 
-def finish(trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction] = gaussian) -> Tensor:
-    found: ModelInput | Tensor = next(trajectory)
-    while isinstance(found, ModelInput):
-        (found,) = advance([trajectory], [oracle(found)])
-    return found
-
-
 def start(name: str, x: Tensor, grid: TimestepGrid, noise: Callable[[], Tensor]) -> SamplerCoroutine:
     options = END.get(name, {"last_sigma": LAST})
     return SAMPLERS[name](x, grid, noise=noise, **options)  # type: ignore[arg-type]
@@ -69,7 +63,7 @@ def flow_error(name: str, n: int, spacing: str = "log") -> float:
     """|x − exact| at σ = LAST from one start, without noise."""
     grid = fractional_grid(n, spacing=spacing)
     x = torch.tensor([1.3, -0.4, 2.2], dtype=torch.float64)
-    got = finish(start(name, x, grid, lambda: torch.zeros_like(x)))
+    got = drive(start(name, x, grid, lambda: torch.zeros_like(x)), gaussian)
     u = (x * math.sqrt(1 + FIRST**2) - MEAN) / math.sqrt(SPREAD**2 + FIRST**2)
     exact = (MEAN + math.sqrt(SPREAD**2 + LAST**2) * u) / math.sqrt(1 + LAST**2)
     return float((got - exact).abs().max())
@@ -85,7 +79,7 @@ def moments(name: str, n: int, eta: float = 0.0, mean: float = MEAN, spread: flo
     unit = torch.eye(n + 2, dtype=torch.float64)[1:]
     columns = iter(unit[1:])
     x = a.sqrt() * mean + (a * spread**2 + 1 - a).sqrt() * unit[0]
-    got = finish(start(name, x, grid, lambda: next(columns)), lambda q: gaussian(q, mean, spread))
+    got = drive(start(name, x, grid, lambda: next(columns)), partial(gaussian, mean=mean, spread=spread))
     return float(got[0]), float((got[1:] - got[0]).square().sum())
 
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from app.engine.job import Job
 from app.engine.rows import StartedAgain
 from ldm_core.devices import is_lost, memory_guard
-from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
-from ldm_core.diffusion.sample_loop import Row, advance
+from ldm_core.diffusion.sample_loop import Row
 from ldm_core.images import Pixels, paste_kept
 from ldm_core.pipeline import Pipeline
 from ldm_core.runtime.base import RuntimeFailed
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class PipelineRow:
-    """One picture's row and the question it asks (app.engine.rows.Row)."""
+    """One picture's row in the engine (app.engine.rows.Row)."""
 
     job: Job
     index: int
@@ -39,35 +38,36 @@ class PipelineRow:
     i: int = 0
     t: float = 0.0
     error: Exception | None = None
-    latent: Tensor | None = None  # fp32 [C,h,w]: x0's estimate on the way, at the end the result
-    finished: bool = False
+    x0: Tensor | None = None  # the last estimate, fp32 [C,h,w]
 
     def __post_init__(self) -> None:
-        self.input: ModelInput = next(self.row.coroutine)
         self.n, self.terms = self.row.n, len(self.row.conditioning.terms)
-        shapes = tuple(self.input.x.shape), tuple(self.row.conditioning.context.shape)
+        shapes = tuple(self.row.input.x.shape), tuple(self.row.conditioning.context.shape)
         self.key: Hashable = (self.pipe.weights_sha256, *shapes, self.pipe.runtime)
+
+    @property
+    def finished(self) -> bool:
+        """The final latent is there."""
+        return self.row.latent is not None
+
+    @property
+    def latent(self) -> Tensor | None:
+        """fp32 [C,h,w]: x0's estimate on the way, at the end the result; None before the first call."""
+        return self.x0 if self.row.latent is None else self.row.latent
 
     def start_again(self, other: PipelineRow) -> None:
         """Be at the beginning of the same picture again, as `other` is."""
-        self.row, self.pipe = other.row, other.pipe
-        self.input, self.key = other.input, other.key
-        self.i, self.t, self.latent, self.finished = 0, 0.0, None, False
+        self.row, self.pipe, self.key = other.row, other.pipe, other.key
+        self.i, self.t, self.x0 = 0, 0.0, None
 
     def advance(self, prediction: Prediction) -> None:
-        """Send the answer in: the next question, or the end. What goes wrong in a sampler is this row's error."""
+        """On to the next input, or to the end. What goes wrong in a sampler is this row's error."""
         try:
-            if self.row.correct is not None:
-                prediction = self.row.correct(self.input, prediction)
-            self.i, self.t, self.latent = self.input.step + 1, float(self.input.t), prediction.x0
-            (found,) = advance([self.row.coroutine], [prediction])
+            prediction = self.row.corrected(prediction)
+            self.i, self.t, self.x0 = self.row.input.step + 1, float(self.row.input.t), prediction.x0
+            self.row.send(prediction)
         except Exception as error:
             self.error = error
-            return
-        if isinstance(found, Tensor):
-            self.latent, self.finished = found, True
-        else:
-            self.input = found
 
 
 class PipelineModel:
@@ -109,7 +109,7 @@ class PipelineModel:
     def answer(self, rows: Sequence[PipelineRow]) -> None:
         """One network call, then each row alone."""
         with self._restarting(rows) as pipe, memory_guard("denoising"):
-            predictions = pipe.denoise([row.input for row in rows], [row.row.conditioning for row in rows])
+            predictions = pipe.denoise([row.row.input for row in rows], [row.row.conditioning for row in rows])
         for row, prediction in zip(rows, predictions, strict=True):
             row.advance(prediction)
 

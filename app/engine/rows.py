@@ -31,8 +31,11 @@ class Row(Protocol):
     i: int  # steps done, of n
     n: int
     t: float
-    finished: bool  # the final latent is there
     error: Exception | None  # why it cannot go on
+
+    @property
+    def finished(self) -> bool:
+        """The final latent is there."""
 
 
 class StartedAgain(Exception):
@@ -53,7 +56,7 @@ class Model(Protocol[R]):
         """Encode prompts and pictures: a row for each of the job's pictures. ValueError for what cannot be."""
 
     def answer(self, rows: Sequence[R]) -> None:
-        """One network call; then every row goes on to its next question or its end, or has an `error`."""
+        """One network call; then every row goes on to its next input or its end, or has an `error`."""
 
     def decode(self, rows: Sequence[R]) -> Sequence[Pixels]:
         """Finished rows → uint8 [H,W,3] each."""

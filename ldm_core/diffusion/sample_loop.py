@@ -1,13 +1,13 @@
-"""The one sampling loop: coroutines ask, the denoiser answers all of them in one network call.
+"""The one sampling loop: every row has an input for the model, and one network call predicts for all of them.
 
-A picture on its way is a `Row`. `start_row` begins one, `sample_loop` drives many to their ends, `advance` is its one
-tick, for whoever keeps the rows themselves.
+A picture on its way is a `Row`. `start_row` begins one, `sample_loop` drives many to their ends; whoever keeps the rows
+themselves sends each its prediction with `Row.send`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -23,16 +23,37 @@ from ldm_core.diffusion.schedule import TimestepGrid
 from ldm_core.sampling import DEFAULT_SEED, SamplingParams
 
 Denoise = Callable[[Sequence[ModelInput], Sequence[Conditioning]], list[Prediction]]
+Correction = Callable[[ModelInput, Prediction], Prediction]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Row:
-    """One picture on its way over n steps; `correct` changes each prediction before the sampler sees it."""
+    """One picture on its way over n steps, from its sampler's first input to its final latent.
+
+    `input` is what the model is to predict for next (after the end: what it predicted for last), `latent` the end, fp32
+    [C,h,w], and None until then. `correction` changes each prediction before the sampler sees it.
+    """
 
     coroutine: SamplerCoroutine
     conditioning: Conditioning
-    correct: Callable[[ModelInput, Prediction], Prediction] | None
     n: int
+    correction: Correction | None = None
+    input: ModelInput = field(init=False)
+    latent: Tensor | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.input = next(self.coroutine)
+
+    def corrected(self, prediction: Prediction) -> Prediction:
+        """The model's prediction for `input` as the sampler is to see it."""
+        return prediction if self.correction is None else self.correction(self.input, prediction)
+
+    def send(self, prediction: Prediction) -> None:
+        """Give the sampler its prediction: the next input or, after the last step, the latent."""
+        try:
+            self.input = self.coroutine.send(prediction)
+        except StopIteration as end:
+            self.latent = end.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +87,7 @@ def start_row(
     """One picture's row, from `params` of batch 1: its sampler at the grid's first noise level.
 
     x_T [C,h,w] is the first draw of the seed, turned towards the variation seed's where there is one; with z0 [C,h,w],
-    z0 noised by it. Inpainting blends before DDIM's questions and corrects the answers to the others'.
+    z0 noised by it. Inpainting blends DDIM's inputs, and corrects the predictions for the others.
     """
     noise = noise_source(shape, DEFAULT_SEED if params.seed is None else params.seed)
     x = noise()
@@ -75,45 +96,28 @@ def start_row(
     if z0 is not None:
         x = add_noise(z0, x, grid.alpha_bar[0])
     if inpainting is not None and params.sampler == "ddim":
-        return Row(ddim(x, grid, noise=noise, blend=inpainting.blend), conditioning, None, len(grid))
-    correct = None if inpainting is None else inpainting.correct
-    return Row(SAMPLERS[params.sampler](x, grid, noise=noise), conditioning, correct, len(grid))
-
-
-def advance(coroutines: Sequence[SamplerCoroutine], predictions: Sequence[Prediction]) -> list[ModelInput | Tensor]:
-    """Send each its prediction: its next input or, after its last step, its final latent [C,h,w]."""
-    found: list[ModelInput | Tensor] = []
-    for coroutine, prediction in zip(coroutines, predictions, strict=True):
-        try:
-            found.append(coroutine.send(prediction))
-        except StopIteration as end:
-            found.append(end.value)
-    return found
+        return Row(ddim(x, grid, noise=noise, blend=inpainting.blend), conditioning, len(grid))
+    correction = None if inpainting is None else inpainting.correct
+    return Row(SAMPLERS[params.sampler](x, grid, noise=noise), conditioning, len(grid), correction)
 
 
 def sample_loop(denoise: Denoise, rows: Sequence[Row]) -> Run:
     """Drive rows to their ends; a Step a network call, the final latents [B,C,h,w] as the generator's return value.
 
     Rows may differ in everything but the latent's shape, and end at different ticks: a Step is about those under way,
-    its i, n and t are the first one's. Samplers that ask twice in a step give two Steps of the same i.
+    its i, n and t are the first one's. Samplers with two inputs in a step give two Steps of the same i.
     """
-    asked: dict[int, ModelInput] = {k: next(row.coroutine) for k, row in enumerate(rows)}  # by rows under way
-    latents: dict[int, Tensor] = {}
-    while asked:
-        live, inputs = [rows[k] for k in asked], [*asked.values()]
+    while live := [row for row in rows if row.latent is None]:
+        inputs = [row.input for row in live]
         with memory_guard("denoising"):
-            predictions = denoise(inputs, [row.conditioning for row in live])
-        predictions = [
-            row.correct(put, prediction) if row.correct else prediction
-            for row, put, prediction in zip(live, inputs, predictions, strict=True)
-        ]
-        x = torch.stack([put.x for put in inputs])
+            raw = denoise(inputs, [row.conditioning for row in live])
+        predictions = [row.corrected(prediction) for row, prediction in zip(live, raw, strict=True)]
+        x = torch.stack([each.x for each in inputs])
         eps, x0 = torch.stack([p.eps for p in predictions]), torch.stack([p.x0 for p in predictions])
         yield Step(inputs[0].step + 1, live[0].n, float(inputs[0].t), x, eps, x0)
-        found = dict(zip(asked, advance([row.coroutine for row in live], predictions), strict=True))
-        asked = {k: answer for k, answer in found.items() if isinstance(answer, ModelInput)}
-        latents |= {k: answer for k, answer in found.items() if isinstance(answer, Tensor)}
-    return torch.stack([latents[k] for k in range(len(rows))])
+        for row, prediction in zip(live, predictions, strict=True):
+            row.send(prediction)
+    return torch.stack([row.latent for row in rows if row.latent is not None])
 
 
 def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tensor:
@@ -125,24 +129,12 @@ def finish(run: Run, each: Callable[[Step], object] = lambda step: None) -> Tens
             return end.value
 
 
-def drive(coroutine: SamplerCoroutine, answer: Callable[[ModelInput], Prediction]) -> Tensor:
-    """One coroutine to its end, each of its inputs answered by `answer` → its final latent."""
-    asked = next(coroutine)
+def drive(coroutine: SamplerCoroutine, predict: Callable[[ModelInput], Prediction]) -> Tensor:
+    """One coroutine to its end, with `predict` for each of its inputs → its final latent."""
+    model_input = next(coroutine)
     while True:
-        prediction = answer(asked)
+        prediction = predict(model_input)
         try:
-            asked = coroutine.send(prediction)
+            model_input = coroutine.send(prediction)
         except StopIteration as end:
             return end.value
-
-
-def replay(coroutine: SamplerCoroutine, predictions: Sequence[Prediction]) -> SamplerCoroutine:
-    """The coroutine from where these predictions leave it: it is sent them first, then asks for itself."""
-    asked = next(coroutine)
-    try:
-        for prediction in predictions:
-            asked = coroutine.send(prediction)
-        while True:
-            asked = coroutine.send((yield asked))
-    except StopIteration as end:
-        return end.value

@@ -63,7 +63,7 @@ def test_any_step_is_scrubbed(denoising: Page, made: Film, pipe: Pipeline):
         expect(figures.locator("img")).to_have_count(8)
         norm = answer(anatomy(pipe, made.trajectory, step))[0].norm.max()
         expect(denoising.locator("#anatomy-shown")).to_contain_text(f"lightest: {norm:.2f}")
-    moved = [(b.answer.x0 - a.answer.x0).square().mean().sqrt() for a, b in pairwise(made.trajectory.steps)]
+    moved = [(b.prediction.x0 - a.prediction.x0).square().mean().sqrt() for a, b in pairwise(made.trajectory.steps)]
     said = caption(denoising, "scrub").inner_text()
     assert number(said, "in step ") == int(np.argmax(moved)) + 2
     assert number(said, ": ", " RMS") == pytest.approx(float(max(moved)), rel=CLOSE)

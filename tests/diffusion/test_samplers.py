@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.order import LAST, exact_moments, finish, flow_error, fractional_grid, gaussian, moments, order
+from benchmarks.order import LAST, exact_moments, flow_error, fractional_grid, gaussian, moments, order
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
 from ldm_core.diffusion.sample_loop import drive
@@ -61,8 +61,8 @@ def test_ddim_keeps_the_moments_at_every_eta(eta: float):
 def test_ddim_is_the_ancestral_sampler_of_its_eta(eta: float):
     x, *noises = (d.double() for d in draws(0, 13))
     grid = fractional_grid(12, eta)
-    left = finish(ddim(x, grid, noise=replay(noises)))
-    right = finish(euler_a(x, grid, noise=replay(noises), last_sigma=LAST, ancestral=eta))
+    left = drive(ddim(x, grid, noise=replay(noises)), gaussian)
+    right = drive(euler_a(x, grid, noise=replay(noises), last_sigma=LAST, ancestral=eta), gaussian)
     torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-13)
 
 

@@ -55,9 +55,9 @@ def invert(pipe: Pipeline, picture: Pixels, prompt: str, steps: int, refine: int
     grid = pipe.schedule.grid("uniform", steps, 0.0)
     cond = Conditioning(pipe.encode_prompt(prompt))
     total = steps * (2 + refine)
-    up = yield from _path(pipe, Row(ddim_inversion(z, grid, refine=refine), cond, None, steps), 0, total)
+    up = yield from _path(pipe, Row(ddim_inversion(z, grid, refine=refine), cond, steps), 0, total)
     forward = ddim(up[-1], grid, noise=lambda: torch.zeros_like(z))
-    down = yield from _path(pipe, Row(forward, cond, None, steps), total - steps, total)
+    down = yield from _path(pipe, Row(forward, cond, steps), total - steps, total)
     original, noise, back = pipe.decode(torch.stack([z, up[-1], down[-1]]))
     apart = [rms(a - b) for a, b in zip(reversed(up), down, strict=True)]
     closeness = psnr(to_tensor(original[None]), to_tensor(back[None]))

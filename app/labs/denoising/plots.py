@@ -63,7 +63,8 @@ def seen(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, N
     """Decode step i (from 1) of a kept trajectory; the UNet is not asked."""
     here, before = trajectory.steps[i - 1], trajectory.steps[max(i - 2, 0)]
     yield DONE
-    x, x0, eps, earlier = pipe.decode(torch.stack([here.x, here.answer.x0, here.answer.eps, before.answer.x0]))
+    latents = [here.x, here.prediction.x0, here.prediction.eps, before.prediction.x0]
+    x, x0, eps, earlier = pipe.decode(torch.stack(latents))
     return Seen(x, x0, eps, difference(x0, earlier))
 
 
@@ -76,7 +77,7 @@ def latents(trajectory: Trajectory, i: int) -> dict[str, Floats]:
     """x, x̂₀, ε of step i (from 1) and what x changed by since the step before, [C,h,w] each."""
     here = trajectory.steps[i - 1]
     before = trajectory.steps[max(i - 2, 0)]
-    tensors = {"x": here.x, "x0": here.answer.x0, "eps": here.answer.eps, "change": here.x - before.x}
+    tensors = {"x": here.x, "x0": here.prediction.x0, "eps": here.prediction.eps, "change": here.x - before.x}
     return {name: value.numpy() for name, value in tensors.items()}
 
 
@@ -97,7 +98,7 @@ def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped
         raise RequestError("fault_no_guidance")
     x0 = _estimates(here, trajectory.grid.alpha_bar[i - 1])
     yield DONE
-    uncond, cond, mixed = pipe.decode(torch.stack([*x0, here.answer.x0]))
+    uncond, cond, mixed = pipe.decode(torch.stack([*x0, here.prediction.x0]))
     return Anatomy(uncond, cond, mixed, (here.cond - here.uncond).norm(dim=0).numpy())
 
 
@@ -122,7 +123,7 @@ def change_plot(trajectory: Trajectory, i: int, lang: str) -> Plot:
     steps = trajectory.steps
     pairs = list(zip(steps[1:], steps[:-1], strict=True))
     x = np.array([rms(b.x - a.x) for b, a in pairs])
-    x0 = np.array([rms(b.answer.x0 - a.answer.x0) for b, a in pairs])
+    x0 = np.array([rms(b.prediction.x0 - a.prediction.x0) for b, a in pairs])
     places = _steps(len(steps))[1:]
     summary = ""
     if len(x0):
@@ -180,7 +181,7 @@ def apart_plot(trajectories: Sequence[Trajectory], lang: str) -> Plot:
         Series(
             f"η = {ETAS[k]:g}",
             places,
-            np.array([rms(b.answer.x0 - a.answer.x0) for a, b in zip(first, trajectory.steps, strict=True)]),
+            np.array([rms(b.prediction.x0 - a.prediction.x0) for a, b in zip(first, trajectory.steps, strict=True)]),
             k,
         )
         for k, trajectory in enumerate(trajectories)
@@ -202,7 +203,7 @@ def fork_plot(made: Forked, lang: str) -> Plot:
     pairs = list(zip(made.trunk.steps, made.branch.steps, strict=True))
     places = _steps(len(pairs))
     x = np.array([rms(b.x - a.x) for a, b in pairs])
-    x0 = np.array([rms(b.answer.x0 - a.answer.x0) for a, b in pairs])
+    x0 = np.array([rms(b.prediction.x0 - a.prediction.x0) for a, b in pairs])
     end = rms(made.branch.final - made.trunk.final)
     return Plot(
         title=say(lang, "fork_plot"),

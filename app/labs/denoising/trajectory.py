@@ -15,7 +15,7 @@ from app.labs.common.runs import follow_run
 from app.schemas import RequestError
 from ldm_core.diffusion.denoiser import ApplyModel, Denoiser
 from ldm_core.diffusion.gaussian import Prediction, to_eps_x0
-from ldm_core.diffusion.sample_loop import Row, Step, replay, sample_loop, start_row
+from ldm_core.diffusion.sample_loop import Row, Step, sample_loop, start_row
 from ldm_core.diffusion.schedule import TimestepGrid
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams
@@ -29,14 +29,14 @@ FRAMES = 6  # of a film strip
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """One question and its answer, fp32 [C,h,w]; uncond and cond are the eps that guidance mixed.
+    """One x and the prediction for it, fp32 [C,h,w]; uncond and cond are the eps that guidance mixed.
 
-    uncond is None at guidance scale 1, where the network is not asked for it.
+    uncond is None at guidance scale 1, where the network does not compute it.
     """
 
     t: float
     x: Tensor
-    answer: Prediction
+    prediction: Prediction
     uncond: Tensor | None
     cond: Tensor
 
@@ -80,7 +80,7 @@ def film(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Fil
     trajectory = yield from record(pipe, params)
     n = params.steps
     kept = sorted({round(i) for i in np.linspace(0, n - 1, min(n, FRAMES))})
-    latents = [*(trajectory.steps[i].answer.x0 for i in kept), trajectory.final]
+    latents = [*(trajectory.steps[i].prediction.x0 for i in kept), trajectory.final]
     *frames, picture = pipe.decode(torch.stack(latents))
     return Film(trajectory, {i + 1: frame for i, frame in zip(kept, frames, strict=True)}, picture)
 
@@ -88,8 +88,8 @@ def film(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Fil
 def fork(pipe: Pipeline, trunk: Trajectory, k: int, params: SamplingParams) -> Generator[Stepped, None, Trajectory]:
     """Leave the trunk before its step k in 1…n and go on by another request, over the same noise.
 
-    Coroutines cannot be copied: a new one is sent the first k − 1 answers of the trunk, then asks for itself. Seed and
-    number of steps are the trunk's. Raises RequestError for a k outside.
+    Coroutines cannot be copied: a new row is sent the first k − 1 predictions of the trunk, then goes on by itself.
+    Seed and number of steps are the trunk's. Raises RequestError for a k outside.
     """
     n = trunk.params.steps
     if not 1 <= k <= n:
@@ -146,12 +146,14 @@ def _record(pipe: Pipeline, branches: Sequence[Branch]) -> Generator[Stepped, No
 
 def _start(pipe: Pipeline, branch: Branch) -> Row:
     row = start_row(branch.params, branch.grid, pipe.condition(branch.params), pipe.config.latent_shape())
-    return replace(row, coroutine=replay(row.coroutine, [step.answer for step in branch.replayed]))
+    for step in branch.replayed:
+        row.send(step.prediction)
+    return row
 
 
 def _record_step(pipe: Pipeline, step: Step, k: int, out: Sequence[Tensor]) -> StepRecord:
     """Row k of a tick; `out` holds the network's 1 or 2 outputs [C,h,w] for it, the unconditional one first."""
     a = pipe.schedule.alpha_bar_at(torch.tensor(step.t))
     eps = [to_eps_x0(pipe.config.parameterization, term, step.x[k], a).eps for term in out]
-    answer = Prediction(step.eps[k], step.x0[k])
-    return StepRecord(step.t, step.x[k], answer, eps[0] if len(eps) == 2 else None, eps[-1])
+    prediction = Prediction(step.eps[k], step.x0[k])
+    return StepRecord(step.t, step.x[k], prediction, eps[0] if len(eps) == 2 else None, eps[-1])

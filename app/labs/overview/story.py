@@ -50,7 +50,7 @@ def tell(pipe: Pipeline, params: SamplingParams) -> Generator[Stepped, None, Sto
     if pipe.tokenizer is None:
         raise RequestError("fault_no_text")
     trajectory = yield from record(pipe, params)
-    x0 = [step.answer.x0 for step in trajectory.steps]
+    x0 = [step.prediction.x0 for step in trajectory.steps]
     estimates: list[Pixels] = []
     for first in range(0, len(x0), DECODED_AT_ONCE):
         estimates += list(pipe.decode(torch.stack(x0[first : first + DECODED_AT_ONCE])))

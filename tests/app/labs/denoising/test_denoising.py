@@ -52,13 +52,13 @@ def test_the_kept_walk_is_the_pipelines_own(pipe: Pipeline, trunk: Trajectory):
     for moment, step in zip(trunk.steps, kept, strict=True):
         assert moment.t == step.t
         assert torch.equal(moment.x, step.x[0])
-        assert torch.equal(moment.answer.eps, step.eps[0])
+        assert torch.equal(moment.prediction.eps, step.eps[0])
 
 
 def test_the_terms_mix_to_the_answer(trunk: Trajectory):
     for moment in trunk.steps:
         mixed = moment.uncond + 3.0 * (moment.cond - moment.uncond)
-        torch.testing.assert_close(mixed, moment.answer.eps)
+        torch.testing.assert_close(mixed, moment.prediction.eps)
 
 
 def test_a_difference_in_eps_counts_by_the_noise_in_x0(trunk: Trajectory):
@@ -81,7 +81,7 @@ def test_at_scale_one_the_mix_is_the_conditional(pipe: Pipeline):
     assert [s.i for s in steps] == [1, 2, 3, 4, 5]
     for moment in walk.steps:
         assert moment.uncond is None
-        assert torch.equal(moment.cond, moment.answer.eps)
+        assert torch.equal(moment.cond, moment.prediction.eps)
     with pytest.raises(RequestError, match="scale 1"):
         answer(anatomy(pipe, walk, 2))
 
@@ -117,7 +117,7 @@ def test_etas_share_their_noise(pipe: Pipeline):
 def test_looking_at_a_step_asks_no_unet(pipe: Pipeline, trunk: Trajectory, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pipe.model.model, "forward", None)
     shown, _ = answer(seen(pipe, trunk, 3))
-    np.testing.assert_array_equal(shown.x0, pipe.decode(trunk.steps[2].answer.x0[None])[0])
+    np.testing.assert_array_equal(shown.x0, pipe.decode(trunk.steps[2].prediction.x0[None])[0])
     assert answer(seen(pipe, trunk, 1))[0].change.max() == 0
     made, _ = answer(anatomy(pipe, trunk, 3))
     assert made.norm.shape == trunk.final.shape[1:]
