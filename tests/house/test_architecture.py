@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
-PATHS = {"The path of a picture": "write_png", "Training": "export"}  # section → the last step's function
+PATHS = {  # section → the last step's function
+    "The path of a picture": "write_png",
+    "The path of a job": "watch",
+    "Training": "export",
+}
 
 
 def steps(section: str) -> list[str]:
