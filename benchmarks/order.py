@@ -46,12 +46,12 @@ def fractional_grid(n: int, eta: float = 0.0, spacing: str = "log") -> TimestepG
     return TimestepGrid(torch.from_numpy(SCHEDULE.t_at_sigma(sigma[:-1])), a, prev, noise)
 
 
-def gaussian(query: ModelInput, mean: float = MEAN, spread: float = SPREAD) -> Prediction:
-    """The exact answer: E[x0|x] for data N(mean, spread²), ᾱ found from the question's fractional t."""
-    a = SCHEDULE.alpha_bar_at(query.t)
+def gaussian(model_input: ModelInput, mean: float = MEAN, spread: float = SPREAD) -> Prediction:
+    """The exact answer: E[x0|x] for data N(mean, spread²), ᾱ found from the input's fractional t."""
+    a = SCHEDULE.alpha_bar_at(model_input.t)
     gain = spread**2 * a.sqrt() / (spread**2 * a + 1 - a)
-    x0 = mean + gain * (query.x - a.sqrt() * mean)
-    return Prediction((query.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
+    x0 = mean + gain * (model_input.x - a.sqrt() * mean)
+    return Prediction((model_input.x - a.sqrt() * x0) / (1 - a).sqrt(), x0)
 
 
 def start(name: str, x: Tensor, grid: TimestepGrid, noise: Callable[[], Tensor]) -> SamplerCoroutine:

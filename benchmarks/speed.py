@@ -108,8 +108,8 @@ def measure(pipe: Pipeline, others: list[peers.StableDiffusionPipeline], steps: 
     on_meta = [tensor.float().to("meta") for tensor in (x, torch.stack([t, t]), pair, z)]
     step_flops = peak.flops(lambda: meta.apply_model(*on_meta[:3]))
     decode_flops = peak.flops(lambda: meta.decode_first_stage(on_meta[3]))
-    query, told = ModelInput(z[0], t, 0), Conditioning(context, empty, SCALE)
-    ours: list[Call] = [lambda: pipe.denoise([query], [told]), lambda: pipe.decode(z)]
+    model_input, told = ModelInput(z[0], t, 0), Conditioning(context, empty, SCALE)
+    ours: list[Call] = [lambda: pipe.denoise([model_input], [told]), lambda: pipe.decode(z)]
     rows = [
         interleaved("one guided step", [ours[0], *map(step, others)], runs, step_flops),
         interleaved(f"decoding, {size}×{size}", [ours[1], *map(decode, others)], runs, decode_flops),

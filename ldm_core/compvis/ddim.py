@@ -277,14 +277,14 @@ class DDIMSampler:
         alphas = self.alphas_cumprod if use_original_steps else self.ddim_alphas
         alphas_prev = self.alphas_cumprod_prev if use_original_steps else self.ddim_alphas_prev
         sigmas = self.ddim_sigmas_for_original_num_steps if use_original_steps else self.ddim_sigmas
-        answer = self._estimate(x, c, t, alphas[index], unconditional_guidance_scale, unconditional_conditioning)
+        prediction = self._estimate(x, c, t, alphas[index], unconditional_guidance_scale, unconditional_conditioning)
         if score_corrector is not None:
-            eps = score_corrector.modify_score(self.model, answer.eps, x, t, c, **(corrector_kwargs or {}))
-            answer = to_eps_x0("eps", eps, x, alphas[index])
-        pred_x0 = self.model.quantize_denoised(answer.x0) if quantize_denoised else answer.x0
+            eps = score_corrector.modify_score(self.model, prediction.eps, x, t, c, **(corrector_kwargs or {}))
+            prediction = to_eps_x0("eps", eps, x, alphas[index])
+        pred_x0 = self.model.quantize_denoised(prediction.x0) if quantize_denoised else prediction.x0
         draw = standard_normal(x, generator, repeat_noise) if noise is None else noise
         draw = scale_noise(draw, temperature, noise_dropout, side_generator)
-        return ddim_update(answer.eps, pred_x0, alphas_prev[index], sigmas[index], draw), pred_x0
+        return ddim_update(prediction.eps, pred_x0, alphas_prev[index], sigmas[index], draw), pred_x0
 
     def _estimate(
         self, x: Tensor, c: Condition, t: Tensor, alpha_bar: Tensor, scale: float, uncond: Condition

@@ -53,12 +53,12 @@ class DPMSolverSampler(DDIMSampler):
         last = float(((1.0 - grid.alpha_bar_prev[-1]) / grid.alpha_bar_prev[-1]).sqrt())
         run = dpmpp_2m(x, grid, noise=lambda: x, last_sigma=last, last_first_order=S < FEW)
 
-        def answer(asked: ModelInput) -> Prediction:
-            t, alpha_bar = asked.t.to(device).expand(batch_size), grid.alpha_bar[asked.step].to(device)
+        def predict(model_input: ModelInput) -> Prediction:
+            t, alpha_bar = model_input.t.to(device).expand(batch_size), grid.alpha_bar[model_input.step].to(device)
             scale, uncond = unconditional_guidance_scale, unconditional_conditioning
-            return self._estimate(asked.x, conditioning, t, alpha_bar, scale, uncond)
+            return self._estimate(model_input.x, conditioning, t, alpha_bar, scale, uncond)
 
-        return drive(run, answer), None
+        return drive(run, predict), None
 
     def _grid(self, steps: int) -> TimestepGrid:
         """S + 1 timesteps from T − 1 to 0; the last is where the solver ends."""

@@ -20,7 +20,7 @@ class PLMSSampler(DDIMSampler):
     _seen: list[Tensor]
 
     def sample(self, *args: Any, **options: Any) -> Any:
-        """Arguments and answer as for DDIMSampler; ValueError for an eta other than 0."""
+        """Arguments and result as for DDIMSampler; ValueError for an eta other than 0."""
         if options.get("eta"):
             raise ValueError(f"PLMS is deterministic: eta must be 0, not {options['eta']}")
         return super().sample(*args, **options)

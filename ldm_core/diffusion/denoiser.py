@@ -1,4 +1,4 @@
-"""How a sampler's question is answered: one network call for many rows, guidance mixed per row."""
+"""From samplers' inputs to predictions: one network call for many rows, guidance mixed per row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ApplyModel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """A sampler asks: what is in x? x fp32 [C,h,w] at variance-preserving scale, t fp32 scalar, may be fractional."""
+    """What the model predicts for: x fp32 [C,h,w] at variance-preserving scale, t fp32 scalar, may be fractional."""
 
     x: Tensor
     t: Tensor
@@ -73,7 +73,7 @@ def class_conditioning(config: ModelConfig, params: SamplingParams, scale: float
 
 
 class Denoiser:
-    """Answers samplers' inputs with the network; rows may differ in timestep, prompt and guidance."""
+    """Predicts for samplers' inputs with the network; rows may differ in timestep, prompt and guidance."""
 
     def __init__(
         self,
@@ -102,11 +102,11 @@ class Denoiser:
         out = self.apply_model(x.to(where), t.to(where), context.to(where)).to(x.device, torch.float32)
 
         predictions, row = list[Prediction](), 0
-        for query, ts, c in zip(inputs, terms, conditionings, strict=True):
+        for each, ts, c in zip(inputs, terms, conditionings, strict=True):
             mixed = out[row + len(ts) - 1]
             if len(ts) == 2:
                 mixed = out[row] + c.guidance_scale * (mixed - out[row])
             row += len(ts)
-            alpha_bar = self.schedule.alpha_bar_at(query.t)
-            predictions.append(to_eps_x0(self.parameterization, mixed, query.x, alpha_bar))
+            alpha_bar = self.schedule.alpha_bar_at(each.t)
+            predictions.append(to_eps_x0(self.parameterization, mixed, each.x, alpha_bar))
         return predictions

@@ -52,7 +52,7 @@ class ClassifierGuidance:
         a = self.schedule.alpha_bar_at(t.float()).reshape(-1, *[1] * (x.ndim - 1))
         return e_t - (1.0 - a).sqrt() * self.scale * self.gradient(x, t)
 
-    def correct(self, query: ModelInput, answer: Prediction) -> Prediction:
-        """The same for one row's answer, as a driver of coroutines needs it."""
-        eps = self.modify_score(None, answer.eps[None], query.x[None], query.t.reshape(1), None)[0]
-        return to_eps_x0("eps", eps, query.x, self.schedule.alpha_bar_at(query.t))
+    def correct(self, model_input: ModelInput, prediction: Prediction) -> Prediction:
+        """The same for one row's prediction, as a driver of coroutines needs it."""
+        eps = self.modify_score(None, prediction.eps[None], model_input.x[None], model_input.t.reshape(1), None)[0]
+        return to_eps_x0("eps", eps, model_input.x, self.schedule.alpha_bar_at(model_input.t))

@@ -29,12 +29,12 @@ class Inpainting:
         self.generator = torch.Generator().manual_seed(seed ^ MASK_STREAM)
 
     def blend(self, x: Tensor, t: Tensor) -> Tensor:
-        """Before the question, as in CompVis' code: the kept part of x is q(x_t | z0), drawn anew at every step."""
+        """Before each input, as in CompVis' code: the kept part of x is q(x_t | z0), drawn anew at every step."""
         noise = torch.randn(self.z0.shape, generator=self.generator)
         kept = add_noise(self.z0, noise, self.schedule.alpha_bar_at(t))
         return self.keep * kept + (1.0 - self.keep) * x
 
-    def correct(self, query: ModelInput, answer: Prediction) -> Prediction:
-        """After the answer, for samplers with a memory: the kept part of x0 is z0, and eps follows from it."""
-        x0 = self.keep * self.z0 + (1.0 - self.keep) * answer.x0
-        return to_eps_x0("x0", x0, query.x, self.schedule.alpha_bar_at(query.t))
+    def correct(self, model_input: ModelInput, prediction: Prediction) -> Prediction:
+        """After each prediction, for samplers with a memory: the kept part of x0 is z0, and eps follows from it."""
+        x0 = self.keep * self.z0 + (1.0 - self.keep) * prediction.x0
+        return to_eps_x0("x0", x0, model_input.x, self.schedule.alpha_bar_at(model_input.t))

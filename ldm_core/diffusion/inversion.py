@@ -16,17 +16,17 @@ def ddim_inversion(x: Tensor, grid: TimestepGrid, *, refine: int = 0) -> Sampler
     """DDIM backwards (Song et al. 2021, §4.3): a latent [C,h,w] at the grid's last level → its noise at the first.
 
     A step up needs eps at its upper end and takes it from the lower, so that there and back is exact only for small
-    steps. Each of the `refine` further questions a step solves for the true upper end (a fixed-point iteration: Pan et
-    al. 2023). Queries come in the order walked, from step 0 at low noise.
+    steps. Each of the `refine` further predictions a step solves for the true upper end (a fixed-point iteration: Pan
+    et al. 2023). Inputs come in the order walked, from step 0 at low noise.
     """
     t = torch.cat([grid.t, grid.t.new_zeros(1)])  # below the last step lies t = 0
     for step, i in enumerate(reversed(range(len(grid)))):
         lower, upper = grid.alpha_bar_prev[i], grid.alpha_bar[i]
-        answer = yield ModelInput(x, t[i + 1], step)
-        up = ddim_inversion_step(x, answer.eps, lower, upper)
+        prediction = yield ModelInput(x, t[i + 1], step)
+        up = ddim_inversion_step(x, prediction.eps, lower, upper)
         for _ in range(refine):
-            answer = yield ModelInput(up, t[i], step)
-            up = ddim_inversion_step(x, answer.eps, lower, upper)
+            prediction = yield ModelInput(up, t[i], step)
+            up = ddim_inversion_step(x, prediction.eps, lower, upper)
         x = up
     return x
 

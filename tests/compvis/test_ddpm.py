@@ -17,7 +17,7 @@ from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddpm
 from ldm_core.diffusion.schedule import NoiseSchedule
 from tests.compvis.stub import stirred
-from tests.diffusion.oracles import eps_answer
+from tests.diffusion.oracles import eps_prediction
 
 UNET = UNetConfig(3, 3, 32, (1,), 1, (1,), 2, 1, None)
 SMALL: dict[str, Any] = {"timesteps": 20, "image_size": 8, "linear_start": 0.01, "linear_end": 0.2}
@@ -243,10 +243,10 @@ def test_the_loop_is_the_coroutine_and_keeps_intermediates():
     def noise() -> Tensor:
         return torch.randn(1, 3, 8, 8, generator=generator)
 
-    def oracle(query: Any) -> Any:
+    def oracle(model_input: Any) -> Any:
         with torch.no_grad():
-            eps = m.apply_model(query.x, query.t.reshape(1))
-        return eps_answer(query.x, eps, m.schedule.alpha_bar_at(query.t))
+            eps = m.apply_model(model_input.x, model_input.t.reshape(1))
+        return eps_prediction(model_input.x, eps, m.schedule.alpha_bar_at(model_input.t))
 
     walked = drive(ddpm(noise(), m.schedule.grid("uniform", 20), noise=noise), oracle)
     torch.testing.assert_close(final, walked, rtol=1e-3, atol=1e-3)

@@ -23,24 +23,24 @@ def network(x: Tensor, t: Tensor | float) -> Tensor:
     return 0.7 * torch.sin(2.0 * x + torch.as_tensor(t) / 200.0) + 0.4 * x
 
 
-def eps_answer(x: Tensor, eps: Tensor, alpha_bar: Tensor) -> Prediction:
+def eps_prediction(x: Tensor, eps: Tensor, alpha_bar: Tensor) -> Prediction:
     return Prediction(eps, (x - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt())
 
 
-def network_oracle(query: ModelInput) -> Prediction:
-    return eps_answer(query.x, network(query.x, query.t), SCHEDULE.alpha_bar_at(query.t))
+def network_oracle(model_input: ModelInput) -> Prediction:
+    return eps_prediction(model_input.x, network(model_input.x, model_input.t), SCHEDULE.alpha_bar_at(model_input.t))
 
 
 def record(
     trajectory: SamplerCoroutine, oracle: Callable[[ModelInput], Prediction]
 ) -> tuple[Tensor, list[ModelInput], list[Prediction]]:
-    queries, answers = [next(trajectory)], []
+    inputs, predictions = [next(trajectory)], []
     while True:
-        answers.append(oracle(queries[-1]))
+        predictions.append(oracle(inputs[-1]))
         try:
-            queries.append(trajectory.send(answers[-1]))
+            inputs.append(trajectory.send(predictions[-1]))
         except StopIteration as end:
-            return end.value, queries, answers
+            return end.value, inputs, predictions
 
 
 def draws(seed: int, n: int, shape: tuple[int, ...] = SHAPE) -> list[Tensor]:

@@ -71,15 +71,15 @@ def test_projection_touches_the_estimate_and_not_the_argument(sampler: Sampler):
 def test_replayed_answers_fork_a_run():
     start, *noises = draws(6, 9)
     grid = SCHEDULE.grid("uniform", 8, 1.0)
-    final, queries, answers = record(ddim(start, grid, noise=replay(noises)), network_oracle)
+    final, inputs, predictions = record(ddim(start, grid, noise=replay(noises)), network_oracle)
     fork = ddim(start, grid, noise=replay(noises))
-    query = next(fork)
-    for answer in answers[:5]:
-        query = fork.send(answer)
-    assert query.step == 5
-    assert torch.equal(query.x, queries[5].x)
-    for answer in answers[5:-1]:
-        fork.send(answer)
+    model_input = next(fork)
+    for prediction in predictions[:5]:
+        model_input = fork.send(prediction)
+    assert model_input.step == 5
+    assert torch.equal(model_input.x, inputs[5].x)
+    for prediction in predictions[5:-1]:
+        fork.send(prediction)
     with pytest.raises(StopIteration) as end:
-        fork.send(answers[-1])
+        fork.send(predictions[-1])
     assert torch.equal(end.value.value, final)

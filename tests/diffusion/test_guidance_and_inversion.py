@@ -12,7 +12,7 @@ from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.diffusion.inversion import ddim_inversion, lerp, slerp
 from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddim
-from tests.diffusion.oracles import SCHEDULE, draws, eps_answer, network_oracle, record
+from tests.diffusion.oracles import SCHEDULE, draws, eps_prediction, network_oracle, record
 
 MEANS = torch.tensor([-1.5, 0.5, 2.0], dtype=torch.float64)
 SPREAD = 0.3
@@ -46,8 +46,10 @@ def test_the_exact_classifier_turns_the_mixture_into_the_class(t: float):
     assert not x.requires_grad
     with torch.no_grad():
         alone = ClassifierGuidance(logits, 2, SCHEDULE)
-        answer = alone.correct(ModelInput(x[0], times[0], 0), eps_answer(x[0], eps[0], SCHEDULE.alpha_bar_at(times[0])))
-    torch.testing.assert_close(answer.eps, got[0], rtol=1e-5, atol=1e-6)
+        prediction = alone.correct(
+            ModelInput(x[0], times[0], 0), eps_prediction(x[0], eps[0], SCHEDULE.alpha_bar_at(times[0]))
+        )
+    torch.testing.assert_close(prediction.eps, got[0], rtol=1e-5, atol=1e-6)
     with pytest.raises(TypeError, match="colour"):
         guidance.modify_score(None, eps, x, times, None, colour=1)
 
@@ -67,9 +69,9 @@ def there_and_back(n: int, refine: int) -> float:
     return float((back - z).abs().max())
 
 
-def gaussian_oracle(query: ModelInput) -> Prediction:
-    a = SCHEDULE.alpha_bar_at(query.t)
-    return eps_answer(query.x, query.x * (1 - a).sqrt() / (0.25 * a + 1 - a), a)
+def gaussian_oracle(model_input: ModelInput) -> Prediction:
+    a = SCHEDULE.alpha_bar_at(model_input.t)
+    return eps_prediction(model_input.x, model_input.x * (1 - a).sqrt() / (0.25 * a + 1 - a), a)
 
 
 def test_inversion_error_falls_with_the_step():
@@ -88,10 +90,10 @@ def test_inversion_error_falls_with_the_step():
 def test_refined_inversion_is_exact():
     z = draws(0, 1)[0]
     grid = SCHEDULE.grid("uniform", 50)
-    noise, queries, _ = record(ddim_inversion(z, grid, refine=12), gaussian_oracle)
-    assert len(queries) == 50 * 13
-    assert float(queries[0].t) == 0.0
-    assert float(queries[-1].t) == float(grid.t[0])
+    noise, inputs, _ = record(ddim_inversion(z, grid, refine=12), gaussian_oracle)
+    assert len(inputs) == 50 * 13
+    assert float(inputs[0].t) == 0.0
+    assert float(inputs[-1].t) == float(grid.t[0])
     back = drive(ddim(noise, grid, noise=lambda: 0 * z), gaussian_oracle)
     assert float((back - z).abs().max()) < 1e-3
     assert there_and_back(100, 12) < there_and_back(100, 0)

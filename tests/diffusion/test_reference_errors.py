@@ -120,9 +120,9 @@ def test_where_the_grid_begins():
 def test_noise_left_at_the_end():
     z, noise = draws(0, 2, (4, 64, 64))
 
-    def perfect(query: ModelInput) -> Prediction:
-        a = SCHEDULE.alpha_bar_at(query.t)
-        return Prediction((query.x - a.sqrt() * z) / (1 - a).sqrt(), z)
+    def perfect(model_input: ModelInput) -> Prediction:
+        a = SCHEDULE.alpha_bar_at(model_input.t)
+        return Prediction((model_input.x - a.sqrt() * z) / (1 - a).sqrt(), z)
 
     for end_at_data, left in ((False, 0.0292), (True, 0.0)):
         grid = SCHEDULE.grid("uniform", 10, end_at_data=end_at_data)

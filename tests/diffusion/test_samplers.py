@@ -75,14 +75,14 @@ def test_one_draw_a_step_and_questions_in_order(name: str, n: int):
         taken.append(1)
         return torch.zeros(SHAPE)
 
-    _, queries, _ = record(SAMPLERS[name](draws(1, 1)[0], SCHEDULE.grid("uniform", n), noise=noise), network_oracle)
+    _, inputs, _ = record(SAMPLERS[name](draws(1, 1)[0], SCHEDULE.grid("uniform", n), noise=noise), network_oracle)
     assert len(taken) == n
-    steps = [q.step for q in queries]
+    steps = [q.step for q in inputs]
     assert sorted(set(steps)) == list(range(n))
     assert steps == sorted(steps)
     asked_twice = {"heun": n - 1, "plms": min(1, n - 1)}
-    assert len(queries) == n + asked_twice.get(name, 0)
-    assert all(q.x.shape == SHAPE and q.x.dtype == torch.float32 for q in queries)
+    assert len(inputs) == n + asked_twice.get(name, 0)
+    assert all(q.x.shape == SHAPE and q.x.dtype == torch.float32 for q in inputs)
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
@@ -92,9 +92,9 @@ def test_the_last_sigma_is_the_stated_one(name: str):
     n = 6
     start_x, *noises = draws(2, n + 1)
 
-    def certain(query: ModelInput) -> Prediction:
-        a = SCHEDULE.alpha_bar_at(query.t)
-        return Prediction((query.x - a.sqrt() * point) / (1 - a).sqrt(), point)
+    def certain(model_input: ModelInput) -> Prediction:
+        a = SCHEDULE.alpha_bar_at(model_input.t)
+        return Prediction((model_input.x - a.sqrt() * point) / (1 - a).sqrt(), point)
 
     final = drive(SAMPLERS[name](start_x, SCHEDULE.grid("uniform", n), noise=replay(noises)), certain)
     a0 = SCHEDULE.alphas_cumprod[0]
@@ -238,7 +238,7 @@ def test_gaussian_oracle_is_bayes():
     t = torch.tensor(400.0, dtype=torch.float64)
     a = SCHEDULE.alpha_bar_at(t).item()
     x = torch.tensor([0.3, -1.2], dtype=torch.float64)
-    answer = gaussian(ModelInput(x, t, 0), 0.7, 0.4)
+    prediction = gaussian(ModelInput(x, t, 0), 0.7, 0.4)
     covariance = np.array([[0.16, a**0.5 * 0.16], [a**0.5 * 0.16, a * 0.16 + 1 - a]])
     expected = 0.7 + covariance[0, 1] / covariance[1, 1] * (x.numpy() - a**0.5 * 0.7)
-    np.testing.assert_allclose(answer.x0.numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(prediction.x0.numpy(), expected, rtol=1e-10)

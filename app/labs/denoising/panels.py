@@ -100,7 +100,7 @@ class Fork(TrajectoryJobPanel):
         self.run_button()
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
-        """The kept answers replayed to step k, then on with the new settings; an empty prompt keeps the old one."""
+        """The kept predictions replayed to step k, then on with the new settings; an empty prompt keeps the old one."""
         from app.labs.denoising.plots import compare_fork
 
         trunk, k = self.trajectory(values["kept"]), int(values["fork_step"])

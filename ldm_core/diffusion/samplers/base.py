@@ -15,7 +15,7 @@ from ldm_core.diffusion.schedule import TimestepGrid
 SamplerCoroutine = Generator[ModelInput, Prediction, Tensor]
 Noise = Callable[[], Tensor]  # one standard normal draw of x's shape
 Project = Callable[[Tensor], Tensor]  # what is done to every x0 estimate: clip, quantise, nothing
-Blend = Callable[[Tensor, Tensor], Tensor]  # what is done to x before the question at t: inpainting, nothing
+Blend = Callable[[Tensor, Tensor], Tensor]  # what is done to x before it is asked about at t: inpainting, nothing
 
 
 class Sampler(Protocol):

@@ -25,8 +25,8 @@ def ddim(
     """
     for i in range(len(grid)):
         x = blend(x, grid.t[i])
-        answer = yield ModelInput(x, grid.t[i], i)
-        x = ddim_update(answer.eps, project(answer.x0), grid.alpha_bar_prev[i], grid.sigma[i], noise())
+        prediction = yield ModelInput(x, grid.t[i], i)
+        x = ddim_update(prediction.eps, project(prediction.x0), grid.alpha_bar_prev[i], grid.sigma[i], noise())
     return x
 
 
@@ -38,8 +38,8 @@ def ddpm(
     Ignores eta. Last σ: 0, since the last posterior is a point; with end_at_x0 False it is that of t = 0.
     """
     for i in range(len(grid)):
-        answer = yield ModelInput(x, grid.t[i], i)
-        x0, draw = project(answer.x0), noise()
+        prediction = yield ModelInput(x, grid.t[i], i)
+        x0, draw = project(prediction.x0), noise()
         if end_at_x0 and i == len(grid) - 1:
             return x0
         mean, variance = posterior(x0, x, grid.alpha_bar[i], grid.alpha_bar_prev[i])
@@ -65,13 +65,13 @@ def plms(x: Tensor, grid: TimestepGrid, *, noise: Noise, project: Project = iden
             x0 = project(to_eps_x0("eps", eps, x, a).x0)
             return ddim_update(eps, x0, prev, 0.0 * a, 0.0 * eps)
 
-        answer = yield ModelInput(x, grid.t[i], i)
-        past = [answer.eps, *past[:3]]
+        prediction = yield ModelInput(x, grid.t[i], i)
+        past = [prediction.eps, *past[:3]]
         if i == 0 and len(grid) > 1:
-            ahead = yield ModelInput(step(answer.eps), grid.t[1], 0)
-            eps = (answer.eps + ahead.eps) / 2.0
+            ahead = yield ModelInput(step(prediction.eps), grid.t[1], 0)
+            eps = (prediction.eps + ahead.eps) / 2.0
         else:
-            eps = sum((w * e for w, e in zip(ADAMS[len(past) - 1], past, strict=True)), 0.0 * answer.eps)
+            eps = sum((w * e for w, e in zip(ADAMS[len(past) - 1], past, strict=True)), 0.0 * prediction.eps)
         x = step(eps)
         noise()
     return x

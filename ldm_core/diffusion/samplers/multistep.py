@@ -39,8 +39,8 @@ def dpmpp_2m(
     sigmas = sigmas_of(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        seen = [*seen[-1:], project(answer.x0)]
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        seen = [*seen[-1:], project(prediction.x0)]
         plain = last_first_order and i == len(grid) - 1
         estimate = seen[-1] if plain else extrapolate_x0(seen, sigmas, i)
         z = estimate + sigmas[i + 1] / sigmas[i] * (z - estimate)
@@ -59,8 +59,8 @@ def dpmpp_2m_sde(
     sigmas = sigmas_of(grid, last_sigma)
     z, seen = to_z(x, sigmas[0]), list[Tensor]()
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        seen = [*seen[-1:], project(answer.x0)]
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        seen = [*seen[-1:], project(prediction.x0)]
         estimate, decay = extrapolate_x0(seen, sigmas, i), (sigmas[i + 1] / sigmas[i]) ** 2
         z = estimate + decay * (z - estimate) + sigmas[i + 1] * (1.0 - decay).sqrt() * noise()
     return to_x(z, sigmas[-1])
@@ -71,14 +71,14 @@ def unipc(
 ) -> SamplerCoroutine:
     """UniPC-2 with B(h) = e^h − 1 (Zhao et al. 2023): dpmpp_2m's step, corrected with the prediction at its end.
 
-    The correction reuses the next step's question, so it costs none. Deterministic, ignores eta. Last σ: 0.
+    The correction reuses the next step's prediction, so it costs none. Deterministic, ignores eta. Last σ: 0.
     """
     sigmas = sigmas_of(grid, last_sigma)
     z = start = to_z(x, sigmas[0])
     seen: list[Tensor] = []
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        seen = [*seen[-2:], project(answer.x0)]
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        seen = [*seen[-2:], project(prediction.x0)]
         if i > 0:
             z = unipc_correct(start, seen, sigmas, i)
         start, estimate = z, extrapolate_x0(seen, sigmas, i)

@@ -39,8 +39,8 @@ def euler(
     sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        x0 = project(answer.x0)
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        x0 = project(prediction.x0)
         z = x0 + sigmas[i + 1] / sigmas[i] * (z - x0)
         noise()
     return to_x(z, sigmas[-1])
@@ -63,8 +63,8 @@ def euler_a(
     sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        x0, sigma, after = project(answer.x0), sigmas[i], sigmas[i + 1]
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        x0, sigma, after = project(prediction.x0), sigmas[i], sigmas[i + 1]
         up = ancestral * after * (1.0 - (after / sigma) ** 2).sqrt()
         down = (after**2 - up**2).clamp(min=0.0).sqrt()
         z = x0 + down / sigma * (z - x0) + up * noise()
@@ -81,12 +81,12 @@ def heun(
     sigmas = sigmas_of(grid, last_sigma)
     z = to_z(x, sigmas[0])
     for i in range(len(grid)):
-        answer = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
-        slope, step = (z - project(answer.x0)) / sigmas[i], sigmas[i + 1] - sigmas[i]
+        prediction = yield ModelInput(to_x(z, sigmas[i]), grid.t[i], i)
+        slope, step = (z - project(prediction.x0)) / sigmas[i], sigmas[i + 1] - sigmas[i]
         ahead = z + step * slope
         if i < len(grid) - 1:
-            answer = yield ModelInput(to_x(ahead, sigmas[i + 1]), grid.t[i + 1], i)
-            slope = (slope + (ahead - project(answer.x0)) / sigmas[i + 1]) / 2.0
+            prediction = yield ModelInput(to_x(ahead, sigmas[i + 1]), grid.t[i + 1], i)
+            slope = (slope + (ahead - project(prediction.x0)) / sigmas[i + 1]) / 2.0
             ahead = z + step * slope
         z = ahead
         noise()
