@@ -70,7 +70,7 @@ class Loader:
             raise ValueError(f"max_side is {s.max_side}, but {name} makes pictures of {pipe.config.image_size} pixels")
         self._itemsize = pipe.dtype.itemsize * (2 if s.runtime != "torch" and pipe.device.type == "cpu" else 1)
         size = self._itemsize * pipe.parameters  # asking the modules would bring them back into memory
-        limits = self._operator.for_model(pipe.config)
+        limits = self._operator.within(pipe.config)
         self._models.own = replace(self._models.own, sha256=pipe.weights_sha256, bytes=size, limits=limits)
         self._own = self._model(pipe, s.weights, self._tell_runtime)
         return self._own

@@ -157,4 +157,4 @@ def read_file(path: Path, operator: Limits, most: int, itemsize: float) -> Model
         fault = f"it makes pictures of {config.image_size} pixels, and --max-side is {operator.max_side}"
     elif size > most:
         fault = f"it needs {size / BILLION:.2g} GB of memory, and --model-bytes leaves {most / BILLION:.2g}"
-    return ModelFile(name, path, seen.sha256, size, operator.for_model(config), fault, vocabulary)
+    return ModelFile(name, path, seen.sha256, size, operator.within(config), fault, vocabulary)

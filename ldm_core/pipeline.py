@@ -103,7 +103,7 @@ class Pipeline:
         self.parameters = sum(p.numel() for p in model.parameters())  # how many numbers the weights are
         self._runtime = runtime or TorchRuntime(model)
         self.denoise = Denoiser(self._runtime.unet, self.schedule, model.config.parameterization, self.device)
-        self.limits = Limits.of_model(model.config)
+        self.limits = Limits.unbounded(model.config)
         # A function of the parts it needs: a method would be a cycle, and keep a model that is to leave memory.
         self._context = lru_cache(maxsize=256)(partial(_encode, self._runtime, tokenizer, self.device))
         self._linear_preview: LinearPreview | None = None

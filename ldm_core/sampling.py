@@ -78,8 +78,8 @@ class Limits:
     needs_prompt: bool = True  # False: an empty prompt is a prompt too
 
     @classmethod
-    def of_model(cls, config: ModelConfig) -> Self:
-        """What a model itself allows; batch and size end where memory does."""
+    def unbounded(cls, config: ModelConfig) -> Self:
+        """A model's own limits where no operator sets any; batch and size end where memory does."""
         return cls(
             max_steps=config.schedule.timesteps,
             max_batch=2**16,
@@ -92,8 +92,8 @@ class Limits:
             needs_prompt=False,
         )
 
-    def for_model(self, config: ModelConfig) -> Self:
-        """The same for a model: no more steps than it was trained on, its sizes, its guidance."""
+    def within(self, config: ModelConfig) -> Self:
+        """These within what a model can do: no more steps than it was trained on, its sizes, its guidance."""
         return replace(
             self,
             max_steps=min(self.max_steps, config.schedule.timesteps),
