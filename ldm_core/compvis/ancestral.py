@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ldm_core.diffusion import gaussian
+from ldm_core.diffusion.classifier_guidance import ScoreCorrector
 from ldm_core.diffusion.gaussian import Moments, standard_normal
-from ldm_core.diffusion.guidance import ScoreCorrector
 from ldm_core.diffusion.samplers import scale_noise
 from ldm_core.models.latent_diffusion import Condition
 from ldm_core.models.latent_diffusion import LatentDiffusion as Network

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldm_core.compvis.conditions import Condition, batch_sizes
 from ldm_core.compvis.ddim import DDIMSampler
-from ldm_core.compvis.guidance import Condition, batch_sizes
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction, standard_normal
 from ldm_core.diffusion.sample_loop import drive

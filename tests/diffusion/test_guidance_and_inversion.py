@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ldm_core.diffusion.classifier_guidance import ClassifierGuidance
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction
-from ldm_core.diffusion.guidance import ClassifierGuidance
 from ldm_core.diffusion.inversion import ddim_inversion, lerp, slerp
 from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import ddim

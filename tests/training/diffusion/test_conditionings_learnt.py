@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ldm_core.diffusion.guidance import ClassifierGuidance
+from ldm_core.diffusion.classifier_guidance import ClassifierGuidance
 from ldm_core.evaluation.metrics import psnr
 from ldm_core.models.classifier import NoisyClassifier
 from tests.training.diffusion.drawings import (
