@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-Condition = Any  # a tensor [B,…], a list of them, or a dict of either
+from ldm_core.models.latent_diffusion import Condition
 
 
 def batch_sizes(condition: Condition) -> list[int]:
@@ -16,14 +16,22 @@ def batch_sizes(condition: Condition) -> list[int]:
         return []
     if isinstance(condition, Tensor):
         return [len(condition)]
-    parts = condition.values() if isinstance(condition, dict) else condition
-    return [n for part in parts for n in batch_sizes(part)]
+    if isinstance(condition, Mapping):
+        return [n for parts in condition.values() for n in batch_sizes(parts)]
+    return [len(part) for part in condition]
 
 
 def concat_conditions(uncond: Condition, cond: Condition) -> Condition:
-    """Both conditions one after the other in the batch, whatever holds them."""
-    if isinstance(cond, Tensor):
+    """Both conditions one after the other in the batch, whatever holds them; ValueError where that is not the same."""
+    if isinstance(cond, Tensor) and isinstance(uncond, Tensor):
         return torch.cat([uncond, cond])
-    if isinstance(cond, dict):
-        return {name: concat_conditions(uncond[name], part) for name, part in cond.items()}
-    return [concat_conditions(u, part) for u, part in zip(uncond, cond, strict=True)]
+    if isinstance(cond, Mapping) and isinstance(uncond, Mapping):
+        return {name: _concat_all(uncond[name], parts) for name, parts in cond.items()}
+    if isinstance(cond, Sequence) and isinstance(uncond, Sequence):
+        return _concat_all(uncond, cond)
+    kinds = f"{type(cond).__name__} and {type(uncond).__name__}"
+    raise ValueError(f"a condition and the unconditional one must be of one kind, not {kinds}")
+
+
+def _concat_all(uncond: Sequence[Tensor], cond: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.cat(both) for both in zip(uncond, cond, strict=True)]

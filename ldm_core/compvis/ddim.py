@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ldm_core.compvis.conditions import Condition, batch_sizes, concat_conditions
+from ldm_core.compvis.conditions import batch_sizes, concat_conditions
 from ldm_core.config import TimestepSpacing
 from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.classifier_guidance import ScoreCorrector
 from ldm_core.diffusion.gaussian import Prediction, standard_normal, to_eps_x0
 from ldm_core.diffusion.inpainting import MASK_STREAM
 from ldm_core.diffusion.samplers import ddim_update, scale_noise
-from ldm_core.models.latent_diffusion import LatentDiffusion
+from ldm_core.models.latent_diffusion import Condition, LatentDiffusion
 
 Intermediates = dict[str, list[Tensor]]
 

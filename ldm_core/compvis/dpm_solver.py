@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ldm_core.compvis.conditions import Condition, batch_sizes
+from ldm_core.compvis.conditions import batch_sizes
 from ldm_core.compvis.ddim import DDIMSampler
 from ldm_core.diffusion.denoiser import ModelInput
 from ldm_core.diffusion.gaussian import Prediction, standard_normal
 from ldm_core.diffusion.sample_loop import drive
 from ldm_core.diffusion.samplers import dpmpp_2m
 from ldm_core.diffusion.schedule import TimestepGrid
+from ldm_core.models.latent_diffusion import Condition
 
 FEW = 15  # with fewer steps the last one is of first order, as in the authors' code
 

@@ -177,12 +177,6 @@ class LatentDiffusionAdapter(LatentSampling, DDPM):
         noise = standard_normal(x_start, generator) if noise is None else noise
         return super().p_losses(x_start, t, noise, self.noise_condition(cond, t, generator), generator)
 
-    def apply_model(self, x: Tensor, t: Tensor, cond: Condition | list[Tensor] = None) -> Tensor:
-        """cond may also be a list of tensors, all for the one way in that the conditioning key names."""
-        if isinstance(cond, list):
-            cond = {"c_concat" if self.options.conditioning_key == "concat" else "c_crossattn": cond}
-        return super().apply_model(x, t, cond)
-
     def trained_parameters(self) -> list[nn.Parameter]:
         """The UNet, logvar where it is learned, and the cond stage where it is trainable."""
         stage = self.cond_stage_model.parameters() if self.cond_stage_trainable else ()

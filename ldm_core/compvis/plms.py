@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ldm_core.compvis.conditions import Condition
 from ldm_core.compvis.ddim import DDIMSampler, Intermediates
 from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.diffusion.samplers import ddim_update
 from ldm_core.diffusion.samplers.ddim import ADAMS
+from ldm_core.models.latent_diffusion import Condition
 
 
 class PLMSSampler(DDIMSampler):

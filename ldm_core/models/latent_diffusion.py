@@ -15,7 +15,8 @@ from ldm_core.models.text import FrozenCLIPEmbedder
 from ldm_core.models.unet import UNetModel
 from ldm_core.models.vq import VQModel
 
-Condition = Tensor | Mapping[str, Sequence[Tensor]] | None
+Condition = Tensor | Sequence[Tensor] | Mapping[str, Sequence[Tensor]] | None
+"""[B,…] or several of them for the one way in that the conditioning key names; or lists for c_concat, c_crossattn."""
 
 
 class DiffusionWrapper(nn.Module):
@@ -66,13 +67,14 @@ class LatentDiffusion(nn.Module):
             self.cond_stage_model = FrozenCLIPEmbedder(config.text)
 
     def apply_model(self, x: Tensor, t: Tensor, cond: Condition = None) -> Tensor:
-        """x [B,C,h,w], t [B], cond: a context [B,L,D], or a dict of c_concat / c_crossattn lists → [B,C,h,w].
+        """x [B,C,h,w], t [B], cond: a context [B,L,D], a list, or a dict of c_concat / c_crossattn lists → [B,C,h,w].
 
         Computed in the weights' precision, answered in that of x: a sampler's own arithmetic may stay in fp32.
         """
         if isinstance(cond, Tensor):
-            key = "c_concat" if self.config.conditioning_key == "concat" else "c_crossattn"
-            cond = {key: [cond]}
+            cond = [cond]
+        if isinstance(cond, Sequence):
+            cond = {"c_concat" if self.config.conditioning_key == "concat" else "c_crossattn": cond}
         dtype = next(self.model.parameters()).dtype
         parts = {key: [in_precision(part, dtype) for part in given] for key, given in (cond or {}).items()}
         return self.model(x.to(dtype), t, **parts).to(x.dtype)
