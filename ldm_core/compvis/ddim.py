@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from ldm_core.diffusion import gaussian
 from ldm_core.diffusion.classifier_guidance import ScoreCorrector
 from ldm_core.diffusion.gaussian import Prediction, standard_normal, to_eps_x0
 from ldm_core.diffusion.inpainting import MASK_STREAM
-from ldm_core.diffusion.samplers import ddim_update, scale_noise
+from ldm_core.diffusion.samplers import ddim_update, no_blend, scale_noise
 from ldm_core.models.latent_diffusion import Condition, LatentDiffusion
 
 Intermediates = dict[str, list[Tensor]]
@@ -153,22 +155,10 @@ class DDIMSampler:
         x = standard_normal(self.betas.new_empty(tuple(shape)), generator) if x_T is None else x_T
         side = None if generator is None else torch.Generator().manual_seed(generator.initial_seed() ^ MASK_STREAM)
         intermediates: Intermediates = {"x_inter": [x], "pred_x0": [x]}
-        for i, step in enumerate(reversed(steps)):
-            index = len(steps) - i - 1
-            t = torch.full((shape[0],), step, device=x.device)
-            x = self._blend(x, t, mask, x0, side)
-            noise = None if normals_sequence is None else normals_sequence[i]
-            x, pred_x0 = self.p_sample_ddim(
-                x,
-                cond,
-                t,
-                index,
-                use_original_steps=ddim_use_original_steps,
-                noise=noise,
-                generator=generator,
-                side_generator=side,
-                **step_options,
-            )
+        blend = partial(self._blend, mask=mask, x0=x0, side=side)
+        step_options |= {"use_original_steps": ddim_use_original_steps, "generator": generator, "side_generator": side}
+        walk = self._walk(x, cond, steps, blend, normals_sequence, **step_options)
+        for i, (index, x, pred_x0) in enumerate(walk):
             if callback:
                 callback(i)
             if img_callback:
@@ -177,6 +167,22 @@ class DDIMSampler:
                 intermediates["x_inter"].append(x)
                 intermediates["pred_x0"].append(pred_x0)
         return x, intermediates
+
+    def _walk(
+        self,
+        x: Tensor,
+        cond: Condition,
+        steps: Sequence[int],
+        blend: Callable[[Tensor, Tensor], Tensor] = no_blend,
+        normals: Sequence[Tensor] | None = None,
+        **step_options: Any,
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Down `steps`, which increase → (index, x after it, its x0 estimate), by p_sample_ddim."""
+        for index in reversed(range(len(steps))):
+            t = torch.full((len(x),), steps[index], device=x.device)
+            noise = None if normals is None else normals[len(steps) - 1 - index]
+            x, pred_x0 = self.p_sample_ddim(blend(x, t), cond, t, index, noise=noise, **step_options)
+            yield index, x, pred_x0
 
     def _blend(
         self, x: Tensor, t: Tensor, mask: Tensor | None, x0: Tensor | None, side: torch.Generator | None
@@ -238,19 +244,16 @@ class DDIMSampler:
         steps = list(range(self.ddpm_num_timesteps)) if use_original_steps else self.ddim_timesteps.tolist()
         if not 1 <= t_start <= len(steps):
             raise ValueError(f"t_start must lie in 1…{len(steps)}, not {t_start}")
-        x = x_latent
-        for index in reversed(range(t_start)):
-            t = torch.full((len(x),), steps[index], device=x.device)
-            x, _ = self.p_sample_ddim(
-                x,
-                cond,
-                t,
-                index,
-                use_original_steps=use_original_steps,
-                generator=generator,
-                unconditional_guidance_scale=unconditional_guidance_scale,
-                unconditional_conditioning=unconditional_conditioning,
-            )
+        walk = self._walk(
+            x_latent,
+            cond,
+            steps[:t_start],
+            use_original_steps=use_original_steps,
+            generator=generator,
+            unconditional_guidance_scale=unconditional_guidance_scale,
+            unconditional_conditioning=unconditional_conditioning,
+        )
+        _, x, _ = deque(walk, maxlen=1).pop()
         return x
 
     @torch.no_grad()
