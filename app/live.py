@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from app.engine import Job, Stepped
+from app.engine import Job, Requester, Stepped
 from app.schemas import RequestError, check_params
 from app.service import Service
 from ldm_core.images import Pixels
@@ -88,12 +88,12 @@ class Live:
         """Whether a sketch of the page's own model takes too long on the runtime in use; None before one was made."""
         return self._speed().slow
 
-    def start(self, params: SamplingParams, client: str, page: str, model: str = "") -> Job:
+    def start(self, params: SamplingParams, requester: Requester, page: str, model: str = "") -> Job:
         """Queue a sketch, which ends in Done(Sketch), or Done(None) where it took too long; the page's one before is
         cancelled. LiveOff where others wait, where the last ones took too long, or where `model` is not in memory: it
         would be loaded, and given up again, with every word.
         """
-        service, file = self._service, self._service.models.find(model)
+        service, file, client = self._service, self._service.models.find(model), requester.client
         asked = "" if file is service.models.own else file.name
         if service.engine.drawing_for_others(client):
             raise LiveOff("live_busy")
@@ -108,7 +108,8 @@ class Live:
         check_params(wanted, file.limits)
         wanted = service.in_english(wanted, asked)
         self.cancel(client, page)
-        job = service.submit_work(lambda pipe: _draw(pipe, wanted, speed), STEPS, client, file.sha256 if asked else "")
+        sha256 = file.sha256 if asked else ""
+        job = service.submit_work(lambda pipe: _draw(pipe, wanted, speed), STEPS, sha256, requester)
         self._jobs = {key: other for key, other in self._jobs.items() if not other.done} | {(client, page): job}
         return job
 

@@ -45,7 +45,7 @@ class Pictures:
         """Whose picture a file is."""
         return self._owners.get(name) if self._history is None else self._history.owner(name)
 
-    def of(self, name: str, client: str | None) -> Path | None:
+    def of(self, name: str, client: str) -> Path | None:
         """The file of a client's own finished picture; None where it is gone or not theirs."""
         path = self.folder / name
         mine = path.name == name and self.owner(name) == client

@@ -6,14 +6,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from app.clients import Clients
-from app.engine import Done, End, Engine, Failed, Interrupted, Job, Quotas, Stepped
+from app.engine import Done, End, Engine, Failed, Interrupted, Job, Quotas, Requester, Work
 from app.history import History
 from app.i18n import Sentence
 from app.loading import Loader, State
@@ -22,7 +22,6 @@ from app.model_pool import ModelPool
 from app.models import ModelFolder, NotReady
 from app.pictures import Pictures
 from app.schemas import RequestError, check_params
-from app.security.addresses import asking
 from app.settings import Settings
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels
@@ -52,10 +51,8 @@ class Service:
             prompt_chars=settings.max_prompt_chars,
         )
         self.clients = Clients(settings)
-        # Client id, account and request id of the Gradio event being handled; set by ui.mount.
-        self.current_client: Callable[[], str | None] = lambda: None
-        self.current_account: Callable[[], str] = asking.get
-        self.current_request_id: Callable[[], str] = request_id.get
+        # Whoever the page is serving in this context, nobody's client outside of any; ui.mount sets it.
+        self.visitor: Callable[[], Requester] = lambda: Requester(request_id=request_id.get())
         self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
@@ -141,12 +138,12 @@ class Service:
         init_image: Pixels | None = None,
         mask: Pixels | None = None,
         model: str = "",
-        **about: Any,
+        requester: Requester | None = None,
     ) -> Job:
         """Check a request and put it into its client's line; RequestError, QueueFull or NotReady where that cannot be.
 
-        `model` is any name of one of `models`, "" the page's own. `about` are further fields of the Job: client (else
-        whoever the page is serving), user, previews, durable (the page's pictures are; no job where nothing is kept).
+        `model` is any name of one of `models`, "" the page's own. `requester` is else whoever the page is serving; no
+        job is durable where nothing is kept.
         """
         self._ready()
         file = self.models.find(model)
@@ -154,18 +151,17 @@ class Service:
         params = self.in_english(params, model)
         drawn = random.randint(0, MAX_SEED - params.batch + 1)
         params = params.resolved(drawn, file.limits.guidance_scale)
-        client, asked = self.current_client(), "" if file is self.models.own else file.sha256
-        who = {"client": client or "", "durable": client is not None, **self._from_where(), **about}
-        who["durable"] &= self.history is not None
-        job = Job(params, init_image, mask, model=asked, **who)
+        asked, requester = "" if file is self.models.own else file.sha256, requester or self.visitor()
+        requester = replace(requester, durable=requester.durable and self.history is not None)
+        job = Job(params, init_image, mask, model=asked, requester=requester)
         if self.history is not None:
-            self.history.check_room(job.client)
-            if job.durable:
+            self.history.check_room(requester.client)
+            if requester.durable:
                 self.history.journal.accept(job)  # before anybody is told
         try:
             self.engine.submit(job)
         except RequestError:  # nobody has been told of it
-            if self.history is not None and job.durable:
+            if self.history is not None and requester.durable:
                 self.history.journal.refuse(job.id)
             raise
         self._tell_accepted(job)
@@ -176,35 +172,22 @@ class Service:
         r = job.request
         about = {"job": job.id, "client": job.client, "steps": r.steps, "pictures": r.batch, "sampler": r.sampler}
         prompt = {"prompt": r.prompt} if self.settings.log_prompts else {}
-        with request_context(job.request_id):
+        with request_context(job.requester.request_id):
             log.info("job accepted", extra={"about": {**about, **prompt}})
 
-    def submit_work(
-        self,
-        work: Callable[[Pipeline], Generator[Stepped, None, Any]],
-        steps: int = 1,
-        client: str | None = None,
-        model: str = "",
-    ) -> Job:
-        """Queue a question to a model (its sha256, "" the page's own); `work` yields a Stepped a step and returns what
-        Done will carry.
-        """
+    def submit_work(self, work: Work[T], steps: int = 1, model: str = "", requester: Requester | None = None) -> Job:
+        """Queue a question to a model (its sha256, "" the page's own); no question is durable."""
         self._ready()
-        client = client or self.current_client() or ""
-        asked = SamplingParams("", steps=steps)
-        return self.engine.submit(Job(asked, work=work, client=client, model=model, **self._from_where()))
+        requester = replace(requester or self.visitor(), durable=False)
+        return self.engine.submit(Job(SamplingParams("", steps=steps), work=work, model=model, requester=requester))
 
-    def run_work(self, work: Callable[[Pipeline], Generator[Stepped, None, T]]) -> T:
+    def run_work(self, work: Work[T]) -> T:
         """`submit_work` for what is answered at once: waits for the answer. RequestError where there is none."""
         end = self.submit_work(work).wait()
         if isinstance(end, Done):
             answer: T = end.result
             return answer
         raise RequestError("as_said", text=end.message) if isinstance(end, Failed) else RequestError("was_stopped")
-
-    def _from_where(self) -> dict[str, Any]:
-        """A job's account and request id."""
-        return {"account": self.current_account(), "request_id": self.current_request_id()}
 
     def _ready(self) -> None:
         if self.state.phase == "failed":
@@ -214,17 +197,17 @@ class Service:
 
     def picture(self, name: str) -> Path | None:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
-        return self.pictures.of(name, self.current_client())
+        return self.pictures.of(name, self.visitor().client)
 
     def _journal_start(self, job: Job) -> None:
-        if self.history is not None and job.durable:
+        if self.history is not None and job.requester.durable:
             self.history.journal.begin(job.id)
 
     def _journal_end(self, job: Job, event: End) -> None:
         """Say and write down how a job ended; one that the end of the process has cut off stays accepted."""
         seconds = round(time.monotonic() - job.created, 2)
         log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
-        if self.history is None or not job.durable or isinstance(event, (Done, Interrupted)):
+        if self.history is None or not job.requester.durable or isinstance(event, (Done, Interrupted)):
             return
         message = str(event.message) if isinstance(event, Failed) else None
         self.history.journal.end(job.id, type(event).__name__.lower(), message)
@@ -235,17 +218,17 @@ class Service:
             self.history.journal.count_runs()
         self.on_lost()
 
-    def job(self, job_id: str, client: str | None = None) -> Job | None:
+    def job(self, job_id: str, client: str = "") -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
-        job, client = self.engine.get(job_id), client or self.current_client()
-        return job if job is not None and (client is None or job.client == client) else None
+        job, client = self.engine.get(job_id), client or self.visitor().client
+        return job if job is not None and client in ("", job.client) else None
 
     def job_beginning(self, start: str, client: str) -> str | None:
         """The id of a client's own job that begins so, also of an earlier process; None where there is none."""
         running = self.engine.begins(start, client)
         return running or (self.history.journal.begins(start, client) if self.history is not None else None)
 
-    def cancel(self, job_id: str, client: str | None = None) -> bool:
+    def cancel(self, job_id: str, client: str = "") -> bool:
         """Stop a client's own job at its next step."""
         return self.job(job_id, client) is not None and self.engine.cancel(job_id)
 

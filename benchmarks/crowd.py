@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from app.engine import Done, Engine, Job, Quotas  # noqa: E402
+from app.engine import Done, Engine, Job, Quotas, Requester  # noqa: E402
 from app.engine.model import PipelineModel  # noqa: E402
 from benchmarks.memory import WEIGHTS  # noqa: E402
 from benchmarks.report import precision  # noqa: E402
@@ -30,7 +30,8 @@ OTHERS = ("euler", "heun", "plms", "unipc")
 def made(pipe: Pipeline, wanted: list[SamplingParams], beside: list[SamplingParams] | None, strict: bool) -> list[Any]:
     """Pictures uint8 [H,W,3] of `wanted`: each in an empty engine, or (with a list `beside`) all of both in one."""
     engine = Engine(lambda job, pictures, seconds, steps: pictures[0], Quotas(1000, 1000), strict)
-    jobs = [Job(request, client=str(k), previews=False) for k, request in enumerate([*wanted, *(beside or [])])]
+    asked = enumerate([*wanted, *(beside or [])])
+    jobs = [Job(request, requester=Requester(str(k), previews=False)) for k, request in asked]
     if beside is not None:
         for job in jobs:
             engine.submit(job)

@@ -75,8 +75,8 @@ async def _make(wanted: Text2Img, who: Caller, start: InitImage | None, strength
     request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
     if n > MOST_PICTURES:
         raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
-    jobs = await generation.start_jobs(who, request, n, start, model=file.name)
-    images = await generation.pictures(who, jobs)
+    jobs = await generation.start_jobs(who.service, who.requester, request, n, start, file.name)
+    images = await generation.pictures(who.service, jobs)
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(encoding.encode, image.path, size, "png") for image in images]
     requests = [job.request.image(k) for job in jobs for k in range(job.request.batch)]
@@ -151,7 +151,7 @@ def progress(who: CallerDep, skip_current_image: bool = False) -> Progress:
 @router.post("/skip")
 def interrupt(who: CallerDep) -> dict[str, str]:
     """Stop the caller's jobs."""
-    generation.cancel(who, _jobs(who))
+    generation.cancel(who.service, _jobs(who))
     return {}
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.errors import ApiError
+from app.engine import Requester
+from app.logs import request_id
 from app.security.addresses import peer_address
 from app.service import Service
 
@@ -17,8 +19,13 @@ class Caller:
     """Who calls, and the service."""
 
     service: Service
-    client: str
+    requester: Requester
     request: Request
+
+    @property
+    def client(self) -> str:
+        """Whose jobs and pictures they may see."""
+        return self.requester.client
 
 
 def require_caller(request: Request) -> Caller:
@@ -32,7 +39,9 @@ def require_caller(request: Request) -> Caller:
 def get_caller(request: Request) -> Caller:
     """Who calls, whether they may use the API or not."""
     service: Service = request.app.state.service
-    return Caller(service, service.clients.of(request.headers, peer_address(request.scope)), request)
+    clients, asked = service.clients, (request.headers, peer_address(request.scope))
+    requester = Requester(clients.of(*asked), clients.account(*asked), request_id=request_id.get())
+    return Caller(service, requester, request)
 
 
 CallerDep = Annotated[Caller, Depends(require_caller)]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from app.api.dependencies import Caller
 from app.api.errors import STATUS, ApiError
-from app.engine import Cancelled, Done, Failed, Job, follow
+from app.engine import Cancelled, Done, Failed, Job, Requester, follow
 from app.images import fit, fit_mask
 from app.schemas import GeneratedImage, read_params
+from app.service import Service
 from ldm_core.config import MAX_SEED
 from ldm_core.sampling import Limits, SamplingParams
 
@@ -40,21 +39,28 @@ def model_size(limits: Limits, width: int, height: int) -> tuple[int, int]:
     return made[0], made[1]
 
 
-async def start_jobs(who: Caller, *request: Any, **about: Any) -> list[Job]:
+async def start_jobs(
+    service: Service,
+    requester: Requester,
+    request: SamplingParams,
+    n: int,
+    start: InitImage | None = None,
+    model: str = "",
+) -> list[Job]:
     """`submit` in a thread. A caller who leaves meanwhile leaves no job behind."""
-    submitting = asyncio.ensure_future(asyncio.to_thread(submit, who, *request, **about))
+    submitting = asyncio.ensure_future(asyncio.to_thread(submit, service, requester, request, n, start, model))
     try:
         return await asyncio.shield(submitting)
     except asyncio.CancelledError:
-        cancel(who, await submitting)
+        cancel(service, await submitting)
         raise
 
 
 def submit(
-    who: Caller, request: SamplingParams, n: int, start: InitImage | None = None, model: str = "", **about: Any
+    service: Service, requester: Requester, request: SamplingParams, n: int, start: InitImage | None, model: str
 ) -> list[Job]:
     """Jobs for n pictures of seeds in a row, each within the batch limit; all of them or none."""
-    service, limits, start = who.service, who.service.limits_of(model), start or InitImage()
+    limits, start = service.limits_of(model), start or InitImage()
     size = request.width, request.height
     init = None if start.image is None else fit(start.image, limits, *size, start.crop)
     mask = None if start.mask is None else fit_mask(start.mask, limits, *size, start.crop)
@@ -69,9 +75,9 @@ def submit(
     try:
         while (made := sum(job.request.batch for job in jobs)) < n:
             part = replace(first.image(made), batch=min(together, n - made))
-            jobs.append(service.submit(part, init, mask, model=model, client=who.client, **about))
+            jobs.append(service.submit(part, init, mask, model, requester))
     except ValueError:
-        cancel(who, jobs)
+        cancel(service, jobs)
         raise
     return jobs
 
@@ -81,26 +87,26 @@ def draw_seed(n: int) -> int:
     return int(np.random.default_rng().integers(0, MAX_SEED - n))
 
 
-def cancel(who: Caller, jobs: Sequence[Job]) -> None:
+def cancel(service: Service, jobs: Sequence[Job]) -> None:
     """Stop jobs."""
     for job in jobs:
-        who.service.cancel(job.id, who.client)
+        service.cancel(job.id, job.client)
 
 
-async def pictures(who: Caller, jobs: Sequence[Job]) -> list[GeneratedImage]:
+async def pictures(service: Service, jobs: Sequence[Job]) -> list[GeneratedImage]:
     """The jobs' pictures when all are done. A caller who leaves cancels them; ApiError where one fails."""
-    await wait(who, jobs)
+    await wait(service, jobs)
     return [image for job in jobs for image in result_or_error(job).result.images]
 
 
-async def wait(who: Caller, jobs: Sequence[Job]) -> None:
+async def wait(service: Service, jobs: Sequence[Job]) -> None:
     """Wait till all jobs have ended; whatever ends the waiting, as a caller who leaves does, cancels them."""
     try:
         for job in jobs:
             async for _ in follow(job):
                 pass
     finally:
-        cancel(who, jobs)
+        cancel(service, jobs)
 
 
 def result_or_error(job: Job) -> Done:

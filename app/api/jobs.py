@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
@@ -57,7 +58,7 @@ def _create(wanted: JobRequest, who: Caller, key: str | None) -> JobAnswer:
     begin, rest = _digest(who.client, key), _digest(wanted.model_dump_json())
     with who.request.app.state.idempotency:
         if (known := who.service.job_beginning(begin, who.client)) is None:
-            return describe(who, _submit(wanted, who, id=begin + rest))
+            return describe(who, _submit(wanted, who, begin + rest))
     if known != begin + rest:
         raise ApiError(409, "idempotency_conflict", "This Idempotency-Key was used for another request.")
     return state(known, who)
@@ -68,14 +69,15 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _submit(wanted: JobRequest, who: Caller, **about: Any) -> Job:
+def _submit(wanted: JobRequest, who: Caller, job_id: str = "") -> Job:
     values = wanted.model_dump(exclude={"init_image", "mask", "user", "model"}, exclude_none=True)
     request = read_params(values)
     image = encoding.from_base64(who, wanted.init_image, "init_image") if wanted.init_image else None
     mask = encoding.from_base64(who, wanted.mask, "mask") if wanted.mask else None
     check_params(request, who.service.limits_of(wanted.model))
-    about = {"model": wanted.model, "user": wanted.user or "", "durable": True, **about}
-    [job] = generation.submit(who, request, request.batch, InitImage(image, mask), **about)
+    requester = replace(who.requester, user=wanted.user or "", durable=True, job_id=job_id)
+    start = InitImage(image, mask)
+    [job] = generation.submit(who.service, requester, request, request.batch, start, wanted.model)
     return job
 
 

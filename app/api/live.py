@@ -50,10 +50,10 @@ async def draw(wanted: Wanted, who: Visiting) -> Response:
 async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Response:
     live: Live = who.request.app.state.live
     try:
-        job = await asyncio.to_thread(live.start, params, who.client, page, model)
+        job = await asyncio.to_thread(live.start, params, who.requester, page, model)
     except LiveOff as error:
         return JSONResponse({"reason": error.sentence.key}, 503)
-    await generation.wait(who, [job])
+    await generation.wait(who.service, [job])
     if isinstance(job.events[-1], Cancelled):  # the page asked again
         return Response(status_code=204)
     sketch: Sketch | None = generation.result_or_error(job).result

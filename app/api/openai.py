@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -134,15 +135,12 @@ async def _make(wanted: ImagesRequest, who: Caller, name: str, start: InitImage 
     asked = _size(wanted.size)
     made = generation.model_size(limits, *(asked or _auto_size(limits, start)))
     request, size = _request(wanted, limits, made), asked or made
-    about: dict[str, Any] = {
-        "model": model,
-        "user": wanted.safety_identifier or wanted.user or "",
-        "previews": wanted.partial_images > 0,
-    }
-    jobs = await generation.start_jobs(who, request, wanted.n, start, **about)
+    user = wanted.safety_identifier or wanted.user or ""
+    requester = replace(who.requester, user=user, previews=wanted.partial_images > 0)
+    jobs = await generation.start_jobs(who.service, requester, request, wanted.n, start, model)
     if wanted.stream:
         return EventSourceResponse(_stream(wanted, who, name, jobs, size))
-    images = await generation.pictures(who, jobs)
+    images = await generation.pictures(who.service, jobs)
     data = [await asyncio.to_thread(_data, wanted, who, image, size) for image in images]
     return ImagesAnswer(
         created=int(time.time()),
@@ -190,7 +188,7 @@ async def _stream(
         body = {"type": "error", "error": {"code": error.code, "message": error.message, "param": error.param}}
         yield {"event": "error", "data": json.dumps(body)}
     finally:
-        generation.cancel(who, jobs)
+        generation.cancel(who.service, jobs)
 
 
 def _request(wanted: ImagesRequest, limits: Limits, size: tuple[int, int]) -> SamplingParams:

@@ -31,7 +31,7 @@ class Ends:
 
     def end(self, job: Job, event: End) -> None:
         """Tell a job's end; that of a durable job is written down first."""
-        if job.durable:
+        if job.requester.durable:
             self._in_thread(job, lambda: self._tell(job, event))
         else:
             self._tell(job, event)
@@ -63,7 +63,7 @@ class Ends:
         if job.done:
             return
         try:
-            with request_context(job.request_id):
+            with request_context(job.requester.request_id):
                 self.on_end(job, event)
         except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
             log.exception("the end of job %s could not be written down", job.id)
@@ -73,6 +73,6 @@ class Ends:
 
 def failed(job: Job, error: Exception, client_error: bool = False) -> Failed:
     """A job's failure, which is logged, as its last event."""
-    with request_context(job.request_id):
+    with request_context(job.requester.request_id):
         log.warning("job %s failed: %s", job.id, error, exc_info=None if for_people(error) else error)
     return Failed(sentence(error), client_error)

@@ -85,7 +85,22 @@ class Interrupted:
 End = Done | Failed | Cancelled | Interrupted
 Event = Queued | Loading | Started | Stepped | End
 E = TypeVar("E")
-Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
+T = TypeVar("T")
+Work = Callable[["Pipeline"], Generator[Stepped, None, T]]
+"""A lab's own question to a model: yields a Stepped a step and returns what Done will carry."""
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who asks for a job, and how they mean to follow it."""
+
+    client: str = ""  # whose it is; "": nobody's in particular
+    account: str = ""  # the address, or API key, it came from: cookies can be made up
+    user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
+    request_id: str = ""  # of the HTTP request that asked for it: the log names it
+    durable: bool = False  # written down when accepted, and run again after a crash
+    previews: bool = True  # whether anybody wants to see it form
+    job_id: str = ""  # what it will be found by; "": drawn
 
 
 @dataclass(eq=False)
@@ -95,16 +110,10 @@ class Job:
     request: SamplingParams
     init_image: Pixels | None = None
     mask: Pixels | None = None
-    work: Work | None = None  # a lab's own question to the model; None: make the pictures
-    client: str = ""  # whose it is
-    account: str = ""  # the address, or API key, it came from: cookies can be made up
+    work: Work[Any] | None = None  # None: make the pictures
     model: str = ""  # sha256 of the model it asks; "": the page's own
-    user: str = ""  # whom a client with an API key asks for: each has a fair share of its own
-    durable: bool = False  # written down when accepted, and run again after a crash
-    previews: bool = True  # whether anybody wants to see it form
-    request_id: str = ""  # of the HTTP request that asked for it: the log names it
+    requester: Requester = Requester()
     runtime: str = ""  # what executes the network for it, once it has started
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     events: list[Event] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     interrupted: bool = False  # stopped because the process ends, and not because nobody wanted it
@@ -112,6 +121,19 @@ class Job:
     created: float = field(default_factory=time.monotonic)
     _readers: list[Callable[[], None]] = field(default_factory=list, repr=False)
     _shown: int | None = None  # number of the event with the latest preview
+
+    def __post_init__(self) -> None:
+        self.id = self.requester.job_id or uuid.uuid4().hex
+
+    @property
+    def client(self) -> str:
+        """Whose it is."""
+        return self.requester.client
+
+    @property
+    def user(self) -> str:
+        """Whom its client asks for."""
+        return self.requester.user
 
     @property
     def done(self) -> bool:
@@ -148,7 +170,7 @@ class Job:
         """Its end after step i of n, where it is not `wanted` any more."""
         if not self.interrupted:
             return Cancelled(i, n, waiting)
-        return Interrupted() if self.durable else Failed(Sentence("closing"))
+        return Interrupted() if self.requester.durable else Failed(Sentence("closing"))
 
     def wait(self) -> End:
         """Block until the job has ended; its last event."""

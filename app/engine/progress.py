@@ -85,7 +85,7 @@ class Reporter:
                     self._metrics.first_step.observe(now - running.job.created)
                 running.i = i
                 ahead.append(running)
-                if running.job.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
+                if running.job.requester.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
                     due.append(running)
         previews = self._previews(due, model_of) if due and now >= self._previews_from else {}
         for running in ahead:

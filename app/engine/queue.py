@@ -76,7 +76,8 @@ class FairQueue:
             raise QueueFull("queue_full", count=len(self))
         if client is not None and len(client.waiting) >= self._quotas.client_jobs and not promised:
             raise QueueFull("client_queue_full", count=len(client.waiting))
-        if job.account and (count := self._waiting_of(job.account)) >= max(1, self._quotas.jobs // 2) and not promised:
+        account = job.requester.account
+        if account and (count := self._waiting_of(account)) >= max(1, self._quotas.jobs // 2) and not promised:
             raise QueueFull("account_queue_full", count=count)
         if client is None:  # idle time is not saved up: whoever comes starts level with the one served least
             served = min((c.served for c in self._clients.values()), default=0.0)
@@ -133,7 +134,7 @@ class FairQueue:
         return [line[k] for k in range(longest) for line in lines if k < len(line)]
 
     def _waiting_of(self, account: str) -> int:
-        return sum(job.account == account for client in self._clients.values() for job in client.waiting)
+        return sum(job.requester.account == account for client in self._clients.values() for job in client.waiting)
 
     def _forget(self, client: Client, user: str) -> None:
         """Drop the accounts of who has nothing left here, so that whoever comes starts level with those who stay."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.engine import Job
+from app.engine import Job, Requester
 from app.history.database import Database
 from app.i18n import Sentence
 from app.schemas import RequestError
@@ -112,7 +112,8 @@ class Journal:
                     db.execute("UPDATE jobs SET state = 'failed', message = ? WHERE id = ?", (message, job_id))
                     self.settle(job_id)
                     continue
-                jobs.append(Job(wanted, *pictures, model=model, client=client, user=user, id=job_id, durable=True))
+                requester = Requester(client, user=user, durable=True, job_id=job_id)
+                jobs.append(Job(wanted, *pictures, model=model, requester=requester))
         return jobs
 
     def begin(self, job_id: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from contextvars import ContextVar
 
 from starlette.types import Scope
-
-asking: ContextVar[str] = ContextVar("asking", default="")  # the account of the request being answered
 
 
 def peer_address(scope: Scope) -> str:

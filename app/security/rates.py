@@ -10,7 +10,7 @@ from collections.abc import Callable
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.security.addresses import asking, peer_address
+from app.security.addresses import peer_address
 from app.security.messages import PROBES, is_api, refuse
 
 KEPT = 10_000  # accounts that are remembered; the one unused longest is forgotten, and starts afresh
@@ -47,7 +47,6 @@ class RateLimit:
         """Pass the request on, or refuse it."""
         if scope["type"] == "http" and _counts(scope):
             account = self._account(Headers(scope=scope), peer_address(scope))
-            asking.set(account)  # each request is a task of its own
             if wait := self._buckets.take(account):
                 await too_often("Too many requests; please wait a moment.", wait, scope, receive, send)
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -75,7 +76,8 @@ def _generate(service: Service) -> Generate:
             "height": height,
         }
         try:
-            job = await asyncio.to_thread(service.submit, read_params(named), durable=False)  # it ends with its call
+            requester = replace(service.visitor(), durable=False)  # it ends with its call
+            job = await asyncio.to_thread(service.submit, read_params(named), requester=requester)
         except RequestError as error:
             raise gr.Error(str(error), print_exception=False) from None
         last = await _end(service, job)

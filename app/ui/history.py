@@ -134,7 +134,7 @@ class HistoryTab:
         """
         lang, asked = language(request, self.lang), asked if isinstance(asked, dict) else {}
         history = self.service.history
-        name, client = str(asked.get("file")), self.service.current_client() or ""
+        name, client = str(asked.get("file")), self.service.visitor().client
         session, refused = session or recall(self.service, kept), ""
         if history is None:
             return {self._stage.history: session, self.refused: ""}
@@ -157,7 +157,7 @@ class HistoryTab:
         return stage | self._drawn(HistoryQuery(*controls), shown, lang)
 
     def _drawn(self, asked: HistoryQuery, most: int, lang: str) -> Updates:
-        history, client = self.service.history, self.service.current_client() or ""
+        history, client = self.service.history, self.service.visitor().client
         if history is None:
             return {self.gallery: _note("history_off", lang), self.more: gr.update(visible=False)}
         models = history.models(client)

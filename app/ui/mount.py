@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from app.engine import Requester
 from app.logs import request_id
-from app.security.addresses import asking
 from app.security.request_log import REQUEST
 from app.service import Service
 from app.settings import Settings
@@ -29,9 +29,7 @@ from app.ui.theme import ASSETS, head, theme
 
 def mount_page(service: Service) -> FastAPI:
     """Build the page around a service; the result is served at the root of the port."""
-    service.current_client = lambda: _of_event(service.clients.of)
-    service.current_account = lambda: _of_event(service.clients.account) or asking.get()
-    service.current_request_id = lambda: _request_here() or request_id.get()
+    service.visitor = lambda: _visitor(service)
     app = mount_blocks(build_page(service), service.settings, allowed_paths=[str(service.outputs)])
     app.routes.insert(0, Route("/state", partial(_state, service)))  # before the page, which takes every path
     return app
@@ -72,15 +70,16 @@ def mount_blocks(blocks: gr.Blocks, settings: Settings, **options: Any) -> FastA
     return app
 
 
-def _of_event(named: Callable[[Mapping[str, str], str], str]) -> str | None:
-    """What headers and address are `named` whose event is being answered in this context; None outside of any."""
+def _visitor(service: Service) -> Requester:
+    """Whose event is being answered in this context, in a task of Gradio's own; nobody's client outside of any.
+
+    What a visitor asks for is written down.
+    """
     request = LocalContext.request.get(None)
+    http = getattr(request, "request", None)
+    number = "" if http is None else str(http.scope.get(REQUEST, ""))
+    visitor = Requester(request_id=number or request_id.get())
     if request is None or request.client is None:
-        return None
-    return named(request.headers, request.client.host)
-
-
-def _request_here() -> str:
-    """The id of the request whose event is being answered: Gradio answers it in a task of its own."""
-    http = getattr(LocalContext.request.get(None), "request", None)
-    return "" if http is None else str(http.scope.get(REQUEST, ""))
+        return visitor
+    clients, asked = service.clients, (request.headers, request.client.host)
+    return replace(visitor, client=clients.of(*asked), account=clients.account(*asked), durable=True)

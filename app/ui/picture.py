@@ -115,7 +115,7 @@ def as_of_now(service: Service, pictures: list[Picture]) -> list[Picture]:
     if service.history is None:
         return [picture for picture in pictures if Path(picture.path).exists()]
     names = [Path(picture.path).name for picture in pictures]
-    known = service.history.favourites(service.current_client() or "", names)
+    known = service.history.favourites(service.visitor().client, names)
     return [replace(p, favourite=known[name]) for p, name in zip(pictures, names, strict=True) if name in known]
 
 

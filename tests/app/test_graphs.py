@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.engine import Done, Engine, Job
+from app.engine import Done, Engine, Job, Requester
 from app.engine.model import PipelineModel
 from app.graphs import GraphMaker
 from app.service import Service
@@ -126,7 +126,7 @@ def save(job: Job, pictures: list[np.ndarray], seconds: float, steps: int) -> np
 
 def pictures(model: PipelineModel) -> np.ndarray:
     engine = Engine(save)
-    job = Job(PARAMS, previews=False)
+    job = Job(PARAMS, requester=Requester(previews=False))
     engine.submit(job)
     engine.start(model)
     end = job.wait()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from app import server
-from app.engine import Job
+from app.engine import Job, Requester
 from app.history import Filter, History, journal
 from app.history.database import VERSION
 from app.metadata import file_name
@@ -29,7 +29,7 @@ SETTINGS = Settings(history_bytes=1000, client_history_bytes=999)
 
 
 def job(prompt: str = "a red apple", client: str = "me", seed: int = 7, **more: object) -> Job:
-    return Job(SamplingParams(prompt, seed=seed), client=client, durable=True, **more)  # type: ignore[arg-type]
+    return Job(SamplingParams(prompt, seed=seed), requester=Requester(client, durable=True), **more)  # type: ignore[arg-type]
 
 
 def done(history: History, made: Job, size: int = 100) -> str:

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from app.engine import Cancelled, Done, Engine, Failed, Job, Loading
+from app.engine import Cancelled, Done, Engine, Failed, Job, Loading, Requester
 from app.model_pool import Drain, Fault, InMemory, Load, ModelPool, Plan, Progress
 from app.models import ModelFile
 from app.schemas import RequestError
@@ -73,7 +73,7 @@ class Pooled:
         self.engine.start(self.own, self.pool)
 
     def ask(self, model: str, prompt: str = "draw", client: str = "me", steps: int = 2) -> Job:
-        return self.engine.submit(Job(SamplingParams(prompt, steps=steps), model=model, client=client))
+        return self.engine.submit(Job(SamplingParams(prompt, steps=steps), model=model, requester=Requester(client)))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Done, Failed, Job, Queued
+from app.engine import Done, Failed, Job, Queued, Requester
 from app.history import History
 from app.metadata import read_png
 from app.models import ModelFolder, NotReady, read_file
@@ -122,7 +122,7 @@ def service(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_request_s_model_makes_its_picture(service: Service, folder: Path, name: str) -> None:
     file = service.models.find(name)
     request = SamplingParams("a red apple", steps=2, seed=5, guidance_scale=3.0)
-    end = service.submit(request, model=name, client="me").wait()
+    end = service.submit(request, model=name, requester=Requester("me")).wait()
     assert isinstance(end, Done), end
     [image] = end.result.images
     alone = load(file.path, device="cpu", dtype="float32", runtime="torch")
@@ -137,7 +137,7 @@ def test_a_job_of_a_model_runs_again_and_one_whose_model_has_gone_says_so(folder
     """Both can be followed from the start, when nobody has looked at the folder yet."""
     copy = read_file(folder / "copy.ckpt", Limits(), 10**9, 4)
     jobs = {
-        said: Job(SamplingParams("a", steps=1, seed=1), model=model, client="me", durable=True)
+        said: Job(SamplingParams("a", steps=1, seed=1), model=model, requester=Requester("me", durable=True))
         for model, said in ((copy.sha256, ""), ("0" * 64, "There is no model '000"))
     }
     history = History(tmp_path, Settings())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Done, Failed, Job, Stepped, follow
+from app.engine import Done, Failed, Job, Requester, Stepped, follow
 from app.metadata import read_png
 from app.models import ModelFile, NotReady
 from app.pictures import Pictures
@@ -163,7 +163,8 @@ def test_in_a_folder_that_was_asked_for_all_stay_and_the_newest_have_owners(
 ) -> None:
     monkeypatch.setattr("app.pictures.MOST_OWNERS", 2)
     pictures = Pictures(Settings(output_dir=tmp_path), lambda _: ModelFile("tiny", tmp_path), None)
-    made = [pictures.save(Job(SamplingParams("x", seed=k), client="me"), [PIXELS], 0.0, 1) for k in range(4)]
+    jobs = [Job(SamplingParams("x", seed=k), requester=Requester("me")) for k in range(4)]
+    made = [pictures.save(job, [PIXELS], 0.0, 1) for job in jobs]
     names = [result.images[0].path.name for result in made]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     assert [pictures.owner(name) for name in names] == [None, None, "me", "me"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, TrajectoryJobPanel
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import colour_bar, figures
-from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.ui.translation import offered
 
@@ -105,7 +105,7 @@ class AttentionOverSteps(TrajectoryJobPanel):
         """The default generation, all layers, all heads."""
         return {**super().default_values(), "layer": None, "head": None}
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The whole generation again, its attention recorded: as many steps as it had."""
         from app.labs.attention.maps import shares_over_steps, tokens_of
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.engine import Stepped
+from app.engine import Work
 from app.service import Service
-
-if TYPE_CHECKING:
-    from ldm_core.pipeline import Pipeline
-
-Work = Callable[["Pipeline"], Generator[Stepped, None, Any]]
 
 
 class SharedResults:
@@ -24,7 +18,7 @@ class SharedResults:
         self._results: dict[str, Future[Any]] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str, work: Work) -> Any:
+    def get(self, name: str, work: Work[Any]) -> Any:
         """The result called `name`, computed by `work` if nobody has yet; RequestError where that fails, each time."""
         with self._lock:
             result = self._results.get(name)

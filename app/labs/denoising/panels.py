@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import (
     STEPS,
@@ -15,7 +16,6 @@ from app.labs.common.panels.job_panel import (
 )
 from app.labs.common.panels.panel import Lab, Updates
 from app.labs.common.panels.pictures import chosen, figures
-from app.labs.common.shared_results import Work
 
 
 class StepViewer(StepPanel):
@@ -66,7 +66,7 @@ class Etas(TrajectoryJobPanel):
         """The button alone."""
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The kept generation at each eta, all in one batch: as many steps as it had."""
         from app.labs.denoising.trajectory import record_etas
 
@@ -99,7 +99,7 @@ class Fork(TrajectoryJobPanel):
         self.dial("fork_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The kept predictions replayed to step k, then on with the new settings; an empty prompt keeps the old one."""
         from app.labs.denoising.plots import compare_fork
 
@@ -144,7 +144,7 @@ class Inversion(FiguresJobPanel):
         self.slider("refine", 0, 3, 0, 1)
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """There and back, refined: steps · (2 + rounds) calls of the network."""
         from app.labs.denoising.ddim_inversion import invert
 

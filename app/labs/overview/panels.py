@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.engine import Work
 from app.labs.common.panels.job_panel import PROMPT, JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Updates
-from app.labs.common.shared_results import Work
 
 STEPS = 20
 
@@ -28,7 +28,7 @@ class Pipeline(JobPanel):
         self.shown = self.placeholder("shown")
         self.outputs = [self.shown]
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """A generation whose parts are recorded on the way. RequestError where a setting is out of bounds."""
         from app.labs.overview.story import tell
 

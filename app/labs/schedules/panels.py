@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import gradio as gr
 
+from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Panel, Updates
 from app.labs.common.panels.pictures import chosen, figures
-from app.labs.common.shared_results import Work
 from app.schemas import RequestError
 from app.ui.status import line_html
 from ldm_core.config import BetaSchedule
@@ -157,7 +157,7 @@ class CrossSchedulePanel(JobPanel):
         self.card = self.plot_card(height=280, drawn=False)
         self.outputs = [self.pictures, *self.card.outputs]
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The prompt sampled on all four schedules in one batch. RequestError while no model is loaded."""
         from app.labs.schedules.cross_schedule import sample_on_schedules
         from app.labs.schedules.curves import make_schedules

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.engine import Done, Event, Job, Queued, Stepped, follow
+from app.engine import Done, Event, Job, Queued, Stepped, Work, follow
 from app.i18n import duration, say
-from app.labs.common.shared_results import Work
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import GenerateResult
@@ -33,7 +32,7 @@ class Seen:
     fresh: bool = False
 
 
-def fill_all(plan: Plan) -> Work:
+def fill_all(plan: Plan) -> Work[Any]:
     """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
 
     def work(pipe: Pipeline) -> Any:

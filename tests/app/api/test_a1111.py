@@ -31,9 +31,9 @@ def test_a_mask_with_transparency_is_read_before_it_is_inverted(
     service, masks = app.state.service, list[Any]()
     submit = service.submit
 
-    def noted(request: SamplingParams, image: Any, mask: Any, **about: Any) -> Any:
+    def noted(request: SamplingParams, image: Any, mask: Any, *about: Any) -> Any:
         masks.append(mask)
-        return submit(request, image, mask, **about)
+        return submit(request, image, mask, *about)
 
     monkeypatch.setattr(service, "submit", noted)
     mask = Image.new("RGBA", (64, 64), (255, 255, 255, 0))
@@ -51,9 +51,9 @@ def test_a_picture_of_other_proportions_is_stretched_or_cropped_with_its_mask(
     service, begun = app.state.service, list[Any]()
     submit = service.submit
 
-    def noted(request: SamplingParams, image: Any, mask: Any, **about: Any) -> Any:
+    def noted(request: SamplingParams, image: Any, mask: Any, *about: Any) -> Any:
         begun.extend((image, mask))
-        return submit(request, image, mask, **about)
+        return submit(request, image, mask, *about)
 
     monkeypatch.setattr(service, "submit", noted)
     picture, mask = Image.new("RGB", (128, 64)), Image.new("L", (128, 64), 255)

@@ -10,10 +10,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.api.dependencies import Caller
 from app.api.generation import start_jobs
 from app.clients import COOKIE
-from app.engine import Job
+from app.engine import Job, Requester
 from ldm_core.sampling import SamplingParams
 
 
@@ -29,8 +28,8 @@ def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
         return jobs[-1]
 
     async def leave() -> None:
-        who: Any = Caller(service, "me", None)  # type: ignore[arg-type]
-        call = asyncio.create_task(start_jobs(who, SamplingParams("wait", steps=2, width=64, height=64), 2))
+        wanted = SamplingParams("wait", steps=2, width=64, height=64)
+        call = asyncio.create_task(start_jobs(service, Requester("me"), wanted, 2))
         await asyncio.sleep(0.1)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -50,4 +49,4 @@ def test_jobs_of_one_address_are_counted_together_whatever_their_cookies(app: Fa
         made = client.post("/v1/jobs", json={"prompt": "a", "steps": 1}, headers=headers).json()
         jobs.append(engine.get(made["id"]))
     one, other = jobs
-    assert one.client != other.client and one.account == other.account != ""
+    assert one.client != other.client and one.requester.account == other.requester.account != ""

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.api import routes
 from app.clients import COOKIE, Clients
-from app.engine import Job
+from app.engine import Job, Requester
 from app.history import History
 from app.schemas import GeneratedImage
 from app.settings import Settings
@@ -49,7 +49,7 @@ def client(history: History) -> TestClient:
 def made(history: History, client: TestClient, headers: dict[str, str], prompt: str, model: str, batch: int) -> None:
     """A finished job of whoever sends these headers; its files hold the prompt."""
     whose = client.app.state.service.clients.of(headers, "testclient")  # type: ignore[attr-defined]
-    job = Job(SamplingParams(prompt, seed=7, batch=batch), client=whose, durable=True)
+    job = Job(SamplingParams(prompt, seed=7, batch=batch), requester=Requester(whose, durable=True))
     images = []
     for k in range(batch):
         path = history.pictures / f"{job.id[:12]}-{7 + k}.png"

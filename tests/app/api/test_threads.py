@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.engine import Requester
 from app.history.database import Database
 from app.labs.xy_plot.filling import fill
 from app.labs.xy_plot.xy_plot import Cell, Plan
@@ -59,7 +60,7 @@ def test_over_http(app: FastAPI, asked: list[bool]) -> None:
 
 def test_over_the_page(app: FastAPI, asked: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     service = app.state.service
-    monkeypatch.setattr(service, "current_client", lambda: "me")
+    monkeypatch.setattr(service, "visitor", lambda: Requester("me", durable=True))
     asyncio.run(_generate(service)("a", steps=1))
 
     async def filled() -> None:

@@ -22,6 +22,7 @@ from app.engine import (
     Queued,
     QueueFull,
     Quotas,
+    Requester,
     Started,
     Stepped,
     follow,
@@ -56,7 +57,7 @@ def engine(model: FakeModel) -> Iterator[Engine]:
 
 
 def submit(engine: Engine, prompt: str, steps: int = 3, client: str = "", batch: int = 1, **more: Any) -> Job:
-    return engine.submit(Job(SamplingParams(prompt, steps=steps, batch=batch), client=client, **more))
+    return engine.submit(Job(SamplingParams(prompt, steps=steps, batch=batch), requester=Requester(client, **more)))
 
 
 def events(job: Job) -> list[object]:
@@ -191,7 +192,7 @@ def test_one_address_holds_half_of_the_queue_whatever_its_cookies() -> None:
     queue = FairQueue(Quotas(jobs=40))
 
     def waiting(k: int, account: str) -> Job:
-        return Job(SamplingParams("draw"), client=f"cookie {k}", account=account)
+        return Job(SamplingParams("draw"), requester=Requester(f"cookie {k}", account))
 
     for k in range(20):
         queue.add(waiting(k, "address"))
@@ -216,7 +217,8 @@ def test_a_client_s_users_share_its_quota_and_take_turns(engine: Engine, model: 
 def test_a_user_who_comes_starts_level_with_those_who_stay() -> None:
     """And not with one who came once and is gone: who asks all the time would have to wait until they are level."""
     queue = FairQueue(Quotas())
-    steady, *more = (Job(SamplingParams("draw"), client="key", user=user) for user in ("steady", "once", "new", "once"))
+    asking = [Requester("key", user=user) for user in ("steady", "once", "new", "once")]
+    steady, *more = (Job(SamplingParams("draw"), requester=who) for who in asking)
     queue.add(steady)
     [client] = queue.order()
     queue.take(client, steady)
@@ -248,7 +250,7 @@ def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel,
     disk = threading.Event()
 
     def write(job: Job, event: object) -> None:
-        if job.durable:
+        if job.requester.durable:
             disk.wait(10)
             told.append((threading.current_thread().name.partition("_")[0], job.done))
 
@@ -405,13 +407,14 @@ def test_a_lab_s_question_is_a_job_like_any_other(engine: Engine) -> None:
 def test_labs_of_two_clients_end_in_the_same_round(engine: Engine) -> None:
     """The one that ends first has left the queue when the other's turn is decided."""
     for _ in range(20):
-        jobs = [engine.submit(Job(SamplingParams("", steps=2), work=work(2), client=name)) for name in "abcd"]
+        asking = [Requester(name) for name in "abcd"]
+        jobs = [engine.submit(Job(SamplingParams("", steps=2), work=work(2), requester=who)) for who in asking]
         assert [job.wait() for job in jobs] == [Done("answered")] * 4
 
 
 def test_a_slow_lab_does_not_hold_a_picture_up(engine: Engine) -> None:
     """Its steps take a hundred times the picture's; after each of them the picture catches up."""
-    lab = engine.submit(Job(SamplingParams("", steps=100), work=work(100, 0.1), client="teacher"))
+    lab = engine.submit(Job(SamplingParams("", steps=100), work=work(100, 0.1), requester=Requester("teacher")))
     until(lambda: lab.last(Stepped))
     before = lab.last(Stepped).i
     assert isinstance(submit(engine, "draw", steps=25, client="other").wait(), Done)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine import Done, Engine, Job
+from app.engine import Done, Engine, Job, Requester
 from app.engine.model import PipelineModel
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import SamplingParams
@@ -33,7 +33,7 @@ def pipe() -> Pipeline:
 
 def pictures(pipe: Pipeline, strict: bool, together: bool, previews: bool) -> list[np.ndarray]:
     engine = Engine(save, strict=strict)
-    jobs = [Job(request, client=str(k), previews=previews) for k, request in enumerate(WANTED)]
+    jobs = [Job(request, requester=Requester(str(k), previews=previews)) for k, request in enumerate(WANTED)]
     if together:
         for job in jobs:
             engine.submit(job)

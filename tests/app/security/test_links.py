@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from app.api.dependencies import Caller
 from app.api.files import form_of, signed_url
+from app.engine import Requester
 from app.server import build
 from app.settings import Settings
 
@@ -22,7 +23,7 @@ def test_an_address_outlives_the_process_and_opens_nothing_else(tmp_path: Path) 
             (app.state.service.outputs / name).write_bytes(name.encode())
         scope = {"type": "http", "app": app, "router": app.router, "path": "/", "query_string": b"", "headers": []}
         request = Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)})
-        return TestClient(app, "http://127.0.0.1"), Caller(app.state.service, "me", request)
+        return TestClient(app, "http://127.0.0.1"), Caller(app.state.service, Requester("me"), request)
 
     client, who = opened("one")
     address = signed_url(who, "a.png")
@@ -42,7 +43,7 @@ def test_another_site_s_page_may_show_what_was_signed_and_nothing_else(tmp_path:
     app.state.service.outputs.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 8)).save(app.state.service.outputs / "a.png")
     scope = {"type": "http", "app": app, "router": app.router, "path": "/", "query_string": b"", "headers": []}
-    who = Caller(app.state.service, "me", Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)}))
+    who = Caller(app.state.service, Requester("me"), Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)}))
     client = TestClient(app, "http://127.0.0.1")
     for url, policy in (
         (signed_url(who, "a.png"), "cross-origin"),

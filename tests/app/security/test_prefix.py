@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from app.api.dependencies import Caller
 from app.api.files import signed_url
+from app.engine import Requester
 from app.security import security_stack
 from app.server import build
 from app.settings import Settings
@@ -62,7 +63,7 @@ def test_addresses_in_answers_have_the_prefix(tmp_path: Path):
         "query_string": b"",
         "router": app.router,
     }
-    who = Caller(service, "me", Request(scope))
+    who = Caller(service, Requester("me"), Request(scope))
     assert signed_url(who, "a.png").startswith("https://lab.example.org/lab/v1/files/a.png?expires=")
 
 

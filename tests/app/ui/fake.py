@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from app.engine import Engine, Job, Quotas, Stepped
+from app.clients import Clients
+from app.engine import Engine, Job, Quotas, Requester, Stepped
 from app.i18n import Sentence
 from app.loading import State
 from app.models import ModelFolder
@@ -34,7 +35,7 @@ class FakeService:
 
     def __init__(self, folder: Path, step_seconds: float = 0.0, phase: str = "ready", lang: str = "en") -> None:
         self.settings = Settings(output_dir=folder, lang=lang, detach_seconds=0.2)
-        self.outputs = folder
+        self.clients, self.outputs = Clients(self.settings), folder
         self.state = State(phase, Sentence(f"state_{phase}"), "fake", "cpu", "float32", 1.0)  # type: ignore[arg-type]
         self.limits = Limits()
         self.step_seconds = step_seconds
@@ -47,8 +48,8 @@ class FakeService:
     models = ModelFolder(Path("fake"), Limits())
     history = None
 
-    def current_client(self) -> str | None:
-        return None
+    def visitor(self) -> Requester:
+        return Requester()
 
     def picture(self, name: str) -> Path | None:
         path = self.outputs / name
@@ -64,7 +65,14 @@ class FakeService:
         words = text.split()
         return Count(len(words), 5, " ".join(words[5:]))
 
-    def submit(self, request: SamplingParams, init_image: object = None, mask: object = None, **_about: Any) -> Job:
+    def submit(
+        self,
+        request: SamplingParams,
+        init_image: object = None,
+        mask: object = None,
+        model: str = "",
+        requester: object = None,
+    ) -> Job:
         check_params(request, self.limits)
         job = Job(request.resolved(0, self.limits.guidance_scale))
         job.work = lambda _pipe: self._work(job)
@@ -106,7 +114,7 @@ def asked_in(lang: str) -> Any:
 
 def made(service: Any, prompt: str, client: str = "me", model: str = "one") -> str:
     """A picture in the history of a service; its file's name."""
-    job = Job(SamplingParams(prompt, seed=7), client=client, durable=True)
+    job = Job(SamplingParams(prompt, seed=7), requester=Requester(client, durable=True))
     path = service.history.pictures / f"{job.id[:12]}-7.png"
     write_png(path, np.zeros((8, 8, 3), np.uint8), job.request, "0" * 64, "test")
     service.history.finish(job, [GeneratedImage(path, 7, 8, 8)], model)

@@ -13,6 +13,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from app.engine import Requester
 from app.history import History
 from app.schemas import GeneratedImage, GenerateResult
 from app.settings import Settings
@@ -95,7 +96,7 @@ def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: Generat
 def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp_path: Path):
     """Deleted ones would come back, and favourites would be none any more."""
     service: Any = tab.service
-    service.current_client = lambda: "me"
+    service.visitor = lambda: Requester("me", durable=True)
     service.history = History(tmp_path, Settings())
     names = [made(service, prompt) for prompt in ("an apple", "a pear")]
     before = [Picture(str(service.history.pictures / name), name, "{}", {}, False) for name in names]
@@ -205,7 +206,7 @@ def test_a_run_that_the_server_s_end_cuts_off(tab: GenerateTab, durable: bool, s
     service: Any = tab.service
     service.step_seconds = 0.01
     job = service.submit(SamplingParams("a", steps=1000))
-    job.durable = durable
+    job.requester = Requester(durable=durable)
 
     async def watch() -> list[dict[Any, Any]]:
         seen = []

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.engine import Requester
 from app.history import History
 from app.settings import Settings
 from app.ui.generate import GenerateTab
@@ -27,7 +28,7 @@ def service(tmp_path: Path) -> Iterator[Any]:
     service: Any = FakeService(tmp_path)
     service.history = History(tmp_path, Settings())
     service.outputs = service.history.pictures
-    service.current_client = lambda: "me"
+    service.visitor = lambda: Requester("me", durable=True)
     yield service
     service.engine.close()
     service.history.close()

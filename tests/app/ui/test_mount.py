@@ -10,18 +10,18 @@ import pytest
 from gradio.context import LocalContext
 
 from app.clients import COOKIE
-from app.security.addresses import asking
+from app.engine import Requester
 from app.service import Service
 from app.settings import Settings
 from app.ui import mount
 
 
 def test_an_event_s_client_and_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event's, which Gradio answers in another task than the request's; outside of any the request's own."""
+    """The event's, which Gradio answers in another task than the request's; nobody's outside of any."""
     monkeypatch.setattr(mount, "build_page", lambda service: gr.Blocks(analytics_enabled=False))
     service = Service(Settings(output_dir=tmp_path))
     mount.mount_page(service)
-    assert service.current_client() is None and service.current_account() == ""
+    assert service.visitor() == Requester()
     seen = []
     for cookie in ("a" * 32, "b" * 32):
         event = SimpleNamespace(
@@ -29,12 +29,10 @@ def test_an_event_s_client_and_account(tmp_path: Path, monkeypatch: pytest.Monke
         )
         token = LocalContext.request.set(event)  # type: ignore[arg-type]
         try:
-            seen.append((service.current_client(), service.current_account()))
+            seen.append(service.visitor())
         finally:
             LocalContext.request.reset(token)
-    (one, account), (other, same) = seen
-    assert one != other and account == same == service.clients.account({}, "198.51.100.7")
-    asked = asking.set("address:0")
-    assert service.current_account() == "address:0"
-    asking.reset(asked)
+    one, other = seen
+    assert one.client != other.client and one.durable and other.durable
+    assert one.account == other.account == service.clients.account({}, "198.51.100.7")
     service.close()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 
+from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_stream import stream_job
 from app.labs.common.panels.panel import Panel, Shared, Updates
 from app.labs.common.panels.pictures import figures
-from app.labs.common.shared_results import SharedResults, Work
+from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
 from app.ui.status import fault_html, line_html
@@ -54,7 +55,7 @@ class JobPanel(Panel):
         words = {"value": f"{self.key}_run"}
         self.button = self.translation.make(gr.Button, words, variant="primary", elem_id=f"{self.key}-run")
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """What the model is asked for the values of `inputs`, and in how many steps; RequestError refuses."""
         raise NotImplementedError
 
@@ -143,7 +144,7 @@ class GenerationPanel(JobPanel):
         self.kept = self.shared["kept"] = gr.State(None, time_to_live=KEPT_SECONDS)
         self.outputs = [self.film]
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work, int]:
+    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """A generation with every step recorded. RequestError where a setting is out of bounds."""
         from app.labs.denoising.trajectory import film
 
@@ -222,7 +223,7 @@ class StepPanel(Panel):
         """Updates for step i (from 1) of a trajectory."""
         raise NotImplementedError
 
-    def ask(self, trajectory: Any, i: int, work: Work) -> Any:
+    def ask(self, trajectory: Any, i: int, work: Work[Any]) -> Any:
         """What `work` answers about step i of a trajectory; about the default's default step, everybody's answer."""
         if i == DEFAULT_STEP and trajectory is self.shared["generation"].default_result().trajectory:
             return self.results.get(self.key, work)

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.engine import Cancelled, Done, Event, Queued, Stepped, follow
+from app.engine import Cancelled, Done, Event, Queued, Stepped, Work, follow
 from app.i18n import say
-from app.labs.common.shared_results import Work
 from app.service import Service
 from app.ui.job_watchers import raise_fault
 from app.ui.status import line_html
@@ -22,7 +21,7 @@ class JobProgress:
     result: Any = None
 
 
-async def stream_job(service: Service, work: Work, steps: int, lang: str) -> AsyncIterator[JobProgress]:
+async def stream_job(service: Service, work: Work[Any], steps: int, lang: str) -> AsyncIterator[JobProgress]:
     """Queue `work` and report on it to its end. A page that goes away cancels it; a fault raises RequestError."""
     job = service.submit_work(work, steps)
     try:
