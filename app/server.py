@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api import routes
 from app.api.health import BROKEN
 from app.clients import ClientCookie, OwnFiles
+from app.keeping import FolderKeeper
 from app.logs import configure, reason
 from app.security import security_stack
 from app.security.uploads import sweep, upload_folder
@@ -106,11 +107,11 @@ def _mount_page(service: Service, uploads: Path) -> FastAPI:
     return mount_page(service)
 
 
-async def _trim(service: Service) -> None:
-    """Hold what the history may keep to its bounds, until cancelled."""
+async def _trim(keeper: FolderKeeper) -> None:
+    """Hold what is kept to its bounds, until cancelled."""
     while True:
         try:
-            await asyncio.to_thread(service.trim)
+            await asyncio.to_thread(keeper.trim)
         except Exception as error:  # a full disk, say: in an hour it may be another
             log.warning("old pictures could not be deleted: %s", reason(error))
         await asyncio.sleep(TRIM_SECONDS)
@@ -142,7 +143,7 @@ def build(settings: Settings) -> FastAPI:
             tasks = [
                 asyncio.create_task(open_page(stack, uploads)),
                 asyncio.create_task(sweep(uploads, settings.upload_seconds)),
-                asyncio.create_task(_trim(service)),
+                asyncio.create_task(_trim(service.keeper)),
             ]
             yield
             for task in tasks:
@@ -151,7 +152,7 @@ def build(settings: Settings) -> FastAPI:
 
     servers = [{"url": settings.root_path}] if settings.root_path else None
     app = FastAPI(title="Latent Lab", servers=servers, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.pictures.owner)
+    app.add_middleware(OwnFiles, clients=service.clients, folder=service.outputs, owner=service.keeper.owner)
     app.add_middleware(ClientCookie)
     app.add_middleware(  # judges first
         security_stack,
@@ -186,7 +187,7 @@ def run(settings: Settings) -> int:
         proxy_headers=False,  # app.security judges whom to believe
     )
     server = Server(config, app.state.page)
-    app.state.service.on_lost = server.fail
+    app.state.service.engine.on_lost = server.fail
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when everything has ended
         server.run()
     return server.status

@@ -9,18 +9,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from secrets import token_bytes
 from typing import TYPE_CHECKING, TypeVar
 
 from app.clients import Clients
-from app.engine import Done, End, Engine, Failed, Interrupted, Job, Quotas, Requester, Work
-from app.history import History
+from app.engine import Done, Engine, Failed, Job, Quotas, Requester, Work
 from app.i18n import Sentence
+from app.keeping import FolderKeeper, HistoryKeeper
 from app.loading import Loader, State
 from app.logs import request_context, request_id
 from app.model_pool import ModelPool
 from app.models import ModelFolder, NotReady
-from app.pictures import Pictures
 from app.schemas import RequestError, check_params
 from app.settings import Settings
 from ldm_core.config import MAX_SEED
@@ -56,17 +54,14 @@ class Service:
         self.models = ModelFolder(settings.weights, operator, scanned=settings.models is None)
         self.loader = Loader(settings, self.models, operator)
         self.pool = ModelPool(self.models.find, self.loader.load_other, lambda: self.engine.wake())
-        self.history = None if settings.data_dir is None else History(settings.data_dir, settings)
-        self.link_key = token_bytes() if self.history is None else self.history.link_key
-        self.pictures = Pictures(settings, self.models.find, self.history)
+        find, folder = self.models.find, settings.data_dir
+        self.keeper = FolderKeeper(settings, find) if folder is None else HistoryKeeper(settings, folder, find)
+        self.history = self.keeper.history
         quotas = Quotas(settings.queue_size, settings.client_queue_size)
-        self.engine = Engine(self.pictures.save, quotas, settings.strict)
-        self.engine.on_start, self.engine.ends.on_end = self._journal_start, self._journal_end
-        self.engine.on_lost = self._lost
-        self.on_lost: Callable[[], None] = lambda: None  # the device is lost; ends the process
+        self.engine = Engine(self.keeper, quotas, settings.strict)
         self.may_begin = threading.Event()  # set once the page is built; jobs recovered from the journal start then
-        left = [] if self.history is None else self.history.journal.unfinished(str(Sentence("interrupted")))
-        for job in left:  # what an earlier process has not finished is here before anybody asks for it
+        left = self.keeper.unfinished()
+        for job in left:  # here before anybody asks for them
             self.engine.submit(job, promised=True)
         if not left:
             self.may_begin.set()
@@ -74,7 +69,7 @@ class Service:
     @property
     def outputs(self) -> Path:
         """The folder of pictures, plots and runs."""
-        return self.pictures.folder
+        return self.keeper.folder
 
     def start(self) -> None:
         """Load the model in the background; `state` tells how far it is."""
@@ -154,15 +149,11 @@ class Service:
         asked, requester = "" if file is self.models.own else file.sha256, requester or self.visitor()
         requester = replace(requester, durable=requester.durable and self.history is not None)
         job = Job(params, init_image, mask, model=asked, requester=requester)
-        if self.history is not None:
-            self.history.check_room(requester.client)
-            if requester.durable:
-                self.history.journal.accept(job)  # before anybody is told
+        self.keeper.accept(job)  # before anybody is told
         try:
             self.engine.submit(job)
-        except RequestError:  # nobody has been told of it
-            if self.history is not None and requester.durable:
-                self.history.journal.refuse(job.id)
+        except RequestError:
+            self.keeper.refuse(job)
             raise
         self._tell_accepted(job)
         return job
@@ -197,26 +188,7 @@ class Service:
 
     def picture(self, name: str) -> Path | None:
         """The file of a finished picture of whoever the page is serving; None where it is gone or not theirs."""
-        return self.pictures.of(name, self.visitor().client)
-
-    def _journal_start(self, job: Job) -> None:
-        if self.history is not None and job.requester.durable:
-            self.history.journal.begin(job.id)
-
-    def _journal_end(self, job: Job, event: End) -> None:
-        """Say and write down how a job ended; one that the end of the process has cut off stays accepted."""
-        seconds = round(time.monotonic() - job.created, 2)
-        log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
-        if self.history is None or not job.requester.durable or isinstance(event, (Done, Interrupted)):
-            return
-        message = str(event.message) if isinstance(event, Failed) else None
-        self.history.journal.end(job.id, type(event).__name__.lower(), message)
-
-    def _lost(self) -> None:
-        """The device is lost. As after a crash the runs under way count, for what one of them asks may be the cause."""
-        if self.history is not None:
-            self.history.journal.count_runs()
-        self.on_lost()
+        return self.keeper.of(name, self.visitor().client)
 
     def job(self, job_id: str, client: str = "") -> Job | None:
         """A client's own job (without `client`: of whoever the page is serving), None where it is not theirs."""
@@ -225,8 +197,7 @@ class Service:
 
     def job_beginning(self, start: str, client: str) -> str | None:
         """The id of a client's own job that begins so, also of an earlier process; None where there is none."""
-        running = self.engine.begins(start, client)
-        return running or (self.history.journal.begins(start, client) if self.history is not None else None)
+        return self.engine.begins(start, client) or self.keeper.beginning(start, client)
 
     def cancel(self, job_id: str, client: str = "") -> bool:
         """Stop a client's own job at its next step."""
@@ -247,12 +218,7 @@ class Service:
         """Why no picture could be made and kept just now; None where one could."""
         if self.state.phase != "ready":
             return self.state.message
-        return self.pictures.fault()
-
-    def trim(self) -> None:
-        """Delete what the history need not keep any more."""
-        if self.history is not None:
-            self.history.trim()
+        return self.keeper.fault()
 
     def stop(self) -> None:
         """Take no more jobs and end those under way; those that are written down run again at the next start."""
@@ -264,6 +230,4 @@ class Service:
         self.loader.close()
         self.stop()
         self.pool.close()
-        if self.history is not None:
-            self.history.close()
-        self.pictures.close()
+        self.keeper.close()

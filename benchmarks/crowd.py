@@ -23,13 +23,14 @@ from benchmarks.report import precision  # noqa: E402
 from ldm_core import load  # noqa: E402
 from ldm_core.pipeline import Pipeline  # noqa: E402
 from ldm_core.sampling import SamplingParams  # noqa: E402
+from tests.app.engine.fake import FakeKeeper  # noqa: E402
 
 OTHERS = ("euler", "heun", "plms", "unipc")
 
 
 def made(pipe: Pipeline, wanted: list[SamplingParams], beside: list[SamplingParams] | None, strict: bool) -> list[Any]:
     """Pictures uint8 [H,W,3] of `wanted`: each in an empty engine, or (with a list `beside`) all of both in one."""
-    engine = Engine(lambda job, pictures, seconds, steps: pictures[0], Quotas(1000, 1000), strict)
+    engine = Engine(FakeKeeper(lambda job, pictures, *_: pictures[0]), Quotas(1000, 1000), strict)
     asked = enumerate([*wanted, *(beside or [])])
     jobs = [Job(request, requester=Requester(str(k), previews=False)) for k, request in asked]
     if beside is not None:

@@ -53,4 +53,4 @@ def form_of(kind: str, size: tuple[int, int], quality: int) -> str:
 
 
 def _signature(service: Service, name: str, expires: int, form: str) -> str:
-    return hmac.new(service.link_key, f"{name} {expires} {form}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(service.keeper.link_key, f"{name} {expires} {form}".encode(), hashlib.sha256).hexdigest()

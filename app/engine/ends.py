@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from app.engine.job import Done, End, Failed, Job, for_people, sentence
 from app.engine.metrics import Metrics
@@ -17,16 +17,28 @@ from ldm_core.images import Pixels
 log = logging.getLogger(__name__)
 WRITERS = 2  # threads
 
-Save = Callable[[Job, list[Pixels], float, int], Any]
-"""A job's pictures, the seconds it took and the steps it did → the result that Done will carry. Runs in a thread."""
+
+class Keeper(Protocol):
+    """What writes jobs and their pictures down, always before anybody is told."""
+
+    def begin(self, job: Job) -> None:
+        """A job is about to be prepared; the engine's thread waits for this."""
+
+    def save(self, job: Job, pictures: list[Pixels], seconds: float, steps: int) -> Any:
+        """Pictures, uint8 [H,W,3] each, made in so many seconds and steps → what Done will carry. Runs in a thread."""
+
+    def end(self, job: Job, event: End) -> None:
+        """A job has ended so; of a durable one this runs in a thread."""
+
+    def lost(self) -> None:
+        """The device is lost: as after a crash the runs under way count, for what one of them asks may be the cause."""
 
 
 class Ends:
     """Ends jobs; nothing here waits for a disk but its own threads."""
 
-    def __init__(self, save: Save, metrics: Metrics) -> None:
-        self._save, self._metrics = save, metrics
-        self.on_end: Callable[[Job, End], None] = lambda job, event: None  # before readers know; writes it down
+    def __init__(self, keeper: Keeper, metrics: Metrics) -> None:
+        self._keeper, self._metrics = keeper, metrics
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="save")
 
     def end(self, job: Job, event: End) -> None:
@@ -55,7 +67,7 @@ class Ends:
             return running.stopped()
         images = [running.images[k] for k in sorted(running.images)]
         try:
-            return Done(self._save(running.job, images, time.monotonic() - running.start, running.n))
+            return Done(self._keeper.save(running.job, images, time.monotonic() - running.start, running.n))
         except Exception as error:
             return failed(running.job, error)
 
@@ -64,11 +76,17 @@ class Ends:
             return
         try:
             with request_context(job.requester.request_id):
-                self.on_end(job, event)
+                _tell_operator(job, event)
+                self._keeper.end(job, event)
         except Exception:  # a full disk, say: whoever follows the job has to see its end all the same
             log.exception("the end of job %s could not be written down", job.id)
         job.end(event)
         self._metrics.ended(event)
+
+
+def _tell_operator(job: Job, event: End) -> None:
+    seconds = round(time.monotonic() - job.created, 2)
+    log.info("job ended", extra={"about": {"job": job.id, "end": type(event).__name__.lower(), "seconds": seconds}})
 
 
 def failed(job: Job, error: Exception, client_error: bool = False) -> Failed:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.engine.costs import Costs
-from app.engine.ends import Ends, Save, failed
+from app.engine.ends import Ends, Keeper, failed
 from app.engine.job import Done, End, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
 from app.engine.models import Models
@@ -31,12 +31,12 @@ KEPT_JOBS = 256  # ended jobs that late readers still find
 class Engine:
     """Submit, cancel, follow; one thread asks the model."""
 
-    def __init__(self, save: Save, quotas: Quotas | None = None, strict: bool = False) -> None:
+    def __init__(self, keeper: Keeper, quotas: Quotas | None = None, strict: bool = False) -> None:
         """`strict` answers each picture in a call of its own: bit-equal whatever else is asked, and slower."""
         self._strict = strict
         self.metrics = Metrics()
-        self.ends = Ends(save, self.metrics)
-        self.on_start: Callable[[Job], None] = lambda job: None  # before a job is prepared; writes it down
+        self._keeper = keeper
+        self._ends = Ends(keeper, self.metrics)
         self.on_lost: Callable[[], None] = lambda: None  # the device is lost and the engine ends; ends all else
         self._queue = FairQueue(quotas or Quotas())
         self._jobs: dict[str, Job] = {}
@@ -116,8 +116,8 @@ class Engine:
         if self._thread.is_alive():
             self._thread.join(timeout=1)
         for running in list(self._running.values()):  # a long step goes on; whoever waits for it is told
-            self.ends.end(running.job, running.stopped())
-        self.ends.close()
+            self._ends.end(running.job, running.stopped())
+        self._ends.close()
 
     # -- the engine's own thread -----------------------------------------------------------------------------------
 
@@ -139,6 +139,7 @@ class Engine:
                 for running in list(self._running.values()):
                     self._fail(running.job, error)
                 time.sleep(LOADING_SECONDS)  # where it fails at once again, others get the processor
+        self._keeper.lost()
         self.on_lost()
 
     def _tick(self) -> None:
@@ -194,7 +195,7 @@ class Engine:
             running = self._running[job.id] = Running(job, n=job.request.steps)
             start = time.monotonic()
             try:
-                self.on_start(job)
+                self._keeper.begin(job)
                 job.emit(Started(job.request.steps))
                 model = self._models.of(job)
                 if job.work is not None:
@@ -250,7 +251,7 @@ class Engine:
             running.images[row.index] = pixels
             if len(running.images) == len(running.rows):
                 self._release(running.job)
-                self.ends.save(running)
+                self._ends.save(running)
 
     def _step_labs(self) -> None:
         """One step of a lab's question for every client that has had no more than anybody else."""
@@ -289,12 +290,12 @@ class Engine:
 
     def _end(self, job: Job, event: End) -> None:
         self._release(job)
-        self.ends.end(job, event)
+        self._ends.end(job, event)
 
     def _drop(self, job: Job, event: End | None = None) -> bool:
         """End a waiting job, by default as stopped; False where it does not wait."""
         if waits := self._queue.remove(job):
-            self.ends.end(job, event or job.stopped(0, job.request.steps, waiting=True))
+            self._ends.end(job, event or job.stopped(0, job.request.steps, waiting=True))
         return waits
 
     def _release(self, job: Job) -> None:

@@ -24,6 +24,7 @@ from ldm_core.pipeline import load
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.sampling import SamplingParams
+from tests.app.engine.fake import FakeKeeper
 from tests.app.serving import until
 from tests.tiny import tiny_checkpoint
 
@@ -125,7 +126,7 @@ def save(job: Job, pictures: list[np.ndarray], seconds: float, steps: int) -> np
 
 
 def pictures(model: PipelineModel) -> np.ndarray:
-    engine = Engine(save)
+    engine = Engine(FakeKeeper(save))
     job = Job(PARAMS, requester=Requester(previews=False))
     engine.submit(job)
     engine.start(model)

@@ -107,7 +107,7 @@ def test_a_run_counts_from_when_the_engine_takes_the_job(tmp_path: Path) -> None
     assert service.history is not None
     service.history.journal.accept(made)
     assert service.history._db.read("SELECT tries FROM jobs") == [(0,)]
-    service.engine.on_start(made)
+    service.keeper.begin(made)
     assert service.history._db.read("SELECT tries FROM jobs") == [(1,)]
     service.close()
 

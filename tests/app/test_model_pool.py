@@ -17,7 +17,7 @@ from app.model_pool import Drain, Fault, InMemory, Load, ModelPool, Plan, Progre
 from app.models import ModelFile
 from app.schemas import RequestError
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeModel
+from tests.app.engine.fake import FakeKeeper, FakeModel
 from tests.app.serving import until
 
 SIZE = 100  # bytes of a made-up model
@@ -61,7 +61,7 @@ class Pooled:
     def __init__(self) -> None:
         self.made: list[str] = []
         self.loader, self.own = Loader(), FakeModel()
-        self.engine = Engine(self._save)
+        self.engine = Engine(FakeKeeper(self._save))
         self.pool = ModelPool(lambda name: ModelFile(name, Path(name), name, SIZE), self.loader, self.engine.wake)
         self.pool.room = 2 * SIZE
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from app.engine import Done, Failed, Job, Requester, Stepped, follow
+from app.keeping import FolderKeeper
 from app.metadata import read_png
 from app.models import ModelFile, NotReady
-from app.pictures import Pictures
 from app.schemas import GenerateResult, RequestError, read_params
 from app.service import Service
 from app.settings import Settings
@@ -161,13 +161,13 @@ def test_a_temporary_folder_is_bounded(service: Service) -> None:
 def test_in_a_folder_that_was_asked_for_all_stay_and_the_newest_have_owners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.pictures.MOST_OWNERS", 2)
-    pictures = Pictures(Settings(output_dir=tmp_path), lambda _: ModelFile("tiny", tmp_path), None)
+    monkeypatch.setattr("app.keeping.MOST_OWNERS", 2)
+    keeper = FolderKeeper(Settings(output_dir=tmp_path), lambda _: ModelFile("tiny", tmp_path))
     jobs = [Job(SamplingParams("x", seed=k), requester=Requester("me")) for k in range(4)]
-    made = [pictures.save(job, [PIXELS], 0.0, 1) for job in jobs]
+    made = [keeper.save(job, [PIXELS], 0.0, 1) for job in jobs]
     names = [result.images[0].path.name for result in made]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
-    assert [pictures.owner(name) for name in names] == [None, None, "me", "me"]
+    assert [keeper.owner(name) for name in names] == [None, None, "me", "me"]
 
 
 def test_a_mask_keeps_what_it_leaves_white_out(service: Service) -> None:

@@ -40,7 +40,7 @@ def client(history: History) -> TestClient:
         clients=Clients(settings),
         settings=settings,
         outputs=history.pictures,
-        link_key=history.link_key,
+        keeper=SimpleNamespace(link_key=history.link_key),
     )
     routes.include(app)
     return TestClient(app)

@@ -1,17 +1,17 @@
-"""A model without weights: each network call takes a fixed time, and prompts say what goes wrong."""
+"""A model without weights, whose calls take a fixed time and whose prompts say what goes wrong; and a keeper."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from app.engine import Job
+from app.engine import End, Job
 
 
 class Lost(RuntimeError):
@@ -30,6 +30,16 @@ class FakeRow:
     t: float = 0.0
     finished: bool = False
     error: Exception | None = None
+
+
+@dataclass(eq=False)
+class FakeKeeper:
+    """Hands the engine what `save` returns, and writes nothing down."""
+
+    save: Callable[[Job, list[Any], float, int], Any] = lambda *_: None
+    begin: Callable[[Job], None] = lambda job: None
+    end: Callable[[Job, End], object] = lambda job, event: None
+    lost: Callable[[], None] = lambda: None
 
 
 class FakeModel:

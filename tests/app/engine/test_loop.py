@@ -32,7 +32,7 @@ from app.engine.queue import FairQueue
 from app.engine.rows import pick
 from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeModel, FakeRow
+from tests.app.engine.fake import FakeKeeper, FakeModel, FakeRow
 from tests.app.serving import until
 
 
@@ -48,8 +48,13 @@ def model() -> FakeModel:
 
 
 @pytest.fixture
-def engine(model: FakeModel) -> Iterator[Engine]:
-    engine = Engine(save, Quotas(jobs=40, client_jobs=35))
+def keeper() -> FakeKeeper:
+    return FakeKeeper(save)
+
+
+@pytest.fixture
+def engine(model: FakeModel, keeper: FakeKeeper) -> Iterator[Engine]:
+    engine = Engine(keeper, Quotas(jobs=40, client_jobs=35))
     engine.start(model)
     yield engine
     model.gate.set()
@@ -94,7 +99,7 @@ def test_requests_share_a_call_whatever_their_steps(engine: Engine, model: FakeM
 
 
 def test_strict_answers_each_picture_alone(model: FakeModel) -> None:
-    engine = Engine(save, strict=True)
+    engine = Engine(FakeKeeper(save), strict=True)
     engine.start(model)
     jobs = [submit(engine, "draw", batch=4, client=str(k)) for k in range(4)]
     assert all(isinstance(job.wait(), Done) for job in jobs)
@@ -234,17 +239,19 @@ def test_a_user_who_comes_starts_level_with_those_who_stay() -> None:
     assert queue.users("key") == {} and not client.active
 
 
-def test_an_end_that_cannot_be_written_down_is_an_end_all_the_same(engine: Engine, model: FakeModel) -> None:
+def test_an_end_that_cannot_be_written_down_is_an_end_all_the_same(engine: Engine, keeper: FakeKeeper) -> None:
     def full(job: Job, event: object) -> None:
         raise OSError(28, "No space left on device")
 
-    engine.ends.on_end = full
+    keeper.end = full
     ends = [submit(engine, prompt).wait() for prompt in ("fail", "unsaved", "draw", "unprepared", "draw")]
     assert [type(end) for end in ends] == [Failed, Failed, Done, Failed, Done]
 
 
 @pytest.mark.parametrize("prompt", ["fail", "draw", "unprepared", "wait"])
-def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel, prompt: str) -> None:
+def test_the_engine_s_thread_waits_for_no_disk(
+    engine: Engine, model: FakeModel, keeper: FakeKeeper, prompt: str
+) -> None:
     """The end of a durable job is written down in a thread, before it is told; cancelling waits for nothing either."""
     told: list[tuple[str, bool]] = []
     disk = threading.Event()
@@ -254,7 +261,7 @@ def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel,
             disk.wait(10)
             told.append((threading.current_thread().name.partition("_")[0], job.done))
 
-    engine.ends.on_end = write
+    keeper.end = write
     durable = submit(engine, prompt, durable=True)
     if prompt == "wait":
         assert engine.cancel(durable.id)
@@ -267,7 +274,7 @@ def test_the_engine_s_thread_waits_for_no_disk(engine: Engine, model: FakeModel,
 
 
 def test_a_start_is_written_down_before_anything_is_made_and_not_while_a_job_waits(
-    engine: Engine, model: FakeModel
+    engine: Engine, model: FakeModel, keeper: FakeKeeper
 ) -> None:
     begun: list[tuple[str, bool]] = []
 
@@ -276,7 +283,7 @@ def test_a_start_is_written_down_before_anything_is_made_and_not_while_a_job_wai
         if job.request.prompt == "unwritten":
             raise OSError(28, "No space left on device")
 
-    engine.on_start = write
+    keeper.begin = write
     hold(engine, model)
     waiting = submit(engine, "draw", client="other")
     failed = submit(engine, "unwritten", client="third")
@@ -311,7 +318,7 @@ def test_nothing_is_taken_after_the_end_has_begun(engine: Engine) -> None:
 
 def test_the_first_tick_waits_for_what_it_is_told_to(model: FakeModel) -> None:
     """Jobs are taken, and can be given up, meanwhile."""
-    engine, may_begin = Engine(save), threading.Event()
+    engine, may_begin = Engine(FakeKeeper(save)), threading.Event()
     engine.start(model, wait=may_begin.wait)
     job, unwanted = submit(engine, "draw"), submit(engine, "draw")
     assert engine.cancel(unwanted.id) and isinstance(unwanted.wait(), Cancelled)
@@ -437,7 +444,7 @@ def test_a_short_job_beside_thirty_long_ones(base: float, each: float) -> None:
     """
     model = FakeModel(base, each)
     most = 2.0 if base else 2.2
-    engine = Engine(save)
+    engine = Engine(FakeKeeper(save))
     engine.start(model)
     try:
         for _ in range(3):
@@ -484,7 +491,9 @@ def test_whoever_waits_for_a_long_call_is_told_when_the_engine_closes(engine: En
     assert held.events[-1] == Failed(Sentence("closing")) and time.monotonic() - start < 3  # the call itself takes ten
 
 
-def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(engine: Engine, model: FakeModel) -> None:
+def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(
+    engine: Engine, model: FakeModel, keeper: FakeKeeper
+) -> None:
     """Running and waiting; what its client has given up before is cancelled all the same."""
     model.base = 0.001
     model.gate.set()
@@ -495,7 +504,7 @@ def test_what_is_written_down_ends_as_interrupted_and_not_as_cancelled(engine: E
         submit(engine, "draw", client="c", steps=9, batch=40, durable=durable) for durable in (True, True, False)
     ]
     written: dict[str, object] = {}
-    engine.ends.on_end = lambda job, event: written.setdefault(job.id, event)
+    keeper.end = lambda job, event: written.setdefault(job.id, event)
     engine.cancel(unwanted.id)
     engine.close()
     engine.close()  # the server's own end comes after the signal's

@@ -11,6 +11,7 @@ from app.engine import Done, Engine, Job, Requester
 from app.engine.model import PipelineModel
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import SamplingParams
+from tests.app.engine.fake import FakeKeeper
 from tests.tiny import tiny_pipeline
 
 WANTED = [
@@ -32,7 +33,7 @@ def pipe() -> Pipeline:
 
 
 def pictures(pipe: Pipeline, strict: bool, together: bool, previews: bool) -> list[np.ndarray]:
-    engine = Engine(save, strict=strict)
+    engine = Engine(FakeKeeper(save), strict=strict)
     jobs = [Job(request, requester=Requester(str(k), previews=previews)) for k, request in enumerate(WANTED)]
     if together:
         for job in jobs:
@@ -66,7 +67,7 @@ def test_pictures_and_masks_go_the_same_way(pipe: Pipeline) -> None:
     init = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
     mask = np.zeros((32, 32), np.uint8)
     mask[:, :16] = 255
-    engine = Engine(save, strict=True)
+    engine = Engine(FakeKeeper(save), strict=True)
     engine.start(PipelineModel(pipe))
     for sampler in ("ddim", "euler"):
         request = SamplingParams("x", steps=6, sampler=sampler, seed=1, strength=0.5)
