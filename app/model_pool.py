@@ -1,4 +1,4 @@
-"""The models in memory beside the page's own, while they are asked for.
+"""The models in memory: the page's own, and others while they are asked for.
 
 The page's own model (`--weights`) is always in memory, since labs and the prompt line ask it at any time. The others
 share what `--model-bytes` leaves: a model is counted before it is loaded, and the one used least recently makes room.
@@ -68,7 +68,7 @@ class _Loading:
 
 
 class ModelPool:
-    """The models in memory beside the page's own, and the one that is being loaded. One loads at a time.
+    """The models in memory by sha256, "" the page's own, and the one that is being loaded. One loads at a time.
 
     A model that has to make room first serves its queue: the jobs that were there when its turn began, and those that
     came before the first one of the model that waits. What comes for it later waits for its next turn. So models that
@@ -82,7 +82,8 @@ class ModelPool:
         changed: Callable[[], None],
     ) -> None:
         """`load` builds one in a thread; `changed` is told when there is news."""
-        self.room = 0  # bytes for all of them
+        self.own: Any = None  # the page's own model, which never leaves
+        self.room = 0  # bytes for all others
         self._find, self._load, self._changed = find, load, changed
         self._loaded: dict[str, InMemory] = {}  # by sha256, the one used least recently first
         self._loading: _Loading | None = None
@@ -93,13 +94,15 @@ class ModelPool:
 
     def model(self, sha256: str) -> Any:
         """A model that is in memory, used now."""
+        if not sha256:
+            return self.own
         with self._lock:
             self._loaded[sha256] = self._loaded.pop(sha256)
             return self._loaded[sha256].model
 
     @property
     def loaded(self) -> list[str]:
-        """The names of those in memory, the one used least recently first."""
+        """The names of those in memory beside the page's own, the one used least recently first."""
         with self._lock:
             return [loaded.file.name for loaded in self._loaded.values()]
 
@@ -121,7 +124,8 @@ class ModelPool:
         with self._lock:
             self._wanted = {job.model for job in waiting}
             self._failed = {model: fault for model, fault in self._failed.items() if model in self._wanted}
-            missing = [job for job in waiting if job.model not in ("", *self._loaded) and not self._awaited(job.model)]
+            here = {"", *self._loaded}
+            missing = [job for job in waiting if job.model not in here and not self._awaited(job.model)]
             first = min(missing, key=lambda job: job.created, default=None)
             until: Mapping[str, float] = {}
             if first is not None and self._loading is None:
@@ -132,8 +136,8 @@ class ModelPool:
                         until = serving
                     case Fault(error):
                         self._failed[first.model] = error
-            here = set(self._loaded)
-        return lambda job: not job.model or (job.model in here and job.created <= until.get(job.model, math.inf))
+            here = {"", *self._loaded}
+        return lambda job: job.model in here and job.created <= until.get(job.model, math.inf)
 
     def close(self) -> None:
         """Give up what is being loaded, let go of the rest."""

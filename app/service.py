@@ -77,9 +77,9 @@ class Service:
 
     def _load(self) -> None:
         try:
-            model = self.loader.load_own()
+            self.pool.own = self.loader.load_own()
             self.pool.room = self.settings.model_bytes - self.models.own.bytes
-            self.engine.start(model, self.pool, lambda: self.may_begin.wait(HELD_SECONDS))
+            self.engine.start(self.pool, lambda: self.may_begin.wait(HELD_SECONDS))
             self.loader.ready()
         except Exception as error:
             self.loader.failed(error)

@@ -23,7 +23,7 @@ from benchmarks.report import precision  # noqa: E402
 from ldm_core import load  # noqa: E402
 from ldm_core.pipeline import Pipeline  # noqa: E402
 from ldm_core.sampling import SamplingParams  # noqa: E402
-from tests.app.engine.fake import FakeKeeper  # noqa: E402
+from tests.app.engine.fake import Alone, FakeKeeper  # noqa: E402
 
 OTHERS = ("euler", "heun", "plms", "unipc")
 
@@ -36,7 +36,7 @@ def made(pipe: Pipeline, wanted: list[SamplingParams], beside: list[SamplingPara
     if beside is not None:
         for job in jobs:
             engine.submit(job)
-    engine.start(PipelineModel(pipe))
+    engine.start(Alone(PipelineModel(pipe)))
     ends = [(job if beside is not None else engine.submit(job)).wait() for job in jobs]
     engine.close()
     assert all(isinstance(end, Done) for end in ends), ends

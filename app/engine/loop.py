@@ -11,16 +11,14 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from app.engine.costs import Costs
 from app.engine.ends import Ends, Keeper, failed
 from app.engine.job import Done, End, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
-from app.engine.models import Models
 from app.engine.progress import Reporter, Running
 from app.engine.queue import Client, FairQueue, QueueFull, Quotas
-from app.engine.rows import Kind, Model, Pool, Row, halving, pick, units
+from app.engine.rows import Kind, Models, Row, halving, pick, units
 
 log = logging.getLogger(__name__)
 LOADING_SECONDS = 0.1  # how often is looked how far a model is while all jobs wait for one
@@ -50,11 +48,9 @@ class Engine:
         self._wait: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
-    def start(self, model: Model[Any], pool: Pool | None = None, wait: Callable[[], object] = lambda: None) -> None:
-        """Begin to answer once `wait` has returned: jobs that name no model by `model`, others by the pool's. Jobs may
-        have come before.
-        """
-        self._models, self._wait = Models(model, pool), wait
+    def start(self, models: Models, wait: Callable[[], object] = lambda: None) -> None:
+        """Begin to answer once `wait` has returned. Jobs may have come before."""
+        self._models, self._wait = models, wait
         self._thread.start()
 
     def submit(self, job: Job, promised: bool = False) -> Job:
@@ -147,8 +143,8 @@ class Engine:
         self._drop_unwanted()
         self._start_jobs()
         for call in self._picked("denoise"):
-            self._ask("denoise", call, self._models.of(call[0].job).answer)
-        self._reporter.report(list(self._running.values()), self._models.of)
+            self._ask("denoise", call, self._models.model(call[0].job.model).answer)
+        self._reporter.report(list(self._running.values()), self._models)
         for call in self._picked("decode"):
             self._ask("decode", call, self._decode)
         self._step_labs()
@@ -162,7 +158,8 @@ class Engine:
     def _settle_waiting(self) -> None:
         """End the waiting jobs that nobody wants any more or whose model cannot be loaded. The lock is held."""
         waiting = self._queue.waiting()
-        faults = self._models.faults(waiting)
+        found = {name: self._models.fault(name) for name in {job.model for job in waiting}}  # each is told once
+        faults = {name: fault for name, fault in found.items() if fault is not None}
         if any(self._loses(fault) for fault in faults.values()):
             return
         lost = [job for job in waiting if not job.wanted() or job.model in faults]
@@ -174,7 +171,9 @@ class Engine:
 
     def _next_job(self) -> tuple[Client, Job] | None:
         """The job that starts next, and its client: the one served least of those that have room. The lock is held."""
-        may_start = self._models.admit(self._queue.waiting(), {running.job.model for running in self._running.values()})
+        waiting = self._queue.waiting()
+        may_start = self._models.admit(waiting, {running.job.model for running in self._running.values()})
+        self._reporter.loading(waiting, self._models)
         lines = (client for client in self._queue.order() if self._room(client.name))
         return next(((line, job) for line in lines for job in line.in_turn() if may_start(job)), None)
 
@@ -197,7 +196,7 @@ class Engine:
             try:
                 self._keeper.begin(job)
                 job.emit(Started(job.request.steps))
-                model = self._models.of(job)
+                model = self._models.model(job.model)
                 if job.work is not None:
                     running.work = job.work(model.pipe)
                 else:
@@ -246,7 +245,7 @@ class Engine:
 
     def _decode(self, rows: Sequence[Row]) -> None:
         """Decode finished rows; a job whose last picture this was goes to be saved."""
-        for row, pixels in zip(rows, self._models.of(rows[0].job).decode(rows), strict=True):
+        for row, pixels in zip(rows, self._models.model(rows[0].job.model).decode(rows), strict=True):
             running = self._running[row.job.id]
             running.images[row.index] = pixels
             if len(running.images) == len(running.rows):
@@ -283,7 +282,7 @@ class Engine:
             self._end(job, failed(job, error, client_error))
 
     def _loses(self, error: Exception) -> bool:
-        if not self._lost and self._models.is_lost(error):
+        if not self._lost and self._models.model("").is_lost(error):  # all share one device
             self._lost = True
             log.critical("the device is lost, so this process ends", exc_info=error)
         return self._lost

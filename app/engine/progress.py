@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from app.engine.job import End, Job, Queued, Stepped
+from app.engine.job import End, Job, Loading, Queued, Stepped
 from app.engine.metrics import Metrics
-from app.engine.rows import Kind, Model, Row
+from app.engine.rows import Kind, Models, Row
 from ldm_core.images import Pixels, picture_grid, sheet_columns
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Running:
 
 
 class Reporter:
-    """Emits places in the queue, steps and previews."""
+    """Emits places in the queue, how far models are, steps and previews."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -74,7 +74,14 @@ class Reporter:
             if last is None or last.position != now.position or (job.events[-1] is last and _shifted(last, now)):
                 job.emit(now)
 
-    def report(self, jobs: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> None:
+    def loading(self, waiting: Sequence[Job], models: Models) -> None:
+        """Tell jobs that wait for their model how far it is, in whole per cent."""
+        for job in waiting:
+            at = models.progress(job.model)
+            if at is not None and job.last(Loading) != (told := Loading(at[0], round(at[1], 2))):
+                job.emit(told)
+
+    def report(self, jobs: Sequence[Running], models: Models) -> None:
         """Tell every job that has got on, with a preview where one is due."""
         now = time.monotonic()
         due: list[Running] = []
@@ -87,20 +94,22 @@ class Reporter:
                 ahead.append(running)
                 if running.job.requester.previews and i < running.n and now - running.shown >= PREVIEW_SECONDS:
                     due.append(running)
-        previews = self._previews(due, model_of) if due and now >= self._previews_from else {}
+        previews = self._previews(due, models) if due and now >= self._previews_from else {}
         for running in ahead:
             i, n, preview = running.i, running.n, previews.get(running.job.id)
             left = (now - running.start) / i * (n - i)
             running.job.emit(Stepped(i, n, running.rows[0].t, left, preview))
 
-    def _previews(self, due: Sequence[Running], model_of: Callable[[Job], Model[Any]]) -> dict[str, Pixels]:
+    def _previews(self, due: Sequence[Running], models: Models) -> dict[str, Pixels]:
         """A sheet of each job's pictures as they are now; never more than their share of the engine's time."""
         start = time.monotonic()
         made: dict[str, Pixels] = {}
         for _, same in itertools.groupby(sorted(due, key=lambda r: repr(r.rows[0].key)), lambda r: r.rows[0].key):
             group = list(same)
             try:
-                pixels = iter(model_of(group[0].job).preview([row for running in group for row in running.rows]))
+                pixels = iter(
+                    models.model(group[0].job.model).preview([row for running in group for row in running.rows])
+                )
             except Exception:
                 log.warning("no preview", exc_info=True)
                 continue

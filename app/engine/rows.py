@@ -68,8 +68,8 @@ class Model(Protocol[R]):
         """Whether after this error nothing can be made in this process any more."""
 
 
-class Pool(Protocol):
-    """The models beside the one that jobs ask who name none; by sha256."""
+class Models(Protocol):
+    """The models an engine asks, by sha256; "" is the one of jobs that name none, which is always in memory."""
 
     def model(self, sha256: str) -> Model[Any]:
         """One that is in memory."""

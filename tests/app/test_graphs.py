@@ -24,7 +24,7 @@ from ldm_core.pipeline import load
 from ldm_core.runtime.base import RuntimeFailed
 from ldm_core.runtime.openvino import OpenVINORuntime
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeKeeper
+from tests.app.engine.fake import Alone, FakeKeeper
 from tests.app.serving import until
 from tests.tiny import tiny_checkpoint
 
@@ -129,7 +129,7 @@ def pictures(model: PipelineModel) -> np.ndarray:
     engine = Engine(FakeKeeper(save))
     job = Job(PARAMS, requester=Requester(previews=False))
     engine.submit(job)
-    engine.start(model)
+    engine.start(Alone(model))
     end = job.wait()
     engine.close()
     assert isinstance(end, Done), end

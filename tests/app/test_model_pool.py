@@ -70,7 +70,8 @@ class Pooled:
         return job.model
 
     def start(self) -> None:
-        self.engine.start(self.own, self.pool)
+        self.pool.own = self.own
+        self.engine.start(self.pool)
 
     def ask(self, model: str, prompt: str = "draw", client: str = "me", steps: int = 2) -> Job:
         return self.engine.submit(Job(SamplingParams(prompt, steps=steps), model=model, requester=Requester(client)))

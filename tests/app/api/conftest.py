@@ -14,7 +14,7 @@ from app.i18n import Sentence
 from app.loading import State
 from app.server import build
 from app.settings import Settings
-from tests.app.engine.fake import FakeModel
+from tests.app.engine.fake import Alone, FakeModel
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
     service.loader.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)
     service.loader.state = State("ready", Sentence("state_ready"), "tiny")
     app.state.fake = FakeModel()
-    service.engine.start(app.state.fake)
+    service.engine.start(Alone(app.state.fake))
     app.state.page.app = Starlette()
     app.router.lifespan_context = idle
     yield app

@@ -96,3 +96,21 @@ class FakeModel:
 
     def is_lost(self, error: Exception) -> bool:
         return isinstance(error, Lost)
+
+
+class Alone:
+    """The one model of every job (app.engine.rows.Models)."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def model(self, sha256: str) -> Any:
+        return self._model
+
+    def admit(self, waiting: object, busy: object) -> Callable[[Job], bool]:
+        return lambda job: True
+
+    def progress(self, sha256: str) -> None:
+        return None
+
+    fault = progress

@@ -32,7 +32,7 @@ from app.engine.queue import FairQueue
 from app.engine.rows import pick
 from app.i18n import Sentence
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeKeeper, FakeModel, FakeRow
+from tests.app.engine.fake import Alone, FakeKeeper, FakeModel, FakeRow
 from tests.app.serving import until
 
 
@@ -55,7 +55,7 @@ def keeper() -> FakeKeeper:
 @pytest.fixture
 def engine(model: FakeModel, keeper: FakeKeeper) -> Iterator[Engine]:
     engine = Engine(keeper, Quotas(jobs=40, client_jobs=35))
-    engine.start(model)
+    engine.start(Alone(model))
     yield engine
     model.gate.set()
     engine.close()
@@ -100,7 +100,7 @@ def test_requests_share_a_call_whatever_their_steps(engine: Engine, model: FakeM
 
 def test_strict_answers_each_picture_alone(model: FakeModel) -> None:
     engine = Engine(FakeKeeper(save), strict=True)
-    engine.start(model)
+    engine.start(Alone(model))
     jobs = [submit(engine, "draw", batch=4, client=str(k)) for k in range(4)]
     assert all(isinstance(job.wait(), Done) for job in jobs)
     assert set(model.calls) == {2}
@@ -319,7 +319,7 @@ def test_nothing_is_taken_after_the_end_has_begun(engine: Engine) -> None:
 def test_the_first_tick_waits_for_what_it_is_told_to(model: FakeModel) -> None:
     """Jobs are taken, and can be given up, meanwhile."""
     engine, may_begin = Engine(FakeKeeper(save)), threading.Event()
-    engine.start(model, wait=may_begin.wait)
+    engine.start(Alone(model), wait=may_begin.wait)
     job, unwanted = submit(engine, "draw"), submit(engine, "draw")
     assert engine.cancel(unwanted.id) and isinstance(unwanted.wait(), Cancelled)
     time.sleep(0.05)
@@ -445,7 +445,7 @@ def test_a_short_job_beside_thirty_long_ones(base: float, each: float) -> None:
     model = FakeModel(base, each)
     most = 2.0 if base else 2.2
     engine = Engine(FakeKeeper(save))
-    engine.start(model)
+    engine.start(Alone(model))
     try:
         for _ in range(3):
             idle = seconds_of(engine, 25, "short")

@@ -11,7 +11,7 @@ from app.engine import Done, Engine, Job, Requester
 from app.engine.model import PipelineModel
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import SamplingParams
-from tests.app.engine.fake import FakeKeeper
+from tests.app.engine.fake import Alone, FakeKeeper
 from tests.tiny import tiny_pipeline
 
 WANTED = [
@@ -38,10 +38,10 @@ def pictures(pipe: Pipeline, strict: bool, together: bool, previews: bool) -> li
     if together:
         for job in jobs:
             engine.submit(job)
-        engine.start(PipelineModel(pipe))
+        engine.start(Alone(PipelineModel(pipe)))
         ends = [job.wait() for job in jobs]
     else:
-        engine.start(PipelineModel(pipe))
+        engine.start(Alone(PipelineModel(pipe)))
         ends = [engine.submit(job).wait() for job in jobs]
     engine.close()
     assert all(isinstance(end, Done) for end in ends), ends
@@ -68,7 +68,7 @@ def test_pictures_and_masks_go_the_same_way(pipe: Pipeline) -> None:
     mask = np.zeros((32, 32), np.uint8)
     mask[:, :16] = 255
     engine = Engine(FakeKeeper(save), strict=True)
-    engine.start(PipelineModel(pipe))
+    engine.start(Alone(PipelineModel(pipe)))
     for sampler in ("ddim", "euler"):
         request = SamplingParams("x", steps=6, sampler=sampler, seed=1, strength=0.5)
         end = engine.submit(Job(request, init_image=init, mask=mask)).wait()

@@ -20,7 +20,7 @@ from app.schemas import GeneratedImage, GenerateResult, check_params
 from app.settings import Settings
 from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams
-from tests.app.engine.fake import FakeKeeper, FakeModel
+from tests.app.engine.fake import Alone, FakeKeeper, FakeModel
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class FakeService:
         self.step_seconds = step_seconds
         self.detached: list[str] = []
         self.engine = Engine(FakeKeeper(), Quotas(jobs=4))
-        self.engine.start(FakeModel())
+        self.engine.start(Alone(FakeModel()))
 
     knowledge = None
     pipe = None

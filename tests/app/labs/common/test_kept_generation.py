@@ -23,6 +23,7 @@ from app.labs.denoising import panels as denoising
 from app.service import Service
 from app.settings import Settings
 from app.ui.translation import Translation
+from tests.app.engine.fake import Alone
 from tests.tiny import tiny_pipeline
 
 
@@ -31,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made: Path = tmp_path_factory.mktemp("out")
     service = Service(Settings(output_dir=made))
     service.loader.pipe = pipe = tiny_pipeline()
-    service.engine.start(PipelineModel(pipe))
+    service.engine.start(Alone(PipelineModel(pipe)))
     service.models.own = replace(service.models.own, limits=replace(service.limits, image_size=32))
     yield service
     service.close()

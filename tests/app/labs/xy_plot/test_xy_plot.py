@@ -36,6 +36,7 @@ from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule
 from ldm_core.metadata import KEY
 from ldm_core.pipeline import Pipeline, finish
 from ldm_core.sampling import SAMPLER_NAMES, Limits, SamplingParams
+from tests.app.engine.fake import Alone
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
 
@@ -191,7 +192,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, pipe: Pipeline) -> Iterato
     made: Path = tmp_path_factory.mktemp("out")
     service = Service(Settings(output_dir=made))
     service.loader.pipe = pipe
-    service.engine.start(PipelineModel(pipe))
+    service.engine.start(Alone(PipelineModel(pipe)))
     small = replace(service.limits, image_size=32, samplers=tuple(SAMPLERS))
     service.models.own = replace(service.models.own, limits=small)
     yield service
