@@ -15,7 +15,7 @@ from app.history.pictures import remove
 from app.i18n import Sentence
 from app.logs import reason
 from app.metadata import file_name
-from app.models import ModelFile
+from app.models.folder import ModelFile
 from app.schemas import GeneratedImage, GenerateResult, RequestError
 from app.settings import Settings
 from app.temporary import TemporaryFolder

@@ -15,10 +15,10 @@ from app.clients import Clients
 from app.engine import Done, Engine, Failed, Job, Quotas, Requester, Work
 from app.i18n import Sentence
 from app.keeping import FolderKeeper, HistoryKeeper
-from app.loading import Loader, State
 from app.logs import request_context, request_id
-from app.model_pool import ModelPool
-from app.models import ModelFolder, NotReady
+from app.models.folder import ModelFolder, NotReady
+from app.models.loader import Loader, State
+from app.models.pool import ModelPool
 from app.schemas import RequestError, check_params
 from app.settings import Settings
 from ldm_core.config import MAX_SEED

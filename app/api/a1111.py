@@ -36,7 +36,7 @@ from app.api.schemas import A1111_ERRORS
 from app.engine import Job, Stepped
 from app.engine.metrics import resident_bytes
 from app.images import as_mask
-from app.models import HASH, ModelFile
+from app.models.folder import HASH, ModelFile
 from app.schemas import GeneratedImage, RequestError, read_params
 from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.models import NotReady
+from app.models.folder import NotReady
 from app.schemas import RequestError
 from app.security.bodies import challenge
 from app.security.messages import CODES, refusal

@@ -13,7 +13,7 @@ import gradio as gr
 
 from app.engine import Done, Job
 from app.i18n import LANGUAGES, say
-from app.models import ModelFile
+from app.models.folder import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.canvas_input import picture_and_mask

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped
 from app.i18n import duration, say
-from app.loading import State
+from app.models.loader import State
 from app.schemas import RequestError
 from ldm_core.images import Pixels, png_bytes
 from ldm_core.sampling import SamplingParams

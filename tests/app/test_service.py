@@ -17,7 +17,7 @@ from PIL import Image
 from app.engine import Done, Failed, Job, Requester, Stepped, follow
 from app.keeping import FolderKeeper
 from app.metadata import read_png
-from app.models import ModelFile, NotReady
+from app.models.folder import ModelFile, NotReady
 from app.schemas import GenerateResult, RequestError, read_params
 from app.service import Service
 from app.settings import Settings

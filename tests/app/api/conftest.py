@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from app.i18n import Sentence
-from app.loading import State
+from app.models.loader import State
 from app.server import build
 from app.settings import Settings
 from tests.app.engine.fake import Alone, FakeModel

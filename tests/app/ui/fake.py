@@ -14,8 +14,8 @@ import numpy as np
 from app.clients import Clients
 from app.engine import Engine, Job, Quotas, Requester, Stepped
 from app.i18n import Sentence
-from app.loading import State
-from app.models import ModelFolder
+from app.models.folder import ModelFolder
+from app.models.loader import State
 from app.schemas import GeneratedImage, GenerateResult, check_params
 from app.settings import Settings
 from ldm_core.metadata import write_png

@@ -22,7 +22,7 @@ from gradio_client.exceptions import AppError
 
 from app.engine import Cancelled, Job
 from app.metadata import read_png
-from app.models import ModelFile, ModelFolder
+from app.models.folder import ModelFile, ModelFolder
 from app.security import security_stack
 from app.ui.mount import mount_page
 from app.ui.page import build_page

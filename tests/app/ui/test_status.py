@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.engine import Cancelled, Failed, Interrupted, Queued, Started, Stepped
 from app.i18n import Sentence
-from app.loading import State
+from app.models.loader import State
 from app.ui.status import line_html, safe, state_html, view
 from ldm_core.sampling import SamplingParams
 

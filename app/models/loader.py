@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from app.engine import sentence
 from app.i18n import Sentence
-from app.model_pool import Progress
-from app.models import ModelFile, ModelFolder, read_file, without_folder
+from app.models.folder import ModelFile, ModelFolder, read_file, without_folder
+from app.models.pool import Progress
 from app.settings import Settings
 from ldm_core.sampling import Limits
 
@@ -113,7 +113,7 @@ class Loader:
     def _model(self, pipe: Pipeline, weights: Path, changed: Callable[[Pipeline], None]) -> PipelineModel:
         """The pipeline as the engine asks it; a faster runtime is made for it meanwhile, where there is one."""
         from app.engine.model import PipelineModel
-        from app.graphs import GraphMaker
+        from app.models.graphs import GraphMaker
         from ldm_core.runtime.choose import Candidate
 
         model = PipelineModel(pipe, changed)

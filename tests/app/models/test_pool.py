@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from app.engine import Cancelled, Done, Engine, Failed, Job, Loading, Requester
-from app.model_pool import Drain, Fault, InMemory, Load, ModelPool, Plan, Progress
-from app.models import ModelFile
+from app.models.folder import ModelFile
+from app.models.pool import Drain, Fault, InMemory, Load, ModelPool, Plan, Progress
 from app.schemas import RequestError
 from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import FakeKeeper, FakeModel

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine import Job, sentence
-from app.models import ModelFile, NotReady
+from app.models.folder import ModelFile, NotReady
 from app.schemas import RequestError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from PIL import Image
 from app.engine import Done, Failed, Job, Queued, Requester
 from app.history import History
 from app.metadata import read_png
-from app.models import ModelFolder, NotReady, read_file
+from app.models.folder import ModelFolder, NotReady, read_file
 from app.schemas import RequestError, check_params
 from app.service import Service
 from app.settings import Settings

@@ -1,0 +1,1 @@
+"""The models there are, those in memory, and how they come there."""
