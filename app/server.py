@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api import routes
 from app.api.health import BROKEN
-from app.clients import ClientCookie, OwnFiles
 from app.keeping import FolderKeeper
 from app.logs import configure, reason
 from app.security import security_stack
+from app.security.clients import ClientCookie, OwnFiles
 from app.security.uploads import sweep, upload_folder
 from app.service import Service
 from app.settings import Settings

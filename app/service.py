@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from app.clients import Clients
 from app.engine import Done, Engine, Failed, Job, Quotas, Requester, Work
 from app.i18n import Sentence
 from app.keeping import FolderKeeper, HistoryKeeper
@@ -20,6 +19,7 @@ from app.models.folder import ModelFolder, NotReady
 from app.models.loader import Loader, State
 from app.models.pool import ModelPool
 from app.schemas import RequestError, check_params
+from app.security.clients import Clients
 from app.settings import Settings
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels

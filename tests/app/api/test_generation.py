@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.api.generation import start_jobs
-from app.clients import COOKIE
 from app.engine import Job, Requester
+from app.security.clients import COOKIE
 from ldm_core.sampling import SamplingParams
 
 

@@ -13,10 +13,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.api import routes
-from app.clients import COOKIE, Clients
 from app.engine import Job, Requester
 from app.history import History
 from app.schemas import GeneratedImage
+from app.security.clients import COOKIE, Clients
 from app.settings import Settings
 from ldm_core.sampling import SamplingParams
 

@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.clients import Clients
 from app.security import security_stack
+from app.security.clients import Clients
 from app.security.page_password import GUESSES
 from app.settings import Settings
 

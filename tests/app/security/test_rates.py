@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.clients import COOKIE, Clients
 from app.security import rates as rates_module
 from app.security import security_stack
+from app.security.clients import COOKIE, Clients
 from app.security.rates import KEPT, Buckets
 from app.settings import Settings
 

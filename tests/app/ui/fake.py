@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from app.clients import Clients
 from app.engine import Engine, Job, Quotas, Requester, Stepped
 from app.i18n import Sentence
 from app.models.folder import ModelFolder
 from app.models.loader import State
 from app.schemas import GeneratedImage, GenerateResult, check_params
+from app.security.clients import Clients
 from app.settings import Settings
 from ldm_core.metadata import write_png
 from ldm_core.sampling import Limits, SamplingParams

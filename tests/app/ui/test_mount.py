@@ -9,8 +9,8 @@ import gradio as gr
 import pytest
 from gradio.context import LocalContext
 
-from app.clients import COOKIE
 from app.engine import Requester
+from app.security.clients import COOKIE
 from app.service import Service
 from app.settings import Settings
 from app.ui import mount

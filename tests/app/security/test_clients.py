@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.clients import COOKIE, ClientCookie, Clients, OwnFiles, read_keys
+from app.security.clients import COOKIE, ClientCookie, Clients, OwnFiles, read_keys
 from app.security.messages import credential
 from app.settings import Settings
 
