@@ -18,7 +18,7 @@ from app.engine.job import Done, End, Failed, Job, Started, sentence
 from app.engine.metrics import Metrics
 from app.engine.progress import Reporter, Running
 from app.engine.queue import Client, FairQueue, QueueFull, Quotas
-from app.engine.rows import Kind, Models, Row, halving, pick, units
+from app.engine.rows import Kind, Models, Row, batch_rows, halving, pick
 
 log = logging.getLogger(__name__)
 LOADING_SECONDS = 0.1  # how often is looked how far a model is while all jobs wait for one
@@ -228,7 +228,7 @@ class Engine:
     def _ask(self, kind: Kind, rows: Sequence[Row], question: Callable[[Sequence[Row]], None]) -> None:
         """Ask about all rows together, and note what each call took."""
         for asked, seconds, error in halving(rows, question, lambda row: row.job.id in self._running):
-            size, key = sum(units(kind, row) for row in asked), (kind, asked[0].key)
+            size, key = sum(batch_rows(kind, row) for row in asked), (kind, asked[0].key)
             if isinstance(error, MemoryError):
                 self._costs.full(key, size)
             if error is not None:
@@ -239,7 +239,7 @@ class Engine:
             self._answered += len(asked) if kind == "denoise" else 0
             self.metrics.called(kind, len(asked), size)
             for row in asked:
-                self._queue.charge(row.job, seconds * units(kind, row) / size)
+                self._queue.charge(row.job, seconds * batch_rows(kind, row) / size)
                 if row.error is not None:
                     self._fail(row.job, row.error)
 

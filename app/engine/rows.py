@@ -94,25 +94,25 @@ def pick(kind: Kind, lines: Mapping[str, list[Row]], served: Mapping[str, float]
     left = {name: deque(rows) for name, rows in lines.items() if rows}
     allowed = {name: SHARE * len(left) * _seconds_alone(kind, rows, costs) for name, rows in left.items()}
     account = {name: served[name] for name in left}
-    tick, taken = Tick(kind, costs), set[str]()
+    plan, taken = CallPlan(kind, costs), set[str]()
     while left:
         name = min(left, key=account.__getitem__)
         row = left[name].popleft()
         if not left[name]:
             del left[name]
-        if not tick.fits(row):
+        if not plan.fits(row):
             continue
         longest = min((allowed[other] for other in taken if other != name), default=0.0)
-        if 0 < longest < tick.seconds_with(row):
+        if 0 < longest < plan.seconds_with(row):
             left.pop(name, None)
             continue
-        tick.add(row)
+        plan.add(row)
         taken.add(name)
         account[name] += costs.predict((kind, row.key), row.terms) or 1e-3
-    return list(tick.calls.values())
+    return list(plan.calls.values())
 
 
-class Tick:
+class CallPlan:
     """The calls of a tick while they fill, one for every `key`."""
 
     def __init__(self, kind: Kind, costs: Costs) -> None:
@@ -126,29 +126,29 @@ class Tick:
             return True
         most = min(self._costs.limit((self._kind, row.key)), ROWS[self._kind])
         pixels = self._pixels[row.key] + row.pixels
-        return self._sizes[row.key] + units(self._kind, row) <= most and pixels <= PIXELS[self._kind]
+        return self._sizes[row.key] + batch_rows(self._kind, row) <= most and pixels <= PIXELS[self._kind]
 
     def seconds_with(self, row: Row | None = None) -> float:
         """What the calls will take, with one more row where it is given."""
         sizes = self._sizes.copy()
         if row is not None:
-            sizes[row.key] += units(self._kind, row)
+            sizes[row.key] += batch_rows(self._kind, row)
         return sum(self._costs.predict((self._kind, key), size) for key, size in sizes.items())
 
     def add(self, row: Row) -> None:
         """Answer this row too."""
         self.calls.setdefault(row.key, []).append(row)
-        self._sizes[row.key] += units(self._kind, row)
+        self._sizes[row.key] += batch_rows(self._kind, row)
         self._pixels[row.key] += row.pixels
 
 
 def _seconds_alone(kind: Kind, rows: Iterable[Row], costs: Costs) -> float:
     """What a tick of these rows alone takes."""
-    tick = Tick(kind, costs)
+    plan = CallPlan(kind, costs)
     for row in rows:
-        if tick.fits(row):
-            tick.add(row)
-    return tick.seconds_with()
+        if plan.fits(row):
+            plan.add(row)
+    return plan.seconds_with()
 
 
 def halving(
@@ -175,6 +175,6 @@ def halving(
             yield from halving(half, question, alive)
 
 
-def units(kind: Kind, row: Row) -> int:
+def batch_rows(kind: Kind, row: Row) -> int:
     """How many rows of a network's batch a row is."""
     return row.terms if kind == "denoise" else 1
