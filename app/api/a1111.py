@@ -29,7 +29,7 @@ from app.api.a1111_schemas import (
     Text2Img,
     Upscaler,
 )
-from app.api.dependencies import Caller, CallerDep
+from app.api.dependencies import AppState, Caller, CallerDep
 from app.api.errors import ApiError, to_api_error
 from app.api.generation import InitImage
 from app.api.schemas import A1111_ERRORS
@@ -171,7 +171,7 @@ def set_options(values: dict[str, Any], who: CallerDep) -> None:
     """Options for the caller's later requests; of those only the model's name means anything here."""
     checkpoint = values.get("sd_model_checkpoint")
     _checkpoint(who, values)
-    kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
+    kept = AppState.of(who.request.app).a1111_options
     if isinstance(checkpoint, str):
         kept.pop(who.client, None)
         kept[who.client] = {"sd_model_checkpoint": checkpoint}
@@ -180,8 +180,7 @@ def set_options(values: dict[str, Any], who: CallerDep) -> None:
 
 
 def _options(who: Caller) -> dict[str, Any]:
-    kept: dict[str, dict[str, Any]] = who.request.app.state.a1111_options
-    return kept.get(who.client, {})
+    return AppState.of(who.request.app).a1111_options.get(who.client, {})
 
 
 @router.get("/sd-models")

@@ -1,17 +1,37 @@
-"""Who calls: FastAPI's dependencies of the routes."""
+"""What routes are given: the app's state, and who calls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
 from app.api.errors import ApiError
 from app.engine import Requester
+from app.live import Live
 from app.logs import request_id
 from app.security.addresses import peer_address
 from app.service import Service
+from app.starting import Page
+
+
+@dataclass(frozen=True)
+class AppState:
+    """What the routes of one app share."""
+
+    service: Service
+    page: Page
+    live: Live
+    a1111_options: dict[str, dict[str, Any]] = field(default_factory=dict)  # by client, the one set longest ago first
+    idempotency: threading.Lock = field(default_factory=threading.Lock)  # a key that comes twice at once makes one job
+
+    @classmethod
+    def of(cls, app: FastAPI) -> AppState:
+        """An app's own."""
+        state: AppState = app.state.latent_lab
+        return state
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,7 @@ def require_caller(request: Request) -> Caller:
 
 def get_caller(request: Request) -> Caller:
     """Who calls, whether they may use the API or not."""
-    service: Service = request.app.state.service
+    service = AppState.of(request.app).service
     clients, asked = service.clients, (request.headers, peer_address(request.scope))
     requester = Requester(clients.of(*asked), clients.account(*asked), request_id=request_id.get())
     return Caller(service, requester, request)

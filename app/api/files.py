@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
-from app.api.dependencies import Caller
+from app.api.dependencies import AppState, Caller
 from app.api.encoding import encode
 from app.api.errors import ApiError
 from app.api.schemas import ERRORS
@@ -33,7 +33,7 @@ def signed_url(who: Caller, name: str, form: str = "") -> str:
 @router.get("/v1/files/{name}", response_class=FileResponse)
 def picture(request: Request, name: str, expires: int = 0, signature: str = "", form: str = "") -> Response:
     """A picture whose address was signed; other sites' pages may show it."""
-    service: Service = request.app.state.service
+    service = AppState.of(request.app).service
     genuine = hmac.compare_digest(signature.encode(), _signature(service, name, expires, form).encode())
     path = service.outputs / name
     if not genuine or expires < time.time() or path.name != name or not path.is_file():

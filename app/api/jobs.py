@@ -15,7 +15,7 @@ from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse
 
 from app.api import encoding, generation
-from app.api.dependencies import Caller, CallerDep
+from app.api.dependencies import AppState, Caller, CallerDep
 from app.api.errors import ApiError
 from app.api.files import signed_url
 from app.api.generation import InitImage
@@ -56,7 +56,7 @@ def _create(wanted: JobRequest, who: Caller, key: str | None) -> JobAnswer:
     if key is None:
         return describe(who, _submit(wanted, who))
     begin, rest = _digest(who.client, key), _digest(wanted.model_dump_json())
-    with who.request.app.state.idempotency:
+    with AppState.of(who.request.app).idempotency:
         if (known := who.service.job_beginning(begin, who.client)) is None:
             return describe(who, _submit(wanted, who, begin + rest))
     if known != begin + rest:

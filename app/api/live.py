@@ -10,10 +10,10 @@ from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
 from app.api import generation
-from app.api.dependencies import Caller, get_caller
+from app.api.dependencies import AppState, Caller, get_caller
 from app.api.schemas import Body
 from app.engine import Cancelled
-from app.live import TRIAL, Live, LiveOff, Sketch
+from app.live import TRIAL, LiveOff, Sketch
 from app.schemas import read_params
 from ldm_core.images import png_bytes
 
@@ -34,7 +34,7 @@ Visiting = Annotated[Caller, Depends(get_caller)]
 @router.get("")
 async def offered(who: Visiting) -> Response:
     """Whether the switch is worth showing; measured by one sketch where none was made yet."""
-    live: Live = who.request.app.state.live
+    live = AppState.of(who.request.app).live
     if live.untried:
         await _sketch(who, "trial", TRIAL)
     return JSONResponse({"offered": live.slow is False})
@@ -48,7 +48,7 @@ async def draw(wanted: Wanted, who: Visiting) -> Response:
 
 
 async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Response:
-    live: Live = who.request.app.state.live
+    live = AppState.of(who.request.app).live
     try:
         job = await asyncio.to_thread(live.start, params, who.requester, page, model)
     except LiveOff as error:

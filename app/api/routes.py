@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from fastapi import FastAPI, Request
 from sse_starlette.sse import AppStatus
 from starlette.exceptions import HTTPException
@@ -11,7 +9,6 @@ from starlette.routing import compile_path
 
 from app.api import a1111, errors, files, health, history, jobs, live, metrics, openai
 from app.api.errors import ApiError
-from app.live import Live
 from app.security.messages import OPEN_PATHS
 
 PICTURES = {  # routes whose bodies carry pictures, and how many
@@ -24,10 +21,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 def include(app: FastAPI) -> None:
-    """Add the routes, and what they remember, to an app whose state has the service."""
-    app.state.idempotency = threading.Lock()  # a key that comes twice at once makes one job
-    app.state.a1111_options = {}
-    app.state.live = Live(app.state.service)
+    """Add the routes to an app that has its AppState."""
     AppStatus.enable_automatic_graceful_drain = False  # at SIGTERM streams end with their jobs, uncut
     errors.install(app)
     for module in (health, openai, files, jobs, history, a1111, metrics, live):

@@ -21,7 +21,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.server import BROKEN
+from app.starting import BROKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 

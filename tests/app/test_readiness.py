@@ -16,8 +16,10 @@ import pytest
 from fastapi.testclient import TestClient
 from gradio_client import Client
 
-from app.server import Page, build
+from app.api.dependencies import AppState
+from app.server import build
 from app.settings import Settings
+from app.starting import Page
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 from tests.app.serving import ROOT, serve
@@ -78,7 +80,8 @@ def test_without_a_home_and_with_a_folder_that_comes_and_goes(tmp_path: Path):
 
 def test_a_page_that_failed_is_not_ready(tmp_path: Path):
     app = build(Settings(output_dir=tmp_path))
-    service, page = app.state.service, app.state.page
+    state = AppState.of(app)
+    service, page = state.service, state.page
     service.loader.state = type(service.state)("ready", service.state.message)
     client = TestClient(app, "http://127.0.0.1")  # without its start: nothing is loaded
     assert client.get("/readyz").status_code == 503 and "being opened" in client.get("/readyz").json()["message"]

@@ -32,12 +32,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
         "open": True,
     }
     app = build(Settings(data_dir=tmp_path_factory.mktemp("data"), **limits))
-    service = app.state.service
+    service = app.state.latent_lab.service
     service.loader.pipe = SimpleNamespace(weights_sha256="0" * 64, tokenizer=None)
     service.loader.state = State("ready", Sentence("state_ready"), "tiny")
     app.state.fake = FakeModel()
     service.engine.start(Alone(app.state.fake))
-    app.state.page.app = Starlette()
+    app.state.latent_lab.page.app = Starlette()
     app.router.lifespan_context = idle
     yield app
     service.close()

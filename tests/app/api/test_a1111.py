@@ -28,7 +28,7 @@ def as_text(image: Image.Image) -> str:
 def test_a_mask_with_transparency_is_read_before_it_is_inverted(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, inverted: int
 ) -> None:
-    service, masks = app.state.service, list[Any]()
+    service, masks = app.state.latent_lab.service, list[Any]()
     submit = service.submit
 
     def noted(request: SamplingParams, image: Any, mask: Any, *about: Any) -> Any:
@@ -48,7 +48,7 @@ def test_a_mask_with_transparency_is_read_before_it_is_inverted(
 def test_a_picture_of_other_proportions_is_stretched_or_cropped_with_its_mask(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, mode: int | None, whole: bool
 ) -> None:
-    service, begun = app.state.service, list[Any]()
+    service, begun = app.state.latent_lab.service, list[Any]()
     submit = service.submit
 
     def noted(request: SamplingParams, image: Any, mask: Any, *about: Any) -> Any:

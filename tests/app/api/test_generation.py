@@ -19,7 +19,7 @@ from ldm_core.sampling import SamplingParams
 def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, jobs = app.state.service, list[Job]()
+    service, jobs = app.state.latent_lab.service, list[Job]()
     submit = service.submit
 
     def slowly(*request: Any, **about: Any) -> Job:
@@ -43,7 +43,7 @@ def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
 
 
 def test_jobs_of_one_address_are_counted_together_whatever_their_cookies(app: FastAPI) -> None:
-    client, engine, jobs = TestClient(app), app.state.service.engine, list[Job]()
+    client, engine, jobs = TestClient(app), app.state.latent_lab.service.engine, list[Job]()
     for cookie in ("a" * 32, "b" * 32):
         headers = {"cookie": f"{COOKIE}={cookie}"}
         made = client.post("/v1/jobs", json={"prompt": "a", "steps": 1}, headers=headers).json()

@@ -7,17 +7,21 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.api import routes
+from app.api.dependencies import AppState
 from app.engine import Job, Requester
 from app.history import History
+from app.live import Live
 from app.schemas import GeneratedImage
 from app.security.clients import COOKIE, Clients
 from app.settings import Settings
+from app.starting import Page
 from ldm_core.sampling import SamplingParams
 
 KEY = {"authorization": "Bearer one"}
@@ -35,20 +39,21 @@ def history(tmp_path: Path) -> Iterator[History]:
 def client(history: History) -> TestClient:
     app = FastAPI()
     settings = Settings(api_keys="one,two", data_dir=history.pictures.parent)
-    app.state.service = SimpleNamespace(
+    service: Any = SimpleNamespace(
         history=history,
         clients=Clients(settings),
         settings=settings,
         outputs=history.pictures,
         keeper=SimpleNamespace(link_key=history.link_key),
     )
+    app.state.latent_lab = AppState(service, Page(service), Live(service))
     routes.include(app)
     return TestClient(app)
 
 
 def made(history: History, client: TestClient, headers: dict[str, str], prompt: str, model: str, batch: int) -> None:
     """A finished job of whoever sends these headers; its files hold the prompt."""
-    whose = client.app.state.service.clients.of(headers, "testclient")  # type: ignore[attr-defined]
+    whose = client.app.state.latent_lab.service.clients.of(headers, "testclient")  # type: ignore[attr-defined]
     job = Job(SamplingParams(prompt, seed=7, batch=batch), requester=Requester(whose, durable=True))
     images = []
     for k in range(batch):
@@ -109,6 +114,6 @@ def test_the_archive_holds_one_s_own_and_needs_no_key(history: History, client: 
     assert contents(VISITOR) == ["a blue cat", "a red apple", "a red apple"]
     assert contents(VISITOR, q="cat") == ["a blue cat"]
     assert contents(KEY) == ["a red secret"] and contents({}) == []
-    gone = history.images(client.app.state.service.clients.of(VISITOR, ""))[0]  # type: ignore[attr-defined]
+    gone = history.images(client.app.state.latent_lab.service.clients.of(VISITOR, ""))[0]  # type: ignore[attr-defined]
     (history.pictures / gone.name).unlink()
     assert contents(VISITOR) == ["a red apple", "a red apple"]

@@ -19,7 +19,7 @@ from app.settings import Settings
 def locked(tmp_path: Path) -> Iterator[FastAPI]:
     app = build(Settings(data_dir=tmp_path, api_keys="one"))
     yield app
-    app.state.service.close()
+    app.state.latent_lab.service.close()
 
 
 def post(app: FastAPI, path: str, key: bytes, kind: bytes) -> tuple[int, dict[bytes, bytes], Any, int]:

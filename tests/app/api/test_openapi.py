@@ -24,7 +24,7 @@ def test_every_answer_is_a_documented_one(app: FastAPI) -> None:
 
     def owned() -> dict[str, str]:
         job = client.post("/v1/jobs", json={"prompt": "a", "steps": 1}).json()["id"]
-        app.state.service.job(job).wait()
+        app.state.latent_lab.service.job(job).wait()
         [picture, *_] = client.get("/v1/history").json()
         return {"job_id": job, "name": picture["name"]}
 

@@ -47,10 +47,10 @@ def test_over_http(app: FastAPI, asked: list[bool]) -> None:
     job = client.post("/v1/jobs", json={"prompt": "a", "steps": 1}).json()["id"]
     assert "event: done" in client.get(f"/v1/jobs/{job}/events").text
     [made, *_] = client.get("/v1/history").json()
-    client.get(f"/gradio_api/file={app.state.service.outputs / made['name']}")
+    client.get(f"/gradio_api/file={app.state.latent_lab.service.outputs / made['name']}")
     client.post("/v1/images/generations", json={"prompt": "a", "size": "64x64"})
     client.post("/sdapi/v1/interrupt")
-    app.state.service.engine._jobs.clear()  # as in the next process
+    app.state.latent_lab.service.engine._jobs.clear()  # as in the next process
     assert client.get(f"/v1/jobs/{job}").json()["status"] == "done"
     assert "event: done" in client.get(f"/v1/jobs/{job}/events").text
     assert client.delete(f"/v1/jobs/{job}").json()["status"] == "done"
@@ -59,7 +59,7 @@ def test_over_http(app: FastAPI, asked: list[bool]) -> None:
 
 
 def test_over_the_page(app: FastAPI, asked: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    service = app.state.service
+    service = app.state.latent_lab.service
     monkeypatch.setattr(service, "visitor", lambda: Requester("me", durable=True))
     asyncio.run(_generate(service)("a", steps=1))
 

@@ -18,12 +18,12 @@ from app.settings import Settings
 def test_an_address_outlives_the_process_and_opens_nothing_else(tmp_path: Path) -> None:
     def opened(folder: str) -> tuple[TestClient, Caller]:
         app = build(Settings(data_dir=tmp_path / folder))
-        app.state.service.outputs.mkdir(parents=True, exist_ok=True)
+        app.state.latent_lab.service.outputs.mkdir(parents=True, exist_ok=True)
         for name in ("a.png", "b.png"):
-            (app.state.service.outputs / name).write_bytes(name.encode())
+            (app.state.latent_lab.service.outputs / name).write_bytes(name.encode())
         scope = {"type": "http", "app": app, "router": app.router, "path": "/", "query_string": b"", "headers": []}
         request = Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)})
-        return TestClient(app, "http://127.0.0.1"), Caller(app.state.service, Requester("me"), request)
+        return TestClient(app, "http://127.0.0.1"), Caller(app.state.latent_lab.service, Requester("me"), request)
 
     client, who = opened("one")
     address = signed_url(who, "a.png")
@@ -40,10 +40,11 @@ def test_an_address_outlives_the_process_and_opens_nothing_else(tmp_path: Path) 
 
 def test_another_site_s_page_may_show_what_was_signed_and_nothing_else(tmp_path: Path) -> None:
     app = build(Settings(data_dir=tmp_path, root_path="/lab"))
-    app.state.service.outputs.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8)).save(app.state.service.outputs / "a.png")
+    app.state.latent_lab.service.outputs.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(app.state.latent_lab.service.outputs / "a.png")
     scope = {"type": "http", "app": app, "router": app.router, "path": "/", "query_string": b"", "headers": []}
-    who = Caller(app.state.service, Requester("me"), Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)}))
+    request = Request({**scope, "scheme": "http", "server": ("127.0.0.1", 80)})
+    who = Caller(app.state.latent_lab.service, Requester("me"), request)
     client = TestClient(app, "http://127.0.0.1")
     for url, policy in (
         (signed_url(who, "a.png"), "cross-origin"),

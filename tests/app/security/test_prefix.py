@@ -52,7 +52,7 @@ def test_what_is_no_path_is_refused(said: str):
 
 def test_addresses_in_answers_have_the_prefix(tmp_path: Path):
     app = build(Settings(root_path="/lab", output_dir=tmp_path))
-    service = app.state.service
+    service = app.state.latent_lab.service
     scope = {
         "type": "http",
         "app": app,
