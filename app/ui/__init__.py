@@ -1,1 +1,1 @@
-"""The page. Gradio is imported here and in the labs' panels alone."""
+"""The page. Gradio is imported here, in app.widgets and in the labs' panels alone."""

@@ -13,7 +13,7 @@ from app.images import fit, fit_mask, open_upload
 from app.schemas import RequestError
 from app.settings import Settings
 from app.ui.gradio_patches.canvas_files import Canvas
-from app.ui.status import pixels_uri, safe
+from app.widgets.status import pixels_uri, safe
 from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits
 

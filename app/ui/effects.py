@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from app.i18n import LANGUAGES
-from app.ui.translation import LOCAL, Linked
+from app.widgets.events import LOCAL
+from app.widgets.translation import Linked
 from ldm_core.sampling import ETA_SAMPLERS
 
 if TYPE_CHECKING:

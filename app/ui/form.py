@@ -12,7 +12,8 @@ from app.ui.effects import INFO
 from app.ui.fields import FIELDS, SIDES
 from app.ui.gradio_patches.canvas_files import keep_files
 from app.ui.prompt_line import chips_html, live_html
-from app.ui.translation import LOCAL, Translation, Words
+from app.widgets.events import LOCAL, Updates
+from app.widgets.translation import Translation, Words
 from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
@@ -248,7 +249,7 @@ class Form:
         """The choice of these models, the page's own first; it is hidden where there is none."""
         return gr.update(choices=[(name, name if k else "") for k, name in enumerate(names)], visible=len(names) > 1)
 
-    def limit(self, limits: Limits) -> dict[Any, Any]:
+    def limit(self, limits: Limits) -> Updates:
         """Updates of `limited` for a model of these limits, whatever the fields hold."""
         sides = {  # each an update of its own: Gradio takes them apart
             self.sliders[name]: gr.update(
@@ -262,15 +263,15 @@ class Form:
             self.trained: _trained(limits),
         }
 
-    def own_values(self, limits: Limits) -> dict[Any, Any]:
+    def own_values(self, limits: Limits) -> Updates:
         """Updates of `owned`: a model's own size and guidance."""
         values = {"guidance_scale": limits.guidance_scale} | dict.fromkeys(SIDES, limits.image_size)
         return {self._named[name]: gr.update(value=value) for name, value in values.items()}
 
-    def own_values_unlike(self, expected: Limits) -> dict[Any, Any]:
+    def own_values_unlike(self, expected: Limits) -> Updates:
         """The same where the page was built for other ones: what is typed already stays where they are the same."""
         values = self.own_values(expected)
-        return {field: update for field, update in values.items() if update["value"] != field.value}
+        return {field: values[field] for field in self.owned if values[field]["value"] != field.value}
 
     @property
     def limited(self) -> list[Any]:

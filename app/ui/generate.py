@@ -21,18 +21,18 @@ from app.ui.examples import EXAMPLES
 from app.ui.fields import request_from
 from app.ui.form import Form
 from app.ui.gradio_patches.canvas_files import Canvas
-from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import ManyPrompts
 from app.ui.picture import Stage, as_of_now, build_stage, in_frame, pictures_of, recall
 from app.ui.picture_cards import Picture, facts_html, frame_html, history_html
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
-from app.ui.status import line_html, refusal_html, source_html, view
-from app.ui.translation import LOCAL, PRIVATE, Translation, however_it_ends, language
+from app.widgets.events import LOCAL, PRIVATE, Updates, however_it_ends, language
+from app.widgets.job_watchers import Watchers
+from app.widgets.status import line_html, refusal_html, source_html, view
+from app.widgets.translation import Translation
 from ldm_core.sampling import Limits
 
 log = logging.getLogger(__name__)
-Updates = dict[Any, Any]
 LOADING_SECONDS = 0.2  # between two looks whether the model is loaded
 
 # What the browser shows before the server has answered: both buttons asleep, one word.

@@ -17,14 +17,14 @@ from app.schemas import RequestError
 from app.service import Service
 from app.ui.picture import Stage, recall
 from app.ui.picture_cards import Picture, empty_html, history_html, thumbs_html
-from app.ui.status import safe
-from app.ui.translation import LOCAL, PRIVATE, Translation, language, offered
+from app.widgets.events import LOCAL, PRIVATE, Updates, language
+from app.widgets.status import safe
+from app.widgets.translation import Translation, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds
 MOST = 600  # pictures a page shows; a search finds the others
 DAY = 24 * 3600
 SINCE = {"any": 0, "day": DAY, "week": 7 * DAY, "month": 30 * DAY}  # seconds back; 0: always
-Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
-from app.ui.job_watchers import JobSeries, Watchers
-from app.ui.picture_cards import file_uri
-from app.ui.status import fault_html, line_html, safe
-from app.ui.translation import PRIVATE, Translation, however_it_ends, language
+from app.widgets.events import PRIVATE, Updates, however_it_ends, language
+from app.widgets.job_watchers import JobSeries, Watchers
+from app.widgets.status import fault_html, file_uri, line_html, safe
+from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels, own_pixels
 from ldm_core.sampling import Limits, SamplingParams
@@ -34,7 +34,6 @@ from ldm_core.sampling import Limits, SamplingParams
 MOST = 50  # prompts of one list
 GAP, LABEL, SIZE = 8, 28, 16  # pixels between pictures, of a row's line of text, of its letters
 INK, PAPER = (40, 40, 40), (255, 255, 255)
-Updates = dict[Any, Any]
 
 
 def prompt_sheet(rows: Sequence[tuple[str, Sequence[Pixels]]]) -> Image.Image:

@@ -23,8 +23,8 @@ from app.ui.gradio_patches.lean_sessions import LeanSessions
 from app.ui.gradio_patches.refusals import Unanswerable, refuse_in_a_sentence
 from app.ui.gradio_patches.relative_addresses import ask_relative
 from app.ui.page import build_page
-from app.ui.status import state_text
 from app.ui.theme import ASSETS, head, theme
+from app.widgets.status import state_text
 
 
 def mount_page(service: Service) -> FastAPI:

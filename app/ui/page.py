@@ -19,8 +19,9 @@ from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
-from app.ui.status import line_html, safe, state_html
-from app.ui.translation import LOCAL, PRIVATE, QUIET, Translation, language
+from app.widgets.events import LOCAL, PRIVATE, QUIET, Updates, language
+from app.widgets.status import line_html, safe, state_html
+from app.widgets.translation import Translation
 
 TICK_SECONDS = 0.7  # how often the header asks while the model loads
 
@@ -81,10 +82,10 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
     timer = gr.Timer(TICK_SECONDS, active=False)  # woken by `opened`: a late tick would wake Generate in mid-run
     form, line = tab.form, tab.stage.line
 
-    def refresh(prompt: str, model: str | None, busy: bool, request: gr.Request, ticking: bool) -> dict[Any, Any]:
+    def refresh(prompt: str, model: str | None, busy: bool, request: gr.Request, ticking: bool) -> Updates:
         """`busy`: the tab has a run, whose end wakes Generate and whose line stays."""
         lang, state = language(request, service.settings.lang), service.state
-        updates: dict[Any, Any] = {header: state_html(state, lang)}
+        updates: Updates = {header: state_html(state, lang)}
         if state.phase in ("starting", "loading"):
             if not ticking:
                 updates[timer] = gr.Timer(active=True)
@@ -102,10 +103,10 @@ def _wire_state(blocks: gr.Blocks, service: Service, header: gr.HTML, tab: Gener
             return updates
         return updates | {form.generate: gr.update(interactive=True)} | ({line: line_html("")} if ticking else {})
 
-    def opened(prompt: str, model: str | None, busy: bool, request: gr.Request) -> dict[Any, Any]:
+    def opened(prompt: str, model: str | None, busy: bool, request: gr.Request) -> Updates:
         return refresh(prompt or "", model, busy, request, ticking=False)
 
-    def ticked(prompt: str, model: str | None, busy: bool, request: gr.Request) -> dict[Any, Any]:
+    def ticked(prompt: str, model: str | None, busy: bool, request: gr.Request) -> Updates:
         return refresh(prompt or "", model, busy, request, ticking=True)
 
     busy = gr.Checkbox(visible="hidden", show_label=False)
@@ -125,14 +126,14 @@ def _wire_language(
     about = [form["prompt"], form.model]
     outputs = [*translation.components, tab.stage.scaling, header, form.chips, form.reading]
 
-    def translate(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
+    def translate(prompt: str, model: str | None, request: gr.Request) -> Updates:
         lang = language(request, service.settings.lang)
         updates = [{**gr.update(), **properties} for properties in translation.updates(lang)]
         apart = {tab.stage.scaling: scaling_update(lang), header: state_html(service.state, lang)}
         words = tab.about_prompt(prompt, model, request)
         return {**dict(zip(translation.components, updates, strict=True)), **apart, **words}
 
-    def opened(prompt: str, model: str | None, request: gr.Request) -> dict[Any, Any]:
+    def opened(prompt: str, model: str | None, request: gr.Request) -> Updates:
         same = language(request, service.settings.lang) == translation.lang
         return {header: gr.skip()} if same else translate(prompt, model, request)
 
@@ -148,7 +149,7 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
     controls = list(dict.fromkeys(c for lab in labs for c in lab.controls.values()))
     switched.then(js="() => window.latentLab.redrawShown()", **LOCAL)
 
-    def follow(query: Mapping[str, str]) -> dict[Any, Any]:
+    def follow(query: Mapping[str, str]) -> Updates:
         if query.get("lab") in ("generate", "history"):
             return {tabs: gr.Tabs(selected=query["lab"])}
         lab, values = link_state(query, labs)
@@ -156,10 +157,10 @@ def _wire_labs(blocks: gr.Blocks, tabs: gr.Tabs, labs: list[LabTab], switched: A
             return {tabs: gr.skip()}
         return {tabs: gr.Tabs(selected=lab.lab.key), **values, **dict.fromkeys(lab.redraw_tokens, -next(LINKED))}
 
-    def opened(request: gr.Request) -> dict[Any, Any]:
+    def opened(request: gr.Request) -> Updates:
         return follow(dict(request.query_params))
 
-    def clicked(address: str) -> dict[Any, Any]:
+    def clicked(address: str) -> Updates:
         return follow(dict(parse_qsl(address.lstrip("?"))))
 
     outputs = [tabs, *controls, *numbers]

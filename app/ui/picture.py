@@ -12,7 +12,8 @@ from app.i18n import say
 from app.schemas import GenerateResult
 from app.service import Service
 from app.ui.picture_cards import Picture, empty_html, facts_html, frame_html, history_html
-from app.ui.translation import LOCAL, Translation
+from app.widgets.events import LOCAL, Updates
+from app.widgets.translation import Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"
 RECALLED = 100  # pictures that a tab has back after it was loaded again
@@ -45,7 +46,7 @@ class Stage:
         """What a run may change."""
         return [self.line, self.source, self.frame, *self.about_one, self.thumbs, self.history]
 
-    def show(self, picture: Picture, lang: str) -> dict[Any, Any]:
+    def show(self, picture: Picture, lang: str) -> Updates:
         """Updates that put the facts of a finished picture under the frame."""
         return {
             self.facts: facts_html(picture, lang),
@@ -55,16 +56,16 @@ class Stage:
             self.shown: picture,
         }
 
-    def forget(self) -> dict[Any, Any]:
+    def forget(self) -> Updates:
         """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
         off = gr.update(interactive=False)
         return {self.facts: "", self.copy: off, self.share: off, self.download: off}
 
-    def put_back(self, pictures: list[Picture], lang: str) -> dict[Any, Any]:
+    def put_back(self, pictures: list[Picture], lang: str) -> Updates:
         """Updates that frame pictures of before, the first of them with its facts; none where there are no pictures."""
         return {self.frame: frame_html(pictures, lang), **self.show(pictures[0], lang)} if pictures else {}
 
-    def gather(self, pictures: list[Picture], history: list[Picture], lang: str) -> dict[Any, Any]:
+    def gather(self, pictures: list[Picture], history: list[Picture], lang: str) -> Updates:
         """Updates that put new pictures before the session's others."""
         known = {picture.path for picture in pictures}
         gathered = pictures + [picture for picture in history if picture.path not in known]

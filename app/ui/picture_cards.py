@@ -12,7 +12,7 @@ from urllib.parse import quote
 from app.i18n import duration, say
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult, RequestError
-from app.ui.status import png_uri, safe
+from app.widgets.status import file_uri, safe
 from ldm_core.images import own_picture, sheet_columns
 from ldm_core.sampling import SamplingParams
 
@@ -119,8 +119,3 @@ def facts_html(picture: Picture, lang: str) -> str:
     """Seed, size and time under a picture; the settings ride along for the copy button."""
     about = f'data-settings="{safe(picture.settings)}" data-file="{safe(Path(picture.path).name)}"{picture.started}'
     return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>'
-
-
-def file_uri(path: Path) -> str:
-    """A PNG file as a data URI, byte for byte: what is saved from the page still carries its settings."""
-    return png_uri(path.read_bytes())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from app.i18n import say
-from app.ui.status import safe
+from app.widgets.status import safe
 from ldm_core.data.colours import BACKGROUNDS, THING_COLOURS
 from ldm_core.data.english import with_article
 from ldm_core.text.knowledge import Knowledge, Reading

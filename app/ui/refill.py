@@ -19,12 +19,11 @@ from app.ui.form import PICTURES, Form
 from app.ui.gradio_patches.canvas_files import Canvas
 from app.ui.picture import Stage
 from app.ui.picture_cards import Picture
-from app.ui.status import fault_html, line_html, refusal_html
-from app.ui.translation import LOCAL, PRIVATE, QUIET, language
+from app.widgets.events import LOCAL, PRIVATE, QUIET, Updates, language
+from app.widgets.status import fault_html, line_html, refusal_html
 from ldm_core.metadata import read_parameters, unread_parameters
 from ldm_core.sampling import Limits, SamplingParams
 
-Updates = dict[Any, Any]
 SIZES = ("width", "height")
 UNREAD = 200  # characters of the names of pasted settings that have no effect here
 START = {"restored_picture", "restored_mask"}  # what a picture on the canvas may be

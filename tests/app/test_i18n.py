@@ -11,7 +11,7 @@ import pytest
 
 from app import i18n
 from app.i18n import LANGUAGES, Sentence, duration, say, words
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 
 UI = Path("app/ui")
 

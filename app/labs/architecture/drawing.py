@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.ui.status import safe
+from app.widgets.status import safe
 
 if TYPE_CHECKING:
     from app.labs.architecture.blocks import Block

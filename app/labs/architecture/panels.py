@@ -9,8 +9,9 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.architecture.drawing import drawing
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Lab, Panel
 from app.schemas import RequestError, read_params
+from app.widgets.events import Updates
 from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ import gradio as gr
 from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import GenerationPanel, StepPanel, TrajectoryJobPanel
-from app.labs.common.panels.panel import Lab, Updates
+from app.labs.common.panels.panel import Lab
 from app.labs.common.panels.pictures import colour_bar, figures
 from app.schemas import RequestError
-from app.ui.translation import offered
+from app.widgets.events import Updates
+from app.widgets.translation import offered
 
 if TYPE_CHECKING:
     from app.labs.attention.maps import AttentionMaps

@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Lab, Panel
 from app.labs.common.panels.pictures import chosen, figures
+from app.widgets.events import Updates
 
 CHANNELS = 4  # of the latent
 PRIORS = 4

@@ -14,8 +14,9 @@ from app.labs.common.panels.job_panel import (
     TrajectoryJobPanel,
     read_settings,
 )
-from app.labs.common.panels.panel import Lab, Updates
+from app.labs.common.panels.panel import Lab
 from app.labs.common.panels.pictures import chosen, figures
+from app.widgets.events import Updates
 
 
 class StepViewer(StepPanel):

@@ -10,8 +10,9 @@ from app.i18n import say
 from app.labs.common.panels.links import lab_link
 from app.labs.lessons.lessons import LESSONS, REFERENCE, Move
 from app.service import Service
-from app.ui.status import safe
-from app.ui.translation import QUIET, Translation, language
+from app.widgets.events import QUIET, language
+from app.widgets.status import safe
+from app.widgets.translation import Translation
 
 LESSON_OF = {"overview": "reference"}  # lab → its lesson, where that is not called like the lab
 

@@ -6,8 +6,9 @@ from typing import Any, get_args
 
 import gradio as gr
 
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Lab, Panel
 from app.schemas import RequestError
+from app.widgets.events import Updates
 from ldm_core.config import BetaSchedule
 
 SCHEDULES = {kind: f"schedule_{kind}" for kind in get_args(BetaSchedule)}

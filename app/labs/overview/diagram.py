@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.i18n import say
 from app.labs.common.panels.links import lab_link
-from app.ui.status import pixels_uri, safe
+from app.widgets.status import pixels_uri, safe
 
 if TYPE_CHECKING:
     from app.labs.overview.story import Story

@@ -6,7 +6,8 @@ from typing import Any
 
 from app.engine import Work
 from app.labs.common.panels.job_panel import PROMPT, JobPanel, read_settings
-from app.labs.common.panels.panel import Lab, Updates
+from app.labs.common.panels.panel import Lab
+from app.widgets.events import Updates
 
 STEPS = 20
 

@@ -9,10 +9,11 @@ import gradio as gr
 from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import JobPanel, read_settings
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Lab, Panel
 from app.labs.common.panels.pictures import chosen, figures
 from app.schemas import RequestError
-from app.ui.status import line_html
+from app.widgets.events import Updates
+from app.widgets.status import line_html
 from ldm_core.config import BetaSchedule
 
 KINDS: tuple[str, ...] = get_args(BetaSchedule)

@@ -16,8 +16,8 @@ from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import GenerateResult
 from app.service import Service
-from app.ui.job_watchers import JobSeries
-from app.ui.status import line_html
+from app.widgets.job_watchers import JobSeries
+from app.widgets.status import line_html
 from ldm_core.images import Pixels, own_pixels
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.job_panel import PROMPT
-from app.labs.common.panels.panel import Lab, Panel, Updates
+from app.labs.common.panels.panel import Lab, Panel
 from app.labs.xy_plot.filling import fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
-from app.ui.job_watchers import JobSeries
-from app.ui.status import fault_html, pixels_uri, safe
-from app.ui.translation import PRIVATE, QUIET, however_it_ends, language
+from app.widgets.events import PRIVATE, QUIET, Updates, however_it_ends, language
+from app.widgets.job_watchers import JobSeries
+from app.widgets.status import fault_html, pixels_uri, safe
 from ldm_core import __version__
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SAMPLER_NAMES
@@ -184,7 +184,7 @@ class XYPlotPanel(Panel):
         fault: RequestError | None = None
         try:
             async for seen in fill(self.service, plan, sheet, series, lang):
-                fresh = {self.shown: sheet_html(sheet, plan, lang)} if seen.fresh else {}
+                fresh: Updates = {self.shown: sheet_html(sheet, plan, lang)} if seen.fresh else {}
                 yield {self.line: seen.line, **fresh}
         except RequestError as error:
             fault = error

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.schemas import RequestError
 from app.security.messages import refuse
-from app.ui.translation import language
+from app.widgets.events import language
 
 log = logging.getLogger(__name__)
 NO_SUCH_EVENT = "The page has no such event, or it takes other values."

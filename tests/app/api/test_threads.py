@@ -17,7 +17,7 @@ from app.history.database import Database
 from app.labs.xy_plot.filling import fill
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.ui.endpoint import _generate
-from app.ui.job_watchers import JobSeries
+from app.widgets.job_watchers import JobSeries
 from ldm_core.sampling import SamplingParams
 
 

@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.ui.fields import FIELDS, values_from
 from app.ui.generate import GenerateTab
 from app.ui.picture_cards import Picture
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.test_images import huge_png
 from tests.app.ui.fake import FakeService, asked_in, made

@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
 from app.ui.picture_cards import Picture
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from tests.app.ui.fake import FakeService, made
 
 EVERYTHING = ("", "", "any", False)

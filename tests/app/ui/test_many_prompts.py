@@ -18,9 +18,9 @@ from app.engine import Done
 from app.metadata import read_png
 from app.ui.fields import values_from
 from app.ui.form import Form
-from app.ui.job_watchers import Watchers
 from app.ui.many_prompts import GAP, LABEL, ManyPrompts, prompt_sheet
-from app.ui.translation import Translation
+from app.widgets.job_watchers import Watchers
+from app.widgets.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService
 from tests.app.ui.test_generate import asked_in

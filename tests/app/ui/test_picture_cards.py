@@ -11,7 +11,8 @@ import numpy as np
 
 from app.metadata import read_png
 from app.schemas import GeneratedImage, GenerateResult
-from app.ui.picture_cards import Picture, facts_html, file_uri, frame_html, history_html
+from app.ui.picture_cards import Picture, facts_html, frame_html, history_html
+from app.widgets.status import file_uri
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 

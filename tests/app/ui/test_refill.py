@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin
 from app.ui.fields import FIELDS
 from app.ui.generate import GenerateTab
 from app.ui.refill import Refill
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from ldm_core.metadata import KEY, write_png
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService, asked_in

@@ -12,13 +12,14 @@ import gradio as gr
 from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_stream import stream_job
-from app.labs.common.panels.panel import Panel, Shared, Updates
+from app.labs.common.panels.panel import Panel, Shared
 from app.labs.common.panels.pictures import figures
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError, check_params, read_params
 from app.service import Service
-from app.ui.status import fault_html, line_html
-from app.ui.translation import PRIVATE, Translation, however_it_ends, language
+from app.widgets.events import PRIVATE, Updates, however_it_ends, language
+from app.widgets.status import fault_html, line_html
+from app.widgets.translation import Translation
 from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class StepPanel(Panel):
         """`draw_step` at the step, or at the last one of a shorter generation, which the note says."""
         trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
         i, n = int(values.pop("step")), len(trajectory.steps)
-        note = {self.note: line_html(say(lang, "step_beyond", n=n))} if i > n else {}
+        note: Updates = {self.note: line_html(say(lang, "step_beyond", n=n))} if i > n else {}
         return {**note, **self.draw_step(lang, trajectory, min(i, n), **values)}
 
     def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
@@ -261,7 +262,7 @@ class TrajectoryJobPanel(FiguresJobPanel):
         """The last result or the default's, and a note where it was not made from the generation kept now."""
         last = values["last"]
         started_from = None if last is None else last.values["kept"]
-        note = {} if started_from is values["kept"] else {self.note: line_html(say(lang, "made_from_earlier"))}
+        note: Updates = {} if started_from is values["kept"] else {self.note: line_html(say(lang, "made_from_earlier"))}
         return {**super().draw(lang, **values), **note}
 
     def trajectory(self, kept: Trajectory | None) -> Trajectory:

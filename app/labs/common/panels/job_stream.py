@@ -9,8 +9,8 @@ from typing import Any
 from app.engine import Cancelled, Done, Event, Queued, Stepped, Work, follow
 from app.i18n import say
 from app.service import Service
-from app.ui.job_watchers import raise_fault
-from app.ui.status import line_html
+from app.widgets.job_watchers import raise_fault
+from app.widgets.status import line_html
 
 
 @dataclass(frozen=True, eq=False)

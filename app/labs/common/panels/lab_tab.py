@@ -9,12 +9,13 @@ from typing import Any
 import gradio as gr
 
 from app.labs.common.panels.links import read_link
-from app.labs.common.panels.panel import Lab, Shared, Updates
+from app.labs.common.panels.panel import Lab, Shared
 from app.labs.common.panels.plot_card import FORMULA, wire_files
 from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.panels import LESSON_OF, LessonCard
 from app.service import Service
-from app.ui.translation import QUIET, Translation
+from app.widgets.events import QUIET, Updates
+from app.widgets.translation import Translation
 
 
 class LabTab:

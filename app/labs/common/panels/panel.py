@@ -14,12 +14,12 @@ from app.labs.common.plot import Plot
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
-from app.ui.gradio_patches.raw_values import take_as_sent
-from app.ui.status import fault_html
-from app.ui.translation import Translation, language
+from app.widgets.events import Updates, language
+from app.widgets.raw_values import take_as_sent
+from app.widgets.status import fault_html
+from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 
-Updates = dict[Any, Any]
 Shared = dict[str, Any]  # controls that several panels of a lab read, by name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.images import fit, open_upload
 from app.service import Service
-from app.ui.status import pixels_uri, safe
+from app.widgets.status import pixels_uri, safe
 from ldm_core.images import Pixels
 
 SHIPPED = Path(__file__).parents[3] / "ui" / "assets" / "lab-picture.png"

@@ -14,7 +14,8 @@ from app.labs.common.files import FORMATS, save_plot
 from app.labs.common.plot import Plot
 from app.labs.common.screen import plotly_json
 from app.service import Service
-from app.ui.translation import LOCAL, QUIET, Translation
+from app.widgets.events import LOCAL, QUIET, Updates
+from app.widgets.translation import Translation
 
 ROWS = 60  # of the table on the page; the CSV has them all
 FORMULA: list[dict[str, str | bool]] = [
@@ -42,7 +43,7 @@ class PlotCard:
         """What `show` fills."""
         return [self.column, self.plot, self.caption, self.current, self.values]
 
-    def show(self, plot: Plot, lang: str) -> dict[Any, Any]:
+    def show(self, plot: Plot, lang: str) -> Updates:
         """Updates that draw `plot`."""
         appear = {} if self._drawn else {self.column: gr.update(visible=True)}
         return {

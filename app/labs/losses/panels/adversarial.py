@@ -7,11 +7,12 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.panel import Panel, Updates
+from app.labs.common.panels.panel import Panel
 from app.labs.losses.panels.curves import OfRuns
 from app.labs.losses.runs import load_run, run_title
 from app.schemas import RequestError
-from app.ui.status import fault_html, line_html
+from app.widgets.events import Updates
+from app.widgets.status import fault_html, line_html
 
 PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.labs.common.panels.panel import Panel, Updates
+from app.labs.common.panels.panel import Panel
 from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, run_title, stamp
 from app.schemas import RequestError
-from app.ui.status import fault_html
-from app.ui.translation import QUIET, language
+from app.widgets.events import QUIET, Updates, language
+from app.widgets.status import fault_html
 
 LIVE_SECONDS = 3.0  # how often a run that is going is looked at
 METRICS = (  # what the runs of this project log; a run may have others, which are offered once it is chosen

@@ -8,13 +8,12 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.panel import Panel, Updates
+from app.labs.common.panels.panel import Panel
 from app.labs.losses.runs import load_run
 from app.labs.losses.training import STEPS, TRAINING, Plan, Progress
 from app.schemas import RequestError
-from app.ui.picture_cards import file_uri
-from app.ui.status import line_html, safe
-from app.ui.translation import QUIET, language
+from app.widgets.events import QUIET, Updates, language
+from app.widgets.status import file_uri, line_html, safe
 
 TICK_SECONDS = 2.0
 VISIBLE = "(seen) => [document.getElementById('panel-training')?.offsetParent != null]"

@@ -22,7 +22,7 @@ from app.labs.denoising import ddim_inversion
 from app.labs.denoising import panels as denoising
 from app.service import Service
 from app.settings import Settings
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from tests.app.engine.fake import Alone
 from tests.tiny import tiny_pipeline
 

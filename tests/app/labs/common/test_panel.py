@@ -16,7 +16,7 @@ from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
 from app.ui.labs import LABS
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 
 
 @pytest.fixture(scope="module")

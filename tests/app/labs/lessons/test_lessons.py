@@ -20,7 +20,7 @@ from app.labs.lessons.numbers import digits, numbers
 from app.labs.lessons.panels import LESSON_OF, lesson_html
 from app.labs.schedules.curves import KINDS
 from app.ui.labs import LABS
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.presets import EMOJI_128, SD_SCHEDULE, TINY

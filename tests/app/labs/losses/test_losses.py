@@ -34,7 +34,7 @@ from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, smoothe
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.metric_log import MetricLog
 

@@ -29,7 +29,7 @@ from app.metadata import read_png
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
-from app.ui.translation import Translation
+from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule

@@ -13,7 +13,7 @@ from PIL import Image
 from app.engine import Cancelled, Failed, Interrupted, Queued, Started, Stepped
 from app.i18n import Sentence
 from app.models.loader import State
-from app.ui.status import line_html, safe, state_html, view
+from app.widgets.status import line_html, safe, state_html, view
 from ldm_core.sampling import SamplingParams
 
 REQUEST = SamplingParams('<script>alert("x")</script> ${1} {{y}}', seed=7)

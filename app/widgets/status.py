@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from app.engine import Cancelled, Done, Event, Failed, Interrupted, Job, Loading, Queued, Started, Stepped
@@ -98,6 +99,11 @@ def pixels_uri(pixels: Pixels) -> str:
 def png_uri(png: bytes) -> str:
     """The bytes of a PNG as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def file_uri(path: Path) -> str:
+    """A PNG file as a data URI, byte for byte: what is saved from the page still carries its settings."""
+    return png_uri(path.read_bytes())
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,6 @@ import gradio as gr
 from app.i18n import Sentence, say
 
 C = TypeVar("C")
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}  # an event of the page's own
-QUIET: dict[str, Any] = {**PRIVATE, "queue": False}  # one that is answered at once
-LOCAL: dict[str, Any] = {"fn": None, **PRIVATE}  # one that the browser handles without asking the server
-
-
-def however_it_ends(event: Any, js: str, outputs: Any = None) -> None:
-    """Let the browser act once an event has ended, by an error too: Gradio's client runs a `then` only without one."""
-    for after in (event.then, event.failure):
-        after(js=js, outputs=outputs, **LOCAL)
 
 
 @dataclass(frozen=True)
@@ -35,12 +26,6 @@ class Linked:
 
 
 Words = Mapping[str, str | Linked | Mapping[str, str]]
-
-
-def language(request: gr.Request | None, default: str) -> str:
-    """The language of the page an event comes from: ?lang=zh in its address, else the operator's choice."""
-    asked = request.query_params.get("lang") if request is not None else None
-    return asked if asked in ("en", "zh") else default
 
 
 def offered(choices: Sequence[tuple[str, str]], asked: str | None, picked: str, **more: Any) -> Any:

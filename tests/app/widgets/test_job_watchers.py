@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.engine import Done, Job, Stepped
-from app.ui.job_watchers import Watchers
+from app.widgets.job_watchers import Watchers
 from ldm_core.sampling import SamplingParams
 from tests.app.ui.fake import FakeService
 
@@ -19,7 +19,7 @@ def start(folder: Path, steps: int, seconds: float) -> tuple[FakeService, Watche
 
 
 def test_watching_to_the_end_detaches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("app.ui.job_watchers.MIN_SECONDS", 60.0)
+    monkeypatch.setattr("app.widgets.job_watchers.MIN_SECONDS", 60.0)
     service, watchers, job = start(tmp_path, 40, 0.01)
 
     async def watch():
