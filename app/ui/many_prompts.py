@@ -17,8 +17,8 @@ from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
 from app.engine import Done, Job, Stepped
+from app.fonts import fitted, font_for
 from app.i18n import say
-from app.labs.xy_plot.xy_sheet import fitted, font_for
 from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from

@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from app.i18n import say
-from app.labs.common.panels.lab_tab import LabTab, link_state
 from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.ui.effects import wire_effects
 from app.ui.endpoint import add_endpoint
 from app.ui.generate import GenerateTab
 from app.ui.history import HistoryTab
+from app.ui.lab_tab import LabTab, link_state
 from app.ui.labs import LABS
 from app.ui.picture import scaling_update
 from app.widgets.events import LOCAL, PRIVATE, QUIET, Updates, language

@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from app.labs.attention.maps import ALL, MEAN, attention_maps, of_token, shares_over_steps
+from app.labs.common.trajectory import Film, film
 from app.labs.denoising.ddim_inversion import invert
 from app.labs.denoising.plots import anatomy, compare_fork, seen
-from app.labs.denoising.trajectory import Film, film
 from ldm_core.pipeline import Pipeline
 from ldm_core.sampling import SamplingParams
 from tests.app.labs.studies import answer

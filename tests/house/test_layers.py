@@ -30,7 +30,7 @@ def test_the_page_comes_up_without_torch(module: str, tmp_path: Path) -> None:
 
 
 def test_that_torch_would_be_noticed(tmp_path: Path) -> None:
-    assert python("import app.labs.denoising.trajectory; print('torch' in sys.modules)", tmp_path).stdout == "True\n"
+    assert python("import app.labs.common.trajectory; print('torch' in sys.modules)", tmp_path).stdout == "True\n"
 
 
 IMPORT = """

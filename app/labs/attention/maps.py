@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.maps import heat
 from app.labs.common.plot import Axis, Heat, Mark, Plot, Series
-from app.labs.denoising.trajectory import StepRecord, Trajectory
+from app.labs.common.tokens import Token, tokens_of
+from app.labs.common.trajectory import StepRecord, Trajectory
 from app.schemas import RequestError
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput
 from ldm_core.images import Pixels
 from ldm_core.models.attention import cross_attention_maps
-from ldm_core.text.prompt_syntax import parse, plain
 
 if TYPE_CHECKING:
     from ldm_core.pipeline import Pipeline
@@ -35,20 +35,6 @@ MEAN = 0  # instead of a head, which count from 1: the mean over all of them
 COVER = 0.6  # share of the map where it lies over the picture
 
 
-@dataclass(frozen=True)
-class Token:
-    """The places first…last of the context that one name stands for; text is '' but for pieces of the prompt."""
-
-    kind: Literal["start", "piece", "end", "padding"]
-    text: str
-    first: int
-    last: int
-
-    def says(self, lang: str) -> str:
-        """Its name on the page."""
-        return self.text if self.kind == "piece" else say(lang, f"token_{self.kind}")
-
-
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
     """Every layer's map at one step, the tokens they run over, and the finished picture uint8 [H,W,3]."""
@@ -56,21 +42,6 @@ class AttentionMaps:
     maps: Maps
     tokens: tuple[Token, ...]
     picture: Pixels
-
-
-def tokens_of(pipe: Pipeline, prompt: str) -> tuple[Token, ...]:
-    """The start, the prompt's pieces as far as they fit, the end, and the padding as one. RequestError without text."""
-    tokenizer = pipe.tokenizer
-    if tokenizer is None:
-        raise RequestError("fault_no_text")
-    text = tokenizer.clean(plain(parse(prompt)))
-    spans = tokenizer.spans(text)[: tokenizer.length - 2]
-    n = len(spans)
-    pieces = [Token("piece", text[a:b], i + 1, i + 1) for i, (a, b) in enumerate(spans)]
-    tokens = [Token("start", "", 0, 0), *pieces, Token("end", "", n + 1, n + 1)]
-    if n + 2 < tokenizer.length:
-        tokens.append(Token("padding", "", n + 2, tokenizer.length - 1))
-    return tuple(tokens)
 
 
 def attention_maps(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, None, AttentionMaps]:

@@ -108,7 +108,8 @@ class AttentionOverSteps(TrajectoryJobPanel):
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The whole generation again, its attention recorded: as many steps as it had."""
-        from app.labs.attention.maps import shares_over_steps, tokens_of
+        from app.labs.attention.maps import shares_over_steps
+        from app.labs.common.tokens import tokens_of
 
         trajectory, layer, asked = self.trajectory(values["kept"]), values["layer"] or "", values["head"] or "0"
         if not re.fullmatch(r"\d{1,3}", asked):  # a link may name any

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.labs.common.fonts import plot_fonts
+from app.fonts import plot_fonts
 from app.labs.common.plot import Plot, Series
 
 FORMATS = ("png", "svg", "csv")

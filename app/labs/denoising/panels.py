@@ -26,8 +26,8 @@ class StepViewer(StepPanel):
 
     def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
         """x, x̂₀ and ε decoded and as channels, what changed since the step before, and a plot of the change."""
-        from app.labs.common.maps import heat
-        from app.labs.denoising.plots import change_plot, latents, seen, tiles
+        from app.labs.common.maps import heat, tiles
+        from app.labs.denoising.plots import change_plot, latents, seen
 
         made = self.ask(trajectory, i, lambda pipe: seen(pipe, trajectory, i))
         change = say(lang, "scrub_change", most=f"{made.change.max():.2f}")
@@ -69,7 +69,7 @@ class Etas(TrajectoryJobPanel):
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The kept generation at each eta, all in one batch: as many steps as it had."""
-        from app.labs.denoising.trajectory import record_etas
+        from app.labs.common.trajectory import record_etas
 
         params = self.trajectory(values["kept"]).params
         return lambda pipe: record_etas(pipe, params), params.steps

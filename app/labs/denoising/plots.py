@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +13,8 @@ from torch import Tensor
 
 from app.engine import Stepped
 from app.i18n import say
-from app.labs.common.maps import signed
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values
-from app.labs.denoising.trajectory import ETAS, StepRecord, Trajectory, fork
+from app.labs.common.trajectory import ETAS, StepRecord, Trajectory, fork
 from app.schemas import RequestError
 from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.images import Pixels
@@ -81,16 +79,6 @@ def latents(trajectory: Trajectory, i: int) -> dict[str, Floats]:
     return {name: value.numpy() for name, value in tensors.items()}
 
 
-def tiles(channels: Floats) -> Pixels:
-    """[C,h,w] → its channels side by side in reading order, blue below zero and red above, one scale for all."""
-    extent = float(np.abs(channels).max())
-    columns = math.isqrt(len(channels) - 1) + 1
-    pictures = [np.pad(signed(c, extent), ((0, 1), (0, 1), (0, 0)), constant_values=128) for c in channels]
-    pictures += [np.full_like(pictures[0], 128)] * (-len(pictures) % columns)
-    rows = [np.concatenate(pictures[k : k + columns], axis=1) for k in range(0, len(pictures), columns)]
-    return np.concatenate(rows)[:-1, :-1]
-
-
 def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped, None, Anatomy]:
     """What guidance mixed in step i (from 1). RequestError at scale 1, where there was nothing to mix."""
     here = trajectory.steps[i - 1]
@@ -103,7 +91,7 @@ def anatomy(pipe: Pipeline, trajectory: Trajectory, i: int) -> Generator[Stepped
 
 
 def compare_fork(pipe: Pipeline, trunk: Trajectory, k: int, params: SamplingParams) -> Generator[Stepped, None, Forked]:
-    """app.labs.denoising.trajectory.fork with both pictures."""
+    """app.labs.common.trajectory.fork with both pictures."""
     branch = yield from fork(pipe, trunk, k, params)
     a, b = pipe.decode(torch.stack([trunk.final, branch.final]))
     return Forked(trunk, branch, k, (a, b))
@@ -212,5 +200,5 @@ def fork_plot(made: Forked, lang: str) -> Plot:
         series=(Series("x_t", places, x, 0), Series("x̂₀", places, x0, 1)),
         marks=(Mark(float(made.k), f"k = {made.k}"),),
         summary=say(lang, "fork_summary", k=made.k, end=f"{end:.3g}"),
-        source="app.labs.denoising.trajectory.fork",
+        source="app.labs.common.trajectory.fork",
     )

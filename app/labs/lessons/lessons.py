@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from ldm_core.config import BetaSchedule
+from app.labs.common.schedules import KINDS
 
 State = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ class Move:
 
 
 # A link leaves what it does not name: what another link to Schedules changes is set back.
-ALL_FOUR: State = {"kinds": list(get_args(BetaSchedule)), "linear_end": 0.012}
+ALL_FOUR: State = {"kinds": list(KINDS), "linear_end": 0.012}
 LESSONS: Mapping[str, Sequence[Move]] = {
     "schedules": (
         Move("move1", "schedules", {**ALL_FOUR, "quantity": "snr", "second": "alpha_bar", "t": 500}),

@@ -10,10 +10,10 @@ import torch
 
 from app.labs.architecture.blocks import blocks
 from app.labs.common.plot import crossing
+from app.labs.common.schedules import KINDS, make_schedules
 from app.labs.lessons.lessons import REFERENCE
 from app.labs.losses.curves import player_terms
 from app.labs.lower_bound.weights import form_weights, half_at, make_schedule
-from app.labs.schedules.curves import KINDS, make_schedules
 from ldm_core.config import ModelConfig
 from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
 from ldm_core.models.distribution import DiagonalGaussianDistribution

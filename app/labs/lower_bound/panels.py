@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from app.labs.common.panels.panel import Lab, Panel
+from app.labs.common.schedules import KIND_WORDS
 from app.schemas import RequestError
 from app.widgets.events import Updates
-from ldm_core.config import BetaSchedule
 
-SCHEDULES = {kind: f"schedule_{kind}" for kind in get_args(BetaSchedule)}
 FORMS = {form: f"form_{form}" for form in ("eps", "x0", "x0_published", "v")}
 LOSSES = {loss: f"objective_{loss}" for loss in ("bound", "eps", "x0", "v", "min_snr")}
 MEASURED = {form: f"measured_{form}" for form in ("eps", "x0", "v")}
@@ -31,7 +30,7 @@ class Weights(Panel):
         )
         self.shared["kind"] = self.controls["kind"] = make(
             gr.Dropdown,
-            {"label": "kind_label", "choices": SCHEDULES},
+            {"label": "kind_label", "choices": KIND_WORDS},
             value="linear",
             filterable=False,
             elem_id="weights-kind",

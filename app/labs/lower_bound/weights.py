@@ -8,7 +8,7 @@ import numpy as np
 
 from app.i18n import say
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values, crossing
-from app.labs.schedules.curves import make_schedules
+from app.labs.common.schedules import make_schedules
 from app.schemas import RequestError
 from ldm_core.config import Parameterization
 from ldm_core.diffusion.schedule import NoiseSchedule

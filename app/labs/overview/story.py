@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from app.engine import Stepped
-from app.labs.attention.maps import tokens_of
-from app.labs.common.maps import signed
-from app.labs.denoising.plots import tiles
-from app.labs.denoising.trajectory import record
+from app.labs.common.maps import signed, tiles
+from app.labs.common.tokens import tokens_of
+from app.labs.common.trajectory import record
 from app.schemas import RequestError
 from ldm_core.images import Pixels
 from ldm_core.sampling import SamplingParams

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
 from app.i18n import say
 from app.labs.common.plot import Axis, Mark, Plot, Series, Values, crossing
+from app.labs.common.schedules import GRIDS, KINDS
 from app.schemas import RequestError
-from ldm_core.config import BetaSchedule, TimestepSpacing
-from ldm_core.diffusion.schedule import NoiseSchedule, make_beta_schedule, make_ddim_timesteps
-
-KINDS = get_args(BetaSchedule)
-GRIDS = get_args(TimestepSpacing)
-MAX_T = 10_000  # ten times what anybody trains with; a million would take the page's memory
+from ldm_core.diffusion.schedule import NoiseSchedule, make_ddim_timesteps
 
 
 @dataclass(frozen=True)
@@ -78,24 +73,6 @@ QUANTITIES: Mapping[str, Quantity] = {
         lambda s: s.buffers()["posterior_mean_coef2"].double().numpy(),
     ),
 }
-
-
-def make_schedules(
-    kinds: Sequence[str], T: int, linear_start: float, linear_end: float, cosine_s: float, v: float = 0.0
-) -> dict[str, NoiseSchedule]:
-    """The named schedules over the same settings; RequestError for values no schedule can have."""
-    if not 1 <= T <= MAX_T or int(T) != T:
-        raise RequestError("fault_T", most=MAX_T, T=T)
-    if not 0 < linear_start < 1 or not 0 < linear_end < 1:
-        raise RequestError("fault_ends", start=linear_start, end=linear_end)
-    if linear_end < linear_start:
-        raise RequestError("fault_order", start=linear_start, end=linear_end)
-    if not cosine_s > 0:
-        raise RequestError("fault_cosine", s=cosine_s)
-    if not kinds:
-        raise RequestError("fault_no_schedule")
-    betas = {kind: make_beta_schedule(kind, int(T), linear_start, linear_end, cosine_s) for kind in kinds}  # type: ignore[arg-type]
-    return {kind: NoiseSchedule(values, v) for kind, values in betas.items()}
 
 
 def compare(schedules: Mapping[str, NoiseSchedule], quantity: str, t: int, lang: str) -> Plot:

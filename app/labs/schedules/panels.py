@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
@@ -11,13 +11,11 @@ from app.i18n import say
 from app.labs.common.panels.job_panel import JobPanel, read_settings
 from app.labs.common.panels.panel import Lab, Panel
 from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.schedules import KIND_WORDS, KINDS, make_schedules
 from app.schemas import RequestError
 from app.widgets.events import Updates
 from app.widgets.status import line_html
-from ldm_core.config import BetaSchedule
 
-KINDS: tuple[str, ...] = get_args(BetaSchedule)
-SCHEDULES = {kind: f"schedule_{kind}" for kind in KINDS}
 QUANTITIES = {
     name: f"quantity_{name}"
     for name in ("beta", "alpha", "alpha_bar", "signal", "noise", "snr", "posterior_variance", "coef1", "coef2")
@@ -34,7 +32,7 @@ class Curves(Panel):
         make = self.translation.make
         self.shared["t"] = self.slider("t", 0, 999, 400, 1)
         self.controls["kinds"] = make(
-            gr.CheckboxGroup, {"label": "kinds_label", "choices": SCHEDULES}, value=list(KINDS), elem_id="kinds"
+            gr.CheckboxGroup, {"label": "kinds_label", "choices": KIND_WORDS}, value=list(KINDS), elem_id="kinds"
         )
         for name, value in (("quantity", "alpha_bar"), ("second", "snr")):
             self.controls[name] = make(
@@ -58,7 +56,7 @@ class Curves(Panel):
 
     def draw(self, lang: str, **values: Any) -> Updates:
         """Both quantities over t for each schedule, read off at t. RequestError where a number is missing."""
-        from app.labs.schedules.curves import compare, make_schedules
+        from app.labs.schedules.curves import compare
 
         numbers = [values[name] for name in ("T", "linear_start", "linear_end", "cosine_s", "v")]
         if any(number is None for number in numbers):
@@ -88,7 +86,7 @@ class Noising(Panel):
 
     def draw(self, lang: str, **values: Any) -> Updates:
         """The picture, noised in pixels, and noised in its latent and decoded; signal, noise and SNR at t."""
-        from app.labs.denoising.forward_process import noised
+        from app.labs.schedules.forward_process import noised
 
         picture, t, seed = chosen(self.service, values["picture"]), int(values["t"]), int(values["noise_seed"])
         made = self.service.run_work(lambda pipe: noised(pipe, picture, self._trained(t), seed))
@@ -160,8 +158,7 @@ class CrossSchedulePanel(JobPanel):
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """The prompt sampled on all four schedules in one batch. RequestError while no model is loaded."""
-        from app.labs.schedules.cross_schedule import sample_on_schedules
-        from app.labs.schedules.curves import make_schedules
+        from app.labs.common.cross_schedule import sample_on_schedules
 
         if self.service.pipe is None:
             raise RequestError("still_loading")
@@ -174,7 +171,7 @@ class CrossSchedulePanel(JobPanel):
 
     def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
         """A picture a schedule, and which trained timesteps stood for its steps."""
-        from app.labs.schedules.cross_schedule import timesteps_plot
+        from app.labs.common.cross_schedule import timesteps_plot
 
         steps, seed = int(values["respaced_steps"]), int(values["respaced_seed"] or 0)
         pictures = [(say(lang, f"schedule_{kind}"), pixels) for kind, pixels in result.pictures.items()]

@@ -36,7 +36,7 @@ def fill_all(plan: Plan) -> Work[Any]:
     """All cells of a plan as one job, which answers with their pictures uint8 [H,W,3]."""
 
     def work(pipe: Pipeline) -> Any:
-        from app.labs.schedules.cross_schedule import sample_on_schedule
+        from app.labs.common.cross_schedule import sample_on_schedule
 
         pictures = []
         for cell in plan.cells:
@@ -81,7 +81,7 @@ def submit(service: Service, cell: Cell) -> Job:
     request = service.in_english(cell.request)  # as `submit` reads it
 
     def work(pipe: Pipeline) -> Any:
-        from app.labs.schedules.cross_schedule import sample_on_schedule
+        from app.labs.common.cross_schedule import sample_on_schedule
 
         return sample_on_schedule(pipe, request, cell.schedule)
 

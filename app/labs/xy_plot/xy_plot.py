@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 from app.i18n import Sentence, say
+from app.labs.common.schedules import GRIDS, KINDS
 from app.schemas import RequestError, check_params, read_params
-from ldm_core.config import MAX_SEED, BetaSchedule, TimestepSpacing
+from ldm_core.config import MAX_SEED
 from ldm_core.sampling import Limits, SamplingParams
 
 MAX_CELLS = 64
 MAX_TEXT = 1000  # characters of an axis
 PLACES = ("x", "y", "z")
 AXES = ("steps", "eta", "guidance_scale", "sampler", "seed", "schedule", "words")
-GRIDS: tuple[str, ...] = get_args(TimestepSpacing)  # steps on the loaded model's own noise schedule
-NOISE: tuple[str, ...] = get_args(BetaSchedule)  # its steps at another schedule's noise levels
-SCHEDULES = (*GRIDS, *NOISE)
+SCHEDULES = (*GRIDS, *KINDS)  # steps on the loaded model's own noise schedule; those at another one's noise levels
 Value = int | float | str
 
 
@@ -138,7 +137,7 @@ def make_plan(base: SamplingParams, x: Axis | None, y: Axis | None, z: Axis | No
     cells = [_cell(base, axes, (i, j, k)) for k in sheets for j in rows for i in columns]
     for cell in cells:
         check_params(cell.request, limits)
-        if cell.schedule in NOISE and cell.request.sampler != "ddim":
+        if cell.schedule in KINDS and cell.request.sampler != "ddim":
             raise RequestError("grid_needs_ddim", name=cell.schedule, sampler=cell.request.sampler)
     return Plan(base, axes, tuple(cells))
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from app.labs.common.fonts import Font, chinese_font
+from app.fonts import chinese_font, fitted, font_for
 from app.labs.xy_plot.xy_plot import Axis, Cell, Plan
 from ldm_core.images import Pixels
 
@@ -17,30 +15,6 @@ PAPER, INK, EMPTY = "#ffffff", "#1c1917", "#efedea"
 GAP = 8  # pixels between cells, and around everything
 NARROWEST = 72  # a column's width where pictures are smaller: its label must be read
 GUTTER = 180  # widest the rows' labels may be
-FIRST_CHINESE = "\u2e80"  # from here on a letter is one of the East's
-
-
-@lru_cache(maxsize=16)
-def latin_font(size: int) -> Font:
-    """The font that comes with matplotlib."""
-    import matplotlib
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
-
-
-def font_for(text: str, size: int) -> Font:
-    """A font that can show the text; where there is none Chinese comes out as boxes."""
-    wide = any(letter >= FIRST_CHINESE for letter in text)
-    return (chinese_font(size) if wide else None) or latin_font(size)
-
-
-def fitted(text: str, font: Font, width: float) -> str:
-    """The text, its end cut off where it is wider than `width` pixels."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
 
 
 class Sheet:

@@ -23,7 +23,7 @@ from app.widgets.translation import Translation
 from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
-    from app.labs.denoising.trajectory import Trajectory
+    from app.labs.common.trajectory import Trajectory
 
 PROMPT = "a red apple on a blue background"
 STEPS = 20
@@ -147,7 +147,7 @@ class GenerationPanel(JobPanel):
 
     def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
         """A generation with every step recorded. RequestError where a setting is out of bounds."""
-        from app.labs.denoising.trajectory import film
+        from app.labs.common.trajectory import film
 
         params = read_settings(
             self,

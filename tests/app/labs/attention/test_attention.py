@@ -20,10 +20,10 @@ from app.labs.attention.maps import (
     shares,
     shares_over_steps,
     shares_plot,
-    tokens_of,
     whole,
 )
-from app.labs.denoising.trajectory import Trajectory, record
+from app.labs.common.tokens import tokens_of
+from app.labs.common.trajectory import Trajectory, record
 from ldm_core.models.latent_diffusion import LatentDiffusion
 from ldm_core.pipeline import Pipeline
 from ldm_core.runtime.torch import TorchRuntime

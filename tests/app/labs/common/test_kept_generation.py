@@ -15,13 +15,13 @@ from app.engine.model import PipelineModel
 from app.labs.architecture import panels as architecture
 from app.labs.attention import panels as attention
 from app.labs.common.panels.job_panel import JobPanel
-from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.panels.panel import Lab
 from app.labs.common.shared_results import SharedResults
 from app.labs.denoising import ddim_inversion
 from app.labs.denoising import panels as denoising
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
 from app.widgets.translation import Translation
 from tests.app.engine.fake import Alone
 from tests.tiny import tiny_pipeline

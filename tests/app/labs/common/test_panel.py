@@ -8,13 +8,13 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.panels.links import read_link
 from app.labs.common.panels.panel import Panel
 from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
 from app.ui.labs import LABS
 from app.widgets.translation import Translation
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.fonts import chinese_font
 from app.labs.common.files import save_plot
-from app.labs.common.fonts import chinese_font
 from app.labs.common.plot import Axis, Heat, Mark, Plot, Series, crossing
 from app.labs.common.screen import POINTS, plotly_json
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from app.i18n import say
+from app.labs.common.maps import tiles
+from app.labs.common.trajectory import ETAS, Trajectory, film, fork, record, record_etas
 from app.labs.denoising.ddim_inversion import inversion_plot, invert
 from app.labs.denoising.plots import (
     anatomy,
@@ -20,9 +22,7 @@ from app.labs.denoising.plots import (
     fork_plot,
     latents,
     seen,
-    tiles,
 )
-from app.labs.denoising.trajectory import ETAS, Trajectory, film, fork, record, record_etas
 from app.schemas import RequestError
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.pipeline import Pipeline, finish

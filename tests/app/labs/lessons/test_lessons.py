@@ -13,12 +13,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from app.labs.common.panels.lab_tab import LabTab, link_state
+from app.labs.common.schedules import KINDS
 from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.lessons import LESSONS, REFERENCE
 from app.labs.lessons.numbers import digits, numbers
 from app.labs.lessons.panels import LESSON_OF, lesson_html
-from app.labs.schedules.curves import KINDS
+from app.ui.lab_tab import LabTab, link_state
 from app.ui.labs import LABS
 from app.widgets.translation import Translation
 from ldm_core.diffusion.schedule import NoiseSchedule

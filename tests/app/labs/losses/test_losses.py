@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from app.labs.common.panels.lab_tab import LabTab
 from app.labs.common.shared_results import SharedResults
 from app.labs.losses import panels as losses
 from app.labs.losses.curves import (
@@ -34,6 +33,7 @@ from app.labs.losses.runs import alive, find_runs, load_run, metrics_of, smoothe
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
 from app.widgets.translation import Translation
 from ldm_core.shipped import EMOJI_128
 from ldm_core.training.common.metric_log import MetricLog

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.labs.common.schedules import KINDS
 from app.labs.lower_bound.weights import (
     FORMS,
     LOSSES,
@@ -18,7 +19,6 @@ from app.labs.lower_bound.weights import (
     make_schedule,
     weights_plot,
 )
-from app.labs.schedules.curves import KINDS
 from app.schemas import RequestError
 from ldm_core.diffusion.schedule import NoiseSchedule
 

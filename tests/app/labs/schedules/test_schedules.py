@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from app.engine import Stepped
-from app.labs.denoising.forward_process import noised
-from app.labs.schedules.cross_schedule import cross_schedule_grid, sample_on_schedules
-from app.labs.schedules.curves import KINDS, QUANTITIES, compare, make_schedules, step_grids, step_noise
+from app.labs.common.cross_schedule import cross_schedule_grid, sample_on_schedules
+from app.labs.common.schedules import KINDS, make_schedules
+from app.labs.schedules.curves import QUANTITIES, compare, step_grids, step_noise
+from app.labs.schedules.forward_process import noised
 from app.schemas import RequestError
 from ldm_core.diffusion.schedule import NoiseSchedule
 from ldm_core.pipeline import Pipeline, finish

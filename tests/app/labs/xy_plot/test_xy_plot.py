@@ -16,19 +16,18 @@ import torch
 from PIL import Image
 
 from app.engine.model import PipelineModel
-from app.labs.common.fonts import chinese_font
-from app.labs.common.panels.lab_tab import LabTab
+from app.fonts import chinese_font, fitted, latin_font
+from app.labs.common.cross_schedule import cross_schedule_grid, sample_on_schedule
 from app.labs.common.shared_results import SharedResults
-from app.labs.schedules.cross_schedule import cross_schedule_grid, sample_on_schedule
-from app.labs.schedules.curves import GRIDS, KINDS
 from app.labs.xy_plot import panels as grid
 from app.labs.xy_plot import xy_plot as plans
 from app.labs.xy_plot.xy_plot import Axis, make_plan, read_axis
-from app.labs.xy_plot.xy_sheet import Sheet, fitted, latin_font
+from app.labs.xy_plot.xy_sheet import Sheet
 from app.metadata import read_png
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
 from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
@@ -46,7 +45,6 @@ LIMITS = Limits(samplers=tuple(SAMPLERS))
 
 def test_names_are_the_librarys():
     assert tuple(SAMPLERS) == SAMPLER_NAMES
-    assert (plans.GRIDS, plans.NOISE) == (GRIDS, KINDS)
     assert set(grid.EXAMPLES) == {"none", *plans.AXES}
 
 
@@ -156,7 +154,7 @@ def test_labels_that_are_too_long_are_cut():
 def test_chinese_labels_only_where_a_font_has_them(monkeypatch: pytest.MonkeyPatch):
     plan = make_plan(BASE, Axis("steps", (3,)), None, None, LIMITS)
     english = Sheet(plan, 64, "en").pixels()
-    monkeypatch.setattr("app.labs.common.fonts.CHINESE_FONTS", ())
+    monkeypatch.setattr("app.fonts.CHINESE_FONTS", ())
     chinese_font.cache_clear()
     assert (Sheet(plan, 64, "zh").pixels() == english).all()
     chinese_font.cache_clear()
@@ -276,7 +274,7 @@ def test_columns_of_a_chinese_prompt_are_of_one_english_prompt(
         asked.append(request.prompt)
         return sample_on_schedule(pipe, request, schedule)
 
-    monkeypatch.setattr("app.labs.schedules.cross_schedule.sample_on_schedule", watched)
+    monkeypatch.setattr("app.labs.common.cross_schedule.sample_on_schedule", watched)
     press(panel, grid_prompt="一个红苹果", x_axis="schedule", x_values="uniform, trailing", y_axis="none")
     assert asked == ["a red apple"]
 

@@ -14,7 +14,7 @@ from app.engine import Stepped
 from app.i18n import say
 from app.labs.common.plot import Axis, Plot, Series
 from app.labs.common.runs import follow_run
-from app.labs.schedules.curves import GRIDS, KINDS, make_schedules
+from app.labs.common.schedules import GRIDS, KINDS, make_schedules
 from ldm_core.diffusion.sample_loop import Run, sample_loop, start_row
 from ldm_core.diffusion.schedule import NoiseSchedule, TimestepGrid, make_ddim_timesteps
 from ldm_core.images import Pixels
