@@ -57,7 +57,7 @@ class GenerateTab:
                 self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
-                ManyPrompts(service, translation, self.watchers, self.form)
+                ManyPrompts(service, translation, self.form)
         self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
         self._wire_run(blocks)
         self._wire_prompt()
@@ -205,7 +205,7 @@ class GenerateTab:
                     updates |= await asyncio.to_thread(self.finish, event.result, history, lang)
                 yield updates
         finally:
-            await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
+            await events.aclose()  # a lost tab is noticed at once
 
     def finish(self, result: GenerateResult, history: list[Picture], lang: str) -> Updates:
         """Updates for a finished job, with the tab's other pictures as they are by now: deleted, made favourites."""

@@ -7,6 +7,7 @@ import io
 import random
 import zipfile
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
-from app.engine import Done, Job, Stepped
+from app.engine import Done, Event, Stepped
 from app.fonts import fitted, font_for
 from app.i18n import say
 from app.schemas import GenerateResult, RequestError, check_params
@@ -24,7 +25,7 @@ from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
 from app.widgets.events import PRIVATE, Updates, however_it_ends, language
-from app.widgets.job_watchers import JobSeries, Watchers
+from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, file_uri, line_html, safe
 from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
@@ -64,8 +65,8 @@ def zipped(results: Sequence[GenerateResult]) -> bytes:
 class ManyPrompts:
     """Built inside a gr.Blocks context; the form's settings and model are used, its prompt is not."""
 
-    def __init__(self, service: Service, translation: Translation, watchers: Watchers, form: Form) -> None:
-        self.service, self.lang, self._watchers = service, translation.lang, watchers
+    def __init__(self, service: Service, translation: Translation, form: Form) -> None:
+        self.service, self.lang = service, translation.lang
         make = translation.make
         with make(gr.Accordion, {"label": "many"}, open=False, elem_id="many"):
             words = {"label": "many_lines", "info": "many_info", "placeholder": "many_placeholder"}
@@ -85,7 +86,7 @@ class ManyPrompts:
         asked = [self.lines, form.model, *form.fields]
         made = self.start.click(self.run, asked, outputs, concurrency_limit=None, **PRIVATE)
         however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
-        self.stop.click(self.stop_series, series, self.stop, concurrency_limit=None, **PRIVATE)
+        self.stop.click(stop_series, series, self.stop, concurrency_limit=None, **PRIVATE)
 
     def read(self, text: str, values: Sequence[Any], limits: Limits) -> list[SamplingParams]:
         """A checked request a line, all with the form's seed or one that is drawn; or RequestError."""
@@ -102,27 +103,21 @@ class ManyPrompts:
         drawn = random.randint(0, MAX_SEED - wanted[0].batch + 1)
         return [replace(params, seed=drawn if params.seed is None else params.seed) for params in wanted]
 
-    def stop_series(self, series: JobSeries | None) -> Any:
-        """Give the list up: the prompt that is being made and all that would follow."""
-        if series is not None:
-            series.stop(self.service)
-        return gr.update(interactive=False)
-
     async def run(self, request: gr.Request, text: str, model: str | None, *values: Any) -> AsyncIterator[Updates]:
         """Make the list; whatever ends it, what is there can be downloaded."""
-        lang, model, series = language(request, self.lang), model or "", JobSeries()
+        lang, model, series = language(request, self.lang), model or "", JobSeries(self.service)
         results: list[GenerateResult] = []
         yield {self.start: gr.update(interactive=False), self.line: "", self.series: series}
         try:
             wanted = self.read(text or "", values, self.service.limits_of(model))
             yield {self.stop: gr.update(interactive=True)}
-            for k, params in enumerate(wanted):
-                submit = partial(self.service.submit, params, model=model)
-                job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
-                async for line in self._watch(job, series, results, (k, len(wanted)), lang):
-                    yield {self.line: line}
-                if series.stopped:
-                    break
+            submits = [partial(self.service.submit, params, model=model) for params in wanted]
+            async with aclosing(series.run(submits)) as events:  # closed with this one: a lost tab is noticed at once
+                async for k, job, event in events:
+                    if isinstance(event, Done):
+                        results.append(event.result)
+                    elif not series.stopped:
+                        yield {self.line: _line(event, job.request.prompt, (k, len(wanted)), lang)}
             done = say(lang, "many_done", done=len(results), count=len(wanted))
             yield {self.line: line_html(done, "done")}
         except RequestError as error:
@@ -130,23 +125,6 @@ class ManyPrompts:
         if results and (files := await asyncio.to_thread(self._finish, results, lang)):
             yield files
         yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.series: None}
-
-    async def _watch(
-        self, job: Job, series: JobSeries, results: list[GenerateResult], place: tuple[int, int], lang: str
-    ) -> AsyncIterator[str]:
-        """Status lines while one prompt is made; its result is added to `results`."""
-        k, count = place
-        events = self._watchers.watch(job)
-        try:
-            async for event in series.watch(job, events):
-                if isinstance(event, Done):
-                    results.append(event.result)
-                elif not series.stopped:
-                    part = event.i / event.n if isinstance(event, Stepped) else 0.0
-                    text = say(lang, "many_at", at=k + 1, count=count, prompt=job.request.prompt)
-                    yield line_html(text, fraction=(k + part) / count)
-        finally:
-            await events.aclose()  # type: ignore[attr-defined]  # an async generator: a lost tab is noticed at once
 
     def _finish(self, results: Sequence[GenerateResult], lang: str) -> Updates:
         """Sheet and zip of the pictures that are still there; none where all have been deleted meanwhile."""
@@ -166,3 +144,10 @@ class ManyPrompts:
             self.sheet: gr.update(value=str(sheet), interactive=True),
             self.zip: gr.update(value=str(archive), interactive=True),
         }
+
+
+def _line(event: Event, prompt: str, place: tuple[int, int], lang: str) -> str:
+    """The status line while one prompt is made: which, from 0, of how many."""
+    k, count = place
+    part = event.i / event.n if isinstance(event, Stepped) else 0.0
+    return line_html(say(lang, "many_at", at=k + 1, count=count, prompt=prompt), fraction=(k + part) / count)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
 
 from app.engine import Cancelled, Event, Failed, Interrupted, Job, Stepped, follow
 from app.schemas import RequestError
@@ -23,7 +27,7 @@ class Watchers:
         self._watching: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    async def watch(self, job: Job) -> AsyncIterator[Event]:
+    async def watch(self, job: Job) -> AsyncGenerator[Event, None]:
         """The job's events, steps thinned. Closed before the end (a lost tab), it leaves the job detached."""
         with self._lock:
             self._watching[job.id] += 1
@@ -49,25 +53,42 @@ class Watchers:
                 self._service.detach(job.id)
 
 
-@dataclass
 class JobSeries:
-    """Jobs that a page has made one after the other; `stop` gives up the one under way and all that would follow."""
+    """Jobs that a page has made one after the other, so that others get their turn between two of them."""
 
-    job_id: str = ""
-    stopped: bool = False
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._job_id = ""
+        self.stopped = False
 
-    def stop(self, service: Service) -> None:
-        """What a page's Stop does."""
+    def stop(self) -> None:
+        """Give up the one under way and all that would follow."""
         self.stopped = True
-        service.cancel(self.job_id)
+        self._service.cancel(self._job_id)
 
-    async def watch(self, job: Job, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        """The events of one of them; RequestError where it fails or the server ends."""
-        self.job_id = job.id
-        async for event in events:
-            raise_fault(event)
-            self.stopped |= isinstance(event, Cancelled)
-            yield event
+    async def run(self, submits: Iterable[Callable[[], Job]]) -> AsyncGenerator[tuple[int, Job, Event], None]:
+        """The events of each job in turn, with its place from 0; the last ones where the series is stopped.
+
+        RequestError where a job fails or the server ends. Close it where the page goes away: as with any lost tab, the
+        job under way is detached.
+        """
+        for k, submit in enumerate(submits):
+            if self.stopped:
+                return
+            job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
+            self._job_id = job.id
+            async with aclosing(Watchers(self._service).watch(job)) as events:
+                async for event in events:
+                    raise_fault(event)
+                    self.stopped |= isinstance(event, Cancelled)
+                    yield k, job, event
+
+
+def stop_series(series: JobSeries | None) -> Any:
+    """What the Stop of a page's series does; then that button sleeps."""
+    if series is not None:
+        series.stop()
+    return gr.update(interactive=False)
 
 
 def raise_fault(event: Event) -> None:

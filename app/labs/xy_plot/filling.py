@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.engine import Done, Event, Job, Queued, Stepped, Work, follow
+from app.engine import Done, Event, Job, Queued, Stepped, Work
 from app.i18n import duration, say
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
@@ -51,22 +52,19 @@ async def fill(service: Service, plan: Plan, sheet: Sheet, series: JobSeries, la
 
     A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
     """
-    begun, walked = time.monotonic(), 0
-    for k, cell in enumerate(plan.cells):
-        if series.stopped:
-            break
-        job = await asyncio.to_thread(submit, service, cell)  # it is written down
-        try:
-            async for event in series.watch(job, (event async for _, event in follow(job))):
+    begun, walked, job_id = time.monotonic(), 0, ""
+    try:
+        async with aclosing(series.run(partial(submit, service, cell) for cell in plan.cells)) as events:
+            async for k, job, event in events:
+                job_id = job.id
                 if isinstance(event, Done):
-                    sheet.paste(cell, picture(event.result))
-                    walked += cell.request.steps
+                    sheet.paste(plan.cells[k], picture(event.result))
+                    walked += plan.cells[k].request.steps
                     yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
                 elif isinstance(event, (Queued, Stepped)):
                     yield Seen(_line(event, k, plan, walked, begun, lang))
-        finally:
-            if not job.done:
-                service.cancel(job.id)
+    finally:
+        service.cancel(job_id)
     if series.stopped:
         yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
         return

@@ -17,7 +17,7 @@ from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, ma
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
 from app.widgets.events import PRIVATE, QUIET, Updates, however_it_ends, language
-from app.widgets.job_watchers import JobSeries
+from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, pixels_uri, safe
 from ldm_core import __version__
 from ldm_core.metadata import write_png
@@ -151,13 +151,7 @@ class XYPlotPanel(Panel):
         outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.series]
         filled = self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
         however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
-        self.stop.click(self.stop_series, self.series, self.stop, **QUIET)
-
-    def stop_series(self, series: JobSeries | None) -> Any:
-        """Give this page's filling up: the cell that is being made, and all that would follow."""
-        if series is not None:
-            series.stop(self.service)
-        return gr.update(interactive=False)
+        self.stop.click(stop_series, self.series, self.stop, **QUIET)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button: check, fill, leave a file."""
@@ -173,7 +167,7 @@ class XYPlotPanel(Panel):
 
     async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:
         """Updates while a plan is filled; whatever ends it, the cells that are there can be downloaded."""
-        sheet, series = self._sheet(plan, lang), JobSeries()
+        sheet, series = self._sheet(plan, lang), JobSeries(self.service)
         yield {
             self.series: series,
             self.made: True,

@@ -67,7 +67,7 @@ def test_over_the_page(app: FastAPI, asked: list[bool], monkeypatch: pytest.Monk
         request = SamplingParams("a", steps=1, seed=1)
         plan = Plan(request, (None, None, None), (Cell(0, 0, 0, request, "uniform"),))
         sheet: Any = SimpleNamespace(filled=1, paste=lambda *_: None)
-        async for _ in fill(service, plan, sheet, JobSeries(), "en"):
+        async for _ in fill(service, plan, sheet, JobSeries(service), "en"):
             pass
 
     asyncio.run(filled())

@@ -19,7 +19,7 @@ from app.metadata import read_png
 from app.ui.fields import values_from
 from app.ui.form import Form
 from app.ui.many_prompts import GAP, LABEL, ManyPrompts, prompt_sheet
-from app.widgets.job_watchers import Watchers
+from app.widgets.job_watchers import stop_series
 from app.widgets.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService
@@ -37,7 +37,7 @@ def many(tmp_path: Path) -> Iterator[ManyPrompts]:
         form = Form(service.limits, translation, None)
         form.ask([])
         form.controls()
-        made = ManyPrompts(service, translation, Watchers(service), form)
+        made = ManyPrompts(service, translation, form)
     yield made
     service.engine.close()
 
@@ -50,7 +50,7 @@ def run(many: ManyPrompts, text: str, stop_at: int | None = None) -> list[dict[A
             seen.append(updates)
             series = updates.get(many.series) or series
             if stop_at is not None and f"Prompt {stop_at} of" in str(updates.get(many.line)):
-                many.stop_series(series)
+                stop_series(series)
         return seen
 
     return asyncio.run(asyncio.wait_for(watch(), 60))

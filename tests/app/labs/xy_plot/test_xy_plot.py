@@ -28,6 +28,7 @@ from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
 from app.ui.lab_tab import LabTab
+from app.widgets.job_watchers import stop_series
 from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.diffusion.samplers import SAMPLERS
@@ -216,7 +217,7 @@ def press(panel: grid.XYPlotPanel, stop_after: int = 99, **others: Any) -> list[
         async for updates in panel.pressed(None, *values(panel, **others)):  # type: ignore[arg-type]
             seen.append(updates)
             if sum("data-filled" in str(u.get(panel.shown, "")) for u in seen) > stop_after:
-                panel.stop_series(next(u[panel.series] for u in seen if panel.series in u))
+                stop_series(next(u[panel.series] for u in seen if panel.series in u))
         return seen
 
     return asyncio.run(run())
