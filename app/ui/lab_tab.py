@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.labs.common.panels.context import LabContext
 from app.labs.common.panels.links import read_link
-from app.labs.common.panels.panel import Lab, Shared
+from app.labs.common.panels.panel import Lab
 from app.labs.common.panels.plot_card import FORMULA, wire_files
 from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.panels import LESSON_OF, LessonCard
@@ -23,19 +24,19 @@ class LabTab:
 
     def __init__(self, lab: Lab, service: Service, translation: Translation, results: SharedResults) -> None:
         self.lab, self._service = lab, service
-        shared: Shared = {}
+        self._context = context = LabContext(service, translation, results)
         self.tab = translation.make(gr.Tab, {"label": f"{lab.key}_tab"}, id=lab.key)
         with self.tab, gr.Column(elem_classes="lab", elem_id=f"lab-{lab.key}"):
             intro = {"value": f"{lab.key}_intro"}
             translation.make(gr.Markdown, intro, latex_delimiters=FORMULA, elem_classes="lab-intro")
             self.lesson = LessonCard(LESSON_OF.get(lab.key, lab.key), service, translation)
-            self.panels = [panel(service, translation, shared, results) for panel in lab.panels]
+            self.panels = [panel(context) for panel in lab.panels]
             self._link_button(translation)
 
     @property
     def controls(self) -> dict[str, Any]:
         """Every control of the lab by its name in a link; a shared one once."""
-        return {name: component for panel in self.panels for name, component in panel.controls.items()}
+        return self._context.controls
 
     def wire(self, language_switched: Any) -> None:
         """Redraw when a person moves a control or opens the tab.

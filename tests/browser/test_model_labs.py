@@ -56,7 +56,7 @@ def test_a_generation_is_kept_and_filmed(denoising: Page, made: Film):
 
 def test_any_step_is_scrubbed(denoising: Page, made: Film, pipe: Pipeline):
     for step in (2, 3):
-        set_slider(denoising, "scrub-step", step)
+        set_slider(denoising, "walked-step", step)
         figures = denoising.locator("#scrub-shown")
         change = answer(seen(pipe, made.trajectory, step))[0].change.max()
         expect(figures).to_contain_text(f"lightest: {change:.2f}")
@@ -140,7 +140,7 @@ def test_attention_is_read_per_token_layer_head_and_step(labs: Page, made: Film,
     choose(labs, "heat-head", "2")
     expect(shown).to_contain_text(f"at most {most('red', layer, 2):.1%}")
     assert (pixels(shown.locator("img").nth(1)) != before).any()
-    set_slider(labs, "heat-step", 1)
+    set_slider(labs, "read-step", 1)
     looked = answer(attention_maps(pipe, made.trajectory, 1))[0]
     expect(shown).to_contain_text(f"at most {most('red', layer, 2):.1%}")
 

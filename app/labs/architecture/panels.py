@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -49,13 +49,12 @@ class Blocks(LoadedModelPanel):
 
     def lay_controls(self) -> None:
         """The part, and a picture's width and height in pixels."""
-        self.controls["part"] = self.translation.make(
-            gr.Radio, {"label": "part_label", "choices": PARTS}, value="unet", elem_id="blocks-part"
-        )
+        self.control("part", gr.Radio, {"label": "part_label", "choices": PARTS}, value="unet")
         limits = self.service.limits
         multiple = limits.size_multiple
         for name in ("width", "height"):
-            self.controls[f"blocks_{name}"] = self.translation.make(
+            self.control(
+                f"blocks_{name}",
                 gr.Slider,
                 {"label": name},
                 minimum=multiple,
@@ -71,21 +70,21 @@ class Blocks(LoadedModelPanel):
         self.card = self.plot_card(height=260, drawn=False)
         self.drawing = gr.HTML(elem_id="blocks-drawing")
         self.table = gr.HTML(elem_id="blocks-table")
-        self.outputs = [*self.card.outputs, self.drawing, self.table]
+        self.outputs += [self.drawing, self.table]
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, part: str, blocks_width: float, blocks_height: float) -> Updates:
         """Shape, parameters and FLOPs of each block at that size. RequestError where the model lacks the part."""
         from app.labs.architecture.blocks import blocks, cost_plot
 
         config = self.pipe().config
-        rows = blocks(config, values["part"], int(values["blocks_height"]), int(values["blocks_width"]))
+        rows = blocks(config, part, int(blocks_height), int(blocks_width))
         if not rows:
             raise RequestError("no_such_part")
         columns = ("column_block", "column_kind", "column_shape", "column_parameters", "column_flops")
         cells = [
             [r.name, r.kind, "×".join(map(str, r.shape)), f"{r.parameters:,}", f"{r.flops / 1e6:,.1f} M"] for r in rows
         ]
-        label = say(lang, "drawing_label", part=say(lang, PARTS[values["part"]]))
+        label = say(lang, "drawing_label", part=say(lang, PARTS[part]))
         return {
             self.drawing: drawing(rows, label, config.unet.context_dim is not None),
             self.table: table([say(lang, c) for c in columns], cells),
@@ -105,11 +104,10 @@ class ConditioningWeights(LoadedModelPanel):
     def lay_view(self) -> None:
         """A table, a row a conditioning key."""
         self.table = gr.HTML(elem_id="doors-table")
-        self.outputs = [self.table]
+        self.outputs.append(self.table)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str) -> Updates:
         """How many weights let each key's condition in, and which; the loaded model's key is marked."""
-        del values
         from app.labs.architecture.blocks import conditioning_weights
 
         config = self.pipe().config
@@ -130,22 +128,21 @@ class Path(LoadedModelPanel):
 
     def lay_controls(self) -> None:
         """The prompt."""
-        self.controls["path_prompt"] = self.translation.make(
-            gr.Textbox, {"label": "prompt"}, value="a red apple, noto style", max_length=200, elem_id="path-prompt"
-        )
+        prompt = {"value": "a red apple, noto style", "max_length": 200}
+        self.control("path_prompt", gr.Textbox, {"label": "prompt"}, **prompt, elem_id="path-prompt")
 
     def lay_view(self) -> None:
         """A table, a row a stage."""
         self.table = gr.HTML(elem_id="path-table")
-        self.outputs = [self.table]
+        self.outputs.append(self.table)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, path_prompt: str | None) -> Updates:
         """Where each stage stands in the code, what it makes of the prompt, and of what shape."""
         pipe = self.pipe()
         c, tokenizer = pipe.config, pipe.tokenizer
         if tokenizer is None or c.text is None:
             raise RequestError("no_such_part")
-        params = self.service.in_english(read_params({"prompt": values["path_prompt"]}))
+        params = self.service.in_english(read_params({"prompt": path_prompt}))
         ids = tokenizer.encode([plain(parse(params.prompt))])[0].tolist()
         latent = "×".join(map(str, c.latent_shape()))
         size = f"{c.image_size}×{c.image_size}"

@@ -17,7 +17,9 @@ from app.widgets.events import Updates
 from app.widgets.translation import offered
 
 if TYPE_CHECKING:
-    from app.labs.attention.maps import AttentionMaps
+    from app.labs.attention.maps import AttentionMaps, Floats
+    from app.labs.common.tokens import Token
+    from app.labs.common.trajectory import Trajectory
 
 
 class AttentionGeneration(GenerationPanel):
@@ -42,25 +44,22 @@ class HeatMaps(StepPanel):
         for name, kind in (("token", gr.Radio), ("layer", gr.Dropdown), ("head", gr.Dropdown)):
             words = {"label": f"{name}_label", "info": f"{name}_info"}
             more = {} if kind is gr.Radio else {"filterable": False}
-            self.controls[name] = self.translation.make(
-                kind, words, choices=[], value=None, elem_id=f"{self.key}-{name}", **more
-            )
-            self.shared[name] = self.controls[name]
+            self.control(name, kind, words, choices=[], value=None, **more)
 
     def lay_view(self) -> None:
         """Maps and a plot; the choices are outputs too."""
         super().lay_view()
-        self.outputs += [self.shared[name] for name in ("token", "layer", "head")]
+        self.outputs += [self.controls[name] for name in self.late_choices]
 
-    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Trajectory, i: int, **asked: str | None) -> Updates:
         """Maps as multiples of an even share; a token that is gone gives way to the likeliest thing."""
         from app.labs.attention.maps import attention_maps, lift, of_token, over_picture, shares_plot
         from app.labs.common.maps import signed
 
         made = self.ask(trajectory, i, lambda pipe: attention_maps(pipe, trajectory, i))
         choices = self._choices(lang, made)
-        token, layer, head = (_chosen(choices[name], values[name]) for name in ("token", "layer", "head"))
-        if values["token"] != token:
+        token, layer, head = (_chosen(choices[name], asked[name]) for name in self.late_choices)
+        if asked["token"] != token:
             token = _thing(made)
         one = of_token(made.maps, made.tokens[int(token)], layer, int(head))
         name = made.tokens[int(token)].says(lang)
@@ -74,7 +73,7 @@ class HeatMaps(StepPanel):
         return {
             self.shown: figures(large) + colour_bar(("½×", "1×", "2×"), say(lang, "heat_scale")) + figures(small),
             **self.card.show(shares_plot(made, int(token), layer, int(head), lang), lang),
-            **{self.shared[n]: offered(choices[n], values[n], picked[n]) for n in choices},
+            **{self.controls[n]: offered(choices[n], asked[n], picked[n]) for n in choices},
         }
 
     def _choices(self, lang: str, made: AttentionMaps) -> dict[str, list[tuple[str, str]]]:
@@ -88,41 +87,32 @@ class HeatMaps(StepPanel):
         }
 
 
-class AttentionOverSteps(TrajectoryJobPanel):
+class AttentionOverSteps(TrajectoryJobPanel[tuple["Floats", tuple["Token", ...]]]):
     """Every token's share at every step."""
 
     key = "listening"
 
     def lay_controls(self) -> None:
         """The button alone: layer and head are the maps' choice."""
+        self.reuse("layer", "head")
         self.run_button()
 
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """The kept generation, layer and head."""
-        return {**super().inputs, "layer": self.shared["layer"], "head": self.shared["head"]}
-
-    def default_values(self) -> dict[str, Any]:
-        """The default generation, all layers, all heads."""
-        return {**super().default_values(), "layer": None, "head": None}
-
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(self, *, kept: Trajectory | None, layer: str | None, head: str | None) -> tuple[Work[Any], int]:
         """The whole generation again, its attention recorded: as many steps as it had."""
         from app.labs.attention.maps import shares_over_steps
         from app.labs.common.tokens import tokens_of
 
-        trajectory, layer, asked = self.trajectory(values["kept"]), values["layer"] or "", values["head"] or "0"
-        if not re.fullmatch(r"\d{1,3}", asked):  # a link may name any
+        trajectory = self.context.generation.trajectory(kept)
+        if not re.fullmatch(r"\d{1,3}", head or "0"):  # a link may name any
             raise RequestError("not_offered")
-        head = int(asked)
 
         def work(pipe: Any) -> Any:
-            shares = yield from shares_over_steps(pipe, trajectory, layer, head)
+            shares = yield from shares_over_steps(pipe, trajectory, layer or "", int(head or "0"))
             return shares, tokens_of(pipe, trajectory.params.prompt)
 
         return work, len(trajectory.steps)
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: tuple[Floats, tuple[Token, ...]], **_: Any) -> Updates:
         """Each token's share of the attention over the steps, as a plot."""
         from app.labs.attention.maps import over_steps_plot
 

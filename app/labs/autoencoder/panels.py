@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import gradio as gr
 
@@ -10,6 +10,7 @@ from app.i18n import say
 from app.labs.common.panels.panel import Lab, Panel
 from app.labs.common.panels.pictures import chosen, figures
 from app.widgets.events import Updates
+from app.widgets.translation import Words
 
 CHANNELS = 4  # of the latent
 PRIORS = 4
@@ -22,7 +23,7 @@ class PicturesPanel(Panel):
         """A row of pictures, a sentence under it."""
         self.shown = gr.HTML(elem_id=f"{self.key}-shown")
         self.caption = gr.Markdown(elem_classes="caption")
-        self.outputs = [self.shown, self.caption]
+        self.outputs += [self.shown, self.caption]
 
 
 class Reconstruction(PicturesPanel):
@@ -41,18 +42,17 @@ class Reconstruction(PicturesPanel):
         super().lay_view()
         self.channels = gr.HTML(elem_id="latent-channels")
         self.card = self.plot_card(drawn=False)
-        self.outputs = [*self.outputs, self.channels, *self.card.outputs]
+        self.outputs.append(self.channels)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, picture: str | None, posterior_noise: float, posterior_seed: float) -> Updates:
         """Original, reconstruction and their distance; PSNR in dB, SSIM, LPIPS and KL in nats."""
         from app.labs.autoencoder.reconstruction import kl_plot, reconstruct
         from app.labs.common.maps import heat, signed
 
-        picture = chosen(self.service, values["picture"])
-        noise, seed = float(values["posterior_noise"]), int(values["posterior_seed"])
-        made = self.service.run_work(lambda pipe: reconstruct(pipe, picture, noise, seed))
+        original, noise, seed = chosen(self.service, picture), float(posterior_noise), int(posterior_seed)
+        made = self.service.run_work(lambda pipe: reconstruct(pipe, original, noise, seed))
         rows = [
-            (say(lang, "noised_original"), picture),
+            (say(lang, "noised_original"), original),
             (say(lang, "reconstructed"), made.reconstruction),
             (say(lang, "error_map", most=f"{made.error.max():.2f}"), heat(made.error, 0.0)),
         ]
@@ -77,22 +77,19 @@ class LatentInterpolation(PicturesPanel):
         """Two pictures, blended or swapped, and the second one's share, 0…1."""
         self.upload("first")
         self.upload("second")
-        self.controls["how"] = self.translation.make(
-            gr.Radio,
-            {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}},
-            value="blend",
-            elem_id="between-how",
-        )
+        words: Words = {"label": "how_label", "choices": {"blend": "how_blend", "swap": "how_swap"}}
+        self.control("how", gr.Radio, words, value="blend")
         self.slider("share", 0, 1, 0.5, 0.05)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(
+        self, lang: str, *, first: str | None, second: str | None, how: Literal["blend", "swap"], share: float
+    ) -> Updates:
         """The decoded mix between its two pictures; without a second one, the first in a mirror."""
         from app.labs.autoencoder.reconstruction import mix_latents
 
-        a = chosen(self.service, values["first"])
-        b = chosen(self.service, values["second"]) if values["second"] else a[:, ::-1].copy()
-        share, how = float(values["share"]), values["how"]
-        made = self.service.run_work(lambda pipe: mix_latents(pipe, a, b, share, how))
+        a = chosen(self.service, first)
+        b = chosen(self.service, second) if second else a[:, ::-1].copy()
+        made = self.service.run_work(lambda pipe: mix_latents(pipe, a, b, float(share), how))
         rows = [(say(lang, "first_picture"), a), (say(lang, "in_latents"), made), (say(lang, "second_picture"), b)]
         return {self.shown: figures(rows), self.caption: say(lang, "between_summary", share=f"{share:.0%}")}
 
@@ -108,17 +105,16 @@ class Channels(PicturesPanel):
         self.slider("channel", 1, CHANNELS, 1, 1)
         self.slider("amount", -3, 3, 1.5, 0.1)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, edited: str | None, channel: float, amount: float) -> Updates:
         """The picture before and after one channel of its latent has moved."""
         from app.labs.autoencoder.reconstruction import shift_channel
 
-        picture = chosen(self.service, values["edited"])
-        channel, amount = int(values["channel"]) - 1, float(values["amount"])
-        made = self.service.run_work(lambda pipe: shift_channel(pipe, picture, channel, amount))
+        picture = chosen(self.service, edited)
+        made = self.service.run_work(lambda pipe: shift_channel(pipe, picture, int(channel) - 1, float(amount)))
         rows = [(say(lang, "noised_original"), picture), (say(lang, "moved"), made)]
         return {
             self.shown: figures(rows),
-            self.caption: say(lang, "channels_summary", c=channel + 1, amount=f"{amount:+.1f}"),
+            self.caption: say(lang, "channels_summary", c=int(channel), amount=f"{amount:+.1f}"),
         }
 
 
@@ -131,12 +127,11 @@ class Prior(PicturesPanel):
         """The noise's seed."""
         self.slider("prior_seed", 0, 50, 0, 1)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, prior_seed: float) -> Updates:
         """Standard normal latents, decoded: what the decoder makes of no picture at all."""
         from app.labs.autoencoder.reconstruction import sample_prior
 
-        seed = int(values["prior_seed"])
-        made = self.service.run_work(lambda pipe: sample_prior(pipe, PRIORS, seed))
+        made = self.service.run_work(lambda pipe: sample_prior(pipe, PRIORS, int(prior_seed)))
         rows = [(say(lang, "draw_of", k=k + 1), pixels) for k, pixels in enumerate(made)]
         return {self.shown: figures(rows), self.caption: ""}
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.engine import Work
 from app.i18n import say
 from app.labs.common.panels.job_panel import (
     STEPS,
-    FiguresJobPanel,
     GenerationPanel,
+    JobPanel,
     StepPanel,
     TrajectoryJobPanel,
     read_settings,
@@ -18,13 +18,19 @@ from app.labs.common.panels.panel import Lab
 from app.labs.common.panels.pictures import chosen, figures
 from app.widgets.events import Updates
 
+if TYPE_CHECKING:
+    from app.labs.common.trajectory import Trajectory
+    from app.labs.denoising.ddim_inversion import Inverted
+    from app.labs.denoising.plots import Forked
+    from ldm_core.images import Pixels
+
 
 class StepViewer(StepPanel):
     """Any step: x, x̂₀, ε and what changed."""
 
     key = "scrub"
 
-    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Trajectory, i: int) -> Updates:
         """x, x̂₀ and ε decoded and as channels, what changed since the step before, and a plot of the change."""
         from app.labs.common.maps import heat, tiles
         from app.labs.denoising.plots import change_plot, latents, seen
@@ -44,7 +50,7 @@ class Guidance(StepPanel):
 
     key = "anatomy"
 
-    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
+    def draw_step(self, lang: str, trajectory: Trajectory, i: int) -> Updates:
         """The terms without and with the prompt, their mix, and the norm of their difference."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
@@ -58,7 +64,7 @@ class Guidance(StepPanel):
         }
 
 
-class Etas(TrajectoryJobPanel):
+class Etas(TrajectoryJobPanel[tuple[list["Trajectory"], "Pixels"]]):
     """The kept recipe at five etas over the same noise."""
 
     key = "etas"
@@ -67,14 +73,14 @@ class Etas(TrajectoryJobPanel):
         """The button alone."""
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(self, *, kept: Trajectory | None) -> tuple[Work[Any], int]:
         """The kept generation at each eta, all in one batch: as many steps as it had."""
         from app.labs.common.trajectory import record_etas
 
-        params = self.trajectory(values["kept"]).params
+        params = self.context.generation.trajectory(kept).params
         return lambda pipe: record_etas(pipe, params), params.steps
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: tuple[list[Trajectory], Pixels], **_: Any) -> Updates:
         """The pictures by eta, and how far apart the latents run."""
         from app.labs.denoising.plots import apart_plot
 
@@ -83,7 +89,7 @@ class Etas(TrajectoryJobPanel):
         return {self.shown: figures(named), **self.card.show(apart_plot(trajectories, lang), lang)}
 
 
-class Fork(TrajectoryJobPanel):
+class Fork(TrajectoryJobPanel["Forked"]):
     """Another prompt, guidance or eta from step k on."""
 
     key = "fork"
@@ -100,23 +106,31 @@ class Fork(TrajectoryJobPanel):
         self.dial("fork_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(
+        self,
+        *,
+        kept: Trajectory | None,
+        fork_step: float,
+        fork_prompt: str | None,
+        fork_guidance: float,
+        fork_eta: float,
+    ) -> tuple[Work[Any], int]:
         """The kept predictions replayed to step k, then on with the new settings; an empty prompt keeps the old one."""
         from app.labs.denoising.plots import compare_fork
 
-        trunk, k = self.trajectory(values["kept"]), int(values["fork_step"])
-        prompt = (values["fork_prompt"] or "").strip() or trunk.params.prompt
+        trunk, k = self.context.generation.trajectory(kept), int(fork_step)
+        prompt = (fork_prompt or "").strip() or trunk.params.prompt
         params = read_settings(
             self,
             prompt,
             steps=trunk.params.steps,
             seed=trunk.params.seed,
-            guidance_scale=values["fork_guidance"],
-            eta=values["fork_eta"],
+            guidance_scale=fork_guidance,
+            eta=fork_eta,
         )
         return lambda pipe: compare_fork(pipe, trunk, k, params), params.steps
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Forked, **_: Any) -> Updates:
         """Both pictures, their difference, and how far the latents part."""
         from app.labs.common.maps import heat
         from app.labs.denoising.plots import difference, fork_plot
@@ -131,7 +145,7 @@ class Fork(TrajectoryJobPanel):
         return {self.shown: figures(rows), **self.card.show(fork_plot(result, lang), lang)}
 
 
-class Inversion(FiguresJobPanel):
+class Inversion(JobPanel["Inverted"]):
     """A picture back to its noise, and forward again."""
 
     key = "inversion"
@@ -145,18 +159,18 @@ class Inversion(FiguresJobPanel):
         self.slider("refine", 0, 3, 0, 1)
         self.run_button()
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(
+        self, *, picture: str | None, inversion_prompt: str | None, inversion_steps: float, refine: float
+    ) -> tuple[Work[Any], int]:
         """There and back, refined: steps · (2 + rounds) calls of the network."""
         from app.labs.denoising.ddim_inversion import invert
 
-        picture = chosen(self.service, values["picture"])
-        steps, refine = int(values["inversion_steps"]), int(values["refine"])
-        typed = values["inversion_prompt"] or ""
-        params = read_settings(self, typed or "-", steps=steps)  # here no prompt is a prompt too
-        prompt = params.prompt if typed else ""
-        return lambda pipe: invert(pipe, picture, prompt, steps, refine), steps * (2 + refine)
+        original, steps, rounds = chosen(self.service, picture), int(inversion_steps), int(refine)
+        params = read_settings(self, inversion_prompt or "-", steps=steps)  # here no prompt is a prompt too
+        prompt = params.prompt if inversion_prompt else ""
+        return lambda pipe: invert(pipe, original, prompt, steps, rounds), steps * (2 + rounds)
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Inverted, **_: Any) -> Updates:
         """The picture, its noise and what comes back; how far the ways apart are, over t."""
         from app.labs.denoising.ddim_inversion import inversion_plot
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.engine import Work
 from app.labs.common.panels.job_panel import PROMPT, JobPanel, read_settings
 from app.labs.common.panels.panel import Lab
 from app.widgets.events import Updates
 
+if TYPE_CHECKING:
+    from app.labs.overview.story import Story
+
 STEPS = 20
 
 
-class Pipeline(JobPanel):
+class Pipeline(JobPanel["Story"]):
     """One prompt on its way through all five parts."""
 
     key = "overview"
@@ -27,17 +30,15 @@ class Pipeline(JobPanel):
     def lay_view(self) -> None:
         """The diagram."""
         self.shown = self.placeholder("shown")
-        self.outputs = [self.shown]
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(self, *, overview_of: str | None, overview_steps: float, overview_seed: float) -> tuple[Work[Any], int]:
         """A generation whose parts are recorded on the way. RequestError where a setting is out of bounds."""
         from app.labs.overview.story import tell
 
-        steps, seed = values["overview_steps"], values["overview_seed"]
-        params = read_settings(self, values["overview_of"], steps=steps, seed=seed)
+        params = read_settings(self, overview_of, steps=overview_steps, seed=overview_seed)
         return lambda pipe: tell(pipe, params), params.steps
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Story, **_: Any) -> Updates:
         """The diagram, playing that generation."""
         from app.labs.overview.diagram import diagram
 

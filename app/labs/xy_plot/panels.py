@@ -19,6 +19,7 @@ from app.schemas import RequestError, read_params
 from app.widgets.events import PRIVATE, QUIET, Updates, however_it_ends, language
 from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, pixels_uri, safe
+from app.widgets.translation import Words
 from ldm_core import __version__
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SAMPLER_NAMES
@@ -51,13 +52,9 @@ class XYPlotPanel(Panel):
         self.dial("grid_guidance", {"label": "guidance_scale"}, 0, 20, 5, 0.5)
         self.dial("grid_eta", {"label": "eta"}, 0, 1, 0, 0.05)
         make = self.translation.make
-        self.controls["grid_sampler"] = make(
-            gr.Dropdown,
-            {"label": "sampler"},
-            choices=list(SAMPLER_NAMES),
-            value="ddim",
-            filterable=False,
-            elem_id="sheet-grid_sampler",
+        samplers = list(SAMPLER_NAMES)
+        self.control(
+            "grid_sampler", gr.Dropdown, {"label": "sampler"}, choices=samplers, value="ddim", filterable=False
         )
         self.seed("grid_seed")
         for place in PLACES:
@@ -68,20 +65,11 @@ class XYPlotPanel(Panel):
 
     def _axis(self, place: str) -> None:
         none = {} if place == "x" else {"none": "axis_none"}
-        axis = self.controls[f"{place}_axis"] = self.translation.make(
-            gr.Dropdown,
-            {"label": f"axis_{place}", "choices": none | CHOICES},
-            value=OPENING[place],
-            filterable=False,
-            elem_id=f"sheet-{place}_axis",
-        )
-        values = self.controls[f"{place}_values"] = self.translation.make(
-            gr.Textbox,
-            {"label": f"values_{place}", "info": "values_info"},
-            value=EXAMPLES[OPENING[place]],
-            max_length=MAX_TEXT,
-            elem_id=f"sheet-{place}_values",
-        )
+        words: Words = {"label": f"axis_{place}", "choices": none | CHOICES}
+        opening = OPENING[place]
+        axis = self.control(f"{place}_axis", gr.Dropdown, words, value=opening, filterable=False)
+        words = {"label": f"values_{place}", "info": "values_info"}
+        values = self.control(f"{place}_values", gr.Textbox, words, value=EXAMPLES[opening], max_length=MAX_TEXT)
         fill = f"(axis) => ({json.dumps(EXAMPLES)})[axis] ?? ''"
         axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
 
@@ -95,16 +83,15 @@ class XYPlotPanel(Panel):
         )
         self.made = gr.State(False)
         self.series = gr.State(None)  # the JobSeries under way
-        self.outputs = [self.estimate, self.shown]
+        self.outputs += [self.estimate, self.shown]
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The controls, and whether this page has filled a sheet."""
         return {**self.controls, "made": self.made}
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, made: bool, **values: Any) -> Updates:
         """The estimate; before the first run the empty sheet too."""
-        made = values.pop("made")
         try:
             plan = self.plan(values)
         except RequestError as error:

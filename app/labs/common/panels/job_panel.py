@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import gradio as gr
 
 from app.engine import Work
 from app.i18n import say
+from app.labs.common.panels.context import KeptGeneration, LabContext
 from app.labs.common.panels.job_stream import stream_job
-from app.labs.common.panels.panel import Panel, Shared
+from app.labs.common.panels.panel import Panel
 from app.labs.common.panels.pictures import figures
-from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError, check_params, read_params
-from app.service import Service
 from app.widgets.events import PRIVATE, Updates, however_it_ends, language
 from app.widgets.status import fault_html, line_html
-from app.widgets.translation import Translation
 from ldm_core.sampling import SamplingParams
 
 if TYPE_CHECKING:
-    from app.labs.common.trajectory import Trajectory
+    from app.labs.common.trajectory import Film, Trajectory
+
+R = TypeVar("R")  # what a panel's job returns
 
 PROMPT = "a red apple on a blue background"
 STEPS = 20
@@ -32,23 +32,21 @@ KEPT_SECONDS = 3600  # that an unused generation stays in a session
 
 
 @dataclass(frozen=True, eq=False)
-class Finished:
+class Finished(Generic[R]):
     """A job's result, and the values of `inputs` it was made with."""
 
-    result: Any
+    result: R
     values: Mapping[str, Any]
 
 
-class JobPanel(Panel):
+class JobPanel(Panel, Generic[R]):
     """A panel whose view changes only when its button (words `{key}_run`) is pressed.
 
-    Where `opens_drawn`, it shows the result of its controls' defaults until then: one job for all visitors.
+    Until then it shows the result of its controls' defaults: one job for all visitors.
     """
 
-    opens_drawn: ClassVar[bool] = True
-
-    def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
-        super().__init__(service, translation, shared, results)
+    def __init__(self, context: LabContext) -> None:
+        super().__init__(context)
         self.last = gr.State(None, time_to_live=KEPT_SECONDS)
 
     def run_button(self) -> None:
@@ -56,11 +54,11 @@ class JobPanel(Panel):
         words = {"value": f"{self.key}_run"}
         self.button = self.translation.make(gr.Button, words, variant="primary", elem_id=f"{self.key}-run")
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(self, *args: Any, **values: Any) -> tuple[Work[Any], int]:
         """What the model is asked for the values of `inputs`, and in how many steps; RequestError refuses."""
         raise NotImplementedError
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: R, *args: Any, **values: Any) -> Updates:
         """Updates of `outputs` for what the job's work returned, and the values it was asked with."""
         raise NotImplementedError
 
@@ -79,16 +77,17 @@ class JobPanel(Panel):
         values = {name: component.value for name, component in self.controls.items()}
         return values | dict.fromkeys(self.uploads)
 
-    def default_result(self) -> Any:
+    def default_result(self) -> R:
         """The default values' result, everybody's."""
-        work, _ = self.make_job("en", **self.default_values())
-        return self.results.get(self.key, work)
+        work, _ = self.make_job(**self.default_values())
+        result: R = self.results.get(self.key, work)
+        return result
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, last: Finished[R] | None = None, **values: Any) -> Updates:
         """The page's own last result, else the default's."""
-        if (last := values["last"]) is not None:
+        if last is not None:
             return self.on_result(lang, last.result, **last.values)
-        return self.on_result(lang, self.default_result(), **self.default_values()) if self.opens_drawn else {}
+        return self.on_result(lang, self.default_result(), **self.default_values())
 
     def wire(self) -> None:
         """The button's event; the page's own events draw what it left."""
@@ -107,7 +106,7 @@ class JobPanel(Panel):
         try:
             named = self.read(values)
             del named["last"]
-            work, steps = await asyncio.to_thread(self.make_job, lang, **named)  # may wait for the default
+            work, steps = await asyncio.to_thread(self.make_job, **named)  # may wait for the default
             async for seen in stream_job(self.service, work, steps, lang):
                 if seen.result is None:
                     yield {self.note: seen.line}
@@ -119,59 +118,52 @@ class JobPanel(Panel):
         yield {self.button: gr.update(interactive=True)}
 
 
-class GenerationPanel(JobPanel):
-    """A real generation, every step of it kept in the session for the lab's other panels.
-
-    It goes into shared["kept"]; the slider shared["step"] of a later panel gets as many places as there are steps.
-    """
+class GenerationPanel(JobPanel["Film"]):
+    """A real generation, every step of it kept in the session for the lab's other panels, which come after it."""
 
     key = "walked"
     prompt: ClassVar[str] = PROMPT
     max_steps: ClassVar[int] = 50
 
     def lay_controls(self) -> None:
-        """Prompt, steps, guidance, eta and seed of the generation to keep."""
-        self.shared["generation"] = self
+        """Prompt, steps, guidance, eta and seed of the generation to keep; the step that other panels show."""
         self.textbox("walk_prompt", {"label": "prompt"}, self.prompt)
         self.dial("walk_steps", {"label": "steps", "info": "steps_info"}, 1, self.max_steps, STEPS, 1)
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.seed("walk_seed")
         self.run_button()
+        state = gr.State(None, time_to_live=KEPT_SECONDS)
+        words, bounds = {"label": "step_label", "info": "step_info"}, {"minimum": 1, "maximum": self.max_steps}
+        step = self.control(
+            "step", gr.Slider, words, **bounds, value=DEFAULT_STEP, step=1, buttons=[], min_width=160, render=False
+        )
+        self.kept = self.context.generation = KeptGeneration(state, step, lambda: self.default_result().trajectory)
 
     def lay_view(self) -> None:
-        """Its film; the generation itself stays in the session."""
+        """Its film."""
         self.film = self.placeholder("film")
-        self.kept = self.shared["kept"] = gr.State(None, time_to_live=KEPT_SECONDS)
-        self.outputs = [self.film]
 
-    def make_job(self, lang: str, **values: Any) -> tuple[Work[Any], int]:
+    def make_job(
+        self,
+        *,
+        walk_prompt: str | None,
+        walk_steps: float,
+        walk_guidance: float,
+        walk_eta: float,
+        walk_seed: float | None,
+        **_: Any,
+    ) -> tuple[Work[Any], int]:
         """A generation with every step recorded. RequestError where a setting is out of bounds."""
         from app.labs.common.trajectory import film
 
-        params = read_settings(
-            self,
-            values["walk_prompt"],
-            steps=values["walk_steps"],
-            guidance_scale=values["walk_guidance"],
-            eta=values["walk_eta"],
-            seed=values["walk_seed"],
-        )
+        settings = {"steps": walk_steps, "guidance_scale": walk_guidance, "eta": walk_eta, "seed": walk_seed}
+        params = read_settings(self, walk_prompt, **settings)
         return lambda pipe: film(pipe, params), params.steps
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """The controls, and the lab's step."""
-        return {**super().inputs, "step": self.shared["step"]}
-
-    def default_values(self) -> dict[str, Any]:
-        """The controls' defaults at the default step."""
-        return {**super().default_values(), "step": DEFAULT_STEP}
 
     def wire(self) -> None:
         """The button's event, which also sets the step's range and keeps the generation."""
-        step = self.shared["step"]  # made by a later panel
-        outputs = [self.note, self.button, self.last, *self.outputs, step, self.kept]
+        outputs = [self.note, self.button, self.last, *self.outputs, self.kept.step, self.kept.state]
         self.wire_button(outputs)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
@@ -180,10 +172,10 @@ class GenerationPanel(JobPanel):
             yield updates
             if (finished := updates.get(self.last)) is not None:
                 n = finished.result.trajectory.params.steps
-                yield {self.shared["step"]: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
-                yield {self.kept: finished.result.trajectory}
+                yield {self.kept.step: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
+                yield {self.kept.state: finished.result.trajectory}
 
-    def on_result(self, lang: str, result: Any, **values: Any) -> Updates:
+    def on_result(self, lang: str, result: Film, **_: Any) -> Updates:
         """The film: some steps' estimates, then the picture."""
         r = result.trajectory.params
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
@@ -197,57 +189,41 @@ class StepPanel(Panel):
     """A panel that shows the kept generation, or else the default one, at the step of the lab's slider."""
 
     def lay_controls(self) -> None:
-        """The lab's step, made by the first of its panels."""
-        if "step" not in self.shared:
-            self.shared["step"] = self.slider("step", 1, GenerationPanel.max_steps, DEFAULT_STEP, 1)
-        self.controls["step"] = self.shared["step"]
-
-    def lay_view(self) -> None:
-        """Pictures and a plot."""
-        self.shown = self.placeholder("shown")
-        self.card = self.plot_card(drawn=False)
-        self.outputs = [self.shown, *self.card.outputs]
+        """The lab's step, placed by the first of its panels."""
+        self.reuse("step")
+        if not self.context.generation.step.is_rendered:
+            self.context.generation.step.render()  # type: ignore[no-untyped-call]  # Gradio's
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The controls, and the kept generation."""
-        return {**super().inputs, "kept": self.shared["kept"]}
+        return {**super().inputs, "kept": self.context.generation.state}
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, step: float, kept: Trajectory | None, **values: Any) -> Updates:
         """`draw_step` at the step, or at the last one of a shorter generation, which the note says."""
-        trajectory = values.pop("kept") or self.shared["generation"].default_result().trajectory
-        i, n = int(values.pop("step")), len(trajectory.steps)
+        trajectory = self.context.generation.trajectory(kept)
+        i, n = int(step), len(trajectory.steps)
         note: Updates = {self.note: line_html(say(lang, "step_beyond", n=n))} if i > n else {}
         return {**note, **self.draw_step(lang, trajectory, min(i, n), **values)}
 
-    def draw_step(self, lang: str, trajectory: Any, i: int, **values: Any) -> Updates:
-        """Updates for step i (from 1) of a trajectory."""
+    def draw_step(self, lang: str, trajectory: Trajectory, i: int, *args: Any, **values: Any) -> Updates:
+        """Updates for step i (from 1) of a trajectory, and the values of further controls."""
         raise NotImplementedError
 
-    def ask(self, trajectory: Any, i: int, work: Work[Any]) -> Any:
+    def ask(self, trajectory: Trajectory, i: int, work: Work[Any]) -> Any:
         """What `work` answers about step i of a trajectory; about the default's default step, everybody's answer."""
-        if i == DEFAULT_STEP and trajectory is self.shared["generation"].default_result().trajectory:
+        if i == DEFAULT_STEP and trajectory is self.context.generation.default():
             return self.results.get(self.key, work)
         return self.service.run_work(work)
 
 
-class FiguresJobPanel(JobPanel):
-    """A button's panel whose view is pictures and a plot."""
-
-    def lay_view(self) -> None:
-        """Pictures and a plot, empty until there is a result."""
-        self.shown = self.placeholder("shown")
-        self.card = self.plot_card(drawn=False)
-        self.outputs = [self.shown, *self.card.outputs]
-
-
-class TrajectoryJobPanel(FiguresJobPanel):
-    """One that starts from the kept generation, or else from the default one."""
+class TrajectoryJobPanel(JobPanel[R]):
+    """A button's panel that starts from the kept generation, or else from the default one."""
 
     @property
     def inputs(self) -> dict[str, Any]:
         """The controls, and the kept generation."""
-        return {**super().inputs, "kept": self.shared["kept"]}
+        return {**super().inputs, "kept": self.context.generation.state}
 
     def default_values(self) -> dict[str, Any]:
         """The controls' defaults; None for the kept generation means the default one."""
@@ -256,19 +232,15 @@ class TrajectoryJobPanel(FiguresJobPanel):
     @property
     def redrawn_by(self) -> list[Any]:
         """The kept generation: the note tells a result that was made from another."""
-        return [self.shared["kept"]]
+        return [self.context.generation.state]
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(
+        self, lang: str, *, last: Finished[R] | None = None, kept: Trajectory | None = None, **values: Any
+    ) -> Updates:
         """The last result or the default's, and a note where it was not made from the generation kept now."""
-        last = values["last"]
         started_from = None if last is None else last.values["kept"]
-        note: Updates = {} if started_from is values["kept"] else {self.note: line_html(say(lang, "made_from_earlier"))}
-        return {**super().draw(lang, **values), **note}
-
-    def trajectory(self, kept: Trajectory | None) -> Trajectory:
-        """The generation this page has kept, or everybody's."""
-        trajectory: Trajectory = kept or self.shared["generation"].default_result().trajectory
-        return trajectory
+        note: Updates = {} if started_from is kept else {self.note: line_html(say(lang, "made_from_earlier"))}
+        return {**super().draw(lang, last=last, **values), **note}
 
 
 def read_settings(panel: Panel, prompt: str | None, **settings: Any) -> SamplingParams:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import gradio as gr
 
 from app.i18n import Sentence
+from app.labs.common.panels.context import LabContext
 from app.labs.common.panels.plot_card import FORMULA, PlotCard
 from app.labs.common.plot import Plot
-from app.labs.common.shared_results import SharedResults
 from app.schemas import RequestError
-from app.service import Service
 from app.widgets.events import Updates, language
 from app.widgets.raw_values import take_as_sent
 from app.widgets.status import fault_html
-from app.widgets.translation import Translation
+from app.widgets.translation import Words
 from ldm_core.config import MAX_SEED
 
-Shared = dict[str, Any]  # controls that several panels of a lab read, by name
+C = TypeVar("C")
 
 
 class Panel:
@@ -33,26 +32,26 @@ class Panel:
     key: ClassVar[str]
     late_choices: ClassVar[tuple[str, ...]] = ()  # controls whose choices come with a drawing, which judges them
 
-    def __init__(self, service: Service, translation: Translation, shared: Shared, results: SharedResults) -> None:
-        self.service, self.translation, self.shared, self.results = service, translation, shared, results
+    def __init__(self, context: LabContext) -> None:
+        self.context = context
+        self.service, self.translation, self.results = context.service, context.translation, context.results
         self.controls: dict[str, Any] = {}  # name in a link → component; the arguments of `draw`
         self.uploads: dict[str, gr.File] = {}  # further arguments of `draw`, paths or None; in no link
-        self.outputs: list[Any] = []  # what `draw` may update
+        self.outputs: list[Any] = []  # what `draw` may update; plots and placeholders add themselves
         self.plot_cards: list[PlotCard] = []
         self.redraw_token: gr.Number  # a change of it draws the panel anew; made when the page is wired
         with gr.Column(elem_id=f"panel-{self.key}", elem_classes="panel"):
-            translation.make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
+            make = self.translation.make
+            make(gr.Markdown, {"value": f"{self.key}_title"}, elem_classes="panel-title")
             with gr.Column(elem_classes="panel-body"):
                 with gr.Column(elem_classes="panel-controls"):
                     self.lay_controls()
                 with gr.Column(elem_classes="panel-view"):
                     self.note = gr.HTML(elem_classes="panel-note")
                     self.lay_view()
-            translation.make(
-                gr.Markdown, {"value": f"{self.key}_text"}, latex_delimiters=FORMULA, elem_classes="panel-text"
-            )
-            with translation.make(gr.Accordion, {"label": f"{self.key}_ask"}, open=False, elem_classes="predict"):
-                translation.make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
+            make(gr.Markdown, {"value": f"{self.key}_text"}, latex_delimiters=FORMULA, elem_classes="panel-text")
+            with make(gr.Accordion, {"label": f"{self.key}_ask"}, open=False, elem_classes="predict"):
+                make(gr.Markdown, {"value": f"{self.key}_answer"}, latex_delimiters=FORMULA)
         for control in self.controls.values():
             if isinstance(control, (gr.Slider, gr.Number)):  # a refusal of theirs would end the event before `read`
                 take_as_sent(control)
@@ -60,65 +59,70 @@ class Panel:
             take_as_sent(self.controls[name])
 
     def lay_controls(self) -> None:
-        """Make the controls and put them into `controls`."""
+        """Make the controls, by `control` and its kin."""
         raise NotImplementedError
 
     def lay_view(self) -> None:
-        """Make what shows the result and put it into `outputs`."""
-        raise NotImplementedError
+        """Make what shows the result and put it into `outputs`: pictures and a plot, unless a panel has others."""
+        self.shown = self.placeholder("shown")
+        self.card = self.plot_card(drawn=False)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
-        """Updates of `outputs` for the controls' values; RequestError becomes one sentence in place."""
+    def draw(self, *args: Any, **values: Any) -> Updates:
+        """Updates of `outputs` for a language and the values of `inputs`, by their names there: a subclass declares
+        those. RequestError becomes one sentence in place.
+        """
         raise NotImplementedError
 
     def wire(self) -> None:
         """Events beyond redrawing: buttons that ask the model."""
 
-    def slider(self, name: str, low: float, high: float, value: float, step: float) -> Any:
-        """A slider called `name` in links, with the words `{name}_label` and `{name}_info`."""
-        return self.dial(name, {"label": f"{name}_label", "info": f"{name}_info"}, low, high, value, step)
+    def control(self, name: str, kind: Callable[..., C], words: Words, **options: Any) -> C:
+        """A control called `name` in links, which is unique within its lab."""
+        assert name not in self.context.controls, name
+        options.setdefault("elem_id", f"{self.key}-{name}")
+        made = self.translation.make(kind, words, **options)
+        self.controls[name] = self.context.controls[name] = made
+        return made
 
-    def dial(self, name: str, words: dict[str, str], low: float, high: float, value: float, step: float) -> Any:
+    def reuse(self, *names: str) -> None:
+        """Controls that an earlier panel of the lab has made."""
+        self.controls |= {name: self.context.controls[name] for name in names}
+
+    def slider(self, name: str, low: float, high: float, value: float, step: float) -> None:
+        """A slider called `name` in links, with the words `{name}_label` and `{name}_info`."""
+        self.dial(name, {"label": f"{name}_label", "info": f"{name}_info"}, low, high, value, step)
+
+    def dial(self, name: str, words: Words, low: float, high: float, value: float, step: float) -> None:
         """A slider called `name` in links, with words of its own."""
-        self.controls[name] = self.translation.make(
-            gr.Slider,
-            words,
-            minimum=low,
-            maximum=high,
-            value=value,
-            step=step,
-            buttons=[],
-            elem_id=f"{self.key}-{name}",
-            min_width=160,
-        )
-        return self.controls[name]
+        bounds = {"minimum": low, "maximum": high, "value": value, "step": step}
+        self.control(name, gr.Slider, words, **bounds, buttons=[], min_width=160)
 
     def seed(self, name: str) -> None:
         """A seed called `name` in links; at first 7."""
         bounds = {"precision": 0, "minimum": 0, "maximum": MAX_SEED}
-        self.controls[name] = self.translation.make(
-            gr.Number, {"label": "seed"}, value=7, elem_id=f"{self.key}-{name}", **bounds
-        )
+        self.control(name, gr.Number, {"label": "seed"}, value=7, **bounds)
 
-    def textbox(self, name: str, words: dict[str, str], value: str = "") -> None:
+    def textbox(self, name: str, words: Words, value: str = "") -> None:
         """A prompt called `name` in links."""
-        most = self.service.limits.prompt_chars
-        self.controls[name] = self.translation.make(
-            gr.Textbox, words, value=value, max_length=most, elem_id=f"{self.key}-{name}"
-        )
+        self.control(name, gr.Textbox, words, value=value, max_length=self.service.limits.prompt_chars)
 
     def placeholder(self, name: str) -> gr.HTML:
         """Where pictures will stand; until they do, it says that they are being drawn."""
-        return self.translation.make(gr.HTML, {"value": "drawing"}, elem_id=f"{self.key}-{name}", elem_classes="drawn")
+        drawing, where = {"value": "drawing"}, f"{self.key}-{name}"
+        made = self.translation.make(gr.HTML, drawing, elem_id=where, elem_classes="drawn")
+        self.outputs.append(made)
+        return made
 
     def plot_card(self, height: int = 320, drawn: bool = True) -> PlotCard:
         """Where a plot will stand, with its values and files."""
-        self.plot_cards.append(PlotCard(self.translation, height, drawn))
-        return self.plot_cards[-1]
+        card = PlotCard(self.translation, height, drawn)
+        self.plot_cards.append(card)
+        self.outputs += card.outputs
+        return card
 
-    def show(self, cards: Sequence[PlotCard], plots: Sequence[Plot], lang: str) -> Updates:
-        """Updates that draw plots on cards; cards beyond the plots stay as they are."""
-        drawn = zip(cards, plots, strict=False)
+    def show(self, plots: Sequence[Plot], lang: str) -> Updates:
+        """Updates that draw plots on the panel's cards; cards beyond the plots stay as they are."""
+        drawn = zip(self.plot_cards, plots, strict=False)
         return {component: update for card, plot in drawn for component, update in card.show(plot, lang).items()}
 
     def upload(self, name: str) -> None:

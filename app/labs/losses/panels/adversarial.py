@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from app.i18n import say
@@ -13,6 +11,7 @@ from app.labs.losses.runs import load_run, run_title
 from app.schemas import RequestError
 from app.widgets.events import Updates
 from app.widgets.status import fault_html, line_html
+from app.widgets.translation import Words
 
 PLAYERS = {kind: f"player_{kind}" for kind in ("hinge", "vanilla")}
 
@@ -24,24 +23,19 @@ class DiscriminatorLosses(Panel):
 
     def lay_controls(self) -> None:
         """The losses to compare, and a logit."""
-        self.controls["players"] = self.translation.make(
-            gr.CheckboxGroup,
-            {"label": "players_label", "choices": PLAYERS},
-            value=list(PLAYERS),
-            elem_id="players-players",
-        )
+        words: Words = {"label": "players_label", "choices": PLAYERS}
+        self.control("players", gr.CheckboxGroup, words, value=list(PLAYERS))
         self.slider("logit", -3, 3, 0.5, 0.05)
 
     def lay_view(self) -> None:
         """A plot."""
         self.card = self.plot_card()
-        self.outputs = self.card.outputs
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, players: list[str], logit: float) -> Updates:
         """The discriminator's loss over its logit, for real and for made pictures."""
         from app.labs.losses.curves import players_plot
 
-        return self.card.show(players_plot(values["players"], float(values["logit"]), lang), lang)
+        return self.card.show(players_plot(players, float(logit), lang), lang)
 
 
 class DiscriminatorWeight(OfRuns):
@@ -53,25 +47,24 @@ class DiscriminatorWeight(OfRuns):
     def lay_controls(self) -> None:
         """First step and factor of the discriminator, and a run that had one."""
         for name, number in {"disc_start": 50001, "disc_factor": 1.0}.items():
-            self.controls[name] = self.translation.make(
-                gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number, elem_id=f"balance-{name}"
-            )
+            self.control(name, gr.Number, {"label": f"{name}_label", "info": f"{name}_info"}, value=number)
         self.run_choice("balance_run", "decoder", filterable=False)
 
     def lay_view(self) -> None:
         """Three plots; the third is the run's and shows where it logged something."""
-        self.cards = [self.plot_card(height=280, drawn=k < 2) for k in range(3)]
-        outputs = [output for card in self.cards for output in card.outputs]
-        self.outputs = [*outputs, self.controls["balance_run"]]
+        for drawn in (True, True, False):
+            self.plot_card(height=280, drawn=drawn)
+        self.outputs.append(self.runs_list)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(
+        self, lang: str, *, disc_start: float | None, disc_factor: float | None, balance_run: str | None
+    ) -> Updates:
         """The factor over the steps, the adaptive weight over gradients, and what the run logged of that."""
         from app.labs.losses.curves import adaptive_plot, adopt_plot, curves_plot
 
-        start, factor, name = values["disc_start"], values["disc_factor"], values["balance_run"]
-        if start is None or factor is None:
+        if disc_start is None or disc_factor is None:
             raise RequestError("fault_number")
-        plots = [adopt_plot(int(start), float(factor), lang), adaptive_plot(lang)]
+        plots, name = [adopt_plot(int(disc_start), float(disc_factor), lang), adaptive_plot(lang)], balance_run
         note = ""
         try:
             if name is not None:  # None where there are no runs
@@ -83,5 +76,6 @@ class DiscriminatorWeight(OfRuns):
                     note = line_html(say(lang, "balance_zero", name=run_title(name, lang)))
         except RequestError as error:
             note = fault_html(error, lang)
-        hidden = {} if len(plots) == len(self.cards) else {self.cards[-1].column: gr.update(visible=False)}
-        return {**self.show(self.cards, plots, lang), **hidden, self.note: note}
+        cards = self.plot_cards
+        hidden: Updates = {} if len(plots) == len(cards) else {cards[-1].column: gr.update(visible=False)}
+        return {**self.show(plots, lang), **hidden, self.note: note}

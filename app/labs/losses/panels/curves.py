@@ -32,20 +32,14 @@ class OfRuns(Panel):
         """Those there are now."""
         return find_runs(self.service.settings.weights, self.service.outputs / "runs")
 
-    def run_choice(self, name: str, part: str, **options: Any) -> Any:
+    def run_choice(self, name: str, part: str, **options: Any) -> None:
         """A list of the runs called `name` in links; at first the embedded model's `part` is chosen."""
         names, shipped = list(self.runs()), f"{self.service.settings.weights.stem}/{part}"
         first = shipped if shipped in names else next(iter(names), None)
         value = first if not options.get("multiselect") else [first] if first else []
-        self.controls[name] = self.runs_list = self.translation.make(
-            gr.Dropdown,
-            {"label": f"{name}_label"},
-            choices=self.titled(names, self.translation.lang),
-            value=value,
-            elem_id=f"{self.key}-{name}",
-            **options,
-        )
-        return self.controls[name]
+        choices = self.titled(names, self.translation.lang)
+        words = {"label": f"{name}_label"}
+        self.runs_list = self.control(name, gr.Dropdown, words, choices=choices, value=value, **options)
 
     def titled(self, names: Sequence[str], lang: str) -> list[tuple[str, str]]:
         """Choices that people read by their titles."""
@@ -69,20 +63,17 @@ class History(OfRuns):
     def lay_controls(self) -> None:
         """Runs, metrics, the axis (steps or minutes), smoothing 0…0.99, and a logarithmic scale."""
         self.run_choice("runs", "diffusion", multiselect=True)
-        make = self.translation.make
-        self.controls["metrics"] = make(
+        self.metrics_list = self.control(
+            "metrics",
             gr.Dropdown,
             {"label": "metrics_label", "info": "metrics_info"},
             choices=list(METRICS),
             multiselect=True,
             value=["train/loss_simple", "val/loss_simple"],
-            elem_id="history-metrics",
         )
-        self.controls["over"] = make(
-            gr.Radio, {"label": "over_label", "choices": OVER}, value="step", elem_id="history-over"
-        )
+        self.control("over", gr.Radio, {"label": "over_label", "choices": OVER}, value="step")
         self.slider("smoothing", 0, 0.99, 0.6, 0.01)
-        self.controls["log"] = make(gr.Checkbox, {"label": "log_label"}, value=False, elem_id="history-log")
+        self.control("log", gr.Checkbox, {"label": "log_label"}, value=False)
 
     def lay_view(self) -> None:
         """A plot, and the timer that redraws it while a file grows."""
@@ -90,24 +81,32 @@ class History(OfRuns):
         self.timer = gr.Timer(LIVE_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
         self.stamp = gr.State("")
-        lists = [self.controls["runs"], self.controls["metrics"]]
-        self.outputs = [*self.card.outputs, *lists, self.timer, self.stamp]
+        self.outputs += [self.runs_list, self.metrics_list, self.timer, self.stamp]
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(
+        self,
+        lang: str,
+        *,
+        runs: list[str] | None,
+        metrics: list[str] | None,
+        over: str,
+        smoothing: float,
+        log: bool,
+    ) -> Updates:
         """The runs' curves; the metrics that they have become the list's choices."""
         from app.labs.losses.curves import curves_plot
 
-        names, metrics = values["runs"] or [], values["metrics"] or []
+        names, metrics = runs or [], metrics or []
         files = self.runs()
-        runs = {name: load_run(name, files) for name in names}
-        known = metrics_of(runs.values()) if runs else list(METRICS)
-        updates = {
-            self.controls["metrics"]: gr.update(choices=list(dict.fromkeys([*known, *metrics]))),
+        loaded = {name: load_run(name, files) for name in names}
+        known = metrics_of(loaded.values()) if loaded else list(METRICS)
+        updates: Updates = {
+            self.metrics_list: gr.update(choices=list(dict.fromkeys([*known, *metrics]))),
             self.timer: gr.Timer(active=alive(names, files)),
             self.stamp: stamp(names, files),
         }
         try:
-            plot = curves_plot(runs, metrics, values["over"], float(values["smoothing"]), values["log"], lang)
+            plot = curves_plot(loaded, metrics, over, float(smoothing), log, lang)
         except RequestError as error:  # the list still offers what these runs have
             return {**updates, self.note: fault_html(error, lang)}
         return {**updates, **self.card.show(plot, lang)}
@@ -135,20 +134,18 @@ class Bins(OfRuns):
     def lay_controls(self) -> None:
         """A run, and a logarithmic scale."""
         self.run_choice("bins_run", "diffusion", filterable=False)
-        self.controls["bins_log"] = self.translation.make(
-            gr.Checkbox, {"label": "log_label"}, value=False, elem_id="bins-log"
-        )
+        self.control("bins_log", gr.Checkbox, {"label": "log_label"}, value=False, elem_id="bins-log")
 
     def lay_view(self) -> None:
         """Two plots."""
-        self.cards = (self.plot_card(), self.plot_card())
-        self.outputs = [*self.cards[0].outputs, *self.cards[1].outputs, self.controls["bins_run"]]
+        self.plot_card()
+        self.plot_card()
+        self.outputs.append(self.runs_list)
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, *, bins_run: str | None, bins_log: bool) -> Updates:
         """The run's loss by timestep over training as a heat map, and some of its moments as curves."""
         from app.labs.losses.curves import bins_plots
 
-        if (name := values["bins_run"]) is None:
+        if bins_run is None:
             raise RequestError("fault_no_curve")
-        plots = bins_plots(load_run(name, self.runs()), name, values["bins_log"], lang)
-        return self.show(self.cards, plots, lang)
+        return self.show(bins_plots(load_run(bins_run, self.runs()), bins_run, bins_log, lang), lang)

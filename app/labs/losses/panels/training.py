@@ -37,11 +37,11 @@ class TrainHere(Panel):
     def lay_view(self) -> None:
         """Samples, curves of loss and PSNR, and the timer that follows the run."""
         self.samples = gr.HTML(elem_id="training-samples")
-        self.cards = [self.plot_card(height=280, drawn=False) for _ in range(2)]
+        for _ in range(2):
+            self.plot_card(height=280, drawn=False)
         self.timer = gr.Timer(TICK_SECONDS, active=False)
         self.seen = gr.Checkbox(True, visible="hidden", show_label=False)
-        outputs = [output for card in self.cards for output in card.outputs]
-        self.outputs = [self.samples, *outputs, self.timer, self.run, self.stop]
+        self.outputs += [self.samples, self.timer, self.run, self.stop]
 
     @property
     def redrawn_by(self) -> list[Any]:
@@ -53,9 +53,8 @@ class TrainHere(Panel):
         """Where runs of the page live: with the pictures, so that they go with them."""
         return self.service.outputs / "runs"
 
-    def draw(self, lang: str, **values: Any) -> Updates:
+    def draw(self, lang: str, **_: float) -> Updates:
         """Where the run is: its line, first and newest sample, curves; nothing logged yet is no fault."""
-        del values
         from app.labs.losses.curves import curves_plot
 
         now = TRAINING.progress()
@@ -71,7 +70,7 @@ class TrainHere(Panel):
             run = {now.name: load_run(now.name, {now.name: self.folder / now.name / "metrics.csv"})}
         except RequestError:  # nothing logged yet
             return shown
-        for card, metric in zip(self.cards, ("train/rec_loss", "val/psnr"), strict=True):
+        for card, metric in zip(self.plot_cards, ("train/rec_loss", "val/psnr"), strict=True):
             if metric in run[now.name]:
                 shown |= card.show(curves_plot(run, [metric], "step", 0.0, metric != "val/psnr", lang), lang)
         return shown

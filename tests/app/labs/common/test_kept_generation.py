@@ -62,9 +62,9 @@ def test_denoising(service: Service):
     walked, scrub, fork = panels["walked"], panels["scrub"], panels["fork"]
 
     left = press(walked, walk_steps=3, walk_eta=0.5)
-    kept = left[walked.kept]
+    kept = left[walked.kept.state]
     assert len(kept.steps) == 3
-    assert left[walked.shared["step"]]["maximum"] == 3
+    assert left[walked.kept.step]["maximum"] == 3
     assert left[walked.button]["interactive"]
 
     assert "scrub_plot" not in scrub.redraw(None, 2, kept)[scrub.card.caption]
@@ -78,11 +78,11 @@ def test_denoising(service: Service):
 def test_the_model_reads_english(service: Service, monkeypatch: pytest.MonkeyPatch):
     panels = laid(denoising.LAB, service)
     left = press(panels["walked"], walk_steps=1, walk_prompt="一个红苹果")
-    assert left[panels["walked"].kept].params.prompt == "a red apple"
+    assert left[panels["walked"].kept.state].params.prompt == "a red apple"
     asked = []
     monkeypatch.setattr(ddim_inversion, "invert", lambda _pipe, _picture, prompt, *_: asked.append(prompt))
     for prompt in ("一个红苹果", ""):  # none stays none
-        work, _ = panels["inversion"].make_job("en", picture=None, inversion_prompt=prompt, inversion_steps=2, refine=0)
+        work, _ = panels["inversion"].make_job(picture=None, inversion_prompt=prompt, inversion_steps=2, refine=0)
         work(service.pipe)
     assert asked == ["a red apple", ""]
     path = laid(architecture.LAB, service)["path"]
@@ -108,20 +108,20 @@ def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypa
 def test_a_result_of_an_earlier_generation_says_so(service: Service):
     panels = laid(denoising.LAB, service)
     walked, fork = panels["walked"], panels["fork"]
-    old, new = (press(walked, walk_steps=2, walk_seed=seed)[walked.kept] for seed in (1, 2))
+    old, new = (press(walked, walk_steps=2, walk_seed=seed)[walked.kept.state] for seed in (1, 2))
     last = press(fork, fork_step=1, kept=old)[fork.last]
     values = {name: getattr(component, "value", None) for name, component in fork.inputs.items()} | {"last": last}
     earlier = "Made from an earlier run"
     assert earlier not in fork.redraw(None, *(values | {"kept": old}).values())[fork.note]
     assert earlier in fork.redraw(None, *(values | {"kept": new}).values())[fork.note]
-    assert fork.redrawn_by == [walked.kept], "a new generation has the note drawn"
+    assert fork.redrawn_by == [walked.kept.state], "a new generation has the note drawn"
     assert panels["inversion"].redrawn_by == []
 
 
 def test_a_step_beyond_the_run_says_which_is_shown(service: Service):
     panels = laid(denoising.LAB, service)
     walked, scrub = panels["walked"], panels["scrub"]
-    kept = press(walked, walk_steps=2)[walked.kept]
+    kept = press(walked, walk_steps=2)[walked.kept.state]
     assert "This run has 2 steps" in scrub.redraw(None, 3, kept)[scrub.note]
     assert scrub.redraw(None, 2, kept)[scrub.note] == ""
 
@@ -136,7 +136,7 @@ def test_a_page_keeps_showing_its_own_result(service: Service):
 def test_attention(service: Service):
     panels = laid(attention.LAB, service)
     heat, listening = panels["heat"], panels["listening"]
-    kept = press(panels["read"], walk_steps=2, walk_prompt="a red apple")[panels["read"].kept]
+    kept = press(panels["read"], walk_steps=2, walk_prompt="a red apple")[panels["read"].kept.state]
     drawn = heat.redraw(None, 2, None, None, None, kept)
     token = drawn[heat.controls["token"]]
     assert [name for name, _ in token["choices"]] == ["[start]", "a", "red", "apple", "[end]", "[padding]"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import pytest
 
+from app.labs.common.panels.job_panel import JobPanel, StepPanel
 from app.labs.common.panels.links import read_link
 from app.labs.common.panels.panel import Panel
 from app.labs.common.shared_results import SharedResults
@@ -50,3 +54,23 @@ def test_a_number_beyond_its_control_is_a_sentence_of_the_panel(panels: list[Pan
                 tried += 1
             assert panel.read([*values.values()])[name] == values[name]
     assert tried > 200
+
+
+def named(function: Callable[..., Any], known: set[str]) -> tuple[set[str], bool]:
+    """The keywords of a function that are none of `known`, and whether it takes any others too."""
+    parameters = inspect.signature(function).parameters.values()
+    more = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - known, more
+
+
+def test_every_panel_is_drawn_with_the_names_of_its_inputs(panels: list[Panel]):
+    for panel in panels:
+        inputs, asked = set(panel.inputs), [(panel.draw, {"last", "kept"} & set(panel.inputs))]
+        if isinstance(panel, JobPanel):
+            asked += [(panel.make_job, {"last"}), (panel.on_result, {"last"})]
+        elif isinstance(panel, StepPanel):
+            asked += [(panel.draw_step, {"step", "kept"})]
+        for function, elsewhere in asked:
+            keywords, more = named(function, elsewhere)
+            left = inputs - elsewhere
+            assert keywords == left or (more and keywords <= left), (panel.key, function)

@@ -162,7 +162,7 @@ def test_the_discriminator_is_drawn_without_any_run(tmp_path: Path):
     balance = laid(tmp_path)["balance"]
     seen = drawn(balance, balance_run=None)
     assert seen[balance.note] == ""
-    assert [card.plot in seen for card in balance.cards] == [True, True, False]
+    assert [card.plot in seen for card in balance.plot_cards] == [True, True, False]
 
 
 def test_the_lab_opens_on_what_its_words_are_about(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_the_lab_opens_on_what_its_words_are_about(tmp_path: Path):
     history, balance = panels["history"], panels["balance"]
     assert history.controls["log"].value is False, "only on a linear axis does the loss hardly seem to move"
     seen = drawn(balance)
-    assert seen[balance.note] == "" and balance.cards[2].plot in seen, "a run that had a discriminator"
+    assert seen[balance.note] == "" and balance.plot_cards[2].plot in seen, "a run that had a discriminator"
 
 
 def test_what_the_words_say_of_the_shipped_runs():
