@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
@@ -15,8 +17,10 @@ from app.labs.common.panels.plot_card import FORMULA, wire_files
 from app.labs.common.shared_results import SharedResults
 from app.labs.lessons.panels import LESSON_OF, LessonCard
 from app.service import Service
-from app.widgets.events import QUIET, Updates
+from app.widgets.events import LOCAL, QUIET, Updates
 from app.widgets.translation import Translation
+
+LINKED = itertools.count(1)  # below zero, numbers that nothing else gives the panels: a link draws what it opens
 
 
 class LabTab:
@@ -117,3 +121,41 @@ def _fits(component: Any, value: Any, late: bool) -> bool:
         choices = [choice for _, choice in component.choices]
         return all(v in choices for v in chosen)
     return isinstance(value, bool) if isinstance(component, gr.Checkbox) else isinstance(value, (str, int, float))
+
+
+class LabTabs:
+    """All labs on the page, which draw when they are opened and in another language; a link opens one of them."""
+
+    def __init__(self, labs: Sequence[Lab], service: Service, translation: Translation) -> None:
+        results = SharedResults(service)
+        self.tabs = [LabTab(lab, service, translation, results) for lab in labs]
+
+    def wire(self, blocks: gr.Blocks, page_tabs: gr.Tabs, language_switched: Any) -> None:
+        """Every lab's events, and those of links."""
+        self._page_tabs = page_tabs
+        for tab in self.tabs:
+            tab.wire(language_switched)
+        numbers = [number for tab in self.tabs for number in tab.redraw_tokens]
+        controls = list(dict.fromkeys(c for tab in self.tabs for c in tab.controls.values()))
+        language_switched.then(js="() => window.latentLab.redrawShown()", **LOCAL)
+        outputs = [page_tabs, *controls, *numbers]
+        blocks.load(self.opened, None, outputs, **QUIET)
+        link = gr.Textbox(visible="hidden", elem_id="lab-link")  # the page's own script writes a link's query into it
+        link.change(self.clicked, link, outputs, **QUIET)  # `input` comes a keystroke late (6.31)
+
+    def opened(self, request: gr.Request) -> Updates:
+        """What the page's own address opens."""
+        return self._follow(dict(request.query_params))
+
+    def clicked(self, address: str) -> Updates:
+        """What a link within the page opens."""
+        return self._follow(dict(parse_qsl(address.lstrip("?"))))
+
+    def _follow(self, query: Mapping[str, str]) -> Updates:
+        if query.get("lab") in ("generate", "history"):
+            return {self._page_tabs: gr.Tabs(selected=query["lab"])}
+        tab, values = link_state(query, self.tabs)
+        if tab is None:
+            return {self._page_tabs: gr.skip()}
+        drawn: Updates = dict.fromkeys(tab.redraw_tokens, -next(LINKED))
+        return {self._page_tabs: gr.Tabs(selected=tab.lab.key), **values, **drawn}

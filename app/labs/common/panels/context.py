@@ -33,7 +33,7 @@ class KeptGeneration:
 
 
 class LabContext:
-    """One lab's on one page: its panels are made with it one after the other, in the page's order."""
+    """What the panels of a lab are made with, one after the other in the order of the page."""
 
     def __init__(self, service: Service, translation: Translation, results: SharedResults) -> None:
         self.service, self.translation, self.results = service, translation, results
