@@ -21,7 +21,7 @@ from ldm_core.pipeline import Pipeline
 from ldm_core.runtime.base import RuntimeFailed
 
 if TYPE_CHECKING:
-    from app.models.graphs import GraphMaker
+    from app.engine.graphs import GraphMaker
 
 log = logging.getLogger(__name__)
 

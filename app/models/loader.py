@@ -113,7 +113,7 @@ class Loader:
     def _model(self, pipe: Pipeline, weights: Path, changed: Callable[[Pipeline], None]) -> PipelineModel:
         """The pipeline as the engine asks it; a faster runtime is made for it meanwhile, where there is one."""
         from app.engine.model import PipelineModel
-        from app.models.graphs import GraphMaker
+        from app.engine.graphs import GraphMaker
         from ldm_core.runtime.choose import Candidate
 
         model = PipelineModel(pipe, changed)

@@ -31,7 +31,9 @@ class Pipeline(JobPanel["Story"]):
         """The diagram."""
         self.shown = self.placeholder("shown")
 
-    def make_job(self, *, overview_of: str | None, overview_steps: float, overview_seed: float) -> tuple[Work[Any], int]:
+    def make_job(
+        self, *, overview_of: str | None, overview_steps: float, overview_seed: float
+    ) -> tuple[Work[Any], int]:
         """A generation whose parts are recorded on the way. RequestError where a setting is out of bounds."""
         from app.labs.overview.story import tell
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from app.engine import Done, Engine, Job, Requester
 from app.engine.model import PipelineModel
-from app.models.graphs import GraphMaker
+from app.engine.graphs import GraphMaker
 from app.service import Service
 from app.settings import Settings
 from ldm_core.pipeline import load
@@ -108,9 +108,9 @@ def test_a_model_that_leaves_meanwhile_gets_no_graphs(tmp_path: Path, monkeypatc
     """Compiling them would hold its memory on; and whoever has closed it waits for no more than a moment."""
     finished, maker, made = threading.Event(), GraphMaker(), []
     monkeypatch.setenv("LATENT_LAB_CACHE", str(tmp_path))
-    monkeypatch.setattr("app.models.graphs.convert.start", lambda weights, root: Mock())
-    monkeypatch.setattr("app.models.graphs.convert.finish", lambda process: finished.wait(60))
-    monkeypatch.setattr("app.models.graphs.openvino", lambda *_, **__: made.append("compiled"))
+    monkeypatch.setattr("app.engine.graphs.convert.start", lambda weights, root: Mock())
+    monkeypatch.setattr("app.engine.graphs.convert.finish", lambda process: finished.wait(60))
+    monkeypatch.setattr("app.engine.graphs.openvino", lambda *_, **__: made.append("compiled"))
     maker.start(Mock(), Mock(**{"openvino_unsupported_reason.return_value": None}), made.append)
     start = time.monotonic()
     maker.close()
