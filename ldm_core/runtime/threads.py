@@ -15,8 +15,9 @@ from torch import nn
 # and far longer where another program keeps a core busy. One thread a row needs no waiting (docs/performance.md).
 SMALL_PARAMETERS = 100_000_000  # the embedded model has 19 million, SD v1 1,066 million
 MOST_STREAMS = 16  # each has memory of its own for what lies between layers
-TRIAL = 4  # calls in a row by which a number of threads is judged, by the quickest: the first ones wake a core up
-AGAIN = 128  # calls after which the other number is tried: a wrong one costs two hundredths
+TRIAL = 4  # calls in a row by which several threads are judged, by the quickest: the first ones wake the cores up
+AGAIN = 128  # fewest calls between two trials of the slower number
+LOSS = 64  # a trial waits until it costs at most one part in so many: one thread alone may take ten times as long
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -41,28 +42,39 @@ class Sharing:
     """How many threads share a call's rows: all of them, or for a row each one alone where that was quicker lately.
 
     Where other programs keep the cores busy, each thread waits for its turn, and a short call for the last of them.
+    The quickest of a number's last calls decides. The slower number is tried now and then, so that no old time holds
+    for good: one call on one thread, several on several.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._seconds: dict[tuple[int, int], deque[float]] = defaultdict(lambda: deque(maxlen=TRIAL))
-        self._calls: Counter[int] = Counter()  # of so many rows
+        self._calls: Counter[int] = Counter()  # of so many rows, since the last trial
+        self._trials: dict[int, list[int]] = {}  # rows → numbers of threads for the next calls, the last one first
 
     def threads(self, rows: int) -> int:
         """For the next call of so many rows."""
         if rows > self._most:
             return self._most
-        call = self._calls[rows]
+        together = max(1, rows)
+        trial = self._trials.setdefault(rows, [1] + [together] * TRIAL)
+        if trial:
+            return trial.pop()
+        better, slower = sorted((together, 1), key=lambda threads: self._quickest(rows, threads))
+        trial = [slower] * (1 if slower == 1 else TRIAL)
+        quick, slow = self._quickest(rows, better), self._quickest(rows, slower)
+        if self._calls[rows] >= AGAIN and self._calls[rows] * quick >= LOSS * len(trial) * (slow - quick):
+            self._calls[rows], self._trials[rows] = 0, trial
+            return trial.pop()
         self._calls[rows] += 1
-        numbers = max(1, rows), 1
-        if call < 2 * TRIAL:
-            return numbers[call // TRIAL]
-        better, other = sorted(numbers, key=lambda threads: min(self._seconds[rows, threads], default=0))
-        return other if call % AGAIN < TRIAL else better
+        return better
 
     def note(self, rows: int, threads: int, seconds: float) -> None:
         """A call of so many rows took so long."""
         self._seconds[rows, threads].append(seconds)
+
+    def _quickest(self, rows: int, threads: int) -> float:
+        return min(self._seconds[rows, threads], default=0.0)
 
 
 @contextmanager

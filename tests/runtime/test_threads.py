@@ -75,6 +75,42 @@ def test_rows_are_shared_out_while_that_is_quicker():
     assert set(calls(8, {4: 0.1})) == {4}, "several rows a thread are worth the wait"
 
 
+@pytest.mark.parametrize(("cores", "alone"), [(2, 1.8), (16, 10.0)])
+def test_looking_for_the_quicker_number_costs_little(cores: int, alone: float):
+    """A call takes 1 on all cores, `alone` on one thread; a busy core doubles the one, and not the other."""
+    sharing = Sharing(cores)
+
+    def loss(calls: int, together: float, waking: float = 1.0) -> float:
+        took, asleep = 0.0, False
+        for _ in range(calls):
+            threads = sharing.threads(cores)
+            seconds = alone if threads == 1 else together + waking * asleep
+            sharing.note(cores, threads, seconds)
+            took, asleep = took + seconds, threads == 1
+        return took / (calls * min(alone, together)) - 1
+
+    assert loss(25, together=1.0) < 0.45, "the first picture: one call on one thread"
+    assert loss(10_000, together=1.0) < 0.03
+    assert loss(10_000, together=2.0) < 0.03, "a busy core"
+    assert loss(10_000, together=1.0) < 0.03, "quiet again"
+
+
+def test_an_old_time_of_one_thread_holds_not_for_good():
+    sharing = Sharing(2)
+
+    def calls(one: float, together: float) -> list[int]:
+        chosen = []
+        for _ in range(8 * AGAIN):
+            chosen.append(sharing.threads(2))
+            sharing.note(2, chosen[-1], one if chosen[-1] == 1 else together)
+        return chosen
+
+    calls(one=6.0, together=1.0)  # the first call makes its kernels, say
+    assert calls(one=1.6, together=2.0).count(1) > 6 * AGAIN
+    calls(one=0.5, together=1.0)
+    assert calls(one=2.0, together=1.0).count(2) > 7 * AGAIN
+
+
 @pytest.mark.parametrize(("asked", "expected"), [(None, 1), (2, 2)])
 def test_torch_computes_on_them_and_gives_the_process_its_own_back(
     asked: int | None, expected: int, three: None, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
