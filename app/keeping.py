@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import sqlite3
 import tempfile
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +24,8 @@ from app.temporary import TemporaryFolder
 from ldm_core import __version__
 from ldm_core.images import Pixels
 from ldm_core.metadata import write_png
+
+log = logging.getLogger(__name__)
 
 MOST_OWNERS = 10_000  # owners remembered for --output-dir, where nothing else bounds them
 PROBE_BYTES = 64_000  # about a picture: an empty file can be made on a full disk
@@ -164,8 +168,12 @@ class HistoryKeeper(FolderKeeper):
 
     def begin(self, job: Job) -> None:
         """Its run counts from now on."""
-        if job.requester.durable:
+        if not job.requester.durable:
+            return
+        try:
             self.history.journal.begin(job.id)
+        except sqlite3.Error:  # a full disk, say: the run is not counted, so that a crash would give the job one more
+            log.exception("the start of job %s could not be written down", job.id)
 
     def end(self, job: Job, event: End) -> None:
         """One that is done is noted with its pictures; one that the end of the process has cut off stays accepted."""

@@ -118,11 +118,11 @@ class Journal:
 
     def begin(self, job_id: str) -> None:
         """A job's run begins. Written down first, since the job itself may be what ends the process; not synced, since
-        the engine's thread waits for it.
+        the engine's thread waits for it, as it does for the lock while another thread's writing is synced.
         """
         with self._db.write(synced=False) as db:
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE id = ?", (job_id,))
-            self._under_way.add(job_id)
+        self._under_way.add(job_id)
 
     def count_runs(self) -> None:
         """What is under way has had its run, however orderly the process ends."""

@@ -112,6 +112,20 @@ def test_a_run_counts_from_when_the_engine_takes_the_job(tmp_path: Path) -> None
     service.close()
 
 
+def test_a_start_that_cannot_be_written_down_costs_the_job_nothing(tmp_path: Path) -> None:
+    """On a full disk, say: only the count of one run is lost, which an orderly end does not take back either."""
+    service, made = Service(Settings(data_dir=tmp_path)), job()
+    assert service.history is not None
+    service.history.journal.accept(made)
+    db = service.history._db
+    db._db.execute("PRAGMA query_only=1")
+    service.engine.on_start(made)
+    db._db.execute("PRAGMA query_only=0")
+    service.history.journal.close()
+    assert db.read("SELECT state, tries FROM jobs") == [("accepted", 0)]
+    service.close()
+
+
 def test_what_an_earlier_process_has_left_lets_the_page_come_first(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     for left in (False, True):
