@@ -10,6 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+if sys.platform != "win32":
+    import fcntl
 
 MOST = 1_000_000  # bytes; the largest file of settings or prompts anybody has written is far smaller
 BOMS = (  # the 32-bit marks begin with the 16-bit ones, so they come first
@@ -48,13 +52,31 @@ def read_text(path: str | Path, most: int = MOST) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` when the body ends, and is removed where it fails."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """A path to write to, which takes the place of `path` when the body ends, and is removed where it fails.
+
+    Always the same hidden one, so that the next write replaces what a killed process has left. Its lock tells another
+    process, in another container too, that it is in use: that one writes to a path of its own.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("ab") as file:
+        if not _locked(file, partial):
+            partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _locked(file: IO[bytes], path: Path) -> bool:
+    """Take an open file's lock, till it is closed; False where another has it, or has moved the file away."""
+    if sys.platform == "win32":
+        return False
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:  # also where there are no locks
+        return False
 
 
 def print_anywhere() -> None:

@@ -58,3 +58,35 @@ def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
         partial.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    with replacing(path) as partial:
+        partial.write_text("new")
+    partial.write_text("left, and longer")
+    with replacing(path) as again:
+        again.write_text("newer")
+    assert again == partial and path.read_text() == "newer" and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_who_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    with replacing(path) as first:
+        first.write_text("first, and longer")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second" and first.read_text() == "first, and longer"
+    assert path.read_text() == "first, and longer" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_hidden_file_that_another_has_moved_away_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening it and having its lock."""
+    path = tmp_path / "state.pt"
+    monkeypatch.setattr("fcntl.flock", lambda *_: (tmp_path / ".state.pt.part").replace(path))
+    with replacing(path) as partial:
+        partial.write_text("mine")
+        assert path.read_text() == ""
+    assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 64  # of the oldest pictures that are looked at, and go in one transaction: mostly one makes enough room
 FAVOURITES = 0.8  # of everybody's bytes that favourites may take: new pictures have the rest
 APART = 1e-6  # seconds between a job's pictures in the history: `before` can go on after any of them
-OURS = re.compile(r"\.?.*-\d+-(.{8})\.png(?:\.\d+\.part)?")  # app.metadata.file_name; also not written to its end
+OURS = re.compile(r"\.?.*-\d+-(.{8})\.png(?:(?:\.\d+)?\.part)?")  # app.metadata.file_name; also not written to its end
 SELECT = "SELECT name, job, prompt, model, seed, width, height, favourite, created FROM images "
 
 
