@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -47,8 +48,13 @@ async def start_jobs(
     start: InitImage | None = None,
     model: str = "",
 ) -> list[Job]:
-    """`submit` in a thread. A caller who leaves meanwhile leaves no job behind."""
-    submitting = asyncio.ensure_future(asyncio.to_thread(submit, service, requester, request, n, start, model))
+    """`submit` in a thread."""
+    return await in_thread(service, partial(submit, service, requester, request, n, start, model))
+
+
+async def in_thread(service: Service, start: Callable[[], list[Job]]) -> list[Job]:
+    """The jobs that `start` puts into the queue, in a thread. A caller who leaves meanwhile leaves none behind."""
+    submitting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
         return await asyncio.shield(submitting)
     except asyncio.CancelledError:

@@ -112,8 +112,8 @@ class Loader:
 
     def _model(self, pipe: Pipeline, weights: Path, changed: Callable[[Pipeline], None]) -> PipelineModel:
         """The pipeline as the engine asks it; a faster runtime is made for it meanwhile, where there is one."""
-        from app.engine.model import PipelineModel
         from app.engine.graphs import GraphMaker
+        from app.engine.model import PipelineModel
         from ldm_core.runtime.choose import Candidate
 
         model = PipelineModel(pipe, changed)

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from app.engine import Done, Engine, Job, Requester
-from app.engine.model import PipelineModel
 from app.engine.graphs import GraphMaker
+from app.engine.model import PipelineModel
 from app.service import Service
 from app.settings import Settings
 from ldm_core.pipeline import load
