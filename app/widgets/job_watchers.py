@@ -77,6 +77,8 @@ class JobSeries:
                 return
             job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
             self._job_id = job.id
+            if self.stopped:  # while it was being submitted
+                self._service.cancel(job.id)
             async with aclosing(Watchers(self._service).watch(job)) as events:
                 async for event in events:
                     raise_fault(event)

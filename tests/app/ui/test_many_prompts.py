@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Done
+from app.engine import Done, Job
 from app.metadata import read_png
 from app.ui.fields import values_from
 from app.ui.form import Form
 from app.ui.many_prompts import GAP, LABEL, ManyPrompts, prompt_sheet
-from app.widgets.job_watchers import stop_series
+from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
 from tests.app.ui.fake import FakeService
@@ -91,6 +91,22 @@ def test_stop_keeps_what_is_there(many: ManyPrompts):
     seen = run(many, "one\ntwo\nthree", stop_at=2)
     assert "Prompts made: 1 of 3." in last(many, seen)
     assert seen[-1][many.start]["interactive"] and any(many.zip in u for u in seen)
+
+
+def test_stop_while_a_prompt_is_submitted_stops_that_one_too(many: ManyPrompts, monkeypatch: pytest.MonkeyPatch):
+    many.service.step_seconds = 0.1
+    submit, series, jobs = many.service.submit, JobSeries(many.service), list[Job]()
+
+    def slowly(params: SamplingParams, **about: Any) -> Job:
+        jobs.append(submit(params, **about))
+        if len(jobs) == 2:
+            stop_series(series)  # before the page knows the second job
+        return jobs[-1]
+
+    monkeypatch.setattr(many.service, "submit", slowly)
+    monkeypatch.setattr("app.ui.many_prompts.JobSeries", lambda _: series)
+    assert "Prompts made: 1 of 3." in last(many, run(many, "one\ntwo\nthree"))
+    assert [job.cancelled.is_set() for job in jobs] == [False, True]
 
 
 @pytest.mark.parametrize(
