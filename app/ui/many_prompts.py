@@ -24,7 +24,7 @@ from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
-from app.widgets.events import PRIVATE, Updates, however_it_ends, language
+from app.widgets.events import PRIVATE, Updates, however_it_ends, language, wire_run
 from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, file_uri, line_html, safe
 from app.widgets.translation import Translation
@@ -84,7 +84,7 @@ class ManyPrompts:
         self.series = series = gr.State(None)  # the JobSeries under way
         outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, series]
         asked = [self.lines, form.model, *form.fields]
-        made = self.start.click(self.run, asked, outputs, concurrency_limit=None, **PRIVATE)
+        made = wire_run(self.start, self.run, asked, outputs, self.line)
         however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
         self.stop.click(stop_series, series, self.stop, concurrency_limit=None, **PRIVATE)
 

@@ -16,7 +16,7 @@ from app.labs.xy_plot.filling import fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
-from app.widgets.events import PRIVATE, QUIET, Updates, however_it_ends, language
+from app.widgets.events import QUIET, Updates, however_it_ends, language, wire_run
 from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, pixels_uri, safe
 from app.widgets.translation import Words
@@ -136,7 +136,7 @@ class XYPlotPanel(Panel):
     def wire(self) -> None:
         """Events of Fill and of Stop."""
         outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.series]
-        filled = self.run.click(self.pressed, list(self.controls.values()), outputs, concurrency_limit=None, **PRIVATE)
+        filled = wire_run(self.run, self.pressed, list(self.controls.values()), outputs, self.note)
         however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
         self.stop.click(stop_series, self.series, self.stop, **QUIET)
 

@@ -88,6 +88,17 @@ def test_reset_takes_size_and_guidance_from_the_model_of_now(
     assert {field.elem_id: update["value"] for field, update in asked.fn("").items()} == owned
 
 
+def test_a_class_may_press_a_button_together(built: gr.Blocks):
+    """Whatever runs for long says at once that it is sending, and no press waits for another's end."""
+    ids = {str(block.elem_id) for block in built.blocks.values()}
+    runs = {name for name in ids if name.endswith("-run")} - {"training-run"}  # one for everybody, begun at once
+    assert len(runs) > 7
+    for name in runs | {"generate", "many-start"}:
+        local, asked = pressed(built, name)
+        assert local.fn is None and "sending" in str(local.js), name
+        assert asked.concurrency_limit is None, name
+
+
 def test_another_language_keeps_the_chosen_model_s_chips(
     built: gr.Blocks, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ):

@@ -16,7 +16,7 @@ from app.labs.common.panels.job_stream import stream_job
 from app.labs.common.panels.panel import Panel
 from app.labs.common.panels.pictures import figures
 from app.schemas import RequestError, check_params, read_params
-from app.widgets.events import PRIVATE, Updates, however_it_ends, language
+from app.widgets.events import Updates, however_it_ends, language, wire_run
 from app.widgets.status import fault_html, line_html
 from ldm_core.sampling import SamplingParams
 
@@ -96,7 +96,7 @@ class JobPanel(Panel, Generic[R]):
 
     def wire_button(self, outputs: list[Any]) -> None:
         """The button runs the job, and wakes whatever ends that."""
-        pressed = self.button.click(self.pressed, list(self.inputs.values()), outputs, **PRIVATE)
+        pressed = wire_run(self.button, self.pressed, list(self.inputs.values()), outputs, self.note)
         however_it_ends(pressed, "() => window.latentLab.wake()[0]", self.button)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
