@@ -16,7 +16,7 @@ from app.metadata import read_png
 from ldm_core.metadata import write_png
 from ldm_core.sampling import SamplingParams
 from tests.app.serving import Served
-from tests.browser.driving import Traffic, choose, open_lab, unfold
+from tests.browser.driving import Traffic, choose, open_lab, set_slider, unfold
 
 pytestmark = pytest.mark.browser
 STEPS = 60
@@ -447,12 +447,15 @@ def test_a_picture_is_opened_in_a_lab_which_makes_it_again(page: Page):
     traffic = Traffic(page)
     ask(page, "a rocket", 3)
     page.fill("#seed input", "40")
+    set_slider(page, "guidance-scale", 18)
     page.click("#generate")
     wait_for_picture(page)
     page.click(".frame .cell")
     page.click("#viewer [data-way=open_denoising]")
     expect(page.locator("#panel-walked")).to_contain_text("Steps kept: 3, seed 40")
     expect(page.locator("#walked-walk_prompt textarea")).to_have_value("a rocket")
+    expect(page.locator("#walked-walk_guidance input[type=number]")).to_have_value("15")  # the lab's most
+    expect(page.locator("#panel-walked")).to_contain_text("differs in: Guidance scale.")
     traffic.settle()  # a page that closes while its lab is drawn ends those calls
 
 

@@ -18,11 +18,12 @@
 
   // A picture's settings as a lab's generation, which is run as soon as its controls have them.
   const LISTENS = { denoising: "walked", attention: "read" }; // the panel that keeps a generation
-  const openIn = (lab, settings) => {
+  const openIn = (lab, settings, file) => {
     const panel = LISTENS[lab];
     const state = {
-      walk_prompt: settings.prompt, walk_steps: Math.min(settings.steps, 50), walk_guidance: settings.guidance_scale,
-      walk_eta: settings.eta ?? 0, walk_seed: settings.seed,
+      walk_prompt: settings.prompt, walk_steps: Math.min(settings.steps, 50), // within the lab's bounds
+      walk_guidance: Math.min(Math.max(settings.guidance_scale, 1), 15), walk_eta: settings.eta ?? 0,
+      walk_seed: settings.seed, walk_opened: file,
     };
     follow(`?${new URLSearchParams({ lab, state: JSON.stringify(state) })}`);
     const run = (tries) => {

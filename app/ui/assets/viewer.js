@@ -33,7 +33,7 @@
     ["copy_settings", (el) => lab.copy(cells[at].dataset.settings, el)],
     ["share", (el) => lab.share(cells[at].dataset.settings, cells[at].dataset.start, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
   ];
-  const openIn = (name) => { dialog.close(); lab.openIn(name, JSON.parse(cells[at].dataset.settings)); };
+  const openIn = (name) => { dialog.close(); lab.openIn(name, JSON.parse(cells[at].dataset.settings), cells[at].dataset.file); };
   const keeping = () => { // what a history can do with a picture, where there is one
     const favourite = cells[at].dataset.favourite;
     if (favourite === undefined) return [];

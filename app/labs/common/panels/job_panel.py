@@ -11,6 +11,7 @@ import gradio as gr
 
 from app.engine import Work
 from app.i18n import say
+from app.labs.common.opened import differences
 from app.labs.common.panels.context import KeptGeneration, LabContext
 from app.labs.common.panels.job_stream import stream_job
 from app.labs.common.panels.panel import Panel
@@ -132,6 +133,8 @@ class GenerationPanel(JobPanel["Film"]):
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.seed("walk_seed")
+        opened = gr.Textbox(visible="hidden", elem_id=f"{self.key}-walk_opened")  # the file of a picture opened here
+        self.controls["walk_opened"] = self.context.controls["walk_opened"] = opened
         self.run_button()
         state = gr.State(None, time_to_live=KEPT_SECONDS)
         words, bounds = {"label": "step_label", "info": "step_info"}, {"minimum": 1, "maximum": self.max_steps}
@@ -163,11 +166,13 @@ class GenerationPanel(JobPanel["Film"]):
 
     def wire(self) -> None:
         """The button's event, which also sets the step's range and keeps the generation."""
-        outputs = [self.note, self.button, self.last, *self.outputs, self.kept.step, self.kept.state]
+        opened = self.controls["walk_opened"]
+        outputs = [self.note, self.button, self.last, *self.outputs, opened, self.kept.step, self.kept.state]
         self.wire_button(outputs)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The kept generation comes after the slider's new range: panels asked in between would be outside of it."""
+        yield {self.controls["walk_opened"]: ""}  # the next run is of what the controls say by then
         async for updates in super().pressed(request, *values):
             yield updates
             if (finished := updates.get(self.last)) is not None:
@@ -175,12 +180,16 @@ class GenerationPanel(JobPanel["Film"]):
                 yield {self.kept.step: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
                 yield {self.kept.state: finished.result.trajectory}
 
-    def on_result(self, lang: str, result: Film, **_: Any) -> Updates:
+    def on_result(self, lang: str, result: Film, *, walk_opened: str | None = None, **_: Any) -> Updates:
         """The film: some steps' estimates, then the picture."""
         r = result.trajectory.params
         frames = [(say(lang, "walked_frame", i=i), pixels) for i, pixels in result.frames.items()]
+        said = say(lang, "walked_done", n=r.steps, seed=r.seed)
+        if unlike := differences(self.service, walk_opened or "", r):
+            names = say(lang, "joint").join(say(lang, key) for key in unlike)
+            said = f"{say(lang, 'walked_relative', names=names)} {said}"
         return {
-            self.note: line_html(say(lang, "walked_done", n=r.steps, seed=r.seed), "done"),
+            self.note: line_html(said, "done"),
             self.film: figures([*frames, (say(lang, "walked_picture"), result.picture)]),
         }
 

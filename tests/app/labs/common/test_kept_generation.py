@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from app.engine.model import PipelineModel
@@ -23,6 +24,8 @@ from app.service import Service
 from app.settings import Settings
 from app.ui.lab_tab import LabTab
 from app.widgets.translation import Translation
+from ldm_core.metadata import write_png
+from ldm_core.sampling import SamplingParams
 from tests.app.engine.fake import Alone
 from tests.tiny import tiny_pipeline
 
@@ -88,6 +91,25 @@ def test_the_model_reads_english(service: Service, monkeypatch: pytest.MonkeyPat
     path = laid(architecture.LAB, service)["path"]
     ids = [path.redraw(None, prompt)[path.table] for prompt in ("一个红苹果", "a (red:1.3) apple", "a red apple")]
     assert ids[0] == ids[1] == ids[2]
+
+
+def test_what_an_opened_picture_has_otherwise_is_said(service: Service):
+    walked = laid(denoising.LAB, service)["walked"]
+    sha256 = service.pipe.weights_sha256  # type: ignore[union-attr]
+    same = SamplingParams("a cat", steps=1, guidance_scale=5.0, seed=7, width=32)
+    other = replace(same, sampler="heun", steps=2, height=64, negative_prompt="a dog")
+    for request, sha, start, expected in (
+        (same, sha256, "noise", ""),
+        (other, sha256, "noise", "differs in: Sampler, Negative prompt, Steps, Height."),
+        (same, "0" * 64, "picture", "differs in: Start picture, Model."),
+    ):
+        pixels = np.zeros((32, 32, 3), np.uint8)
+        write_png(service.outputs / "opened.png", pixels, request, sha, "test", {"start": start})
+        left = press(walked, walk_prompt="a cat", walk_steps=1, walk_guidance=5, walk_opened="opened.png")
+        assert expected in left[walked.note] and ("relative" in left[walked.note]) is bool(expected)
+        assert left[walked.controls["walk_opened"]] == ""
+    assert "relative" not in press(walked, walk_steps=1)[walked.note], "the next run is the person's own"
+    assert "relative" not in press(walked, walk_steps=1, walk_opened="gone.png")[walked.note]
 
 
 def test_labs_open_drawn_and_one_job_serves_everybody(service: Service, monkeypatch: pytest.MonkeyPatch):
