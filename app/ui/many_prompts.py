@@ -17,7 +17,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image, ImageDraw
 
-from app.engine import Done, Event, Stepped
+from app.engine import Done, Event, Loading, Queued, Stepped
 from app.fonts import fitted, font_for
 from app.i18n import say
 from app.schemas import GenerateResult, RequestError, check_params
@@ -26,7 +26,7 @@ from app.ui.fields import request_from
 from app.ui.form import Form
 from app.widgets.events import PRIVATE, Updates, however_it_ends, language, wire_run
 from app.widgets.job_watchers import JobSeries, stop_series
-from app.widgets.status import fault_html, file_uri, line_html, safe
+from app.widgets.status import fault_html, file_uri, line_html, safe, waiting_html
 from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
 from ldm_core.images import Pixels, own_pixels
@@ -149,5 +149,8 @@ class ManyPrompts:
 def _line(event: Event, prompt: str, place: tuple[int, int], lang: str) -> str:
     """The status line while one prompt is made: which, from 0, of how many."""
     k, count = place
+    text = say(lang, "many_at", at=k + 1, count=count, prompt=prompt)
+    if isinstance(event, (Queued, Loading)):
+        return waiting_html(event, lang, f"{text} · ", k / count)
     part = event.i / event.n if isinstance(event, Stepped) else 0.0
-    return line_html(say(lang, "many_at", at=k + 1, count=count, prompt=prompt), fraction=(k + part) / count)
+    return line_html(text, fraction=(k + part) / count)

@@ -119,18 +119,21 @@ def view(event: Event, request: SamplingParams, lang: str) -> View:
     return _VIEWS[type(event)](event, request, lang)
 
 
-def _queued(event: Queued, request: SamplingParams, lang: str) -> View:
+def waiting_html(event: Queued | Loading, lang: str, lead: str = "", fraction: float = 0.0) -> str:
+    """The line of a job that waits in the queue or for its model; of several, `lead` says which, `fraction` how far."""
+    if isinstance(event, Loading):
+        percent = f"{100 * event.progress:.0f}"
+        said = lead + say(lang, "loading_model", model=event.model, percent=percent)
+        return line_html(said, fraction=fraction if lead else event.progress)
     if event.wait_seconds is None:
-        return View(line_html(say(lang, "queued", position=event.position), fraction=0))
-    wait = duration(lang, event.wait_seconds)
-    text = say(lang, "queued_wait", position=event.position, wait=wait)
-    counting = say(lang, "queued_wait", position=event.position, wait="{left}")
-    return View(line_html(text, fraction=0, counting=(event.wait_seconds, counting)))
+        return line_html(lead + say(lang, "queued", position=event.position), fraction=fraction)
+    waits = [duration(lang, event.wait_seconds), "{left}"]
+    text, counting = (lead + say(lang, "queued_wait", position=event.position, wait=wait) for wait in waits)
+    return line_html(text, fraction=fraction, counting=(event.wait_seconds, counting))
 
 
-def _loading(event: Loading, request: SamplingParams, lang: str) -> View:
-    said = say(lang, "loading_model", model=event.model, percent=f"{100 * event.progress:.0f}")
-    return View(line_html(said, fraction=event.progress))
+def _waiting(event: Queued | Loading, request: SamplingParams, lang: str) -> View:
+    return View(waiting_html(event, lang))
 
 
 def _started(event: Started, request: SamplingParams, lang: str) -> View:
@@ -166,8 +169,8 @@ def _interrupted(event: Interrupted, request: SamplingParams, lang: str) -> View
 
 
 _VIEWS: dict[type[Any], Callable[[Any, SamplingParams, str], View]] = {
-    Queued: _queued,
-    Loading: _loading,
+    Queued: _waiting,
+    Loading: _waiting,
     Started: _started,
     Stepped: _stepped,
     Done: _done,

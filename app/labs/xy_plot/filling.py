@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.engine import Done, Event, Job, Queued, Stepped, Work
+from app.engine import Done, Event, Job, Loading, Queued, Stepped, Work
 from app.i18n import duration, say
 from app.labs.xy_plot.xy_plot import Cell, Plan
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import GenerateResult
 from app.service import Service
 from app.widgets.job_watchers import JobSeries
-from app.widgets.status import line_html
+from app.widgets.status import line_html, waiting_html
 from ldm_core.images import Pixels, own_pixels
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def fill(service: Service, plan: Plan, sheet: Sheet, series: JobSeries, la
                     sheet.paste(plan.cells[k], picture(event.result))
                     walked += plan.cells[k].request.steps
                     yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
-                elif isinstance(event, (Queued, Stepped)):
+                elif isinstance(event, (Queued, Loading, Stepped)):
                     yield Seen(_line(event, k, plan, walked, begun, lang))
     finally:
         service.cancel(job_id)
@@ -94,11 +94,9 @@ def picture(result: GenerateResult | Pixels) -> Pixels:
 
 
 def _line(event: Event, k: int, plan: Plan, walked: int, begun: float, lang: str) -> str:
-    if isinstance(event, Queued):
-        text = say(lang, "sheet_queued", cell=k + 1, cells=len(plan.cells), position=event.position)
-        return line_html(text, fraction=walked / plan.steps)
+    cell = say(lang, "sheet_cell", cell=k + 1, cells=len(plan.cells)) + " · "
+    if isinstance(event, (Queued, Loading)):
+        return waiting_html(event, lang, cell, walked / plan.steps)
     done = walked + (event.i if isinstance(event, Stepped) else 0)
     left = duration(lang, (time.monotonic() - begun) / max(done, 1) * (plan.steps - done))
-    return line_html(
-        say(lang, "sheet_at", cell=k + 1, cells=len(plan.cells), left=left), fraction=min(1.0, done / plan.steps)
-    )
+    return line_html(cell + say(lang, "time_left", left=left), fraction=min(1.0, done / plan.steps))

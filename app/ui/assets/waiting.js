@@ -2,7 +2,8 @@
 (() => {
   const lab = window.latentLab;
   const FRAMES = 10, LONG = 5000; // pictures of the strip; milliseconds from which a run is a long one
-  let running = false, wasRunning = false, began = 0, spoken = "", counted, until;
+  const until = new WeakMap(); // a line that counts down → when its seconds are over
+  let running = false, wasRunning = false, began = 0, spoken = "";
 
   const seconds = (left) => {
     if (left < 90) return lab.word("seconds").replace("{value}", Math.max(1, Math.round(left)));
@@ -10,11 +11,10 @@
     return lab.word("minutes").replace("{minutes}", Math.floor(Math.round(left) / 60)).replace("{seconds}", rest);
   };
   const countDown = () => {
-    const said = document.querySelector("#line [data-left]");
-    if (said !== counted) {
-      counted = said;
-      until = Date.now() + 1000 * Number(said?.dataset.left);
-    } else if (said) said.textContent = said.dataset.said.replace("{left}", seconds((until - Date.now()) / 1000));
+    for (const said of document.querySelectorAll(".line [data-left]")) {
+      if (!until.has(said)) until.set(said, Date.now() + 1000 * Number(said.dataset.left));
+      else said.textContent = said.dataset.said.replace("{left}", seconds((until.get(said) - Date.now()) / 1000));
+    }
   };
   const asks = () => "Notification" in window && Notification.permission === "default"; // on http only localhost may
   const tick = () => {

@@ -93,6 +93,13 @@ def test_stop_keeps_what_is_there(many: ManyPrompts):
     assert seen[-1][many.start]["interactive"] and any(many.zip in u for u in seen)
 
 
+def test_a_prompt_that_waits_says_its_place(many: ManyPrompts):
+    many.service.step_seconds = 0.1
+    blocking = many.service.submit(SamplingParams("first", steps=5))
+    said = [unescape(str(u[many.line])) for u in run(many, "a cat") if many.line in u]
+    assert blocking.done and any("Prompt 1 of 1: a cat · Waiting: place 1 in the queue" in line for line in said)
+
+
 def test_stop_while_a_prompt_is_submitted_stops_that_one_too(many: ManyPrompts, monkeypatch: pytest.MonkeyPatch):
     many.service.step_seconds = 0.1
     submit, series, jobs = many.service.submit, JobSeries(many.service), list[Job]()

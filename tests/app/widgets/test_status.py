@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine import Cancelled, Failed, Interrupted, Queued, Started, Stepped
+from app.engine import Cancelled, Failed, Interrupted, Loading, Queued, Started, Stepped
 from app.i18n import Sentence
 from app.models.loader import State
-from app.widgets.status import line_html, safe, state_html, view
+from app.widgets.status import line_html, safe, state_html, view, waiting_html
 from ldm_core.sampling import SamplingParams
 
 REQUEST = SamplingParams('<script>alert("x")</script> ${1} {{y}}', seed=7)
@@ -38,6 +38,15 @@ def text_of(html: str) -> str:
 )
 def test_events_in_words(event: object, words: str):
     assert words in text_of(view(event, REQUEST, "en").line)  # type: ignore[arg-type]
+
+
+def test_whoever_waits_with_one_of_several_is_told_as_much():
+    html = waiting_html(Queued(3, 12.0), "en", "Cell 2 of 9 · ", 1 / 9)
+    assert "Cell 2 of 9 · Waiting: place 3 in the queue, about 12 s" in text_of(html)
+    assert 'data-left="12.0" data-said="Cell 2 of 9 · ' in html and 'aria-valuenow="11"' in html
+    html = waiting_html(Loading("other", 0.4), "en", "Prompt 1 of 8: a cat · ", 0.0)
+    assert "Prompt 1 of 8: a cat · Loading the model other: 40 %" in text_of(html) and 'aria-valuenow="0"' in html
+    assert 'aria-valuenow="40"' in waiting_html(Loading("other", 0.4), "en"), "alone its bar is the loading's"
 
 
 def test_progress_is_told_to_screen_readers():

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.engine import Cancelled, Done, Event, Queued, Stepped, Work, follow
+from app.engine import Cancelled, Done, Event, Loading, Queued, Stepped, Work, follow
 from app.i18n import say
 from app.service import Service
 from app.widgets.job_watchers import raise_fault
-from app.widgets.status import line_html
+from app.widgets.status import line_html, waiting_html
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ async def stream_job(service: Service, work: Work[Any], steps: int, lang: str) -
 
 
 def _line(event: Event, lang: str) -> str:
-    if isinstance(event, Queued):
-        return line_html(say(lang, "queued", position=event.position))
+    if isinstance(event, (Queued, Loading)):
+        return waiting_html(event, lang)
     if isinstance(event, Stepped):
         return line_html(say(lang, "lab_step", i=event.i, n=event.n), fraction=event.i / event.n)
     if isinstance(event, Cancelled):
