@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.i18n import say
 from app.labs.common.panels.panel import Lab, Panel
-from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.panels.pictures import chosen, figures, heat_figure, signed_bar
 from app.widgets.events import Updates
 from app.widgets.translation import Words
 
@@ -47,19 +47,22 @@ class Reconstruction(PicturesPanel):
     def draw(self, lang: str, *, picture: str | None, posterior_noise: float, posterior_seed: float) -> Updates:
         """Original, reconstruction and their distance; PSNR in dB, SSIM, LPIPS and KL in nats."""
         from app.labs.autoencoder.reconstruction import kl_plot, reconstruct
-        from app.labs.common.maps import heat, signed
+        from app.labs.common.maps import signed
 
         original, noise, seed = chosen(self.service, picture), float(posterior_noise), int(posterior_seed)
         made = self.service.run_work(lambda pipe: reconstruct(pipe, original, noise, seed))
         rows = [
             (say(lang, "noised_original"), original),
             (say(lang, "reconstructed"), made.reconstruction),
-            (say(lang, "error_map", most=f"{made.error.max():.2f}"), heat(made.error, 0.0)),
+            heat_figure(say(lang, "error_map"), made.error, 0.0),
         ]
         numbers = {"psnr": f"{made.psnr:.2f}", "ssim": f"{made.ssim:.3f}", "lpips": f"{made.lpips:.3g}"}
         numbers["kl"] = f"{made.kl.sum():.0f}"
-        means = [(say(lang, "mean_of", c=c + 1, std=f"{m.std():.2f}"), signed(m)) for c, m in enumerate(made.mean)]
-        stds = [(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), heat(s)) for c, s in enumerate(made.std)]
+        means = [
+            (say(lang, "mean_of", c=c + 1, std=f"{m.std():.2f}"), signed(m), signed_bar(m))
+            for c, m in enumerate(made.mean)
+        ]
+        stds = [heat_figure(say(lang, "std_of", c=c + 1, mean=f"{s.mean():.3f}"), s) for c, s in enumerate(made.std)]
         return {
             self.shown: figures(rows),
             self.caption: say(lang, "reconstruction_summary", **numbers),

@@ -15,7 +15,7 @@ from app.labs.common.panels.job_panel import (
     read_settings,
 )
 from app.labs.common.panels.panel import Lab
-from app.labs.common.panels.pictures import chosen, figures
+from app.labs.common.panels.pictures import chosen, figures, heat_figure, signed_bar
 from app.widgets.events import Updates
 
 if TYPE_CHECKING:
@@ -32,15 +32,18 @@ class StepViewer(StepPanel):
 
     def draw_step(self, lang: str, trajectory: Trajectory, i: int) -> Updates:
         """x, x̂₀ and ε decoded and as channels, what changed since the step before, and a plot of the change."""
-        from app.labs.common.maps import heat, tiles
+        from app.labs.common.maps import tiles
         from app.labs.denoising.plots import change_plot, latents, seen
 
         made = self.ask(trajectory, i, lambda pipe: seen(pipe, trajectory, i))
-        change = say(lang, "scrub_change", most=f"{made.change.max():.2f}")
         decoded = [(say(lang, f"scrub_{name}"), getattr(made, name)) for name in ("x", "x0", "eps")]
-        channels = [(say(lang, f"channels_{name}"), tiles(value)) for name, value in latents(trajectory, i).items()]
+        channels = [
+            (say(lang, f"channels_{name}"), tiles(value), signed_bar(value))
+            for name, value in latents(trajectory, i).items()
+        ]
+        change = heat_figure(say(lang, "scrub_change"), made.change, 0.0)
         return {
-            self.shown: figures([*decoded, (change, heat(made.change, 0.0))]) + figures(channels),
+            self.shown: figures([*decoded, change]) + figures(channels),
             **self.card.show(change_plot(trajectory, i, lang), lang),
         }
 
@@ -52,14 +55,12 @@ class Guidance(StepPanel):
 
     def draw_step(self, lang: str, trajectory: Trajectory, i: int) -> Updates:
         """The terms without and with the prompt, their mix, and the norm of their difference."""
-        from app.labs.common.maps import heat
         from app.labs.denoising.plots import anatomy, anatomy_plot
 
         made = self.ask(trajectory, i, lambda pipe: anatomy(pipe, trajectory, i))
-        norm = say(lang, "anatomy_norm", most=f"{made.norm.max():.2f}")
         decoded = [(say(lang, f"term_{name}"), getattr(made, name)) for name in ("uncond", "cond", "mixed")]
         return {
-            self.shown: figures([*decoded, (norm, heat(made.norm, 0.0))]),
+            self.shown: figures([*decoded, heat_figure(say(lang, "anatomy_norm"), made.norm, 0.0)]),
             **self.card.show(anatomy_plot(trajectory, i, lang), lang),
         }
 
@@ -132,7 +133,6 @@ class Fork(TrajectoryJobPanel["Forked"]):
 
     def on_result(self, lang: str, result: Forked, **_: Any) -> Updates:
         """Both pictures, their difference, and how far the latents part."""
-        from app.labs.common.maps import heat
         from app.labs.denoising.plots import difference, fork_plot
 
         a, b = result.pictures
@@ -140,7 +140,7 @@ class Fork(TrajectoryJobPanel["Forked"]):
         rows = [
             (say(lang, "fork_trunk"), a),
             (say(lang, "fork_branch"), b),
-            (say(lang, "fork_difference", most=f"{apart.max():.2f}"), heat(apart, 0.0)),
+            heat_figure(say(lang, "fork_difference"), apart, 0.0),
         ]
         return {self.shown: figures(rows), **self.card.show(fork_plot(result, lang), lang)}
 

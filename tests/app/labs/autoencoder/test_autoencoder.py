@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
 import lpips
 import numpy as np
 import pytest
 import torch
+from app.labs.common.panels.lab_tab import LabTab
+from app.ui.translation import Translation
 
+from app.labs.autoencoder.panels import CHANNELS, LAB, Reconstruction
 from app.labs.autoencoder.reconstruction import Mix, kl_plot, mix_latents, reconstruct, sample_prior, shift_channel
 from app.labs.common.maps import heat, signed
+from app.labs.common.panels.pictures import figures, heat_figure, signed_bar
+from app.labs.common.shared_results import SharedResults
+from app.service import Service
+from app.settings import Settings
 from ldm_core.pipeline import Pipeline
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline
@@ -77,3 +89,24 @@ def test_maps_put_zero_at_white_and_low_at_dark():
     assert signed(values)[0, 1].min() >= 245
     assert signed(values)[0, 0, 2] > signed(values)[0, 0, 0]
     assert heat(values)[0, 0].sum() < heat(values)[0, 2].sum()
+
+
+def test_a_map_s_colour_bar_says_what_its_ends_stand_for():
+    values = np.array([[-0.25, 1.0], [0.5, 2.0]])
+    _, pixels, bar = heat_figure("a map", values)
+    assert re.findall("<span>(.*?)</span>", bar) == ["-0.25", "2"] and bar.count('class="heat"') == 1
+    assert (pixels == heat(values, -0.25, 2.0)).all()
+    assert re.findall("<span>(.*?)</span>", heat_figure("a map", values, 0.0)[-1]) == ["0", "2"]
+    assert re.findall("<span>(.*?)</span>", signed_bar(values)) == ["−2", "0", "2"]
+    assert figures([("plain", pixels), ("a map", pixels, bar)]).count("colour-bar") == 1
+
+
+def test_every_map_of_the_latent_has_its_colour_bar(pipe: Pipeline, tmp_path: Path):
+    service = Service(Settings(output_dir=tmp_path))
+    service.run_work = lambda work: answer(work(pipe))[0]  # type: ignore[method-assign]
+    service.models.own = replace(service.models.own, limits=replace(service.limits, image_size=32))
+    with gr.Blocks():
+        panel = LabTab(LAB, service, Translation("en"), SharedResults(service)).panels[0]
+    drawn = panel.draw("en", picture=None, posterior_noise=0, posterior_seed=0)
+    assert isinstance(panel, Reconstruction)
+    assert drawn[panel.shown].count("colour-bar") == 1 and drawn[panel.channels].count("colour-bar") == 2 * CHANNELS

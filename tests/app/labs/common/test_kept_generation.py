@@ -71,7 +71,8 @@ def test_denoising(service: Service):
     assert left[walked.button]["interactive"]
 
     assert "scrub_plot" not in scrub.redraw(None, 2, kept)[scrub.card.caption]
-    assert scrub.redraw(None, 2, kept)[scrub.shown].count("<img") == 8
+    shown = scrub.redraw(None, 2, kept)[scrub.shown]
+    assert shown.count("<img") == 8 and shown.count("colour-bar") == 5, "the change, and the channels of four latents"
     left = press(fork, fork_step=2, fork_prompt="", fork_eta=0.5, kept=kept)
     assert "end 0 RMS apart" in left[fork.card.caption]
     assert "step 1…3, not 9" in press(fork, fork_step=9, kept=kept)[fork.note]
