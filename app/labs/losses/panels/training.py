@@ -109,9 +109,9 @@ class TrainHere(Panel):
 
 def _line(now: Progress, lang: str) -> tuple[str, str, float | None]:
     """Text, kind and fraction of the status line."""
-    if now.phase == "idle":
-        return "", "", None
     text = say(lang, f"training_{now.phase}")
+    if now.phase == "idle":
+        return text, "", None
     if now.phase == "failed":
         return say(lang, "training_said", text=text, message=now.message), "failed", None
     if now.step:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 
+from app.labs.common.panels.lab_tab import LabTab
+from app.labs.common.shared_results import SharedResults
 from app.labs.losses import training as train
+from app.labs.losses.panels import LAB
+from app.labs.losses.panels import training as panel_module
 from app.labs.losses.training import DRAWINGS, Plan, Training, command, unpacked
 from app.schemas import RequestError
+from app.service import Service
+from app.settings import Settings
+from app.ui.translation import Translation
 from ldm_core.data.corpus import Corpus
 from tests.app.serving import until
 
@@ -79,3 +87,12 @@ def test_the_command_is_the_documented_one():
     argv = command("mine", Path("drawings"), 300, 150)
     assert argv[1:6] == ["-m", "ldm_core", "train", "autoencoder", "--name"]
     assert "loop.max_steps=300" in argv and "loss.disc_start=150" in argv
+
+
+def test_before_anybody_trains_the_panel_says_what_it_will_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(panel_module, "TRAINING", Training())
+    service = Service(Settings(output_dir=tmp_path))
+    with gr.Blocks():
+        tab = LabTab(LAB, service, Translation("en"), SharedResults(service))
+    panel = next(panel for panel in tab.panels if isinstance(panel, panel_module.TrainHere))
+    assert "No run yet." in panel.draw("en")[panel.note]
