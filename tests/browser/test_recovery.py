@@ -88,6 +88,30 @@ def test_a_run_and_the_server_s_next_processes(profile: BrowserContext, tmp_path
 
 
 @pytest.mark.slow
+def test_a_restart_behind_a_hidden_page_is_made_up_for(profile: BrowserContext, tmp_path: Path):
+    """The page asks for its server only while it is seen: all it knows is that the run goes on elsewhere."""
+    tiny_checkpoint(tmp_path)
+    data, port, page = ("--data-dir", str(tmp_path / "data")), free_port(), profile.new_page()
+    hidden = "(value) => Object.defineProperty(document, 'hidden', { value, configurable: true })"
+    with server(tmp_path, port, *data) as first:
+        first.wait_for_page()
+        page.goto(first.url)
+        page.wait_for_selector("#generate:enabled")
+        run(page, AGAIN)
+        page.evaluate(hidden, True)
+        first.process.send_signal(signal.SIGTERM)
+        expect(page.locator("#line .again")).to_be_visible()
+    with server(tmp_path, port, *data) as second:
+        second.wait_for_page()
+        page.evaluate("window.stayed = true")
+        page.evaluate(hidden, False)
+        wait_for_picture(page)
+        assert page.evaluate("window.stayed")
+        expect(page.locator("#connection")).to_have_count(0)
+    page.close()
+
+
+@pytest.mark.slow
 def test_an_idle_tab_keeps_its_pictures_when_its_server_comes_back(profile: BrowserContext, tmp_path: Path):
     """Nothing reloads that page, but the next process knows nothing of its session."""
     tiny_checkpoint(tmp_path)

@@ -1,7 +1,8 @@
 // The connection to the server, and what the header and the banner say of it.
 (() => {
   const lab = window.latentLab, { word, root, lang, escaped, find } = lab;
-  // Looked after while the page is seen; when it comes back, so does the running job.
+  // Looked after while the page is seen; when it comes back, so does the running job. A server that was gone so shortly,
+  // or behind so hidden a page, that nothing here saw it has still said of the job that its next process goes on with it.
   let lost = false, late = 0;
   const healthy = async () => {
     try {
@@ -14,8 +15,9 @@
   };
   const watchConnection = async () => {
     if (!document.hidden) {
-      const now = !(await healthy()) || (lost && !(await whole()));
-      if (lost && !now) document.getElementById("resume")?.click();
+      const cut = lost || Boolean(find("#line .again"));
+      const now = !(await healthy()) || (cut && !(await whole()));
+      if (cut && !now) document.getElementById("resume")?.click();
       if (lost !== now) banner(now ? "lost" : "found");
       await header(now);
       lost = now;
