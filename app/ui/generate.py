@@ -231,7 +231,8 @@ class GenerateTab:
             await asyncio.sleep(LOADING_SECONDS)
         job = self.service.attach(job_id) if job_id else None
         if job is None and ran:
-            yield {self.stage.line: line_html(say(lang, "job_lost"), "failed"), self.job_id: ""}
+            lost = say(lang, "job_lost" if job_id else "job_not_begun")
+            yield {self.stage.line: line_html(lost, "failed"), self.job_id: ""}
             return
         if job is None or not _pictures_left(job):
             yield {self.stage.history: history}

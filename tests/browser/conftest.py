@@ -44,6 +44,7 @@ ALLOWED_CONSOLE: dict[str, str] = {
     "AbortError: signal is aborted": "Gradio's client, when a page is left while it listens",
     "Connection errored out": "the same",
     "Failed to load resource: net::ERR_FAILED": "the test that cuts the connection",
+    "net::ERR_INTERNET_DISCONNECTED": "the tests without a network",
     "a status of 429 (Too Many Requests)": "the tests that refuse an upload and an event",
     "a status of 502 (Bad Gateway)": "the same",
     "a status of 503 (Service Unavailable)": "Live, where the server says that it is too busy for it",

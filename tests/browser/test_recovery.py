@@ -159,6 +159,21 @@ def test_the_tab_s_pictures_outlive_a_reload(page: Page):
     expect(page.locator("#download")).to_be_enabled()
 
 
+def test_generate_pressed_offline_is_not_answered_with_the_last_run(page: Page):
+    ask(page, "a rocket", 2)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.context.set_offline(True)
+    page.click("#generate")
+    expect(page.locator("#connection.lost")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.locator("#line .failed")).to_contain_text("The connection was lost before the run began")
+    expect(page.locator("#generate")).to_be_enabled()
+    page.click("#generate")
+    wait_for_picture(page)
+    expect(page.locator("#history .cell")).to_have_count(2)
+
+
 def test_the_header_follows_the_server_without_a_run(page: Page):
     """A faster runtime takes over, the connection is lost and found: each is said within seconds."""
     page.route("**/state?*", lambda route: route.fulfill(json={"phase": "ready", "text": "tiny · quick · ready"}))

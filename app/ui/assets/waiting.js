@@ -68,6 +68,7 @@
       spoken = lab.lang();
       began = Date.now();
       lab.keepTab("running", "yes");
+      lab.keepTab("job", ""); // until the server names this one: the last one's pictures are not its own
       document.querySelector("#film .film")?.replaceChildren();
     },
     ended: () => { // false where the server's next process goes on with the run

@@ -186,12 +186,13 @@ def test_a_refusal_stands_beside_its_field(tab: GenerateTab, fault: dict[str, An
     assert f'data-field="{name}"' in run(tab, GOOD | fault)[-1][tab.stage.line]
 
 
-def test_a_lost_job_is_said(tab: GenerateTab):
+@pytest.mark.parametrize(("job", "said"), [("gone", "this run is lost"), ("", "before the run began")])
+def test_a_lost_job_is_said(tab: GenerateTab, job: str, said: str):
     async def back() -> list[dict[Any, Any]]:
-        return [updates async for updates in tab.resume("gone", [], True, asked_in("en"))]
+        return [updates async for updates in tab.resume(job, [], True, asked_in("en"))]
 
     (updates,) = asyncio.run(back())
-    assert "this run is lost" in updates[tab.stage.line] and updates[tab.job_id] == ""
+    assert said in updates[tab.stage.line] and updates[tab.job_id] == ""
 
 
 @pytest.mark.parametrize(
