@@ -193,6 +193,8 @@ class Form:
                     elem_id="canvas",
                 )
             )
+            # Whether there is a picture on it: to ask the editor would make it send all of it at every stroke.
+            self.has_start = gr.Checkbox(False, visible="hidden", show_label=False)
             self.use_shown = self._make(gr.Button, {"value": "use_shown"}, size="sm", elem_id="use-shown")
             self._number("strength", 0.02, 1, SamplingParams.strength, 0.01)
 
@@ -220,6 +222,9 @@ class Form:
 
     def _local_events(self) -> None:
         """What the browser does without asking the server."""
+        self.canvas.upload(js="() => true", outputs=self.has_start, **LOCAL)
+        self.canvas.clear(js="() => false", outputs=self.has_start, **LOCAL)
+        self.has_start.change(inputs=self.has_start, js="(has) => window.latentLab.noteStart(has)", **LOCAL)
         seed, names = self._named["seed"], json.dumps(FIELDS)
         self.dice.click(js="() => ''", outputs=seed, **LOCAL)
         hold = gr.Button(visible="hidden", elem_id="live-seed")  # pressed when Live is switched on or off

@@ -57,7 +57,8 @@ class GenerateTab:
                 self.stage: Stage = build_stage(translation)
             with gr.Column(elem_id="controls"):
                 self.form.controls()
-                ManyPrompts(service, translation, self.form)
+                many = ManyPrompts(service, translation, self.form)
+        blocks.load(js="() => window.latentLab.keptTab('many') ?? ''", outputs=many.lines, **LOCAL)
         self.job_id = gr.Textbox(visible="hidden", elem_id="job-id")
         self._wire_run(blocks)
         self._wire_prompt()

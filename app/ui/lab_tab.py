@@ -63,6 +63,8 @@ class LabTab:
             asking.setdefault(concerned, []).append(moved(control))
         for numbers, events in asking.items():
             gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
+        if controls := list(self.controls.values()):  # what they hold outlives a reload
+            gr.on([c.change for c in controls], inputs=controls, js=self._js("keepLab"), **LOCAL)
         redraw = gr.Button(visible="hidden", elem_id=f"redraw-{self.lab.key}")  # pressed by `redrawShown` in labs.js
         redraw.click(fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private")
 
@@ -75,13 +77,12 @@ class LabTab:
         with gr.Row(elem_classes="buttons"):
             words, place = {"value": "copy_link"}, f"link-{self.lab.key}"
             button = translation.make(gr.Button, words, size="sm", min_width=120, scale=0, elem_id=place)
+        button.click(fn=None, inputs=list(self.controls.values()), js=self._js("copyLink"), api_visibility="private")
+
+    def _js(self, function: str) -> str:
+        """JavaScript that gives one of the page's functions the lab, its controls' names and their values."""
         names = json.dumps(list(self.controls))
-        button.click(
-            fn=None,
-            inputs=list(self.controls.values()),
-            js=f"(...values) => window.latentLab.copyLink({json.dumps(self.lab.key)}, {names}, values)",
-            api_visibility="private",
-        )
+        return f"(...values) => window.latentLab.{function}({json.dumps(self.lab.key)}, {names}, values)"
 
 
 def ask(panels: int) -> str:
@@ -139,19 +140,13 @@ class LabTabs:
         controls = list(dict.fromkeys(c for tab in self.tabs for c in tab.controls.values()))
         language_switched.then(js="() => window.latentLab.redrawShown()", **LOCAL)
         outputs = [page_tabs, *controls, *numbers]
-        blocks.load(self.opened, None, outputs, **QUIET)
         link = gr.Textbox(visible="hidden", elem_id="lab-link")  # the page's own script writes a link's query into it
-        link.change(self.clicked, link, outputs, **QUIET)  # `input` comes a keystroke late (6.31)
+        blocks.load(self.follow, link, outputs, js="() => window.latentLab.openedWith()", **QUIET)
+        link.change(self.follow, link, outputs, **QUIET)  # `input` comes a keystroke late (6.31)
 
-    def opened(self, request: gr.Request) -> Updates:
-        """What the page's own address opens."""
-        return self._follow(dict(request.query_params))
-
-    def clicked(self, address: str) -> Updates:
-        """What a link within the page opens."""
-        return self._follow(dict(parse_qsl(address.lstrip("?"))))
-
-    def _follow(self, query: Mapping[str, str]) -> Updates:
+    def follow(self, address: str) -> Updates:
+        """What a link opens, within the page or as its own address."""
+        query = dict(parse_qsl(address.lstrip("?")))
         if query.get("lab") in ("generate", "history"):
             return {self._page_tabs: gr.Tabs(selected=query["lab"])}
         tab, values = link_state(query, self.tabs)

@@ -24,7 +24,7 @@ from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
-from app.widgets.events import PRIVATE, Updates, however_it_ends, language, wire_run
+from app.widgets.events import LOCAL, PRIVATE, Updates, however_it_ends, language, wire_run
 from app.widgets.job_watchers import JobSeries, stop_series
 from app.widgets.status import fault_html, file_uri, line_html, safe, waiting_html
 from app.widgets.translation import Translation
@@ -81,6 +81,7 @@ class ManyPrompts:
                 off: dict[str, Any] = {"size": "sm", "interactive": False}
                 self.sheet = make(gr.DownloadButton, {"label": "many_sheet"}, elem_id="many-sheet-file", **off)
                 self.zip = make(gr.DownloadButton, {"label": "many_zip"}, elem_id="many-zip", **off)
+        self.lines.change(inputs=self.lines, js="(text) => window.latentLab.keepTab('many', text)", **LOCAL)
         self.series = series = gr.State(None)  # the JobSeries under way
         outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, series]
         asked = [self.lines, form.model, *form.fields]

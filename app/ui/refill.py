@@ -51,7 +51,7 @@ class Refill:
         """From a picture onward: as a start picture, its settings, variations of it."""
         form, stage = self.form, self.stage
         refit = "() => window.latentLab.refitCanvas()"
-        placed = [stage.line, form.canvas, form.start_chip]
+        placed = [stage.line, form.canvas, form.has_start, form.start_chip]
         taken = form.use_shown.click(self.use_shown, stage.shown, placed, **PRIVATE)
         taken.then(js=refit, **LOCAL)
         form.canvas.upload(js=refit, **LOCAL)
@@ -68,7 +68,7 @@ class Refill:
         acted.success(inputs=self.done, js="(done) => window.latentLab.acted(done)", **LOCAL)
         form.start.collapse(self.chip, form.canvas, form.start_chip, **QUIET)
         drop = gr.Button(visible="hidden", elem_id="drop-start")  # pressed by the chip's ✕
-        drop.click(lambda: (None, ""), None, [form.canvas, form.start_chip], **QUIET)
+        drop.click(lambda: (None, False, ""), None, [form.canvas, form.has_start, form.start_chip], **QUIET)
 
     def chip(self, canvas: Canvas | None, request: gr.Request) -> str:
         """What stands for the canvas while its section is folded."""
@@ -177,5 +177,6 @@ class Refill:
         return {
             self.stage.line: line_html(say(lang, "on_canvas"), "done"),
             self.form.canvas: for_canvas(path),
+            self.form.has_start: True,
             self.form.start_chip: chip_html({"background": str(path)}, self.service.settings, lang),
         }

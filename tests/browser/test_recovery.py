@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.app.serving import Served, free_port, serve
-from tests.browser.driving import unfold
-from tests.browser.test_page import LONG, ask, wait_for_picture
+from tests.browser.driving import open_lab, set_number, unfold
+from tests.browser.test_page import LONG, ask, put_on_canvas, wait_for_picture
 from tests.tiny import tiny_checkpoint
 
 pytestmark = pytest.mark.browser
@@ -157,6 +158,27 @@ def test_the_tab_s_pictures_outlive_a_reload(page: Page):
     assert [part.evaluate_all(shown) for part in parts] == before
     expect(page.locator("#facts")).to_have_text(facts)
     expect(page.locator("#download")).to_be_enabled()
+
+
+def test_a_reload_keeps_lists_and_labs_and_tells_of_a_start_picture(page: Page, tmp_path: Path):
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "start.png")
+    page.click("#many > button")
+    page.fill("#many-lines textarea", "a tree\na house")
+    put_on_canvas(page, tmp_path / "start.png")
+    page.wait_for_function("sessionStorage.getItem('latent-lab-start') === 'yes'")
+    page.wait_for_function("sessionStorage.getItem('latent-lab-many') === 'a tree\\na house'")
+    page.reload()
+    expect(page.locator("#connection.start_again")).to_be_visible()
+    put_on_canvas(page, tmp_path / "start.png")
+    expect(page.locator("#connection")).to_have_count(0)
+    page.click("#start > button")  # folded away, the canvas no longer draws itself sixty times a second
+    page.click("#many > button")
+    expect(page.locator("#many-lines textarea")).to_have_value("a tree\na house")
+    open_lab(page, "schedules")
+    set_number(page, "curves-T", 64)
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-lab-schedules')).T === 64")
+    page.reload()
+    expect(page.locator("#curves-T input")).to_have_value("64")
 
 
 def test_generate_pressed_offline_is_not_answered_with_the_last_run(page: Page):

@@ -13,6 +13,7 @@
     if (filled) keepTab("form", JSON.stringify(form));
   };
   const keptForm = (names) => { // undefined leaves a field as it is
+    if (!filled && keptTab("start")) lab.banner("start_again"); // what was on the canvas went with the page
     filled = true;
     const shared = linked();
     const form = shared ?? parsed(keptTab("form"));
@@ -20,6 +21,10 @@
     if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) lab.banner("start_missing"); }
     const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
     return names.map((name) => (isTyped(name) ? undefined : shown(name)));
+  };
+  const noteStart = (has) => { // whether a picture is on the canvas; who has loaded one need not be told to
+    keepTab("start", has ? "yes" : "");
+    if (has) find("#connection:is(.start_again, .start_missing)")?.remove();
   };
   // What was in the form before something else filled it, for Undo.
   let before = null;
@@ -90,7 +95,7 @@
     if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
   };
   Object.assign(lab, {
-    keepForm, keptForm, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
+    keepForm, keptForm, noteStart, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
   });
   window.addEventListener("click", onClick);
   window.addEventListener("input", onInput);

@@ -16,6 +16,12 @@
     follow(link.getAttribute("href"));
   });
 
+  // What a lab's controls hold is kept; the lab that is shown has it back after a reload, over what its link says.
+  const keepLab = (lab, names, values) => page.keepTab(`lab-${lab}`, page.stateOf(names, values));
+  const opened = new URLSearchParams(location.search), kept = page.keptTab(`lab-${opened.get("lab")}`);
+  if (kept && performance.getEntriesByType("navigation")[0]?.type === "reload") opened.set("state", kept);
+  const openedWith = () => `?${opened}`;
+
   // A picture's settings as a lab's generation, which is run as soon as its controls have them.
   const LISTENS = { denoising: "walked", attention: "read" }; // the panel that keeps a generation
   const openIn = (lab, settings, file) => {
@@ -45,5 +51,5 @@
   const redrawShown = () => document.querySelectorAll(".lab[id]").forEach((lab) => {
     if (lab.checkVisibility()) page.click(lab.id.replace("lab-", "redraw-"));
   });
-  Object.assign(page, { follow, openIn, redrawShown, takeAsked: () => asked });
+  Object.assign(page, { follow, keepLab, openIn, openedWith, redrawShown, takeAsked: () => asked });
 })();

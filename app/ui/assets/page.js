@@ -63,10 +63,11 @@
     before.timer = setTimeout(() => { target.textContent = before.text; reverts.delete(target); }, 1200);
     reverts.set(target, before);
   };
+  const stateOf = (names, values) => JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])));
   const copyLink = (lab, names, values) => {
     const address = new URL(location.href);
     address.searchParams.set("lab", lab);
-    address.searchParams.set("state", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
+    address.searchParams.set("state", stateOf(names, values));
     copy(address.href, button(`link-${lab}`));
   };
   const download = (file) => { // one that the server has just made
@@ -113,7 +114,7 @@
 
   window.latentLab = { // other scripts add to it
     find, button, escaped, lang, line, word, copy, click, copyLink, copySettings, count, download, fit, refitCanvas,
-    root, setScaling, settings, shownSeed, switchLanguage, switchTheme, wake,
+    root, setScaling, settings, shownSeed, stateOf, switchLanguage, switchTheme, wake,
   };
   window.addEventListener("click", onClick);
   document.addEventListener("load", (event) => { if (event.target.matches?.(".cell img")) fit(event.target); }, true);
