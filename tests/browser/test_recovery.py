@@ -206,3 +206,41 @@ def test_the_header_follows_the_server_without_a_run(page: Page):
     expect(page.locator("#state .state.ready")).to_have_text("tiny · quick · ready")
     page.unroute("**/state?*")
     expect(page.locator("#state")).to_contain_text("tiny · CPU fp32")
+
+
+# What Firefox does where a site may keep nothing, and what Safari lacks before 17.4 and 16.
+BLOCKED = """
+const refuse = () => { throw new DOMException("The operation is insecure.", "SecurityError"); };
+for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, { get: refuse });
+window.BroadcastChannel = class { constructor() { refuse(); } };
+delete Element.prototype.checkVisibility;
+delete AbortSignal.timeout;
+"""
+
+
+def test_a_browser_that_keeps_nothing_and_lacks_something_makes_pictures(page: Page, served: Served):
+    other = page.context.new_page()
+    other.add_init_script(BLOCKED)
+    other.goto(served.url)
+    other.wait_for_selector("#generate:enabled")
+    ask(other, "a tree", 2)
+    other.click("#generate")
+    wait_for_picture(other)
+    expect(other.locator("#connection")).to_have_count(0)
+    open_lab(other, "schedules")
+    other.wait_for_url("**/?lab=schedules")
+    other.close()
+
+
+def test_a_run_whose_end_was_told_too_early_wakes_the_buttons_at_its_end(page: Page):
+    ask(page, "a rocket", LONG)
+    page.click("#generate")
+    expect(page.locator("#line")).to_contain_text("Step")
+    page.evaluate("sessionStorage.setItem('latent-lab-running', '')")  # as where the stream broke
+    page.reload()
+    expect(page.locator("#line")).to_contain_text("Step")
+    expect(page.locator("#stop")).to_be_enabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#line")).to_contain_text("Stopped")
+    expect(page.locator("#generate")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()

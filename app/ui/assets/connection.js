@@ -4,9 +4,10 @@
   // Looked after while the page is seen; when it comes back, so does the running job. A server that was gone so shortly,
   // or behind so hidden a page, that nothing here saw it has still said of the job that its next process goes on with it.
   let lost = false, late = 0;
+  const timeout = () => AbortSignal.timeout?.(4000); // Safari before 16 waits for as long as it takes
   const healthy = async () => {
     try {
-      const answer = await fetch(`${root()}/healthz`, { cache: "no-store", signal: AbortSignal.timeout(4000) });
+      const answer = await fetch(`${root()}/healthz`, { cache: "no-store", signal: timeout() });
       late = 0;
       return answer.ok;
     } catch (error) { // a server that is gone refuses at once; one answer may be late where many are asked for
@@ -35,7 +36,7 @@
   const header = async (isLost) => { // says what the server says of itself, as long as it says anything
     let said = { phase: "failed", text: word("state_offline") };
     try {
-      const told = await (await fetch(`${root()}/state?lang=${lang()}`, { cache: "no-store", signal: AbortSignal.timeout(4000) })).json();
+      const told = await (await fetch(`${root()}/state?lang=${lang()}`, { cache: "no-store", signal: timeout() })).json();
       if (!isLost || told.phase === "loading") said = told;
     } catch { if (!isLost) return; } // late, not gone
     const state = find("#state .state");

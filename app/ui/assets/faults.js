@@ -45,7 +45,7 @@
       field.append(text);
       Object.assign(marked, { field, text });
     }
-    if (field.checkVisibility({ visibilityProperty: true })) field.querySelector("input, textarea")?.focus(); else again();
+    if (lab.isShown(field) && getComputedStyle(field).visibility === "visible") field.querySelector("input, textarea")?.focus(); else again();
   };
   const loadStart = (tries = 20) => { // the canvas is made when its section opens
     unfold("start");

@@ -49,7 +49,7 @@
   });
   // A lab draws itself when it is opened; those that are seen do so again when the model has come or the language has gone.
   const redrawShown = () => document.querySelectorAll(".lab[id]").forEach((lab) => {
-    if (lab.checkVisibility()) page.click(lab.id.replace("lab-", "redraw-"));
+    if (page.isShown(lab)) page.click(lab.id.replace("lab-", "redraw-"));
   });
   Object.assign(page, { follow, keepLab, openIn, openedWith, redrawShown, takeAsked: () => asked });
 })();

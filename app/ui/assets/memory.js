@@ -6,7 +6,9 @@
   // A duplicated tab begins with a copy of the other's memory; where that one answers, this tab has no job yet.
   let tab = keptTab("tab") || Math.random().toString(36).slice(2);
   keepTab("tab", tab);
-  const tabs = new BroadcastChannel("latent-lab-tabs");
+  // Firefox refuses it where a site may keep nothing: there no tab has a memory to copy.
+  const channel = () => { try { return new BroadcastChannel("latent-lab-tabs"); } catch { return { postMessage: () => {} }; } };
+  const tabs = channel();
   const alone = new Promise((known) => { // settled when this tab knows whether its job is its own
     tabs.onmessage = ({ data }) => {
       if (data.asks === tab) tabs.postMessage({ taken: tab });

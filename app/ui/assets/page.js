@@ -8,6 +8,7 @@
   const lang = () => new URLSearchParams(location.search).get("lang") ?? find("#state [data-lang]")?.dataset.lang ?? "en";
   const word = (key) => (window.latentLabWords[lang()] ?? window.latentLabWords.en)[key];
   const root = () => (window.gradio_config?.root ?? location.origin).replace(/\/$/, "");
+  const isShown = (el) => Boolean(el?.checkVisibility ? el.checkVisibility() : el?.getClientRects().length); // Safari before 17.4
   const escaped = (text) => { const div = document.createElement("div"); div.textContent = text; return div.innerHTML; };
 
   // Theme: the system's, until the person chooses.
@@ -108,13 +109,13 @@
       event.preventDefault();
       click("generate");
     } else if (event.key === "Escape" && !find("[aria-expanded=true][role=combobox], [role=dialog], dialog[open], #chips details[open]")) {
-      if (find("#generate-tab")?.checkVisibility()) click("stop"); // in another tab Escape means something else
+      if (isShown(find("#generate-tab"))) click("stop"); // in another tab Escape means something else
     }
   };
 
   window.latentLab = { // other scripts add to it
-    find, button, escaped, lang, line, word, copy, click, copyLink, copySettings, count, download, fit, refitCanvas,
-    root, setScaling, settings, shownSeed, stateOf, switchLanguage, switchTheme, wake,
+    find, button, escaped, lang, line, word, copy, click, copyLink, copySettings, count, download, fit, isShown,
+    refitCanvas, root, setScaling, settings, shownSeed, stateOf, switchLanguage, switchTheme, wake,
   };
   window.addEventListener("click", onClick);
   document.addEventListener("load", (event) => { if (event.target.matches?.(".cell img")) fit(event.target); }, true);

@@ -25,7 +25,7 @@
   const settle = () => {
     for (const section of document.querySelectorAll(`:is(${SECTIONS}):not([data-settled])`)) {
       const inside = section.querySelector(":scope > [data-testid=accordion-content]") ?? section;
-      if (!inside.checkVisibility()) continue;
+      if (!window.latentLab.isShown(inside)) continue;
       const show = () => { section.dataset.settled = ""; };
       if (!waiting.has(section)) setTimeout(show, 5000); // in any case
       waiting.add(section);

@@ -25,7 +25,7 @@
   // The tab that is shown stands in the address, so that Back, Forward and a reload come to it.
   let at = "generate";
   const shownTab = () => {
-    const shown = [...document.querySelectorAll("#generate-tab, #history-tab, .lab[id]")].find((el) => el.checkVisibility());
+    const shown = [...document.querySelectorAll("#generate-tab, #history-tab, .lab[id]")].find(page.isShown);
     return shown?.id.replace(/^lab-|-tab$/g, "");
   };
   const noteTab = () => {
