@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.engine import Done, Job
+from app.engine import Done, Interrupted, Job
 from app.i18n import LANGUAGES, say
 from app.models.folder import ModelFile
 from app.schemas import GenerateResult, RequestError, check_params
@@ -238,8 +238,11 @@ class GenerateTab:
         if job is None or not _pictures_left(job):
             yield {self.stage.history: history}
             return
+        unknown = not ran and not job.done  # a run whose stream broke: the page took that for its end
         async for updates in self.updates(job, history, lang):
             yield updates
+        if unknown and not isinstance(job.events[-1], Interrupted):
+            yield {self.form.generate: gr.update(interactive=True), self.form.stop: gr.update(interactive=False)}
 
     def stop(self, job_id: str | None) -> None:
         """Cancel the job this page watches."""
