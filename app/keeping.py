@@ -119,7 +119,8 @@ class FolderKeeper:
                 raise RequestError("not_saved", reason=reason(error)) from error
             images.append(GeneratedImage(path, seed, pixels.shape[1], pixels.shape[0]))
         self._note(job, images, file.name)
-        return GenerateResult(job.request, tuple(images), seconds, steps, self.history is not None, _start(job))
+        kept = self.history is not None
+        return GenerateResult(job.request, tuple(images), seconds, steps, kept, _start(job), file.name)
 
     def _note(self, job: Job, images: list[GeneratedImage], model: str) -> None:
         """Know whose a job's files are. In a temporary folder only the newest keep_pictures files stay; in one that was

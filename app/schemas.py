@@ -67,3 +67,4 @@ class GenerateResult:
     steps_done: int
     kept: bool = False  # the pictures are in the history
     start: str = "noise"  # what they began from, as their files say it
+    model: str = ""  # the name of what made them

@@ -18,9 +18,9 @@ from ldm_core.sampling import Limits, SamplingParams
 from ldm_core.text.knowledge import Knowledge
 
 PAINT = ("#0d9488", 0.75)  # lets what lies under it be seen, and stands out on white
-MODEL_KEY = "model"  # in what the tab remembers (memory.js)
 PICTURES = 4  # that the page makes at once, unless it is told otherwise
 SLIDER_STEPS = 150  # more can be typed
+KEPT = json.dumps(["model", *FIELDS])  # JavaScript: the names of what the tab remembers (form.js)
 
 
 def _trained(limits: Limits) -> str:
@@ -225,30 +225,30 @@ class Form:
         self.canvas.upload(js="() => true", outputs=self.has_start, **LOCAL)
         self.canvas.clear(js="() => false", outputs=self.has_start, **LOCAL)
         self.has_start.change(inputs=self.has_start, js="(has) => window.latentLab.noteStart(has)", **LOCAL)
-        seed, names = self._named["seed"], json.dumps(FIELDS)
+        seed, kept = self._named["seed"], [self.model, *self.fields]
         self.dice.click(js="() => ''", outputs=seed, **LOCAL)
         hold = gr.Button(visible="hidden", elem_id="live-seed")  # pressed when Live is switched on or off
         hold.click(inputs=seed, outputs=seed, js="(seed) => window.latentLab.liveSeed(seed)", **LOCAL)
         self.keep.click(inputs=seed, outputs=seed, js="(seed) => `${window.latentLab.shownSeed() ?? seed}`", **LOCAL)
         gr.on(
-            [field.change for field in self.fields],
-            inputs=self.fields,
-            js=f"(...values) => window.latentLab.keepForm({names}, values)",
+            [field.change for field in kept],
+            inputs=kept,
+            js=f"(...values) => window.latentLab.keepForm({KEPT}, values)",
             **LOCAL,
         )
-        self.undo.click(js=f"() => window.latentLab.undo({names})", outputs=self.fields, **LOCAL)
+        self.undo.click(js=f"() => window.latentLab.undo({KEPT})", outputs=kept, **LOCAL)
         same = [field for field in self.fields[1:] if field not in self.owned]  # size and guidance are the model's own
-        js = f"() => {json.dumps([field.value for field in same])}"
+        js = f"() => {{ window.latentLab.remember(); return {json.dumps([field.value for field in same])}; }}"
         self.reset.click(outputs=same, js=js, **LOCAL)
 
     def refill_on(self, opened: Any) -> None:
-        """After the event `opened`, give the fields what a link says or they held before the tab was reloaded."""
-        names = json.dumps(FIELDS)
-        filled = opened.then(js=f"() => window.latentLab.keptForm({names})", outputs=self.fields, **LOCAL)
-        filled.then(inputs=self.fields, js=f"(...values) => window.latentLab.keepForm({names}, values)", **LOCAL)
-        opened.then(js=f"() => window.latentLab.keptTab('{MODEL_KEY}') ?? ''", outputs=self.model, **LOCAL)
-        js = f"(name) => {{ window.latentLab.keepTab('{MODEL_KEY}', name); window.latentLab.liveModel(); }}"
-        self.model.change(inputs=self.model, js=js, **LOCAL)
+        """After the event `opened`, give the fields what a link says or they held before the tab was reloaded; a link
+        that is opened in the page as it stands fills them too.
+        """
+        linked, kept = gr.Button(visible="hidden", elem_id="take-link"), [self.model, *self.fields]
+        for event in (opened.then, linked.click):
+            filled = event(js=f"() => window.latentLab.keptForm({KEPT})", outputs=kept, **LOCAL)
+            filled.then(inputs=kept, js=f"(...values) => window.latentLab.keepForm({KEPT}, values)", **LOCAL)
 
     def model_update(self, names: Sequence[str]) -> Any:
         """The choice of these models, the page's own first; it is hidden where there is none."""

@@ -262,7 +262,8 @@ class GenerateTab:
     def follow_model(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
         """Another model: its bounds, and what it knows. One that there is no more gives way to the page's own."""
         models = self.service.models
-        gone = models.scanned and model not in ("", *(file.name for file in models.usable))
+        others = [file.name for file in models.usable if file is not models.own]  # a link may name the page's own
+        gone = models.scanned and model not in ("", *others)
         return self.limit(model) | self.about_prompt(prompt, model, request) | ({self.form.model: ""} if gone else {})
 
     def about_prompt(self, prompt: str, model: str | None, request: gr.Request) -> Updates:

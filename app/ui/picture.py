@@ -123,13 +123,13 @@ def as_of_now(service: Service, pictures: list[Picture]) -> list[Picture]:
 def recall(service: Service, kept: Any) -> list[Picture]:
     """The pictures of a tab that was loaded again.
 
-    `kept` is what waiting.js noted of them, lists "all" and "frame" of {file, took, favourite}; what is somebody
+    `kept` is what waiting.js noted of them, lists "all" and "frame" of {file, took, model, favourite}; what is somebody
     else's, gone or damaged is left out.
     """
     found = []
     for about in _noted(kept, "all"):
         path, favourite, took = service.picture(str(about.get("file"))), about.get("favourite"), about.get("took")
-        facts = {"took": float(took) if isinstance(took, (int, float)) else 0.0}
+        facts = {"took": float(took) if isinstance(took, (int, float)) else 0.0, "model": str(about.get("model") or "")}
         known = favourite if isinstance(favourite, bool) and service.history is not None else None
         if path is not None and (picture := Picture.of_file(path, facts, known)) is not None:
             found.append(picture)

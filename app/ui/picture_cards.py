@@ -41,7 +41,7 @@ class Picture:
             "height": image.height,
             "steps": result.steps_done,
         }
-        facts |= {"took": result.seconds, "start": result.start}
+        facts |= {"took": result.seconds, "start": result.start, "model": result.model}
         settings = json.dumps(alone.to_dict(), ensure_ascii=False)
         return cls(str(image.path), alone.prompt, settings, facts, False if result.kept else None)
 
@@ -62,10 +62,11 @@ class Picture:
         return cls(str(path), settings.prompt, text, own | facts, favourite, made)
 
     @property
-    def started(self) -> str:
-        """An attribute that says what it began from, where that was not noise."""
-        start = self.facts.get("start", "noise")
-        return "" if start == "noise" else f' data-start="{safe(start)}"'
+    def travels(self) -> str:
+        """Attributes that say what a link to it carries beside its settings: its model, what it began from."""
+        start, model = self.facts.get("start", "noise"), self.facts.get("model")
+        began = "" if start == "noise" else f' data-start="{safe(start)}"'
+        return began + (f' data-model="{safe(model)}"' if model else "")
 
     def says(self, lang: str) -> str:
         """Seed, size, steps and time, or the model, in one line."""
@@ -94,7 +95,7 @@ def cell_html(picture: Picture, source: str, lang: str) -> str:
     kept = "" if picture.favourite is None else f' data-favourite="{str(picture.favourite).lower()}"'
     made = "" if picture.made is None else f' data-made="{picture.made:.0f}"'
     took = picture.facts.get("took")
-    kept += picture.started + ("" if took is None else f' data-took="{took:.3f}"')
+    kept += picture.travels + ("" if took is None else f' data-took="{took:.3f}"')
     return (
         f'<button type="button" class="cell" data-settings="{safe(picture.settings)}" '
         f'data-facts="{safe(picture.says(lang))}" data-file="{safe(Path(picture.path).name)}"{kept}{made}>'
@@ -117,5 +118,5 @@ def thumbs_html(pictures: Sequence[Picture], lang: str) -> str:
 
 def facts_html(picture: Picture, lang: str) -> str:
     """Seed, size and time under a picture; the settings ride along for the copy button."""
-    about = f'data-settings="{safe(picture.settings)}" data-file="{safe(Path(picture.path).name)}"{picture.started}'
+    about = f'data-settings="{safe(picture.settings)}" data-file="{safe(Path(picture.path).name)}"{picture.travels}'
     return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>'

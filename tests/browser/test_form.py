@@ -35,6 +35,21 @@ def test_pasted_settings_fill_the_form_on_a_click_and_undo_takes_them_out(form: 
     expect(form.locator("#seed input")).to_have_value("")
 
 
+def test_undo_takes_back_a_reset_until_the_next_run(form: Page):
+    ask(form, "a tree", 2)
+    for _ in range(2):
+        form.click("#reset")
+        expect(form.locator("#steps input[type=number]")).to_have_value("25")
+        form.click("#undo")
+        expect(form.locator("#steps input[type=number]")).to_have_value("2")
+    form.click("#reset")
+    expect(form.locator("#steps input[type=number]")).to_have_value("25")
+    form.fill("#steps input[type=number]", "2")
+    form.click("#generate")
+    expect(form.locator("#undo")).not_to_be_visible()
+    wait_for_picture(form)
+
+
 @pytest.mark.parametrize("pressed", ["#surprise", "#examples button >> nth=1"])
 def test_ctrl_z_takes_back_what_a_button_wrote(form: Page, pressed: str):
     form.focus("#prompt textarea")

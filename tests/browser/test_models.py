@@ -92,6 +92,21 @@ def test_a_model_that_was_chosen_is_the_page_s_after_a_reload(two: Served, profi
         expect(page.locator("#guidance-scale input[type=number]")).to_have_value("3.5")
 
 
+def test_a_link_and_undo_carry_the_model(two: Served, profile: BrowserContext):
+    with opened(profile, two) as page:
+        choose(page, "model", "other")
+        ask(page, "a red apple", 2)
+        page.click("#generate")
+        wait_for_picture(page)
+        page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+        page.click("#share")
+        choose(page, "model", "tiny")
+        page.evaluate("location.hash = new URL(window.copied).hash")
+        expect(page.locator("#model input")).to_have_value("other")
+        page.click("#undo")
+        expect(page.locator("#model input")).to_have_value("tiny")
+
+
 def test_a_sketch_is_the_chosen_model_s(two: Served):
     """Which must be in memory: it is not loaded for a sketch that the next word gives up."""
     body = {"page": "p", "model": "other", "settings": {"prompt": "a tree", "seed": 3}}

@@ -474,6 +474,22 @@ def test_a_shared_link_fills_the_form(page: Page, served: Served):
     expect(other.locator("#seed input")).to_have_value("11")
 
 
+def test_a_link_opened_in_the_page_as_it_stands_fills_the_form(page: Page):
+    """With a click in another program, say, whose browser gives it to the tab that has the page."""
+    ask(page, "a tree", 3)
+    page.click("#generate")
+    wait_for_picture(page)
+    page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.click("#share")
+    page.fill("#prompt textarea", "something else")
+    open_lab(page, "schedules")
+    page.evaluate("location.hash = new URL(window.copied).hash")
+    expect(page.locator("#prompt textarea")).to_have_value("a tree")
+    assert page.evaluate("location.hash") == ""
+    page.click("#undo")
+    expect(page.locator("#prompt textarea")).to_have_value("something else")
+
+
 def test_a_link_to_what_began_from_a_picture_says_that_it_is_missing(page: Page, tmp_path: Path):
     Image.new("RGB", (32, 32), (200, 40, 90)).save(tmp_path / "start.png")
     ask(page, "a tree", 4)

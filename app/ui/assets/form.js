@@ -4,7 +4,7 @@
   const parsed = (text) => { try { return JSON.parse(text) ?? {}; } catch { return {}; } };
   let inForm = null; // what was in the form when it last changed
   let filled = false; // until the form has what was kept, its defaults must not take the place of that
-  const typed = new Set(); // ids of what the person has written into meanwhile, which stays
+  const typed = new Set(); // ids of what the person has written into until then, which stays
   const keepForm = (names, values) => {
     const form = inForm = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     lab.judgeAgain(form);
@@ -20,19 +20,25 @@
     const isTyped = (name) => typed.has(name.replaceAll("_", "-"));
     if (shared) { history.replaceState(null, "", location.pathname + location.search); if (shared.start) lab.banner("start_missing"); }
     const shown = (name) => (/seed$/.test(name) && form[name] !== undefined ? `${form[name] ?? ""}` : form[name]);
-    return names.map((name) => (isTyped(name) ? undefined : shown(name)));
+    const values = names.map((name) => (isTyped(name) ? undefined : shown(name)));
+    typed.clear();
+    return values;
   };
   const noteStart = (has) => { // whether a picture is on the canvas; who has loaded one need not be told to
     keepTab("start", has ? "yes" : "");
     if (has) find("#connection:is(.start_again, .start_missing)")?.remove();
   };
-  // What was in the form before something else filled it, for Undo.
-  let before = null;
-  const remember = () => { before = parsed(keptTab("form")); document.body.classList.add("can-undo"); };
+  // What was in the form before something else filled it, for Undo: until the next run, but a variation's own.
+  let before = {}, outlives = 0;
+  const remember = (runs = 0) => {
+    [before, outlives] = [inForm ?? {}, runs];
+    document.body.classList.add("can-undo");
+  };
+  const forget = () => document.body.classList.remove("can-undo");
+  const formSent = () => { if (outlives) outlives -= 1; else forget(); };
   const undo = (names) => {
-    const form = before ?? {};
-    document.body.classList.remove("can-undo");
-    return names.map((name) => form[name]);
+    forget();
+    return names.map((name) => before[name]);
   };
   const summarise = (form = inForm) => { // what Advanced says while it is folded
     if (!form) return;
@@ -50,14 +56,15 @@
     const fits = ([name, value]) => typeof value === "string" || (typeof value === "number" && !/prompt$/.test(name));
     return Object.fromEntries(Object.entries(parsed(text)).filter(fits)); // anybody may have written it
   };
-  const share = (settings, start, target) => { // a start picture cannot travel in a link: whoever opens it is told
-    if (start) settings = JSON.stringify({ ...JSON.parse(settings), start });
+  // A picture by its data: settings, model, start. A start picture cannot travel in a link: whoever opens it is told.
+  const share = ({ settings, model, start }, target) => {
+    settings = JSON.stringify({ ...JSON.parse(settings), model, start });
     const address = new URL(location.href);
     for (const name of ["lab", "state"]) address.searchParams.delete(name); // it opens Generate
     address.hash = new URLSearchParams({ settings }).toString();
     copy(address.href, target);
   };
-  const shareShown = () => { const text = settings(); if (text) share(text, find("#facts [data-settings]").dataset.start, button("share")); };
+  const shareShown = () => { if (settings()) share(find("#facts [data-settings]").dataset, button("share")); };
 
   // Words put into the prompt as if they were typed, so that Ctrl-Z takes them out again.
   const prompt = () => find("#prompt textarea");
@@ -94,9 +101,16 @@
     const offer = event.target.closest?.("[data-replace]");
     if (offer) say(prompt().value.replace(asWord(offer.dataset.replace), () => offer.dataset.by));
   };
+  const onLink = () => { // a link that is opened in this tab
+    if (!linked()) return;
+    remember();
+    find("[role=tab][data-tab-id=generate]")?.click();
+    click("take-link");
+  };
   Object.assign(lab, {
-    keepForm, keptForm, noteStart, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
+    formSent, keepForm, keptForm, noteStart, prompt, remember, samplerSays, say, share, shareShown, sleep, summarise, takePasted, undo,
   });
   window.addEventListener("click", onClick);
+  window.addEventListener("hashchange", onLink);
   window.addEventListener("input", onInput);
 })();

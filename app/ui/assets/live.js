@@ -33,7 +33,7 @@
     img.src = URL.createObjectURL(blob);
   };
   const draw = async () => {
-    const wanted = settings(), text = JSON.stringify({ page, model: lab.keptTab("model") ?? "", settings: wanted });
+    const wanted = settings(), text = JSON.stringify({ page, model: form.model ?? "", settings: wanted });
     if (!on || lab.busy() || !wanted.prompt.trim() || text === drawn) return;
     asking?.abort(); // the server ends it as well
     const mine = asking = new AbortController();
@@ -77,7 +77,6 @@
   };
   Object.assign(lab, {
     liveForm: (values) => { form = values; if (on) soon(PAUSE); },
-    liveModel: () => { if (on) soon(0); },
     liveSeed: (seed) => (on && !seed ? `${held}` : !on && seed === `${held}` ? "" : seed),
     hideSketch: () => { asking?.abort(); drawn = ""; document.body.classList.remove("sketched"); },
   });

@@ -31,7 +31,7 @@
     ["use_settings", () => act("use")], ["variations", () => act("vary")], ["go_on_from", () => act("start")],
     ["open_denoising", () => openIn("denoising")], ["open_attention", () => openIn("attention")],
     ["copy_settings", (el) => lab.copy(cells[at].dataset.settings, el)],
-    ["share", (el) => lab.share(cells[at].dataset.settings, cells[at].dataset.start, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
+    ["share", (el) => lab.share(cells[at].dataset, el)], ["download", save], ...keeping(), ["close", () => dialog.close()],
   ];
   const openIn = (name) => { dialog.close(); lab.openIn(name, JSON.parse(cells[at].dataset.settings), cells[at].dataset.file); };
   const keeping = () => { // what a history can do with a picture, where there is one
@@ -151,7 +151,7 @@
     link.click();
   };
   const act = (what) => { // the server fills the form; a variation then starts by itself
-    lab.remember();
+    lab.remember(what === "vary" ? 1 : 0);
     clearTimeout(waiting);
     action = { do: what, settings: JSON.parse(cells[at].dataset.settings), file: cells[at].dataset.file };
     dialog.close();

@@ -29,7 +29,7 @@
   // The tab's pictures outlive a reload: which they were is noted here, the server has the files.
   let recalled = false; // until the page has them again, an empty page must not be noted
   const noted = (cell) => ({
-    file: cell.dataset.file, took: Number(cell.dataset.took) || 0,
+    file: cell.dataset.file, took: Number(cell.dataset.took) || 0, model: cell.dataset.model,
     favourite: cell.dataset.favourite === undefined ? null : cell.dataset.favourite === "true",
   });
   const notePictures = () => {
@@ -64,6 +64,7 @@
     onStage,
     sent: () => {
       lab.hideSketch();
+      lab.formSent();
       running = true;
       spoken = lab.lang();
       began = Date.now();

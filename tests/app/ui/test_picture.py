@@ -31,7 +31,7 @@ def test_pictures_come_back_with_what_their_files_say(service: Any) -> None:
     framed = in_frame(kept, everything)
     assert len(everything) == 2 and framed == everything[:1]
     assert framed[0].says("en") == "Seed 5 · 16×8 · Steps 3 · 1.2 s" and framed[0].prompt == "a <cat>"
-    assert "picture" in framed[0].started
+    assert "picture" in framed[0].travels
     assert framed[0].favourite is None, "no history keeps it here"
 
 
