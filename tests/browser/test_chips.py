@@ -60,6 +60,16 @@ def test_a_chinese_prompt_gets_chinese_that_the_model_reads(form: Page, prompt: 
     expect(prompt).to_have_value("三只猫，红色背景，noto风格")
 
 
+def test_every_menu_fits_a_phone(form: Page, prompt: Locator):
+    form.set_viewport_size({"width": 390, "height": 844})
+    for kind in ("style", "colour", "ground"):
+        form.locator("#chips details", has=form.locator(f"[data-chosen={kind}]")).locator("summary").click()
+        box = form.locator("#chips details[open] > div").bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390, kind
+        form.keyboard.press("Escape")
+    form.set_viewport_size({"width": 1280, "height": 1000})
+
+
 def test_escape_folds_a_menu_and_stops_nothing(form: Page, prompt: Locator):
     ask(form, "a tree", LONG)
     form.click("#generate")
