@@ -194,14 +194,14 @@ class GenerateTab:
         """A job's events as updates of the page, from its id to its pictures. Its end is the buttons' caller's."""
         start: Updates = {self.job_id: job.id, self.stage.source: source_html(job, lang)}
         running = {self.form.generate: gr.update(interactive=False), self.form.stop: gr.update(interactive=True)}
-        yield start | self.stage.forget() | ({} if job.done else running)
+        yield start | ({} if job.done else running)
         events = self.watchers.watch(job)
         try:
             async for event in events:
                 seen = view(event, job.request, lang)
                 updates: Updates = {self.stage.line: seen.line}
-                if seen.frame is not None:
-                    updates |= {self.stage.frame: seen.frame, self.stage.shown: None}
+                if seen.frame is not None:  # until then the last run's pictures stay, with what is said of them
+                    updates |= {self.stage.frame: seen.frame} | self.stage.forget()
                 if isinstance(event, Done):
                     updates |= await asyncio.to_thread(self.finish, event.result, history, lang)
                 yield updates

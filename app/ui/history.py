@@ -151,7 +151,7 @@ class HistoryTab:
         stage: Updates = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
         stage[self.refused] = refused
         if asked.get("told"):  # the facts under the frame were this picture's
-            stage |= {**self._stage.forget(), self._stage.shown: None}
+            stage |= self._stage.forget()
         if asked.get("last"):
             stage[self._stage.frame] = empty_html(lang)
         return stage | self._drawn(HistoryQuery(*controls), shown, lang)

@@ -16,7 +16,7 @@ from app.widgets.events import LOCAL, Updates
 from app.widgets.translation import Translation
 
 SMOOTH, NEAREST = "smooth", "nearest"
-RECALLED = 100  # pictures that a tab has back after it was loaded again
+RECALLED = 100  # pictures that a tab shows, and has back after it was loaded again
 
 
 @dataclass
@@ -59,16 +59,16 @@ class Stage:
     def forget(self) -> Updates:
         """Updates for when another picture begins to form: what was said of the last one no longer stands under it."""
         off = gr.update(interactive=False)
-        return {self.facts: "", self.copy: off, self.share: off, self.download: off}
+        return {self.facts: "", self.copy: off, self.share: off, self.download: off, self.shown: None}
 
     def put_back(self, pictures: list[Picture], lang: str) -> Updates:
         """Updates that frame pictures of before, the first of them with its facts; none where there are no pictures."""
         return {self.frame: frame_html(pictures, lang), **self.show(pictures[0], lang)} if pictures else {}
 
     def gather(self, pictures: list[Picture], history: list[Picture], lang: str) -> Updates:
-        """Updates that put new pictures before the session's others."""
+        """Updates that put new pictures before the session's others, of which the oldest go."""
         known = {picture.path for picture in pictures}
-        gathered = pictures + [picture for picture in history if picture.path not in known]
+        gathered = (pictures + [picture for picture in history if picture.path not in known])[:RECALLED]
         return {self.history: gathered, self.thumbs: history_html(gathered, lang)}
 
 

@@ -19,6 +19,7 @@ from app.schemas import GeneratedImage, GenerateResult
 from app.settings import Settings
 from app.ui.fields import FIELDS, values_from
 from app.ui.generate import GenerateTab
+from app.ui.picture import RECALLED
 from app.ui.picture_cards import Picture
 from app.widgets.translation import Translation
 from ldm_core.sampling import Limits, SamplingParams
@@ -73,14 +74,16 @@ def test_bad_fields(tab: GenerateTab, fault: dict[str, Any], english: str, chine
 
 
 def test_a_run_that_is_stopped_leaves_nothing_of_the_picture_before(tab: GenerateTab):
-    """Else “Take the picture shown” puts that on the canvas, under the preview of another."""
+    """Else “Take the picture shown” puts that on the canvas, under the preview of another; and one that leaves the
+    queue before leaves all of it.
+    """
     made = run(tab, GOOD)
     assert made[-1][tab.stage.shown].prompt == "a"
     for prompt, gone in (("fail", False), ("break", True)):  # before the first preview the old picture still stands
         held: dict[Any, Any] = {}
         for updates in run(tab, GOOD | {"prompt": prompt}):
             held |= updates
-        assert (tab.stage.shown in held, tab.stage.frame in held) == (gone, gone)
+        assert [part in held for part in (tab.stage.shown, tab.stage.facts, tab.stage.frame)] == [gone] * 3
         assert held.get(tab.stage.shown) is None
     assert set(tab.refill.use_shown(None, asked_in("en"))) == {tab.stage.line}
 
@@ -91,6 +94,14 @@ def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: Generat
     kept = {"all": [{"file": Path(first[0].path).name, "took": 0.5}], "frame": []}
     pictures = run(tab, GOOD | {"seed": "8"}, kept=kept)[-1][tab.stage.history]
     assert [picture.facts["seed"] for picture in pictures] == [8, 7]
+
+
+def test_the_session_s_pictures_have_an_end(tab: GenerateTab):
+    old = [
+        Picture(f"{k}.png", "a", "{}", {"seed": k, "width": 8, "height": 8, "steps": 2, "took": 1}) for k in range(120)
+    ]
+    new = replace(old[0], path="new.png")
+    assert tab.stage.gather([new], old, "en")[tab.stage.history] == [new, *old[: RECALLED - 1]]
 
 
 def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp_path: Path):
