@@ -101,7 +101,7 @@ def head() -> str:
         "live_says", "live_busy", "live_slow", "live_not_loaded", "state_offline", "seconds", "minutes",
         "eta_asleep", "negative_asleep", "variation_asleep", "keys_title", "keys_generate",
         "keys_line", "keys_stop", "keys_pictures", "keys_zoom", "keys_undo", "keys_help", "notify",
-        "slider", "slider_number", "tabs", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
+        "slider", "slider_number", "tabs", "play_back", *DESCRIBED, *(f"sampler_{name}" for name in SAMPLER_NAMES),
         "history_none", "history_no_match", "history_off",
         "favourite", "unfavourite", "delete", "delete_sure", *(f"colour_{name}" for name in THING_COLOURS),
     )  # fmt: skip

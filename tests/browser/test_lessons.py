@@ -58,6 +58,25 @@ def test_presents_step_by_step(labs: Page):
     expect(labs.locator("dialog.presenter")).to_have_count(0)
 
 
+def test_presents_what_the_lesson_is_about_and_goes_on_after_a_link(labs: Page):
+    open_lab(labs, "losses")
+    lesson(labs, "losses")
+    present = labs.locator(".lesson-card:visible").get_by_role("button", name=say("en", "lesson_present"))
+    present.click()
+    labs.keyboard.press("ArrowRight")
+    slides = labs.locator("dialog.presenter section:visible")
+    slides.get_by_role("link", name=say("en", "lesson_losses_move2")).click()
+    expect(labs.locator("dialog.presenter")).to_have_count(0)
+    expect(labs.locator("#panel-players .main-svg").first).to_be_visible()
+    present.click()
+    expect(slides).to_contain_text(say("en", "lesson_losses_move"))
+    labs.keyboard.press("ArrowRight")
+    expect(slides.locator(".main-svg").first).to_be_visible()
+    labs.get_by_role("button", name=say("en", "play_back"), exact=True).click()
+    expect(slides).to_contain_text(say("en", "lesson_losses_move"))
+    labs.keyboard.press("Escape")
+
+
 def test_the_reference_lesson_leads_to_what_it_names(labs: Page):
     open_lab(labs, "overview")
     shown = lesson(labs, "reference", "lesson_reference")

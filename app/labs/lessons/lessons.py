@@ -20,33 +20,58 @@ class Move:
     state: State
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """The panel that shows what its "See" is about, "" for none, and its links."""
+
+    panel: str
+    moves: Sequence[Move] = ()
+
+
 # A link leaves what it does not name: what another link to Schedules changes is set back.
 ALL_FOUR: State = {"kinds": list(KINDS), "linear_end": 0.012}
-LESSONS: Mapping[str, Sequence[Move]] = {
-    "schedules": (
-        Move("move1", "schedules", {**ALL_FOUR, "quantity": "snr", "second": "alpha_bar", "t": 500}),
-        Move("move2", "schedules", {**ALL_FOUR, "quantity": "snr", "linear_end": 0.024, "t": 500}),
+LESSONS: Mapping[str, Lesson] = {
+    "schedules": Lesson(
+        "curves",
+        (
+            Move("move1", "schedules", {**ALL_FOUR, "quantity": "snr", "second": "alpha_bar", "t": 500}),
+            Move("move2", "schedules", {**ALL_FOUR, "quantity": "snr", "linear_end": 0.024, "t": 500}),
+        ),
     ),
-    "lower_bound": (Move("move1", "lower_bound", {"t": 1}), Move("move2", "lower_bound", {"t": 998})),
-    "losses": (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2})),
-    "autoencoder": (
-        Move("move1", "autoencoder", {"posterior_noise": 0}),
-        Move("move2", "autoencoder", {"posterior_noise": 100}),
+    "lower_bound": Lesson(
+        "weights", (Move("move1", "lower_bound", {"t": 1}), Move("move2", "lower_bound", {"t": 998}))
     ),
-    "denoising": (
-        Move("move1", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 1}),
-        Move("move2", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 10, "fork_step": 10}),
+    "losses": Lesson("players", (Move("move1", "losses", {"logit": 0}), Move("move2", "losses", {"logit": 2}))),
+    "autoencoder": Lesson(
+        "reconstruction",
+        (
+            Move("move1", "autoencoder", {"posterior_noise": 0}),
+            Move("move2", "autoencoder", {"posterior_noise": 100}),
+        ),
     ),
-    "attention": (Move("move1", "attention", {"walk_prompt": "a red apple and a yellow banana"}),),
-    "architecture": (
-        Move("move1", "architecture", {"part": "unet"}),
-        Move("move2", "architecture", {"part": "text"}),
+    "denoising": Lesson(
+        "scrub",
+        (
+            Move("move1", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 1}),
+            Move("move2", "denoising", {"walk_steps": 20, "walk_seed": 7, "step": 10, "fork_step": 10}),
+        ),
     ),
-    "xy_plot": (
-        Move("move1", "xy_plot", {"x_axis": "steps", "x_values": "3, 6, 12, 25", "y_axis": "eta", "y_values": "0, 1"}),
-        Move("move2", "xy_plot", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}),
+    "attention": Lesson("heat", (Move("move1", "attention", {"walk_prompt": "a red apple and a yellow banana"}),)),
+    "architecture": Lesson(
+        "blocks", (Move("move1", "architecture", {"part": "unet"}), Move("move2", "architecture", {"part": "text"}))
     ),
-    "reference": (),
+    "xy_plot": Lesson(
+        "sheet",
+        (
+            Move(
+                "move1", "xy_plot", {"x_axis": "steps", "x_values": "3, 6, 12, 25", "y_axis": "eta", "y_values": "0, 1"}
+            ),
+            Move(
+                "move2", "xy_plot", {"x_axis": "words", "x_values": "apple, pear", "y_axis": "seed", "y_values": "7, 8"}
+            ),
+        ),
+    ),
+    "reference": Lesson(""),
 }
 
 # Where the reference is wrong; an item's words are reference_{item}, reference_{item}_says, reference_{item}_right.

@@ -50,7 +50,7 @@ def lesson_html(lesson: str, numbers: dict[str, str], lang: str) -> str:
     def words(beat: str) -> str:
         return safe(say(lang, f"lesson_{lesson}_{beat}", **numbers))
 
-    moves = "".join(f"<li>{_link(move, words(move.name), lang)}</li>" for move in LESSONS[lesson])
+    moves = "".join(f"<li>{_link(move, words(move.name), lang)}</li>" for move in LESSONS[lesson].moves)
     parts = [f"<section><h4>{_beat('predict', lang)}</h4><p>{words('predict')}</p></section>"]
     if moves:
         parts.append(f"<section><h4>{_beat('move', lang)}</h4><p>{words('move')}</p><ul>{moves}</ul></section>")
@@ -64,7 +64,8 @@ def lesson_html(lesson: str, numbers: dict[str, str], lang: str) -> str:
         f'<button type="button" data-{does}="{lesson}">{safe(say(lang, f"lesson_{does}"))}</button>'
         for does in ("present", "print")
     )
-    return f'<div class="lesson" data-lesson="{lesson}">{"".join(parts)}</div><div class="actions">{buttons}</div>'
+    about = f'data-lesson="{lesson}" data-panel="{LESSONS[lesson].panel}"'
+    return f'<div class="lesson" {about}>{"".join(parts)}</div><div class="actions">{buttons}</div>'
 
 
 def _beat(name: str, lang: str) -> str:

@@ -12,7 +12,19 @@
     }
   };
 
-  // A lesson one step at a time, large: arrows, space and clicks go on, Escape and Close leave. What the lab shows stands beside it.
+  // What the panel that a lesson is about shows just now: pictures, drawings, plots.
+  const VIEWS = ".figures, .colour-bar, .drawing, .sheet, .svg-container";
+  const viewOf = (panel) => {
+    const view = Object.assign(document.createElement("div"), { className: "view plot" });
+    const shown = [...document.querySelectorAll(`#panel-${panel} .panel-view :is(${VIEWS})`)].map((el) => el.outerHTML).join("");
+    view.innerHTML = shown.replace(/\bid="|url\((?:&quot;|')?#/g, "$&seen-"); // a plot that is drawn anew clips its own lines
+    view.querySelectorAll(".modebar-container").forEach((el) => el.remove());
+    return view;
+  };
+
+  // A lesson one step at a time, large: arrows, space and clicks go on, Escape and Close leave, and a link of its into the
+  // lab too; so it goes on where it was. With "See" stands what the panel it is about shows.
+  const places = {}; // a lesson → the step it was left at
   const present = (key) => {
     const lesson = document.querySelector(`[data-lesson="${key}"]`);
     if (!lesson) return;
@@ -21,29 +33,34 @@
     const slides = [...lesson.querySelectorAll("section")].map((section) => {
       const slide = section.cloneNode(true);
       slide.querySelectorAll("details").forEach((el) => { el.open = true; });
-      const shown = lesson.closest(".lab")?.querySelector(".figures, .overview .stack")?.cloneNode(true);
-      if (slide.dataset.beat === "see" && shown) slide.append(shown);
+      if (slide.dataset.beat === "see" && lesson.dataset.panel) slide.append(viewOf(lesson.dataset.panel));
       return slide;
     });
-    const count = Object.assign(document.createElement("p"), { className: "count" });
-    const close = Object.assign(document.createElement("button"), { type: "button", textContent: page.word("close") });
+    const last = slides.length - 1, count = Object.assign(document.createElement("p"), { className: "count" });
+    const [back, close] = ["play_back", "close"].map((name) => {
+      return Object.assign(document.createElement("button"), { type: "button", textContent: page.word(name) });
+    });
+    const buttons = document.createElement("nav");
+    buttons.append(back, close);
     let at = 0;
     const show = (k) => {
-      at = Math.max(0, Math.min(slides.length - 1, k));
+      at = Math.max(0, Math.min(last, k));
+      places[key] = at < last ? at : 0;
       slides.forEach((slide, i) => { slide.hidden = i !== at; });
       count.textContent = `${at + 1} / ${slides.length}`;
     };
-    dialog.append(...slides, count, close);
+    dialog.append(...slides, count, buttons);
+    back.addEventListener("click", () => show(at - 1));
     close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("keydown", (event) => {
       const by = { ArrowRight: 1, PageDown: 1, " ": 1, ArrowLeft: -1, PageUp: -1 }[event.key];
-      if (event.key === " " && event.target === close) return; // there it presses
+      if (event.key === " " && event.target.matches("button")) return; // there it presses
       if (by) { event.preventDefault(); show(at + by); }
     });
     dialog.addEventListener("click", (event) => { if (!event.target.closest("a, button")) show(at + 1); });
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
-    show(0);
+    show(places[key] ?? 0);
     dialog.showModal();
     dialog.focus(); // else Close has it, and space leaves
   };

@@ -42,11 +42,16 @@ def test_every_lab_has_a_lesson():
     assert {*LESSONS} == {LESSON_OF.get(lab.key, lab.key) for lab in LABS}
 
 
+def test_a_lesson_is_about_a_panel_of_its_lab():
+    panels = {LESSON_OF.get(lab.key, lab.key): {panel.key for panel in lab.panels} for lab in LABS}
+    assert all(lesson.panel in {"", *panels[key]} for key, lesson in LESSONS.items())
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_links_open_their_lab_with_every_value(tabs: list[LabTab], lesson: str, lang: str):
     html = lesson_html(lesson, numbers(lesson, TINY), lang)
-    moves = [*LESSONS[lesson], *(move for move in REFERENCE.values() if lesson == "reference" and move)]
+    moves = [*LESSONS[lesson].moves, *(move for move in REFERENCE.values() if lesson == "reference" and move)]
     links = re.findall(r'href="\?([^"]+)"', html)
     assert len(links) == len(moves) > 0
     for address, move in zip(links, moves, strict=True):
@@ -125,7 +130,7 @@ def test_links_of_the_first_release_still_open(tabs: list[LabTab], old: str, new
 
 
 def test_what_one_link_changes_another_sets_back():
-    (first, doubled), linear, cosine = LESSONS["schedules"], REFERENCE["linear"], REFERENCE["cosine"]
+    (first, doubled), linear, cosine = LESSONS["schedules"].moves, REFERENCE["linear"], REFERENCE["cosine"]
     assert linear is not None and cosine is not None
     left = {**doubled.state, **cosine.state}
     for move, end in ((first, 0.012), (linear, 0.012), (doubled, 0.024)):
