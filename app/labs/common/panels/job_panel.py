@@ -177,7 +177,8 @@ class GenerationPanel(JobPanel["Film"]):
             yield updates
             if (finished := updates.get(self.last)) is not None:
                 n = finished.result.trajectory.params.steps
-                yield {self.kept.step: gr.update(maximum=n, value=min(int(finished.values["step"]), n))}
+                beyond = {"value": n} if int(finished.values["step"]) > n else {}  # else it stays where it is by now
+                yield {self.kept.step: gr.update(maximum=n, **beyond)}
                 yield {self.kept.state: finished.result.trajectory}
 
     def on_result(self, lang: str, result: Film, *, walk_opened: str | None = None, **_: Any) -> Updates:
