@@ -535,6 +535,14 @@ def test_back_and_reload_stay_with_the_tab(page: Page):
     page.go_forward()
     expect(page.locator("#panel-curves .caption").first).to_be_visible()
     assert page.url.endswith("?lab=schedules")
+    page.go_forward()
+    expect(selected).to_have_text(say("en", "history_tab"))
+    page.evaluate("history.back(); setTimeout(() => history.back(), 30)")  # before any answer to the first
+    expect(page.locator("#prompt")).to_be_visible()
+    page.wait_for_timeout(1000)
+    page.go_forward()
+    page.go_forward()
+    expect(selected).to_have_text(say("en", "history_tab"))
 
 
 def test_a_chip_in_the_prompt_is_pressed(form: Page):

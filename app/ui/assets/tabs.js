@@ -41,7 +41,9 @@
   window.addEventListener("popstate", () => {
     const query = new URLSearchParams(location.search);
     if (!query.has("lab")) query.set("lab", "generate");
-    if (query.get("lab") !== at || query.has("state")) page.follow(`?${query}`);
+    const tab = document.querySelector(`[role=tab][data-tab-id="${CSS.escape(query.get("lab"))}"]`);
+    if (query.has("state") || !tab) page.follow(`?${query}`); // to set its controls
+    else tab.click(); // at once: the answer to an earlier Back must not come after a later one
   });
   Object.assign(page, { fillMenu, noteTab });
 })();
