@@ -390,6 +390,11 @@ def test_a_refusal_opens_what_is_folded_over_its_field(form: Page):
     expect(form.locator("#steps")).not_to_be_visible()
     form.click("#generate")
     expect(form.locator("#steps.fault .fault-text")).to_contain_text("Steps must be at least 1")
+    box = form.get_by_role("spinbutton", name=say("en", "steps"), exact=True)
+    expect(box).to_have_accessible_description(re.compile("Steps must be at least 1"))
+    expect(box).to_have_attribute("aria-invalid", "true")
+    box.fill("2")
+    expect(box).not_to_have_attribute("aria-invalid", "true")
 
 
 def test_nothing_jumps_while_the_page_is_put_together(profile: BrowserContext, served: Served):

@@ -8,9 +8,11 @@
   let form = null; // what is in the form
   let fault = null; // what is refused just now: the sentence, its field's name, the value that it is about
   const valueOf = (name) => JSON.stringify(form?.[name]);
+  const inputsOf = (field) => [...(field?.querySelectorAll("input, textarea") ?? [])];
   const acquit = () => {
     fault.said.hidden = Boolean(fault.said.dataset.field); // else it is about something else by now
     fault.field?.classList.remove("fault");
+    inputsOf(fault.field).forEach((el) => ["aria-invalid", "aria-describedby"].forEach((name) => el.removeAttribute(name)));
     fault.text?.remove();
     fault = null;
   };
@@ -41,8 +43,10 @@
     if (!field) { again(); return; }
     if (!marked.text) {
       const text = Object.assign(document.createElement("p"), { className: "fault-text", textContent: marked.said.textContent });
+      text.id = `${field.id}-fault`;
       field.classList.add("fault");
       field.append(text);
+      inputsOf(field).forEach((el) => { el.setAttribute("aria-invalid", "true"); el.setAttribute("aria-describedby", text.id); });
       Object.assign(marked, { field, text });
     }
     if (lab.isShown(field) && getComputedStyle(field).visibility === "visible") field.querySelector("input, textarea")?.focus(); else again();

@@ -126,9 +126,10 @@
   }, true);
   const start = () => {
     new MutationObserver((changes, observer) => { // Gradio sets the system's theme once, when it mounts
-      if (find("#prompt") && find("#stage") && find("#line") && find("#history")) {
+      if (find("#prompt") && find("#stage") && find("#line") && find("#facts") && find("#history")) {
         applyTheme();
         translate();
+        find("#facts").setAttribute("aria-live", "polite");
         const whenever = (parts, act) => { // Gradio writes new HTML into the elements that are there
           const watch = new MutationObserver(act), attributeFilter = ["src", "class", "data-file", "data-field", "data-favourite"];
           parts.forEach((part) => watch.observe(part, { childList: true, subtree: true, characterData: true, attributeFilter }));
