@@ -142,8 +142,8 @@ class GenerateTab:
         lang, stage = language(request, self.lang), self.stage
         history = history or recall(self.service, kept)
         updates: Updates = {stage.history: history, stage.thumbs: history_html(history, lang)}
-        if shown is not None:
-            updates[stage.facts] = facts_html(shown, lang)
+        if shown is not None:  # as it is by now: a favourite, say
+            updates[stage.facts] = facts_html(next((p for p in history if p.path == shown.path), shown), lang)
         job = self.service.job(job_id) if job_id else None
         if job is None or not _pictures_left(job):
             return updates

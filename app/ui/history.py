@@ -106,9 +106,11 @@ class HistoryTab:
               return [lab.takeAction(), lab.keptPictures(), ...others];
             }""",
             trigger_mode="multiple",
+            concurrency_limit=1,  # one after the other: the page knows its requests by their order
             **PRIVATE,
         )
         kept.success(inputs=self.refused, js="(why) => window.latentLab.kept(why)", **LOCAL)
+        kept.failure(js="() => window.latentLab.kept(null)", **LOCAL)
         self._stage = stage
 
     def draw(self, request: gr.Request, *controls: Any) -> Updates:

@@ -91,7 +91,7 @@ def frame_html(pictures: Sequence[Picture], lang: str) -> str:
 
 def cell_html(picture: Picture, source: str, lang: str) -> str:
     """One picture to click on, with everything the large view says of it."""
-    alt = safe(say(lang, "picture_alt", prompt=picture.prompt))
+    alt = safe(say(lang, "seeded_picture_alt", prompt=picture.prompt, seed=picture.facts["seed"]))
     kept = "" if picture.favourite is None else f' data-favourite="{str(picture.favourite).lower()}"'
     made = "" if picture.made is None else f' data-made="{picture.made:.0f}"'
     took = picture.facts.get("took")
@@ -117,6 +117,10 @@ def thumbs_html(pictures: Sequence[Picture], lang: str) -> str:
 
 
 def facts_html(picture: Picture, lang: str) -> str:
-    """Seed, size and time under a picture; the settings ride along for the copy button."""
+    """Seed, size and time under a picture, and ♡ where a history keeps it; settings ride along for the copy button."""
     about = f'data-settings="{safe(picture.settings)}" data-file="{safe(Path(picture.path).name)}"{picture.travels}'
-    return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>'
+    heart = ""
+    if picture.favourite is not None:
+        pressed, name = str(picture.favourite).lower(), safe(say(lang, "favourite"))
+        heart = f' <button type="button" class="heart" aria-pressed="{pressed}" aria-label="{name}"></button>'
+    return f'<span class="facts" {about}>{safe(picture.says(lang))}</span>{heart}'

@@ -41,7 +41,7 @@ def width(page: Page) -> float:
 def test_a_picture_is_zoomed_by_button_and_by_key(four: Page):
     four.click("#stage .cell >> nth=0")
     expect(four.locator("#viewer .one")).to_have_js_property("naturalWidth", 32)
-    expect(four.get_by_role("dialog", name=say("en", "picture_alt", prompt="a rocket"))).to_be_visible()
+    expect(four.get_by_role("dialog", name=say("en", "seeded_picture_alt", prompt="a rocket", seed=40))).to_be_visible()
     fitting = width(four)
     four.click("#viewer [data-way=zoom_in]")
     assert width(four) == 1.5 * fitting
@@ -82,6 +82,31 @@ def test_any_two_are_compared(four: Page):
     expect(other).to_have_attribute("src", source[3])
     four.click("#viewer [data-way=compare]")
     expect(other).to_be_hidden()
+
+
+def test_what_the_server_did_not_do_is_not_shown(four: Page):
+    """A picture whose deletion or mark was not heard stays as it is."""
+    four.route("**/queue/join*", lambda route: route.fulfill(status=429, json={"detail": "Too often."}))
+    four.click("#stage .cell >> nth=1")
+    four.click("#viewer [data-way=favourite]")
+    four.click("#viewer [data-way=delete]")
+    four.click("#viewer [data-way=delete_sure]")
+    expect(four.locator("#viewer [data-way=delete]")).to_be_visible()
+    four.unroute("**/queue/join*")
+    expect(four.locator("#viewer [data-way=favourite]")).to_be_visible()
+    four.keyboard.press("Escape")
+    expect(four.locator("#stage .cell")).to_have_count(4)
+
+
+def test_the_heart_under_the_picture_keeps_it(four: Page):
+    heart = four.locator("#facts").get_by_role("button", name=say("en", "favourite"))
+    heart.click()
+    expect(four.locator("#stage .cell >> nth=0")).to_have_attribute("data-favourite", "true")
+    expect(heart).to_have_attribute("aria-pressed", "true")
+    four.click("#stage .cell >> nth=0")
+    four.click("#viewer [data-way=unfavourite]")
+    four.keyboard.press("Escape")
+    expect(heart).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_variation_that_is_refused_starts_nothing_and_says_why(four: Page):

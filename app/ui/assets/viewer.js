@@ -39,38 +39,43 @@
     if (favourite === undefined) return [];
     return [[favourite === "true" ? "unfavourite" : "favourite", favour], ["delete", remove]];
   };
-  const same = () => [cells[at], ...document.querySelectorAll(`.cell[data-file="${CSS.escape(cells[at].dataset.file)}"]`)];
-  const favour = () => {
-    const now = cells[at].dataset.favourite !== "true";
-    keep(now ? "favour" : "unfavour");
-    same().forEach((cell) => { cell.dataset.favourite = now; });
-    draw();
-  };
+  const favour = () => keep(cells[at].dataset.favourite === "true" ? "unfavour" : "favour", cells[at].dataset.file);
   const remove = (el) => { // the second click means it
     if (el.dataset.way === "delete") {
       el.dataset.way = "delete_sure";
       el.textContent = lab.word("delete_sure");
       return;
     }
-    const { file } = cells[at].dataset, gone = same(), framed = gone.some((cell) => cell.closest("#stage"));
+    const { file } = cells[at].dataset, goes = new Set([file, ...asked.filter((a) => a.do === "delete").map((a) => a.file)]);
+    const framed = [...document.querySelectorAll("#stage .cell")].map((cell) => cell.dataset.file);
     const told = document.querySelector("#facts [data-file]")?.dataset.file === file;
-    gone.forEach((cell) => cell.remove());
-    keep("delete", { told, last: framed && !document.querySelector("#stage .cell") });
-    if (beside === cells[at]) beside = null;
-    cells.splice(at, 1);
-    if (cells.length) move(0); else dialog.close();
+    keep("delete", file, { told, last: framed.includes(file) && framed.every((other) => goes.has(other)) });
   };
-  const keep = (what, more = {}) => {
-    action = { do: what, file: cells[at].dataset.file, ...more };
+  const asked = []; // of the server, which answers in this order: the page shows what has been done
+  const keep = (what, file, more = {}) => {
+    action = { do: what, file, ...more };
+    asked.push(action);
     lab.click("keep");
   };
-  lab.kept = (refused) => { // what was marked before the server knew of it; "" where it stays so
-    const cell = refused && cells.find((one) => one.dataset.file === action?.file);
-    if (!cell) return;
-    cell.dataset.favourite = false;
-    if (cell !== cells[at] || !dialog.open) return;
-    draw();
-    dialog.querySelector(".facts").textContent = refused;
+  const takeOff = (file, all) => {
+    const place = cells.findIndex((cell) => cell.dataset.file === file);
+    all.forEach((el) => { if (el.matches(".cell")) el.remove(); });
+    if (beside?.dataset.file === file) beside = null;
+    if (place < 0) return; // other pictures are open by now
+    cells.splice(place, 1);
+    if (place < at) at -= 1;
+  };
+  const mark = (favourite, all) => all.forEach((el) => {
+    if (el.matches(".cell")) el.dataset.favourite = favourite;
+    else el.parentElement.querySelector(".heart")?.setAttribute("aria-pressed", favourite);
+  });
+  lab.kept = (refused) => { // why it was; "" where it is done, null where the server has not heard of it
+    const { do: what, file } = asked.shift();
+    const all = [...document.querySelectorAll(`[data-file="${CSS.escape(file)}"]`), ...cells.filter((cell) => cell.dataset.file === file)];
+    if (refused === "" && what === "delete") takeOff(file, all);
+    else if (refused === "") mark(what === "favour", all);
+    if (dialog?.open && cells.length) move(0); else dialog?.close();
+    if (refused) document.querySelector(dialog?.open ? "#viewer .facts" : "#facts .facts").textContent = refused;
   };
   const fitting = (img) => { // the largest whole multiple, at most four, that the window has room for
     const room = Math.min(innerWidth * (beside ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
@@ -170,6 +175,8 @@
 
   window.addEventListener("resize", () => refit()); // a phone that is turned
   window.addEventListener("click", (event) => {
+    const heart = event.target.closest?.("#facts .heart");
+    if (heart) keep(heart.matches("[aria-pressed=true]") ? "unfavour" : "favour", heart.parentElement.querySelector("[data-file]").dataset.file);
     const cell = event.target.closest?.(".cell");
     if (!cell) return;
     if (!dialog) build();

@@ -47,6 +47,9 @@ def run(
     return asyncio.run(asyncio.wait_for(watch(), 60))
 
 
+FACTS = {"seed": 7, "width": 8, "height": 8, "steps": 2, "took": 1}
+
+
 def line(tab: GenerateTab, updates: list[dict[Any, Any]]) -> str:
     html = [u[tab.stage.line] for u in updates if tab.stage.line in u][-1]
     return unescape(html.partition("<span")[2].partition(">")[2].partition("</span>")[0])
@@ -97,9 +100,7 @@ def test_a_server_started_again_has_the_tab_s_pictures_from_the_tab(tab: Generat
 
 
 def test_the_session_s_pictures_have_an_end(tab: GenerateTab):
-    old = [
-        Picture(f"{k}.png", "a", "{}", {"seed": k, "width": 8, "height": 8, "steps": 2, "took": 1}) for k in range(120)
-    ]
+    old = [Picture(f"{k}.png", "a", "{}", FACTS) for k in range(120)]
     new = replace(old[0], path="new.png")
     assert tab.stage.gather([new], old, "en")[tab.stage.history] == [new, *old[: RECALLED - 1]]
 
@@ -110,7 +111,7 @@ def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp
     service.visitor = lambda: Requester("me", durable=True)
     service.history = History(tmp_path, Settings())
     names = [made(service, prompt) for prompt in ("an apple", "a pear")]
-    before = [Picture(str(service.history.pictures / name), name, "{}", {}, False) for name in names]
+    before = [Picture(str(service.history.pictures / name), name, "{}", FACTS, False) for name in names]
     service.history.delete(names[0], "me")
     service.history.favour(names[1], "me", True)
     result = GenerateResult(SamplingParams("a", seed=7), (GeneratedImage(Path(before[1].path), 7, 8, 8),), 0.5, 2)
