@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import ldm_core
+from app.i18n import say
 from app.ui.examples import EXAMPLES
 from app.ui.many_prompts import prompt_sheet
 from ldm_core.shipped import EMOJI_128
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=6, metavar="N", help="pictures a prompt: seeds SEED, SEED+1, …")
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots/examples.png"))
     args = parser.parse_args(argv)
-    prompts = args.prompts.read_text().split("\n") if args.prompts else EXAMPLES
+    prompts = args.prompts.read_text().split("\n") if args.prompts else [say("en", key) for key in EXAMPLES]
     pipe = ldm_core.load(args.weights)
     rows = [(p, pipe.generate(p, seed=args.seed, batch=args.seeds)) for p in prompts if p.strip()]
     args.out.parent.mkdir(parents=True, exist_ok=True)

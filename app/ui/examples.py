@@ -1,12 +1,12 @@
 """The prompts the page offers, one per thing the embedded model can show: objects, faces, people, grounds, styles."""
 
-EXAMPLES: tuple[str, ...] = (
-    "a red apple, noto style",
-    "blue heart on a yellow background",
-    "grinning face, 3d style",
-    "panda face",
-    "rocket",
-    "birthday cake",
-    "woman astronaut, dark skin tone",
-    "hamburger, flat style",
+EXAMPLES: tuple[str, ...] = (  # keys of their words in app.i18n
+    "example_apple",
+    "example_heart",
+    "example_face",
+    "example_panda",
+    "example_rocket",
+    "example_cake",
+    "example_astronaut",
+    "example_hamburger",
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.i18n import say
 from app.ui.effects import INFO
 from app.ui.fields import FIELDS, SIDES
 from app.ui.gradio_patches.canvas_files import keep_files
@@ -50,7 +51,7 @@ class Form:
         return self._named[name]
 
     def ask(self, examples: Sequence[str]) -> None:
-        """Prompt, what the model makes of it, chips, the buttons, examples."""
+        """Prompt, what the model makes of it, chips, the buttons, examples by the keys of their words."""
         words = {"label": "prompt", "placeholder": "prompt_placeholder"}
         self._named["prompt"] = self._make(
             gr.Textbox,
@@ -90,9 +91,19 @@ class Form:
             self.undo = self._make(gr.Button, {"value": "undo"}, size="sm", elem_id="undo", min_width=0)
             self.fill = self._make(gr.Button, {"value": "fill_form"}, size="sm", elem_id="fill", min_width=0)
         with gr.Row(elem_id="examples"):
-            for text in examples:
-                button = gr.Button(text, size="sm", elem_classes="chip", min_width=0)
-                button.click(js=f"() => window.latentLab.say({json.dumps(text)})", **LOCAL)
+            self._make(gr.HTML, {"value": "examples"})
+            for key in examples:
+                chip: dict[str, Any] = {"size": "sm", "elem_classes": "chip", "min_width": 0}
+                button = self._example(key, chip)
+                button.click(inputs=button, js="(text) => window.latentLab.say(text)", **LOCAL)
+
+    def _example(self, key: str, chip: dict[str, Any]) -> Any:
+        """In the page's language; in English for an open vocabulary, which is an English one."""
+        return (
+            gr.Button(say("en", key), **chip)
+            if self.knowledge is None
+            else self._make(gr.Button, {"value": key}, **chip)
+        )
 
     def controls(self) -> None:
         """What has a good default: the model, where there is a choice, and folded away all else."""

@@ -280,9 +280,10 @@ class GenerateTab:
         """The form's bounds are a model's."""
         return self.form.limit(self._limits(model))
 
-    def surprise(self, model: str | None) -> str:
-        """A prompt that a model can draw."""
-        return surprise(self._file(model).knowledge, EXAMPLES, random.Random())
+    def surprise(self, model: str | None, request: gr.Request) -> str:
+        """A prompt that a model can draw, in the page's language where it reads that."""
+        examples = [say("en", key) for key in EXAMPLES]
+        return surprise(self._file(model).knowledge, examples, language(request, self.lang), random.Random())
 
     def _file(self, model: str | None) -> ModelFile:
         """A model of the page's list; one that has gone is the page's own."""

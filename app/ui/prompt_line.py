@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from app.i18n import say
@@ -100,12 +100,24 @@ def _swatch(colour: str, lang: str) -> str:
     return f'<i style="background:rgb{BACKGROUNDS[colour]}"></i>{safe(say(lang, f"colour_{colour}"))}'
 
 
-def surprise(knowledge: Knowledge | None, examples: tuple[str, ...], rng: random.Random) -> str:
+def surprise(knowledge: Knowledge | None, examples: Sequence[str], lang: str, rng: random.Random) -> str:
     """A prompt of known words that put things together; one of the examples for an open vocabulary."""
     if knowledge is None:
         return rng.choice(examples)
-    one, other = rng.sample(list(knowledge.things), 2)
+    chinese = {english: zh for zh, (_, english) in reversed([*knowledge.chinese.items()])}  # the first of several names
+    named = [chinese[thing] for thing in knowledge.things if thing in chinese] if lang == "zh" else []
+    one, other = rng.sample(named if len(named) > 1 else list(knowledge.things), 2)
     colour, another = rng.sample([c for c in knowledge.colours if c not in ("white", "grey")], 2)
+    if one in named:
+        colour, another = (say("zh", f"colour_{name}") for name in (colour, another))
+        return rng.choice(
+            (
+                f"{colour}的{one}",
+                f"{colour}的{one}和{another}的{other}",
+                f"{one}在{other}{rng.choice(('左边', '上面', '旁边'))}",
+                f"{one}，{colour}背景",
+            )
+        )
     return rng.choice(
         (
             with_article(f"{colour} {one}"),

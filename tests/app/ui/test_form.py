@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.i18n import say
 from app.schemas import RequestError, check_params
 from app.ui.examples import EXAMPLES
 from app.ui.fields import FIELDS, SEEDS, request_from, values_from
@@ -50,8 +51,8 @@ def test_an_emptied_number_is_one_sentence(name: str):
 
 def test_examples_are_requests():
     assert len(EXAMPLES) == len(set(EXAMPLES)) == 8
-    for prompt in EXAMPLES:
-        check_params(SamplingParams(prompt), Limits())
+    for key in EXAMPLES:
+        check_params(SamplingParams(say("en", key)), Limits())
 
 
 def test_an_emptied_seed_is_drawn():

@@ -8,9 +8,12 @@ from html import unescape
 
 import pytest
 
+from app.i18n import say
+from app.ui.examples import EXAMPLES
 from app.ui.prompt_line import chips_html, reading_html, surprise
 from ldm_core.data.colours import THING_COLOURS
 from ldm_core.shipped import EMOJI_128
+from ldm_core.text.chinese import is_chinese
 from ldm_core.text.knowledge import Knowledge
 from tests.app.ui.fake import Count
 
@@ -65,10 +68,17 @@ def test_chips_are_the_model_s_styles_colours_and_grounds_and_one_each_for_any(k
     assert chips_html(None, "en") == ""
 
 
-def test_a_surprise_is_made_of_known_words(knowledge: Knowledge):
-    said = {surprise(knowledge, (), random.Random(seed)) for seed in range(50)}
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_surprise_is_made_of_known_words(knowledge: Knowledge, lang: str):
+    said = {surprise(knowledge, (), lang, random.Random(seed)) for seed in range(50)}
     assert len(said) > 40
     for prompt in said:
-        assert not knowledge.read(prompt).unknown, prompt
+        assert is_chinese(prompt) == (lang == "zh") and not knowledge.read(prompt).unknown, prompt
         assert not re.search(r"\ba [aeio]|\ban [^aeiou]", prompt), prompt
-    assert surprise(None, ("a cat",), random.Random(0)) == "a cat"
+    assert surprise(None, ("a cat",), lang, random.Random(0)) == "a cat"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_example_is_known(knowledge: Knowledge, lang: str):
+    for key in EXAMPLES:
+        assert not knowledge.read(say(lang, key)).unknown, key
