@@ -16,6 +16,7 @@ from app.schemas import RequestError
 from ldm_core.images import Pixels, png_bytes
 from ldm_core.sampling import SamplingParams
 
+RUNTIMES = {"openvino": "OpenVINO"}  # torch is what a device has otherwise
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
@@ -28,7 +29,7 @@ def safe(text: object) -> str:
 
 
 def state_html(state: State, lang: str) -> str:
-    """The header's line: "emoji-128 · CPU bf16 · openvino · ready"."""
+    """The header's line: "emoji-128 · OpenVINO bf16 · ready"."""
     text = f'<i class="dot"></i>{safe(state_text(state, lang))}'
     return f'<span class="state {state.phase}" data-lang="{lang}" role="status">{text}</span>'
 
@@ -37,8 +38,8 @@ def state_text(state: State, lang: str) -> str:
     """What the header's line says."""
     percent = f"{100 * state.progress:.0f}"
     word = say(lang, f"state_{state.phase}", percent=percent, message=state.message)
-    place = f"{state.device.upper()} {DTYPES.get(state.dtype, state.dtype)}".strip()
-    return " · ".join(str(part) for part in (state.model, place, state.runtime, word) if part)
+    place = f"{RUNTIMES.get(state.runtime, state.device.upper())} {DTYPES.get(state.dtype, state.dtype)}".strip()
+    return " · ".join(str(part) for part in (state.model, place, word) if part)
 
 
 def line_html(

@@ -51,8 +51,8 @@ def client(url: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 def test_the_page_tells_its_state_at_every_moment(url: str, service: FakeService):
     assert httpx.get(f"{url}state").json() == {"phase": "ready", "text": "fake · CPU fp32 · ready"}
     before = service.state
-    service.state = replace(before, runtime="quick")
-    assert httpx.get(f"{url}state?lang=zh").json()["text"] == "fake · CPU fp32 · quick · 就绪"
+    service.state = replace(before, runtime="openvino", dtype="bfloat16")
+    assert httpx.get(f"{url}state?lang=zh").json()["text"] == "fake · OpenVINO bf16 · 就绪"
     service.state = before
 
 
