@@ -28,6 +28,9 @@ INFO = {  # what a control does, and the lab that shows it
 }
 
 
+ASLEEP = {"strength": "strength_asleep", "variation_seed": "variation_asleep"}  # as the page opens, and why
+
+
 def wire_effects(form: Form, switched: Any) -> None:
     """Let fields sleep and wake, and the sampler say what it does; `switched` is the event of another language."""
     sampler = form["sampler"]
@@ -36,7 +39,8 @@ def wire_effects(form: Form, switched: Any) -> None:
     fields = {  # field: what it depends on, of whose `value` this JavaScript must be true, and what it says else
         "eta": (sampler, f"{json.dumps(ETA_SAMPLERS)}.includes(value)", "eta_asleep"),
         "negative_prompt": (form["guidance_scale"], "value !== 1", "negative_asleep"),
-        "variation_seed": (form["variation_strength"], "value !== 0", "variation_asleep"),
+        "variation_seed": (form["variation_strength"], "value !== 0", ASLEEP["variation_seed"]),
+        "strength": (form.has_start, "value", ASLEEP["strength"]),
     }
     for name, (beside, awake, why) in fields.items():
         for event in (beside.change, switched.then):

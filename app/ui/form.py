@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import say
-from app.ui.effects import INFO
+from app.ui.effects import ASLEEP, INFO
 from app.ui.fields import FIELDS, SIDES
 from app.ui.gradio_patches.canvas_files import keep_files
 from app.ui.prompt_line import chips_html, live_html
@@ -178,7 +178,7 @@ class Form:
             self._number("variation_strength", 0, 1, SamplingParams.variation_strength, 0.01)
             self._named["variation_seed"] = self._make(
                 gr.Textbox,
-                {"label": "variation_seed", "info": "variation_asleep"},
+                {"label": "variation_seed", "info": ASLEEP["variation_seed"]},
                 value="",
                 interactive=False,
                 max_lines=1,
@@ -211,9 +211,10 @@ class Form:
 
     def _number(self, name: str, low: float, high: float, value: float, step: float) -> None:
         """A number field without bounds called `name`, and a slider that writes into it."""
-        key = name.replace("_", "-")
+        key, awake = name.replace("_", "-"), None if name not in ASLEEP else False
         with gr.Column(elem_classes="number", min_width=130 if name in SIDES else 200):
-            box = self._make(gr.Number, {"label": name, "info": INFO[name]}, value=value, elem_id=key)
+            words: Words = {"label": name, "info": ASLEEP.get(name, INFO[name])}
+            box = self._make(gr.Number, words, value=value, interactive=awake, elem_id=key)
             slider = self._make(
                 gr.Slider,
                 {"label": name},
@@ -221,6 +222,7 @@ class Form:
                 maximum=high,
                 value=value,
                 step=step,
+                interactive=awake,
                 show_label=False,
                 container=False,
                 buttons=[],

@@ -297,8 +297,9 @@ def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Pag
     ask(page, "a cat", 2)
     put_on_canvas(page, tmp_path / "start.png")
     page.wait_for_timeout(1000)  # until the canvas has sent it
-    chip = page.locator(".start-chip")
+    chip, strength = page.locator(".start-chip"), page.locator("#strength input")
     expect(chip).to_be_hidden()
+    expect(strength).to_be_enabled()
     page.click("#start > button")
     expect(chip).to_contain_text("Starts from this picture")
     expect(chip.locator("img")).to_have_js_property("naturalWidth", 32)
@@ -310,6 +311,10 @@ def test_a_folded_start_picture_shows_as_a_chip_until_it_is_taken_away(page: Pag
     page.click("#generate")
     expect(page.locator("#source")).not_to_contain_text("Redraws")
     wait_for_picture(page)
+    page.click("#start > button")
+    expect(strength).to_be_disabled()
+    expect(page.locator("#strength")).to_contain_text(say("en", "strength_asleep"))
+    page.click("#start > button")
 
 
 def test_another_language_reaches_what_stands_at_pictures(form: Page):

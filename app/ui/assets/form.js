@@ -43,7 +43,8 @@
   const summarise = (form = inForm) => { // what Advanced says while it is folded
     if (!form) return;
     const seed = `${word("seed")} ${form.seed || word("seed_random")}`;
-    const said = [`${form.steps}`, `${form.guidance_scale}`, form.sampler, seed].join(" · ");
+    const scale = Number.isInteger(form.guidance_scale) ? form.guidance_scale.toFixed(1) : form.guidance_scale;
+    const said = [word("steps_count").replace("{steps}", form.steps), scale, form.sampler, seed].join(" · ");
     find("#advanced > button")?.setAttribute("data-summary", `(${said})`);
     const trained = Number(find("[data-trained]")?.dataset.trained ?? Infinity);
     document.body.classList.toggle("too-large", Math.max(form.width, form.height) > trained);
