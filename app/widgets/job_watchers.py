@@ -76,14 +76,17 @@ class JobSeries:
             if self.stopped:
                 return
             job = await asyncio.to_thread(submit)  # it is written down, which waits for the disk
-            self._job_id = job.id
-            if self.stopped:  # while it was being submitted
-                self._service.cancel(job.id)
+            self._begin(job)
             async with aclosing(Watchers(self._service).watch(job)) as events:
                 async for event in events:
                     raise_fault(event)
                     self.stopped |= isinstance(event, Cancelled)
                     yield k, job, event
+
+    def _begin(self, job: Job) -> None:
+        self._job_id = job.id
+        if self.stopped:  # while it was being submitted
+            self._service.cancel(job.id)
 
 
 def stop_series(series: JobSeries | None) -> Any:
