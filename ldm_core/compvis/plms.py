@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ldm_core.compvis.ddim import DDIMSampler, Intermediates
+from ldm_core.compvis.ddim import DDIMSampler
 from ldm_core.diffusion.gaussian import to_eps_x0
 from ldm_core.diffusion.samplers import ddim_update
 from ldm_core.diffusion.samplers.ddim import ADAMS
@@ -25,12 +26,12 @@ class PLMSSampler(DDIMSampler):
             raise ValueError(f"PLMS is deterministic: eta must be 0, not {options['eta']}")
         return super().sample(*args, **options)
 
-    def ddim_sampling(self, cond: Condition, shape: Any, *args: Any, **options: Any) -> tuple[Tensor, Intermediates]:
-        """The loop, after make_schedule."""
-        self._seen = []
-        return super().ddim_sampling(cond, shape, *args, **options)
+    plms_sampling = DDIMSampler.ddim_sampling
 
-    plms_sampling = ddim_sampling
+    def _walk(self, *args: Any, **options: Any) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """DDIM's, with nothing seen yet."""
+        self._seen = []
+        return super()._walk(*args, **options)
 
     def p_sample_ddim(  # type: ignore[override]
         self, x: Tensor, c: Condition, t: Tensor, index: int, **options: Any

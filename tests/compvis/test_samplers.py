@@ -36,6 +36,14 @@ def test_plms_is_the_peers(steps: int) -> None:
     assert len(kept["x_inter"]) == len(kept["pred_x0"])
 
 
+def test_plms_decodes_as_it_samples_whatever_it_has_seen() -> None:
+    sampler, x = PLMSSampler(Stub()), noise()
+    sampler.make_schedule(5, verbose=False)
+    decoded = [sampler.decode(x, None, 5) for _ in range(2)]
+    sampled, _ = sampler.sample(5, 2, SHAPE, x_T=x)
+    assert torch.equal(*decoded) and torch.equal(decoded[0], sampled)
+
+
 def test_plms_is_deterministic_and_guided() -> None:
     stub, c = Stub(), torch.ones(2, 1)
     sampler, asked = PLMSSampler(stub), {"x_T": noise(), "unconditional_conditioning": -c}
