@@ -59,6 +59,9 @@ class Drawn:
         noise = torch.randn(self.size, *self.latent_shape, generator=generator)
         return Batch(self.z[rows], self.ids[rows], torch.randint(0, 1000, (self.size,), generator=generator), noise)
 
+    def missing(self, step: int) -> str | None:
+        """Nothing."""
+
     def validation(self) -> Iterator[tuple[str, Iterator[Batch]]]:
         """None: the loop is stopped before."""
         yield from ()

@@ -55,7 +55,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` when the body ends, and is removed where it fails.
 
     Always the same hidden one, so that the next write replaces what a killed process has left. Its lock tells another
-    process, in another container too, that it is in use: that one writes to a path of its own.
+    process, in another container too, that it is in use; that one, and every one where there are no locks, writes to a
+    path of its own.
     """
     partial = path.with_name(f".{path.name}.part")
     with partial.open("ab") as file:
@@ -64,18 +65,25 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.replace(path)
-        finally:
+        except BaseException:
             partial.unlink(missing_ok=True)
+            raise
 
 
 def _locked(file: IO[bytes], path: Path) -> bool:
-    """Take an open file's lock, till it is closed; False where another has it, or has moved the file away."""
-    if sys.platform == "win32":
-        return False
+    """Take a new file's lock, till it is closed; False where another has it, or has moved the file away.
+
+    Where there are no locks the file goes again.
+    """
     try:
+        if sys.platform == "win32":
+            raise OSError("no locks")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:  # also where there are no locks
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:
+        path.unlink(missing_ok=True)
         return False
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -89,4 +91,12 @@ def test_a_hidden_file_that_another_has_moved_away_is_not_written_to(
     with replacing(path) as partial:
         partial.write_text("mine")
         assert path.read_text() == ""
+    assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]
+
+
+def test_where_there_are_no_locks_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.pt"
+    monkeypatch.setattr("fcntl.flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with replacing(path) as partial:
+        partial.write_text("mine")
     assert path.read_text() == "mine" and list(tmp_path.iterdir()) == [path]

@@ -38,7 +38,7 @@ from app.engine.metrics import resident_bytes
 from app.images import as_mask
 from app.models.folder import HASH, ModelFile
 from app.schemas import GeneratedImage, RequestError, read_params
-from ldm_core.metadata import A1111_SAMPLERS, parameters_line, sampler_named
+from ldm_core.metadata import A1111_NAMES, A1111_SAMPLERS, parameters_line, sampler_named
 from ldm_core.sampling import Limits, SamplingParams
 
 router = APIRouter(prefix="/sdapi/v1", responses=A1111_ERRORS, tags=["a1111"])
@@ -127,8 +127,8 @@ def _info(
         "all_seeds": [own.seed for own in requests], "all_prompts": [own.prompt for own in requests],
         "all_subseeds": subseeds, "subseed_strength": request.variation_strength, "infotexts": texts,
         "width": images[0].width, "height": images[0].height, "steps": request.steps,
-        "cfg_scale": request.guidance_scale, "sampler_name": request.sampler, "sd_model_hash": sha256[:10],
-        "sd_model_name": file.name,
+        "cfg_scale": request.guidance_scale, "sampler_name": A1111_NAMES.get(request.sampler, request.sampler),
+        "sd_model_hash": sha256[:10], "sd_model_name": file.name,
     }  # fmt: skip
 
 

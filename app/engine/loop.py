@@ -187,7 +187,7 @@ class Engine:
         for _ in range(STARTS):
             with self._changed:
                 self._settle_waiting()
-                if (found := self._next_job()) is None:
+                if self._lost or (found := self._next_job()) is None:
                     return
                 job = self._queue.take(*found)
                 self._tell_positions()

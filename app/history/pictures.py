@@ -162,8 +162,10 @@ class History:
         while old := self._db.read(sql, oldest, AT_ONCE):
             deleted += self._delete([name for (name,) in old])
         self.journal.trim(oldest)
-        for (client,) in self._db.read("SELECT DISTINCT client FROM images"):
-            deleted += self._make_fit(client)
+        share, everybody = self._settings.client_share, "SELECT client, SUM(bytes) AS size FROM images GROUP BY client"
+        for client, size in self._db.read(f"{everybody} HAVING size > ?", share):
+            deleted += self._delete_oldest(size - share, "", client)
+        deleted += self._delete_oldest(self._bytes() - self._settings.history_bytes, "")
         if deleted:
             log.info("old pictures deleted: %d", deleted)
 
@@ -215,13 +217,10 @@ class History:
         [[size]] = self._db.read(sql, int(favourites), *values)
         return int(size)
 
-    def _make_fit(self, client: str, keep: str = "") -> int:
-        """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s.
-
-        How many that were.
-        """
-        deleted = self._delete_oldest(self._bytes(client) - self._settings.client_share, keep, client)
-        return deleted + self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
+    def _make_fit(self, client: str, keep: str) -> None:
+        """Delete the oldest of a client, then of everybody, that are more than may be kept; never the job `keep`'s."""
+        self._delete_oldest(self._bytes(client) - self._settings.client_share, keep, client)
+        self._delete_oldest(self._bytes() - self._settings.history_bytes, keep)
 
     def _delete_oldest(self, over: int, keep: str, client: str | None = None) -> int:
         """Delete a client's or anybody's oldest that are no favourites until `over` bytes are gone; how many."""

@@ -119,7 +119,7 @@ def test_a_start_that_cannot_be_written_down_costs_the_job_nothing(tmp_path: Pat
     service.history.journal.accept(made)
     db = service.history._db
     db._db.execute("PRAGMA query_only=1")
-    service.engine.on_start(made)
+    service.keeper.begin(made)
     db._db.execute("PRAGMA query_only=0")
     service.history.journal.close()
     assert db.read("SELECT state, tries FROM jobs") == [("accepted", 0)]

@@ -11,8 +11,6 @@ import lpips
 import numpy as np
 import pytest
 import torch
-from app.labs.common.panels.lab_tab import LabTab
-from app.ui.translation import Translation
 
 from app.labs.autoencoder.panels import CHANNELS, LAB, Reconstruction
 from app.labs.autoencoder.reconstruction import Mix, kl_plot, mix_latents, reconstruct, sample_prior, shift_channel
@@ -21,6 +19,8 @@ from app.labs.common.panels.pictures import figures, heat_figure, signed_bar
 from app.labs.common.shared_results import SharedResults
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
+from app.widgets.translation import Translation
 from ldm_core.pipeline import Pipeline
 from tests.app.labs.studies import answer
 from tests.tiny import tiny_pipeline

@@ -7,8 +7,6 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from app.labs.common.panels.lab_tab import LabTab
-from app.ui.translation import Translation
 
 from app.labs.common.shared_results import SharedResults
 from app.labs.losses import training as train
@@ -18,6 +16,8 @@ from app.labs.losses.training import DRAWINGS, Plan, Training, command, unpacked
 from app.schemas import RequestError
 from app.service import Service
 from app.settings import Settings
+from app.ui.lab_tab import LabTab
+from app.widgets.translation import Translation
 from ldm_core.data.corpus import Corpus
 from tests.app.serving import until
 
