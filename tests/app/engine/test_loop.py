@@ -166,6 +166,19 @@ def test_a_lost_device_fails_no_job_that_is_written_down(engine: Engine, model: 
     assert answered.wait() == Failed(Sentence("closing"))
 
 
+def test_a_device_lost_while_nobody_asks_costs_one_job_a_run(model: FakeModel) -> None:
+    """The first that finds out; those that wait have not begun."""
+    begun: list[Job] = []
+    engine = Engine(FakeKeeper(begin=begun.append), Quotas(100, 100))
+    lost, model.lost = threading.Event(), True
+    engine.on_lost = lost.set
+    jobs = [submit(engine, "draw", client=name, durable=True) for name in "abc"]
+    engine.start(Alone(model))
+    assert lost.wait(10) and len(begun) == 1
+    engine.close()
+    assert [type(job.wait()) for job in jobs] == [Interrupted] * 3
+
+
 def test_a_preview_that_fails_costs_nothing_but_itself(engine: Engine) -> None:
     seen = events(submit(engine, "blind"))
     assert isinstance(seen[-1], Done) and not any(isinstance(e, Stepped) and e.preview is not None for e in seen)
