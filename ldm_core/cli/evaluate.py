@@ -22,6 +22,7 @@ HELP = {
     "tones": "held-out pairs, each in five skin tones",
     "prompts": "prompts for diversity",
     "seeds": "pictures of each of them",
+    "names": "bare names of things, the commonest first",
     "paraphrases": "words that no caption holds",
     "lpips_net": "alex, vgg or squeeze",
     "lpips_trunk": "file of torchvision's weights for it, or random, or off",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ldm_core.data.corpus import Corpus
 from ldm_core.evaluation.attributes import backgrounds, tones
+from ldm_core.evaluation.bare_names import bare_names
 from ldm_core.evaluation.composing import composing
 from ldm_core.evaluation.diversity import diversity
 from ldm_core.evaluation.heldout import heldout
@@ -70,7 +71,7 @@ def evaluate(
     a part asks for a judge and there is none.
     """
     if settings.judged and judge is None:
-        asking = "held-out captions, diversity, paraphrases and composing"
+        asking = "held-out captions, diversity, names, paraphrases and composing"
         raise ValueError(f"{asking} need a judge: give one, or ask for none of them")
     if pipe.tokenizer is None:
         raise ValueError(f"{pipe.weights_name} has no text encoder: there is nothing to evaluate")
@@ -99,6 +100,8 @@ def _parts(
         yield "tones", lambda: tones(corpus, maker, s)
     if judge and s.prompts:
         yield "diversity", lambda: diversity(judge, corpus, maker, s)
+    if judge and s.names:
+        yield "names", lambda: bare_names(judge, corpus, maker, s)
     if judge and s.paraphrases:
         yield "paraphrases", lambda: paraphrase(judge, corpus, maker, s)
     if judge and s.compose:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from ldm_core.data.colours import BACKGROUNDS
 from ldm_core.data.names import TONES
 from ldm_core.sampling import SAMPLER_NAMES, ParameterError, SamplingParams
 
-COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "paraphrases", "compose")
+COUNTS = ("reconstructions", "heldout", "backgrounds", "tones", "prompts", "seeds", "names", "paraphrases", "compose")
 
 # The seed of each part's first picture where the evaluation's is 0; composing is evaluated alone.
 PART_SEEDS = {
@@ -18,6 +19,7 @@ PART_SEEDS = {
     "tones": 20_000_000,
     "diversity": 30_000_000,
     "paraphrases": 40_000_000,
+    "names": 50_000_000,
 }
 SPACING = 1_000_000  # seeds between the pictures of one evaluation's seed and those of the next
 MOST_SEED = 4000  # beyond it a part's seeds would not fit 32 bits
@@ -30,7 +32,7 @@ def part_seed(seed: int, part: str) -> int:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Counts of an evaluation; with these a whole one makes about 750 pictures. 0 leaves a part out."""
+    """Counts of an evaluation; with these a whole one makes about 950 pictures. 0 leaves a part out."""
 
     sampler: str = "ddim"
     steps: int = 25
@@ -43,6 +45,7 @@ class EvaluationSettings:
     tones: int = 15  # held-out (concept, style) pairs, each in five skin tones
     prompts: int = 12  # for diversity
     seeds: int = 6  # of each of those prompts
+    names: int = 200  # bare names of things, the commonest first
     paraphrases: int = 100  # words, each also by its concept's own name
     compose: int = 0  # prompts of each of six types that put things together
     lpips_net: str = "alex"
@@ -69,18 +72,17 @@ class EvaluationSettings:
 
     def composing_only(self, n: int) -> EvaluationSettings:
         """n prompts of each type that puts things together, and nothing else."""
-        return replace(
-            self, reconstructions=0, heldout=0, backgrounds=0, tones=0, prompts=0, seeds=0, paraphrases=0, compose=n
-        )
+        none: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+        return replace(self, **none | {"compose": n})
 
     @property
     def judged(self) -> bool:
         """Whether any part asks the judge; the others read colours and pixels."""
-        return self.heldout > 0 or self.prompts > 0 or self.paraphrases > 0 or self.compose > 0
+        return any((self.heldout, self.prompts, self.names, self.paraphrases, self.compose))
 
     @property
     def pictures(self) -> int:
         """How many are sampled, where the corpus has as many prompts."""
         backgrounds, toned = (len(BACKGROUNDS) - 1) * self.backgrounds, len(TONES) * self.tones
-        named = 2 * self.paraphrases + 6 * self.compose
+        named = self.names + 2 * self.paraphrases + 6 * self.compose
         return self.heldout + backgrounds + toned + self.prompts * self.seeds + named

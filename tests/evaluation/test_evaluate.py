@@ -57,6 +57,7 @@ def test_from_drawings_to_metrics(home: Path, capsys: pytest.CaptureFixture[str]
         "background colour",
         "skin tone",
         "diversity over seeds",
+        "bare names top-1",
         "paraphrases nearest in text space",
         "paraphrases as pictures, top-1",
         "their concepts' names as pictures, top-1",
@@ -65,9 +66,10 @@ def test_from_drawings_to_metrics(home: Path, capsys: pytest.CaptureFixture[str]
     ):
         assert name in named
     assert named["background colour"]["real"] == 1.0 and named["background colour"]["n"] == 33
+    assert [row["name"] for row in found["details"]["names"]["names"]] == ["cat", "dog"]
     assert named["skin tone"]["real"] == 1.0 and named["skin tone"]["n"] == 5
     sheets = {path.stem for path in (home / "a").glob("*.png")}
-    assert sheets == {"autoencoder", "heldout", "backgrounds", "tones", "seeds", "paraphrases"}
+    assert sheets == {"autoencoder", "heldout", "backgrounds", "tones", "seeds", "names", "paraphrases"}
     assert Image.open(home / "a/heldout.png").mode == "RGB"
 
     assert main([*asked, "--lpips-trunk", "off", "--batch", "2", "--out", str(home / "b")]) == 0
@@ -78,7 +80,20 @@ def test_from_drawings_to_metrics(home: Path, capsys: pytest.CaptureFixture[str]
 
 def test_colours_and_reconstructions_need_no_judge(home: Path, capsys: pytest.CaptureFixture[str]):
     asked = ["evaluate", str(home / "tiny.safetensors"), "--corpus", str(home / "corpus"), "--quick", "2"]
-    no_judge = ["--heldout", "0", "--prompts", "0", "--paraphrases", "0", "--steps", "1", "--lpips-trunk", "off"]
+    no_judge = [
+        "--heldout",
+        "0",
+        "--prompts",
+        "0",
+        "--names",
+        "0",
+        "--paraphrases",
+        "0",
+        "--steps",
+        "1",
+        "--lpips-trunk",
+        "off",
+    ]
     assert main([*asked, *no_judge, "--out", str(home / "c")]) == 0
     assert "no judge asked" in capsys.readouterr().out
     found = json.loads((home / "c/evaluation.json").read_text())
@@ -101,7 +116,7 @@ def test_what_is_missing_is_one_sentence(home: Path, capsys: pytest.CaptureFixtu
     assert main(["evaluate", weights, "--corpus", str(home / "corpus")]) == 2
     assert main(["evaluate", weights, "--judge", weights, "--corpus", str(home / "corpus")]) == 2
     assert main(["evaluate", weights, "--heldout", "-1"]) == 2
-    asked = ["--heldout", "0", "--prompts", "0", "--paraphrases", "0", "--sampler", "magic"]
+    asked = ["--heldout", "0", "--prompts", "0", "--names", "0", "--paraphrases", "0", "--sampler", "magic"]
     assert main(["evaluate", weights, "--corpus", str(home / "corpus"), *asked]) == 2
     error = capsys.readouterr().err
     assert "there is no judge" in error and "tiny.safetensors is no judge" in error and "heldout" in error
@@ -183,8 +198,8 @@ def test_sheets_and_counts():
     assert picture.shape == (16, 12, 3)
     assert picture[0, 0, 0] == 10 and picture[4, 0, 0] == 200 and picture[8, 11, 0] == 255
     default = EvaluationSettings()
-    assert default.pictures == 320 + 88 + 75 + 72 + 200
-    assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 4 and default.limited(2).steps == 25
+    assert default.pictures == 320 + 88 + 75 + 72 + 200 + 200
+    assert default.limited(2).pictures == 2 + 22 + 10 + 4 + 2 + 4 and default.limited(2).steps == 25
 
 
 def test_no_two_parts_share_a_pictures_seed():
