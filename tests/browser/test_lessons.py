@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from app.i18n import say
-from app.labs.lessons.lessons import REFERENCE
+from app.labs.lessons.lessons import LESSONS, REFERENCE
 from app.labs.lessons.numbers import numbers
 from ldm_core.presets import TINY
 from tests.browser.driving import caption, open_lab
@@ -74,6 +74,20 @@ def test_presents_what_the_lesson_is_about_and_goes_on_after_a_link(labs: Page):
     expect(slides.locator(".main-svg").first).to_be_visible()
     labs.get_by_role("button", name=say("en", "play_back"), exact=True).click()
     expect(slides).to_contain_text(say("en", "lesson_losses_move"))
+    labs.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("lab", ["autoencoder", "attention"])  # bars within figures, one between them
+def test_presents_each_colour_bar_once(labs: Page, lab: str):
+    open_lab(labs, lab)
+    lesson(labs, lab)
+    bars = labs.locator(f"#panel-{LESSONS[lab].panel} .colour-bar")
+    expect(bars.first).to_be_visible(timeout=30_000)
+    labs.locator(".lesson-card:visible").get_by_role("button", name=say("en", "lesson_present")).click()
+    labs.keyboard.press("ArrowRight")
+    labs.keyboard.press("ArrowRight")
+    shown = labs.locator("dialog.presenter section:visible .colour-bar")
+    expect(shown).to_have_count(bars.count())
     labs.keyboard.press("Escape")
 
 

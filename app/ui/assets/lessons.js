@@ -12,8 +12,8 @@
     }
   };
 
-  // What the panel that a lesson is about shows just now: pictures, drawings, plots.
-  const VIEWS = ".figures, .colour-bar, .drawing, .sheet, .svg-container";
+  // What the panel that a lesson is about shows just now, each once: pictures, drawings, plots.
+  const VIEWS = ".figures, .colour-bar:not(figure *), .drawing, .sheet, .svg-container";
   const viewOf = (panel) => {
     const view = Object.assign(document.createElement("div"), { className: "view plot" });
     const shown = [...document.querySelectorAll(`#panel-${panel} .panel-view :is(${VIEWS})`)].map((el) => el.outerHTML).join("");
