@@ -83,7 +83,7 @@ class ManyPrompts:
                 self.zip = make(gr.DownloadButton, {"label": "many_zip"}, elem_id="many-zip", **off)
         self.lines.change(inputs=self.lines, js="(text) => window.latentLab.keepTab('many', text)", **LOCAL)
         self.series = series = gr.State(None)  # the JobSeries under way
-        outputs = [self.start, self.stop, self.line, self.shown, self.sheet, self.zip, series]
+        outputs = [self.stop, self.line, self.shown, self.sheet, self.zip, series]
         asked = [self.lines, form.model, *form.fields]
         made = wire_run(self.start, self.run, asked, outputs, self.line)
         however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
@@ -108,7 +108,7 @@ class ManyPrompts:
         """Make the list; whatever ends it, what is there can be downloaded."""
         lang, model, series = language(request, self.lang), model or "", JobSeries(self.service)
         results: list[GenerateResult] = []
-        yield {self.start: gr.update(interactive=False), self.line: "", self.series: series}
+        yield {self.line: "", self.series: series}
         try:
             wanted = self.read(text or "", values, self.service.limits_of(model))
             yield {self.stop: gr.update(interactive=True)}
@@ -125,7 +125,7 @@ class ManyPrompts:
             yield {self.line: fault_html(error, lang)}
         if results and (files := await asyncio.to_thread(self._finish, results, lang)):
             yield files
-        yield {self.start: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.series: None}
+        yield {self.series: None}
 
     def _finish(self, results: Sequence[GenerateResult], lang: str) -> Updates:
         """Sheet and zip of the pictures that are still there; none where all have been deleted meanwhile."""

@@ -135,7 +135,7 @@ class XYPlotPanel(Panel):
 
     def wire(self) -> None:
         """Events of Fill and of Stop."""
-        outputs = [self.note, self.line, self.shown, self.run, self.stop, self.download, self.made, self.series]
+        outputs = [self.note, self.line, self.shown, self.stop, self.download, self.made, self.series]
         filled = wire_run(self.run, self.pressed, list(self.controls.values()), outputs, self.note)
         however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
         self.stop.click(stop_series, self.series, self.stop, **QUIET)
@@ -143,14 +143,14 @@ class XYPlotPanel(Panel):
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button: check, fill, leave a file."""
         lang = language(request, self.service.settings.lang)
-        yield {self.run: gr.update(interactive=False), self.note: ""}
+        yield {self.note: ""}
         try:
             plan = self.plan(dict(zip(self.controls, values, strict=True)))
             async for updates in self.filled(plan, lang):
                 yield updates
         except RequestError as error:
             yield {self.note: fault_html(error, lang), self.line: ""}
-        yield {self.run: gr.update(interactive=True), self.stop: gr.update(interactive=False), self.series: None}
+        yield {self.series: None}
 
     async def filled(self, plan: Plan, lang: str) -> AsyncIterator[Updates]:
         """Updates while a plan is filled; whatever ends it, the cells that are there can be downloaded."""

@@ -92,7 +92,7 @@ class JobPanel(Panel, Generic[R]):
 
     def wire(self) -> None:
         """The button's event; the page's own events draw what it left."""
-        outputs = list(dict.fromkeys([self.note, self.button, self.last, *self.outputs]))
+        outputs = list(dict.fromkeys([self.note, self.last, *self.outputs]))
         self.wire_button(outputs)
 
     def wire_button(self, outputs: list[Any]) -> None:
@@ -103,7 +103,7 @@ class JobPanel(Panel, Generic[R]):
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button's way into `make_job` and `on_result`."""
         lang = language(request, self.service.settings.lang)
-        yield {self.button: gr.update(interactive=False), self.note: ""}
+        yield {self.note: ""}
         try:
             named = self.read(values)
             del named["last"]
@@ -116,7 +116,6 @@ class JobPanel(Panel, Generic[R]):
                     yield {self.note: seen.line, **drawn, self.last: Finished(seen.result, named)}
         except RequestError as error:
             yield {self.note: fault_html(error, lang)}
-        yield {self.button: gr.update(interactive=True)}
 
 
 class GenerationPanel(JobPanel["Film"]):
@@ -167,7 +166,7 @@ class GenerationPanel(JobPanel["Film"]):
     def wire(self) -> None:
         """The button's event, which also sets the step's range and keeps the generation."""
         opened = self.controls["walk_opened"]
-        outputs = [self.note, self.button, self.last, *self.outputs, opened, self.kept.step, self.kept.state]
+        outputs = [self.note, self.last, *self.outputs, opened, self.kept.step, self.kept.state]
         self.wire_button(outputs)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
