@@ -50,21 +50,17 @@ def fill_all(plan: Plan) -> Work[Any]:
 async def fill(service: Service, plan: Plan, sheet: Sheet, series: JobSeries, lang: str) -> AsyncIterator[Seen]:
     """Put the cells into the queue one after the other, so that others get their turn between two of them.
 
-    A page that goes away or a stopped filling cancels the cell that is being made. A fault raises RequestError.
+    A fault raises RequestError.
     """
-    begun, walked, job_id = time.monotonic(), 0, ""
-    try:
-        async with aclosing(series.run(partial(submit, service, cell) for cell in plan.cells)) as events:
-            async for k, job, event in events:
-                job_id = job.id
-                if isinstance(event, Done):
-                    sheet.paste(plan.cells[k], picture(event.result))
-                    walked += plan.cells[k].request.steps
-                    yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
-                elif isinstance(event, (Queued, Loading, Stepped)):
-                    yield Seen(_line(event, k, plan, walked, begun, lang))
-    finally:
-        service.cancel(job_id)
+    begun, walked = time.monotonic(), 0
+    async with aclosing(series.run(partial(submit, service, cell) for cell in plan.cells)) as events:
+        async for k, _, event in events:
+            if isinstance(event, Done):
+                sheet.paste(plan.cells[k], picture(event.result))
+                walked += plan.cells[k].request.steps
+                yield Seen(_line(event, k, plan, walked, begun, lang), fresh=True)
+            elif isinstance(event, (Queued, Loading, Stepped)):
+                yield Seen(_line(event, k, plan, walked, begun, lang))
     if series.stopped:
         yield Seen(line_html(say(lang, "sheet_stopped", filled=sheet.filled, cells=len(plan.cells))))
         return
