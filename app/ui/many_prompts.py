@@ -24,8 +24,8 @@ from app.schemas import GenerateResult, RequestError, check_params
 from app.service import Service
 from app.ui.fields import request_from
 from app.ui.form import Form
-from app.widgets.events import LOCAL, PRIVATE, Updates, however_it_ends, language, wire_run
-from app.widgets.job_watchers import JobSeries, stop_series
+from app.widgets.events import LOCAL, Updates, however_it_ends, language, wire_run
+from app.widgets.job_watchers import JobSeries, wire_stop
 from app.widgets.status import fault_html, file_uri, line_html, safe, waiting_html
 from app.widgets.translation import Translation
 from ldm_core.config import MAX_SEED
@@ -87,7 +87,7 @@ class ManyPrompts:
         asked = [self.lines, form.model, *form.fields]
         made = wire_run(self.start, self.run, asked, outputs, self.line)
         however_it_ends(made, "() => window.latentLab.wake()", [self.start, self.stop])
-        self.stop.click(stop_series, series, self.stop, concurrency_limit=None, **PRIVATE)
+        wire_stop(self.stop, series)
 
     def read(self, text: str, values: Sequence[Any], limits: Limits) -> list[SamplingParams]:
         """A checked request a line, all with the form's seed or one that is drawn; or RequestError."""

@@ -15,6 +15,7 @@ import gradio as gr
 from app.engine import Cancelled, Event, Failed, Interrupted, Job, Stepped, follow
 from app.schemas import RequestError
 from app.service import Service
+from app.widgets.events import QUIET
 
 MIN_SECONDS = 0.1  # between two steps shown without a preview: the eye reads no more, and each costs a message
 
@@ -94,6 +95,11 @@ def stop_series(series: JobSeries | None) -> Any:
     if series is not None:
         series.stop()
     return gr.update(interactive=False)
+
+
+def wire_stop(button: Any, series: Any) -> None:
+    """Let a button stop the JobSeries that a gr.State holds."""
+    button.click(stop_series, series, button, **QUIET)
 
 
 def raise_fault(event: Event) -> None:

@@ -16,8 +16,8 @@ from app.labs.xy_plot.filling import fill, fill_all
 from app.labs.xy_plot.xy_plot import AXES, MAX_CELLS, MAX_TEXT, PLACES, Plan, make_plan, read_axis
 from app.labs.xy_plot.xy_sheet import Sheet
 from app.schemas import RequestError, read_params
-from app.widgets.events import QUIET, Updates, however_it_ends, language, wire_run
-from app.widgets.job_watchers import JobSeries, stop_series
+from app.widgets.events import LOCAL, Updates, however_it_ends, language, wire_run
+from app.widgets.job_watchers import JobSeries, wire_stop
 from app.widgets.status import fault_html, pixels_uri, safe
 from app.widgets.translation import Words
 from ldm_core import __version__
@@ -71,7 +71,7 @@ class XYPlotPanel(Panel):
         words = {"label": f"values_{place}", "info": "values_info"}
         values = self.control(f"{place}_values", gr.Textbox, words, value=EXAMPLES[opening], max_length=MAX_TEXT)
         fill = f"(axis) => ({json.dumps(EXAMPLES)})[axis] ?? ''"
-        axis.input(fn=None, inputs=axis, outputs=values, js=fill, api_visibility="private")
+        axis.input(inputs=axis, outputs=values, js=fill, **LOCAL)
 
     def lay_view(self) -> None:
         """Estimate, status line, sheet, and the button for its file."""
@@ -138,7 +138,7 @@ class XYPlotPanel(Panel):
         outputs = [self.note, self.line, self.shown, self.stop, self.download, self.made, self.series]
         filled = wire_run(self.run, self.pressed, list(self.controls.values()), outputs, self.note)
         however_it_ends(filled, "() => window.latentLab.wake()", [self.run, self.stop])
-        self.stop.click(stop_series, self.series, self.stop, **QUIET)
+        wire_stop(self.stop, self.series)
 
     async def pressed(self, request: gr.Request, *values: Any) -> AsyncIterator[Updates]:
         """The button: check, fill, leave a file."""
