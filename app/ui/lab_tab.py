@@ -62,11 +62,11 @@ class LabTab:
             concerned = tuple(panel.redraw_token for panel in self.panels if control in panel.redrawn_by)
             asking.setdefault(concerned, []).append(moved(control))
         for numbers, events in asking.items():
-            gr.on(events, fn=None, js=ask(len(numbers)), outputs=list(numbers), api_visibility="private")
+            gr.on(events, js=ask(len(numbers)), outputs=list(numbers), **LOCAL)
         if controls := list(self.controls.values()):  # what they hold outlives a reload
             gr.on([c.change for c in controls], inputs=controls, js=self._js("keepLab"), **LOCAL)
         redraw = gr.Button(visible="hidden", elem_id=f"redraw-{self.lab.key}")  # pressed by `redrawShown` in labs.js
-        redraw.click(fn=None, js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, api_visibility="private")
+        redraw.click(js=ask(len(self.redraw_tokens)), outputs=self.redraw_tokens, **LOCAL)
 
     @property
     def redraw_tokens(self) -> list[gr.Number]:
@@ -77,7 +77,7 @@ class LabTab:
         with gr.Row(elem_classes="buttons"):
             words, place = {"value": "copy_link"}, f"link-{self.lab.key}"
             button = translation.make(gr.Button, words, size="sm", min_width=120, scale=0, elem_id=place)
-        button.click(fn=None, inputs=list(self.controls.values()), js=self._js("copyLink"), api_visibility="private")
+        button.click(inputs=list(self.controls.values()), js=self._js("copyLink"), **LOCAL)
 
     def _js(self, function: str) -> str:
         """JavaScript that gives one of the page's functions the lab, its controls' names and their values."""

@@ -132,8 +132,7 @@ class GenerationPanel(JobPanel["Film"]):
         self.dial("walk_guidance", {"label": "guidance_scale", "info": "guidance_info"}, 1, 15, 5, 0.5)
         self.dial("walk_eta", {"label": "eta", "info": "eta_info"}, 0, 1, 0, 0.05)
         self.seed("walk_seed")
-        opened = gr.Textbox(visible="hidden", elem_id=f"{self.key}-walk_opened")  # the file of a picture opened here
-        self.controls["walk_opened"] = self.context.controls["walk_opened"] = opened
+        self.control("walk_opened", gr.Textbox, {}, visible="hidden")  # the file of a picture opened here
         self.run_button()
         state = gr.State(None, time_to_live=KEPT_SECONDS)
         words, bounds = {"label": "step_label", "info": "step_info"}, {"minimum": 1, "maximum": self.max_steps}
