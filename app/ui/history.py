@@ -18,7 +18,7 @@ from app.service import Service
 from app.ui.picture import Stage, recall
 from app.ui.picture_cards import Picture, empty_html, history_html, thumbs_html
 from app.widgets.events import LOCAL, PRIVATE, Updates, language
-from app.widgets.status import safe
+from app.widgets.status import line_html, safe
 from app.widgets.translation import Translation, offered
 
 PAGE = 60  # pictures that are shown at first, and that "Show more" adds
@@ -100,13 +100,13 @@ class HistoryTab:
         kept = keep.click(
             self.keep,
             [asked, stage.recalled, stage.history, self.shown, *self.controls],
-            [self.refused, stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
+            [self.refused, stage.line, stage.history, stage.thumbs, stage.frame, *stage.about_one, *drawn],
             js="""(asked, kept, ...others) => {
               const lab = window.latentLab;
-              return [lab.takeAction(), lab.keptPictures(), ...others];
+              return [lab.toKeep(), lab.keptPictures(), ...others];
             }""",
-            trigger_mode="multiple",
-            concurrency_limit=1,  # one after the other: the page knows its requests by their order
+            trigger_mode="multiple",  # the page asks again while it is told of the answer
+            concurrency_limit=None,
             **PRIVATE,
         )
         kept.success(inputs=self.refused, js="(why) => window.latentLab.kept(why)", **LOCAL)
@@ -130,7 +130,7 @@ class HistoryTab:
         shown: int,
         *controls: Any,
     ) -> Updates:
-        """Make one's own picture a favourite, or none any more (`favour`: true, false), or `delete` it.
+        """Make one's own picture a favourite (`favour`), none any more (`unfavour`), or `delete` it.
 
         The page knows of a deleted one whether its facts were `told` and whether it was the `last` in the frame.
         """
@@ -152,6 +152,8 @@ class HistoryTab:
                 refused = error.sentence.says(lang)
         stage: Updates = {self._stage.history: session, self._stage.thumbs: history_html(session, lang)}
         stage[self.refused] = refused
+        if refused:
+            stage[self._stage.line] = line_html(refused, "failed")
         if asked.get("told"):  # the facts under the frame were this picture's
             stage |= self._stage.forget()
         if asked.get("last"):

@@ -108,8 +108,12 @@ def test_a_favourite_that_has_no_room_is_refused_in_the_large_view(browser: Brow
             viewer.locator("[data-way=favourite]").click()
             expect(viewer.locator(".facts")).to_contain_text("Your favourites fill your part of the history")
             expect(viewer.locator("[data-way=favourite]")).to_be_visible()
+            expect(page.locator("#line .failed")).to_contain_text("Your favourites fill your part of the history")
             page.keyboard.press("Escape")
             expect(page.locator("#history .cell").first).to_have_attribute("data-favourite", "false")
+            page.locator("#facts .heart").dblclick()  # two requests; the large view is closed
+            expect(page.locator("#facts .heart")).to_have_attribute("aria-pressed", "false")
+            expect(page.locator("#facts .facts")).to_contain_text("Seed 11")
 
 
 def test_two_people_at_once_see_their_own(browser: Browser, served: Served):

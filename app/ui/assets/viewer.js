@@ -46,17 +46,17 @@
       el.textContent = lab.word("delete_sure");
       return;
     }
-    const { file } = cells[at].dataset, goes = new Set([file, ...asked.filter((a) => a.do === "delete").map((a) => a.file)]);
+    const { file } = cells[at].dataset, goes = new Set([file, ...toKeep.filter((a) => a.do === "delete").map((a) => a.file)]);
     const framed = [...document.querySelectorAll("#stage .cell")].map((cell) => cell.dataset.file);
     const told = document.querySelector("#facts [data-file]")?.dataset.file === file;
     keep("delete", file, { told, last: framed.includes(file) && framed.every((other) => goes.has(other)) });
   };
-  const asked = []; // of the server, which answers in this order: the page shows what has been done
+  const toKeep = []; // asked of the server one after the other: the page shows what has been done
   const keep = (what, file, more = {}) => {
-    action = { do: what, file, ...more };
-    asked.push(action);
-    lab.click("keep");
+    toKeep.push({ do: what, file, ...more });
+    if (toKeep.length === 1) lab.click("keep");
   };
+  lab.toKeep = () => toKeep[0];
   const takeOff = (file, all) => {
     const place = cells.findIndex((cell) => cell.dataset.file === file);
     all.forEach((el) => { if (el.matches(".cell")) el.remove(); });
@@ -70,12 +70,13 @@
     else el.parentElement.querySelector(".heart")?.setAttribute("aria-pressed", favourite);
   });
   lab.kept = (refused) => { // why it was; "" where it is done, null where the server has not heard of it
-    const { do: what, file } = asked.shift();
+    const { do: what, file } = toKeep.shift();
     const all = [...document.querySelectorAll(`[data-file="${CSS.escape(file)}"]`), ...cells.filter((cell) => cell.dataset.file === file)];
     if (refused === "" && what === "delete") takeOff(file, all);
     else if (refused === "") mark(what === "favour", all);
     if (dialog?.open && cells.length) move(0); else dialog?.close();
-    if (refused) document.querySelector(dialog?.open ? "#viewer .facts" : "#facts .facts").textContent = refused;
+    if (refused && dialog?.open && cells[at].dataset.file === file) dialog.querySelector(".facts").textContent = refused;
+    if (toKeep.length) lab.click("keep");
   };
   const fitting = (img) => { // the largest whole multiple, at most four, that the window has room for
     const room = Math.min(innerWidth * (beside ? 0.42 : 0.86) / img.naturalWidth, innerHeight * 0.66 / img.naturalHeight);
