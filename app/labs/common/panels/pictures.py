@@ -14,7 +14,7 @@ from app.service import Service
 from app.widgets.status import pixels_uri, safe
 from ldm_core.images import Pixels
 
-SHIPPED = Path(__file__).parents[3] / "ui" / "assets" / "lab-picture.png"
+SHIPPED = Path(__file__).parents[1] / "lab-picture.png"
 
 Figure = tuple[str, Pixels] | tuple[str, Pixels, str]  # its line, the picture, and perhaps a colour bar
 
