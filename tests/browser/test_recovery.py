@@ -176,9 +176,14 @@ def test_a_reload_keeps_lists_and_labs_and_tells_of_a_start_picture(page: Page, 
     expect(page.locator("#many-lines textarea")).to_have_value("a tree\na house")
     open_lab(page, "schedules")
     set_number(page, "curves-T", 64)
-    page.wait_for_function("JSON.parse(sessionStorage.getItem('latent-lab-lab-schedules')).T === 64")
+    page.wait_for_function("JSON.parse(JSON.parse(sessionStorage.getItem('latent-lab-labs')).schedules).T === 64")
     page.reload()
     expect(page.locator("#curves-T input")).to_have_value("64")
+    page.goto(page.url.replace("schedules", "losses"))
+    open_lab(page, "schedules")
+    page.wait_for_url("**/?lab=schedules")
+    page.reload()
+    expect(page.locator("#curves-T input")).to_have_value("1000")
 
 
 def test_generate_pressed_offline_is_not_answered_with_the_last_run(page: Page):

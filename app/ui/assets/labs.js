@@ -16,10 +16,16 @@
     follow(link.getAttribute("href"));
   });
 
-  // What a lab's controls hold is kept; the lab that is shown has it back after a reload, over what its link says.
-  const keepLab = (lab, names, values) => page.keepTab(`lab-${lab}`, page.stateOf(names, values));
-  const opened = new URLSearchParams(location.search), kept = page.keptTab(`lab-${opened.get("lab")}`);
-  if (kept && performance.getEntriesByType("navigation")[0]?.type === "reload") opened.set("state", kept);
+  // What labs' controls hold is kept; the lab that is shown has it back after a reload, over what its link says. The other
+  // labs begin anew then, and what they held must not come back at a later one.
+  const opened = new URLSearchParams(location.search), shown = opened.get("lab");
+  const reloaded = performance.getEntriesByType("navigation")[0]?.type === "reload";
+  const kept = reloaded && JSON.parse(page.keptTab("labs") || "{}")[shown];
+  const held = kept ? { [shown]: kept } : {}; // a lab → what its controls hold
+  const keepLabs = () => page.keepTab("labs", JSON.stringify(held));
+  const keepLab = (lab, names, values) => { held[lab] = page.stateOf(names, values); keepLabs(); };
+  keepLabs();
+  if (kept) opened.set("state", kept);
   const openedWith = () => `?${opened}`;
 
   // A picture's settings as a lab's generation, which is run as soon as its controls have them.
