@@ -38,12 +38,11 @@
       walk_seed: settings.seed, walk_opened: file,
     };
     follow(`?${new URLSearchParams({ lab, state: JSON.stringify(state) })}`);
-    const run = (tries) => {
-      const seen = (name) => document.querySelector(`#${panel}-${name} :is(input, textarea)`)?.value;
-      if (seen("walk_prompt") === state.walk_prompt && seen("walk_seed") === `${state.walk_seed}`) page.click(`${panel}-run`);
-      else if (tries) setTimeout(run, 100, tries - 1);
+    const run = (tries) => { // prompt and seed may have been these before; the button sleeps while another run is under way
+      const has = document.querySelector(`#${panel}-walk_opened :is(input, textarea)`)?.value === file;
+      if (!(has && page.click(`${panel}-run`)) && tries) setTimeout(run, 100, tries - 1);
     };
-    setTimeout(run, 300, 100);
+    run(600);
   };
   // A plot's buttons are plain HTML; one hidden button of the lab's tells the server which of them was pressed.
   let asked;
