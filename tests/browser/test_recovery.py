@@ -179,11 +179,15 @@ def test_a_reload_keeps_lists_and_labs_and_tells_of_a_start_picture(page: Page, 
     page.wait_for_function("JSON.parse(JSON.parse(sessionStorage.getItem('latent-lab-labs')).schedules).T === 64")
     page.reload()
     expect(page.locator("#curves-T input")).to_have_value("64")
+    expect(page.locator("#connection.start_again")).to_be_visible()
     page.goto(page.url.replace("schedules", "losses"))
     open_lab(page, "schedules")
     page.wait_for_url("**/?lab=schedules")
     page.reload()
+    expect(page.locator("#panel-curves .caption").first).to_contain_text("t =")  # what was kept is there by now
     expect(page.locator("#curves-T input")).to_have_value("1000")
+    page.wait_for_selector("#advanced > button[data-summary]", state="attached")
+    expect(page.locator("#connection")).to_have_count(0)
 
 
 def test_generate_pressed_offline_is_not_answered_with_the_last_run(page: Page):

@@ -13,7 +13,7 @@
     if (filled) keepTab("form", JSON.stringify(form));
   };
   const keptForm = (names) => { // undefined leaves a field as it is
-    if (!filled && keptTab("start")) lab.banner("start_again"); // what was on the canvas went with the page
+    if (!filled && keptTab("start")) { lab.banner("start_again"); keepTab("start", ""); } // the canvas went with the page
     filled = true;
     const shared = linked();
     const form = shared ?? parsed(keptTab("form"));
@@ -24,9 +24,10 @@
     typed.clear();
     return values;
   };
-  const noteStart = (has) => { // whether a picture is on the canvas; who has loaded one need not be told to
+  const startKnown = () => find("#connection:is(.start_again, .start_missing)")?.remove(); // no need to be told any longer
+  const noteStart = (has) => { // whether a picture is on the canvas
     keepTab("start", has ? "yes" : "");
-    if (has) find("#connection:is(.start_again, .start_missing)")?.remove();
+    if (has) startKnown();
   };
   // What was in the form before something else filled it, for Undo: until the next run, but a variation's own.
   let before = {}, outlives = 0;
@@ -35,7 +36,10 @@
     document.body.classList.add("can-undo");
   };
   const forget = () => document.body.classList.remove("can-undo");
-  const formSent = () => { if (outlives) outlives -= 1; else forget(); };
+  const formSent = () => {
+    startKnown();
+    if (outlives) outlives -= 1; else forget();
+  };
   const undo = (names) => {
     forget();
     return names.map((name) => before[name]);
