@@ -28,7 +28,7 @@ from app.ui.prompt_line import chips_html, reading_html, surprise
 from app.ui.refill import Refill
 from app.widgets.events import LOCAL, PRIVATE, Updates, however_it_ends, language
 from app.widgets.job_watchers import Watchers
-from app.widgets.status import line_html, refusal_html, source_html, view
+from app.widgets.status import fault_html, line_html, refusal_html, source_html, view
 from app.widgets.translation import Translation
 from ldm_core.sampling import Limits
 
@@ -110,7 +110,7 @@ class GenerateTab:
             **PRIVATE,
         )
         about = [*form.limited, form.reading, form.chips]
-        followed = [*about, form.model]  # also by a file or a reload
+        followed = [*about, form.model, self.stage.line]  # also by a file, a link or a reload
         form.model.change(self.follow_model, [form["prompt"], form.model], followed, **PRIVATE)
         gr.on([form.model.input, form.reset.click], self.choose, form.model, form.owned, **PRIVATE)
         drawn = gr.Textbox(visible="hidden")
@@ -260,11 +260,19 @@ class GenerateTab:
         return reading_html(prompt, reading, count, language(request, self.lang))
 
     def follow_model(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
-        """Another model: its bounds, and what it knows. One that there is no more gives way to the page's own."""
-        models = self.service.models
+        """Another model: its bounds, and what it knows. One that is not here gives way to the page's own, which the
+        line says.
+        """
+        models, updates = self.service.models, self.limit(model) | self.about_prompt(prompt, model, request)
         others = [file.name for file in models.usable if file is not models.own]  # a link may name the page's own
-        gone = models.scanned and model not in ("", *others)
-        return self.limit(model) | self.about_prompt(prompt, model, request) | ({self.form.model: ""} if gone else {})
+        if not models.scanned or model in ("", *others):
+            return updates
+        updates[self.form.model] = ""
+        try:
+            models.find(model or "")
+        except RequestError as error:
+            updates[self.stage.line] = fault_html(error, language(request, self.lang))
+        return updates
 
     def about_prompt(self, prompt: str, model: str | None, request: gr.Request) -> Updates:
         """The chips of what a model knows, and the prompt as it reads it."""

@@ -123,8 +123,12 @@ def test_what_becomes_of_other_pictures_during_a_run_stays(tab: GenerateTab, tmp
 
 def test_a_kept_model_that_is_gone_gives_way(tab: GenerateTab):
     """Its choice may be hidden, where only one model is left."""
-    assert tab.follow_model("a", "gone.safetensors", asked_in("en"))[tab.form.model] == ""
-    assert tab.form.model not in tab.follow_model("a", "", asked_in("en"))
+    left = tab.follow_model("a", "gone.safetensors", asked_in("en"))
+    assert left[tab.form.model] == "" and "There is no model" in left[tab.stage.line]
+    left = tab.follow_model("a", tab.service.models.own.name, asked_in("en"))  # in a link from another server
+    assert left[tab.form.model] == "" and tab.stage.line not in left
+    left = tab.follow_model("a", "", asked_in("en"))
+    assert not {tab.form.model, tab.stage.line} & set(left)
 
 
 def test_another_language_says_again_what_stands_at_pictures(tab: GenerateTab):
