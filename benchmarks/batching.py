@@ -11,7 +11,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import torch  # noqa: E402
 
 from benchmarks.load import WEIGHTS, measure  # noqa: E402
 from benchmarks.report import precision  # noqa: E402
+from benchmarks.speed import clocked  # noqa: E402
 from ldm_core import load  # noqa: E402
 from ldm_core.diffusion.denoiser import Conditioning, ModelInput  # noqa: E402
 from ldm_core.pipeline import Pipeline  # noqa: E402
@@ -32,13 +32,9 @@ ROWS = (2, 4, 8, 16, 32)
 
 def seconds(call: Callable[[], object], runs: int = 15) -> float:
     """Median seconds of a call, after three unmeasured ones."""
-    taken = []
-    for k in range(runs + 3):
-        start = time.perf_counter()
+    for _ in range(3):
         call()
-        if k >= 3:
-            taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+    return statistics.median(clocked(call) for _ in range(runs))
 
 
 def predicted(pipe: Pipeline, steps: int) -> float:

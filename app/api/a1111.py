@@ -75,7 +75,9 @@ async def _make(wanted: Text2Img, who: Caller, start: InitImage | None, strength
     request, n = _request(wanted, limits, strength), wanted.batch_size * wanted.n_iter
     if n > MOST_PICTURES:
         raise ApiError(400, "invalid", f"batch_size × n_iter must be at most {MOST_PICTURES}.", "batch_size")
-    jobs = await generation.start_jobs(who.service, who.requester, request, n, start, file.name)
+    jobs = await generation.start_jobs(
+        who.service, lambda: generation.submit(who.service, who.requester, request, n, start, file.name)
+    )
     images = await generation.pictures(who.service, jobs)
     size = wanted.width, wanted.height
     files = [await asyncio.to_thread(encoding.encode, image.path, size, "png") for image in images]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -40,19 +39,7 @@ def model_size(limits: Limits, width: int, height: int) -> tuple[int, int]:
     return made[0], made[1]
 
 
-async def start_jobs(
-    service: Service,
-    requester: Requester,
-    request: SamplingParams,
-    n: int,
-    start: InitImage | None = None,
-    model: str = "",
-) -> list[Job]:
-    """`submit` in a thread."""
-    return await in_thread(service, partial(submit, service, requester, request, n, start, model))
-
-
-async def in_thread(service: Service, start: Callable[[], list[Job]]) -> list[Job]:
+async def start_jobs(service: Service, start: Callable[[], list[Job]]) -> list[Job]:
     """The jobs that `start` puts into the queue, in a thread. A caller who leaves meanwhile leaves none behind."""
     submitting = asyncio.ensure_future(asyncio.to_thread(start))
     try:

@@ -50,7 +50,7 @@ async def draw(wanted: Wanted, who: Visiting) -> Response:
 async def _sketch(who: Caller, page: str, params: Any, model: str = "") -> Response:
     live = AppState.of(who.request.app).live
     try:
-        [job] = await generation.in_thread(who.service, lambda: [live.start(params, who.requester, page, model)])
+        [job] = await generation.start_jobs(who.service, lambda: [live.start(params, who.requester, page, model)])
     except LiveOff as error:
         return JSONResponse({"reason": error.sentence.key}, 503)
     await generation.wait(who.service, [job])

@@ -137,7 +137,9 @@ async def _make(wanted: ImagesRequest, who: Caller, name: str, start: InitImage 
     request, size = _request(wanted, limits, made), asked or made
     user = wanted.safety_identifier or wanted.user or ""
     requester = replace(who.requester, user=user, previews=wanted.partial_images > 0)
-    jobs = await generation.start_jobs(who.service, requester, request, wanted.n, start, model)
+    jobs = await generation.start_jobs(
+        who.service, lambda: generation.submit(who.service, requester, request, wanted.n, start, model)
+    )
     if wanted.stream:
         return EventSourceResponse(_stream(wanted, who, name, jobs, size))
     images = await generation.pictures(who.service, jobs)

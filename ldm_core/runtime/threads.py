@@ -54,13 +54,12 @@ class Sharing:
 
     def threads(self, rows: int) -> int:
         """For the next call of so many rows."""
-        if rows > self._most:
-            return self._most
-        together = max(1, rows)
-        trial = self._trials.setdefault(rows, [1] + [together] * TRIAL)
+        if rows < 2 or rows > self._most:
+            return min(max(1, rows), self._most)
+        trial = self._trials.setdefault(rows, [1] + [rows] * TRIAL)
         if trial:
             return trial.pop()
-        better, slower = sorted((together, 1), key=lambda threads: self._quickest(rows, threads))
+        better, slower = sorted((rows, 1), key=lambda threads: self._quickest(rows, threads))
         trial = [slower] * (1 if slower == 1 else TRIAL)
         quick, slow = self._quickest(rows, better), self._quickest(rows, slower)
         if self._calls[rows] >= AGAIN and self._calls[rows] * quick >= LOSS * len(trial) * (slow - quick):

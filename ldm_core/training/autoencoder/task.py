@@ -36,7 +36,7 @@ from ldm_core.training.common.distributed import own_share
 from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import optimize, step_rng, torch_rng
-from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.settings import LoopSettings, require_positive
 from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 
@@ -66,8 +66,7 @@ class AutoencoderTraining:
             raise ValueError(f"decoder_only tunes a KL autoencoder; {self.preset} has one of kind {self.model.kind!r}")
         if self.crop < 1 or self.crop % self.model.downsampling:
             raise ValueError(f"crop must be a multiple of {self.model.downsampling} pixels, not {self.crop}")
-        if self.validation < 1:
-            raise ValueError(f"validation must be at least 1, not {self.validation}")
+        require_positive(self, "validation")
         if self.latent_noise < 0 or (self.latent_noise > 0 and not self.decoder_only):
             raise ValueError(f"latent_noise is for decoder_only, and not negative; it is {self.latent_noise}")
 

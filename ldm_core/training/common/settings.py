@@ -21,6 +21,13 @@ LearningRate = Literal["trapezoid", "cosine", "constant"]
 S = TypeVar("S")
 
 
+def require_positive(settings: object, *names: str) -> None:
+    """ValueError where one of these counts is below 1."""
+    for name in names:
+        if getattr(settings, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(settings, name)}")
+
+
 @dataclass(frozen=True)
 class LoopSettings:
     """What every training loop shares. A run ends at `max_steps` or after `minutes`, whichever comes first."""

@@ -36,7 +36,7 @@ from ldm_core.training.common.distributed import WHOLE, Share, own_share
 from ldm_core.training.common.frozen_parts import find_run
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import WAIT, step_rng, torch_rng
-from ldm_core.training.common.settings import dump_settings
+from ldm_core.training.common.settings import dump_settings, require_positive
 from ldm_core.training.diffusion.batches import Batch, stratified_timesteps
 from ldm_core.training.diffusion.conditions import FrozenText
 from ldm_core.training.diffusion.latents import find_scale_factor
@@ -64,9 +64,7 @@ class PoolSettings:
     validation: int = 500  # fresh compositions of trained combinations, and as many of held-out ones
 
     def __post_init__(self) -> None:
-        for name in ("chunk", "views", "captions", "validation"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        require_positive(self, "chunk", "views", "captions", "validation")
 
 
 @dataclass(frozen=True)

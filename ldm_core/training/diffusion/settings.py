@@ -8,7 +8,7 @@ from typing import Literal
 from ldm_core.config import ModelConfig, Parameterization
 from ldm_core.losses.diffusion import DiffusionLossConfig
 from ldm_core.presets import find_preset
-from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.settings import LoopSettings, require_positive
 
 EXAMPLES = (
     "red apple, noto style",
@@ -46,8 +46,7 @@ class DiffusionTraining:
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "muon"):
             raise ValueError(f"optimizer must be adamw or muon, not {self.optimizer!r}")
-        if self.validation < 1:
-            raise ValueError(f"validation must be at least 1, not {self.validation}")
+        require_positive(self, "validation")
         for name in ("caption_dropout", "white_share", "tone_power"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")

@@ -26,7 +26,7 @@ from ldm_core.text.tokenizer import Tokenizer
 from ldm_core.training.common.ema import LitEma, ema_scope
 from ldm_core.training.common.inputs import Inputs
 from ldm_core.training.common.loop import descend, step_rng
-from ldm_core.training.common.settings import LoopSettings
+from ldm_core.training.common.settings import LoopSettings, require_positive
 from ldm_core.training.common.task import Task
 from ldm_core.training.common.weights import load_part
 from ldm_core.training.text.batches import background, caption_as, encode_trimmed
@@ -59,8 +59,7 @@ class BindingTraining:
     validated: int = 300  # held-out captions read at a validation
 
     def __post_init__(self) -> None:
-        if self.validated < 1:
-            raise ValueError(f"validated must be at least 1, not {self.validated}")
+        require_positive(self, "validated")
 
 
 class BindingTask(Task):

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 
 from app.api.dependencies import Caller
 from app.api.generation import start_jobs
+from app.api.generation import submit as submit_all
 from app.api.live import Wanted, draw
 from app.engine import Job, Requester
 from app.security.clients import COOKIE
@@ -52,7 +53,7 @@ def test_a_caller_who_leaves_while_jobs_are_submitted_leaves_none_behind(
     async def ask() -> None:
         if name == "submit":
             wanted = SamplingParams("wait", steps=2, width=64, height=64)
-            await start_jobs(service, Requester("me"), wanted, 2)
+            await start_jobs(service, lambda: submit_all(service, Requester("me"), wanted, 2, None, ""))
         else:
             who = Caller(service, Requester("me"), SimpleNamespace(app=app))  # type: ignore[arg-type]
             await draw(Wanted(page="a", settings={"prompt": "wait"}), who)
